@@ -1,0 +1,7 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Start the service."""
+
+
+def main() -> int:
+    raise NotImplementedError

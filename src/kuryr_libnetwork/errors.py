@@ -1,0 +1,190 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The exception tree.
+
+Every error that a user can meet is a :class:`KuryrError`. It carries its own answer: a stable ``code`` (for tests,
+logs and metrics), the HTTP ``status`` that Docker gets (400: the request or the cloud's state refuses it; 500: we or
+something below us failed; never 404, which Docker reads as "verb not served", and never Neutron's own status) and one
+line for people as its text. Adapters translate foreign exceptions into this tree at their own seam.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class KuryrError(Exception):
+    """Root of all errors that have an answer for the user."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+
+
+# -- what the caller asked for -----------------------------------------------------------------------------------
+
+
+class InvalidRequest(KuryrError):
+    """A message that does not follow the plugin protocol (empty body, wrong type, malformed id)."""
+
+    code = "invalid-request"
+    status = 400
+
+
+class InvalidOption(KuryrError):
+    """A ``-o``, ``--ipam-opt`` or endpoint driver option with a value that is not allowed."""
+
+    code = "invalid-option"
+    status = 400
+
+    def __init__(self, option: str, value: object, allowed: str) -> None:
+        super().__init__(f"option {option}={value!s}: {allowed}")
+        self.option = option
+        self.value = value
+
+
+class UnknownObject(KuryrError):
+    """Docker names a network, endpoint or pool that neither the journal nor Neutron knows."""
+
+    code = "unknown-object"
+    status = 400
+
+
+class Conflict(KuryrError):
+    """The request contradicts what already exists (same id with other parameters, address or port in use)."""
+
+    code = "conflict"
+    status = 400
+
+
+class PortNotAdoptable(Conflict):
+    """The address belongs to a Neutron port that is not free to be taken over."""
+
+    code = "port-not-adoptable"
+
+
+class Busy(KuryrError):
+    """Another call holds the object for longer than a caller should wait."""
+
+    code = "busy"
+
+
+# -- Neutron -----------------------------------------------------------------------------------------------------
+
+
+class NeutronError(KuryrError):
+    """Neutron or Keystone answered with an error, or not at all."""
+
+    code = "neutron"
+
+
+class NeutronUnavailable(NeutronError):
+    """No usable answer: connection refused, time-out, 502-504, broken body."""
+
+    code = "neutron-unavailable"
+
+
+class NeutronNotFound(NeutronError):
+    """404: the resource does not exist (any more)."""
+
+    code = "neutron-not-found"
+    status = 400
+
+
+class NeutronConflict(NeutronError):
+    """409: in use, already exists, address taken, revision differs."""
+
+    code = "neutron-conflict"
+    status = 400
+
+
+class NeutronRefused(NeutronError):
+    """Any other 4xx: Neutron does not accept what we sent; the text holds Neutron's own message."""
+
+    code = "neutron-refused"
+    status = 400
+
+
+class NeutronForbidden(NeutronError):
+    """401 or 403: credentials or role do not suffice."""
+
+    code = "neutron-forbidden"
+
+
+class BindingFailed(NeutronError):
+    """Neutron could not bind the port to this host (``binding:vif_type`` is ``binding_failed`` or ``unbound``)."""
+
+    code = "binding-failed"
+    status = 400
+
+
+class UnsupportedVif(KuryrError):
+    """The port's ``binding:vif_type`` or ``binding:vnic_type`` has no driver here."""
+
+    code = "unsupported-vif"
+    status = 400
+
+
+# -- this host ---------------------------------------------------------------------------------------------------
+
+
+class HostError(KuryrError):
+    """The kernel, Open vSwitch or the state folder of this host failed."""
+
+    code = "host"
+
+
+class LinkError(HostError):
+    """A netlink operation was refused by the kernel."""
+
+    code = "link"
+
+
+class LinkNotFound(LinkError):
+    """The network interface does not exist in this network namespace."""
+
+    code = "link-not-found"
+
+
+class LinkExists(LinkError):
+    """A network interface of that name exists already."""
+
+    code = "link-exists"
+
+
+class OvsdbError(HostError):
+    """Open vSwitch's database refused or lost a transaction."""
+
+    code = "ovsdb"
+
+
+class OvsdbUnavailable(OvsdbError):
+    """Open vSwitch's database cannot be reached."""
+
+    code = "ovsdb-unavailable"
+
+
+class BridgeNotFound(OvsdbError):
+    """The bridge that ``vif_details`` names does not exist in Open vSwitch."""
+
+    code = "bridge-not-found"
+
+
+class JournalError(HostError):
+    """The journal cannot be read or written (disk full, corrupt, wrong owner, newer version)."""
+
+    code = "journal"
+
+
+class EngineUnavailable(HostError):
+    """Docker's Engine API gave no usable answer."""
+
+    code = "engine-unavailable"
+
+
+# -- start-up ----------------------------------------------------------------------------------------------------
+
+
+class ConfigError(KuryrError):
+    """A configuration value stops the start; the text names file, section, option and what is allowed."""
+
+    code = "config"

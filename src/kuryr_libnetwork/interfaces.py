@@ -1,0 +1,172 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the services ask of the world outside. The adapters and the fakes of the tests implement these protocols.
+
+All methods may be called from many threads at once. Errors are those of :mod:`kuryr_libnetwork.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
+
+from kuryr_libnetwork.model import (
+    Agent,
+    EndpointRecord,
+    EngineView,
+    LeaseRecord,
+    Link,
+    Network,
+    NetworkRecord,
+    OvsInterface,
+    PlugRecord,
+    PoolRecord,
+    Port,
+    Subnet,
+    SubnetPool,
+    TagOwner,
+    VethSpec,
+)
+
+T = TypeVar("T")
+
+
+class Neutron(Protocol):
+    """Neutron's REST API. Every method is one call, but :meth:`extensions`, which asks once and remembers.
+
+    ``find_*`` take Neutron's own query parameters (``tags`` all have to match; lists are repeated keys) and follow
+    pagination. ``attributes`` are sent as they are (REST names such as ``binding:host_id``). Deleting or changing
+    what does not exist raises :class:`~kuryr_libnetwork.errors.NeutronNotFound`.
+    """
+
+    def extensions(self) -> frozenset[str]:
+        """Aliases of the extensions that this cloud has."""
+        ...
+
+    def find_networks(self, **query: str | Iterable[str]) -> list[Network]: ...
+    def find_subnets(self, **query: str | Iterable[str]) -> list[Subnet]: ...
+    def find_subnetpools(self, **query: str | Iterable[str]) -> list[SubnetPool]: ...
+    def find_ports(self, **query: str | Iterable[str]) -> list[Port]: ...
+    def find_agents(self, **query: str | Iterable[str]) -> list[Agent]: ...
+
+    def create_network(self, attributes: Mapping[str, Any]) -> Network: ...
+    def create_subnet(self, attributes: Mapping[str, Any]) -> Subnet: ...
+    def create_subnetpool(self, attributes: Mapping[str, Any]) -> SubnetPool: ...
+
+    def create_port(self, attributes: Mapping[str, Any], tags: Iterable[str] = ()) -> Port:
+        """Make a port by a bulk call of one; ``tags`` are sent only where the cloud stores them (else dropped)."""
+        ...
+
+    def update_port(self, port_id: str, attributes: Mapping[str, Any]) -> Port: ...
+
+    def delete_network(self, network_id: str) -> None: ...
+    def delete_subnet(self, subnet_id: str) -> None: ...
+    def delete_subnetpool(self, pool_id: str) -> None: ...
+    def delete_port(self, port_id: str) -> None: ...
+
+    def set_tags(self, owner: TagOwner, resource_id: str, tags: Iterable[str]) -> None:
+        """Replace all tags of a resource."""
+        ...
+
+    def remove_tag(self, owner: TagOwner, resource_id: str, tag: str) -> None: ...
+
+
+class Links(Protocol):
+    """Network interfaces of the service's own network namespace (rtnetlink)."""
+
+    def get(self, name: str) -> Link | None: ...
+
+    def find_by_alias(self, alias: str) -> list[Link]:
+        """All interfaces whose ifalias is exactly ``alias``."""
+        ...
+
+    def create_veth(self, spec: VethSpec) -> None:
+        """Make the pair: alias on both ends, ``mtu`` on both, ``mac`` on the container's end, host's end up.
+
+        Raises :class:`~kuryr_libnetwork.errors.LinkExists` if either name is taken; leaves nothing behind on error.
+        """
+        ...
+
+    def delete(self, name: str) -> bool:
+        """Delete an interface; ``False`` when there is none of that name."""
+        ...
+
+
+class Ovs(Protocol):
+    """Open vSwitch's configuration database."""
+
+    def plug(self, interface: OvsInterface) -> None:
+        """Add the interface to its bridge in one transaction; repeating it is harmless.
+
+        ``external_ids``: attached-mac, iface-id (port), vm-uuid (endpoint), iface-status=active, owner=kuryr.
+        Raises :class:`~kuryr_libnetwork.errors.BridgeNotFound`.
+        """
+        ...
+
+    def unplug(self, port_id: str) -> list[str]:
+        """Remove every interface that we own for this Neutron port, in one transaction; answers their names."""
+        ...
+
+    def owned(self) -> list[OvsInterface]:
+        """All interfaces whose ``external_ids:owner`` is ``kuryr``."""
+        ...
+
+
+class Table(Protocol[T]):
+    """One kind of record of the journal. ``put`` and ``drop`` are on disk when they return."""
+
+    def get(self, key: str) -> T | None: ...
+    def all(self) -> list[T]: ...
+    def put(self, record: T) -> None: ...
+    def drop(self, key: str) -> None: ...
+
+
+class Journal(Protocol):
+    """The journal on disk (design §4)."""
+
+    @property
+    def pools(self) -> Table[PoolRecord]: ...
+    @property
+    def networks(self) -> Table[NetworkRecord]: ...
+    @property
+    def leases(self) -> Table[LeaseRecord]: ...
+    @property
+    def endpoints(self) -> Table[EndpointRecord]: ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All puts and drops inside, by this thread, happen together or not at all."""
+        ...
+
+
+class Engine(Protocol):
+    """Docker's Engine API. Only the background asks it: a plugin call that asks Docker deadlocks."""
+
+    def view(self) -> EngineView: ...
+
+
+class PortDriver(Protocol):
+    """Policy for ports of some ``binding:vnic_type`` values (``enabled_port_drivers``)."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def vnic_types(self) -> frozenset[str]: ...
+
+    @property
+    def bindings(self) -> frozenset[str]:
+        """Short names of the binding drivers that it may use."""
+        ...
+
+    def plan(self, port: Port, endpoint_id: str) -> PlugRecord:
+        """Decide how this bound port would be plugged; refuses what it cannot do; changes nothing on the host."""
+        ...
+
+    def plug(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:
+        """Make the interface for the container; undoes its own work before it raises. Repeating it is harmless."""
+        ...
+
+    def unplug(self, plug: PlugRecord) -> None:
+        """Take away whatever of it exists; succeeds when nothing does."""
+        ...

@@ -1,0 +1,264 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Frozen value types: what Neutron, the kernel and Open vSwitch show us, and what the journal keeps.
+
+The Neutron types decode directly from REST answers (unknown members ignored); the journal types are stored as JSON.
+Addresses, CIDRs and ids are strings in their canonical form.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+IpVersion = Literal[4, 6]
+TagOwner = Literal["networks", "subnets", "subnetpools", "ports"]
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all value types."""
+
+
+# -- Neutron -----------------------------------------------------------------------------------------------------
+
+
+class Network(Value, frozen=True):
+    """Source: Neutron API v2, networks (extensions net-mtu, standard-attr-tag)."""
+
+    id: str
+    name: str = ""
+    description: str | None = ""
+    shared: bool = False
+    mtu: int | None = None
+    subnets: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    project_id: str | None = None
+
+
+class HostRoute(Value, frozen=True):
+    destination: str
+    nexthop: str
+
+
+class Subnet(Value, frozen=True):
+    """Source: Neutron API v2, subnets."""
+
+    id: str
+    network_id: str
+    cidr: str
+    ip_version: IpVersion
+    name: str = ""
+    description: str | None = ""
+    gateway_ip: str | None = None
+    host_routes: tuple[HostRoute, ...] = ()
+    subnetpool_id: str | None = None
+    ipv6_address_mode: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+class SubnetPool(Value, frozen=True):
+    """Source: Neutron API v2, subnetpools (extension subnet_allocation)."""
+
+    id: str
+    name: str = ""
+    description: str | None = ""
+    prefixes: tuple[str, ...] = ()
+    shared: bool = False
+    ip_version: IpVersion = 4
+    tags: tuple[str, ...] = ()
+
+
+class FixedIp(Value, frozen=True):
+    subnet_id: str
+    ip_address: str
+
+
+class Port(Value, frozen=True):
+    """Source: Neutron API v2, ports (extensions binding, standard-attr-tag).
+
+    ``host_id`` is ``None`` where the role may not see the binding, "" where the port is unbound.
+    """
+
+    id: str
+    network_id: str
+    name: str = ""
+    description: str | None = ""
+    mac_address: str = ""
+    status: str = ""
+    admin_state_up: bool = True
+    fixed_ips: tuple[FixedIp, ...] = ()
+    device_id: str = ""
+    device_owner: str = ""
+    tags: tuple[str, ...] = ()
+    host_id: str | None = msgspec.field(name="binding:host_id", default=None)
+    vnic_type: str = msgspec.field(name="binding:vnic_type", default="normal")
+    vif_type: str = msgspec.field(name="binding:vif_type", default="unbound")
+    vif_details: dict[str, Any] = msgspec.field(name="binding:vif_details", default_factory=dict)
+    profile: dict[str, Any] = msgspec.field(name="binding:profile", default_factory=dict)
+
+
+class Agent(Value, frozen=True):
+    """Source: Neutron API v2, agents."""
+
+    id: str
+    agent_type: str
+    host: str
+    alive: bool
+    binary: str = ""
+    admin_state_up: bool = True
+    configurations: dict[str, Any] = {}
+
+
+# -- this host ---------------------------------------------------------------------------------------------------
+
+
+class Link(Value, frozen=True):
+    """A network interface of this network namespace. ``alias`` is the kernel's ifalias ("" when unset)."""
+
+    index: int
+    name: str
+    kind: str = ""
+    mac: str = ""
+    mtu: int = 0
+    up: bool = False
+    alias: str = ""
+
+
+class VethSpec(Value, frozen=True):
+    """A veth pair to be made: the host's end, and the end that Docker moves into the container."""
+
+    host_name: str
+    container_name: str
+    mac: str
+    mtu: int
+    alias: str
+
+
+class OvsInterface(Value, frozen=True):
+    """An interface of Open vSwitch that this service owns (``external_ids:owner`` is ``kuryr``)."""
+
+    name: str
+    bridge: str
+    port_id: str
+    endpoint_id: str = ""
+    mac: str = ""
+
+
+class EngineView(Value, frozen=True):
+    """What Docker knows at one moment: ids of its networks of our driver, and of the endpoints in use on them."""
+
+    network_ids: frozenset[str]
+    endpoint_ids: frozenset[str]
+
+
+# -- journal -----------------------------------------------------------------------------------------------------
+
+
+class PoolRecord(Value, frozen=True):
+    """A pool that Docker requested from us (key: ``pool_id``, the Neutron subnetpool's id).
+
+    ``made``: this service created the subnetpool. ``requests``: RequestPool calls not yet answered by ReleasePool.
+    ``gateway``: the address told to Docker as gateway; ``reserved``: auxiliary addresses promised to Docker.
+    """
+
+    pool_id: str
+    cidr: str
+    ip_version: IpVersion
+    made: bool
+    requests: int = 1
+    gateway: str = ""
+    gateway_chosen: bool = False
+    reserved: tuple[str, ...] = ()
+    created_at: float = 0.0
+
+
+class SubnetRecord(Value, frozen=True):
+    """A Neutron subnet as a Docker network uses it. ``made``: this service created the subnet."""
+
+    subnet_id: str
+    pool_id: str
+    cidr: str
+    ip_version: IpVersion
+    made: bool
+    gateway_ip: str | None = None
+    host_routes: tuple[HostRoute, ...] = ()
+
+
+class NetworkRecord(Value, frozen=True):
+    """A Docker network (key: ``docker_id``) and its Neutron network."""
+
+    docker_id: str
+    neutron_id: str
+    made: bool
+    mtu: int
+    subnets: tuple[SubnetRecord, ...]
+    internal: bool = False
+    fingerprint: str = ""
+    options: dict[str, str] = {}
+    released_pools: tuple[str, ...] = ()
+    created_at: float = 0.0
+
+
+class PortOriginal(Value, frozen=True):
+    """What an adopted port looked like before; it is put back exactly so."""
+
+    name: str
+    device_id: str
+    device_owner: str
+    host_id: str
+    admin_state_up: bool
+    mac_address: str
+    tags: tuple[str, ...]
+
+
+class LeaseRecord(Value, frozen=True):
+    """A Neutron port in use for Docker (key: ``port_id``) and the addresses of it that Docker holds.
+
+    ``original`` is set for adopted ports only. ``endpoint_id`` is "" before CreateEndpoint and after DeleteEndpoint.
+    ``spare``: addresses of the port that Docker has not asked for yet (the IPv6 address of a dual-stack port).
+    """
+
+    port_id: str
+    docker_network_id: str
+    neutron_network_id: str
+    mac_address: str
+    vnic_type: str
+    held: tuple[FixedIp, ...]
+    spare: tuple[FixedIp, ...] = ()
+    original: PortOriginal | None = None
+    endpoint_id: str = ""
+    created_at: float = 0.0
+
+
+class PlugRecord(Value, frozen=True):
+    """What a binding made on this host; enough to undo it in whatever state it is."""
+
+    driver: str
+    binding: str
+    port_id: str
+    vif_type: str
+    host_ifname: str
+    container_ifname: str
+    bridge: str = ""
+
+
+class EndpointRecord(Value, frozen=True):
+    """A Docker endpoint (key: ``endpoint_id``).
+
+    ``state``: ``creating`` (intent written, outcome open), ``ready``, ``deleting``. ``sandbox_key``: from Join.
+    """
+
+    endpoint_id: str
+    docker_network_id: str
+    port_id: str
+    state: Literal["creating", "ready", "deleting"]
+    fingerprint: str = ""
+    mac_address: str = ""
+    mac_requested: bool = False
+    address: str = ""
+    address_ipv6: str = ""
+    plug: PlugRecord | None = None
+    options: dict[str, str] = {}
+    sandbox_key: str = ""
+    created_at: float = 0.0
