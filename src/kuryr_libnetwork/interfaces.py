@@ -15,6 +15,7 @@ from kuryr_libnetwork.model import (
     Agent,
     EndpointRecord,
     EngineView,
+    IntentRecord,
     LeaseRecord,
     Link,
     Network,
@@ -67,6 +68,10 @@ class Neutron(Protocol):
 
     def set_tags(self, owner: TagOwner, resource_id: str, tags: Iterable[str]) -> None:
         """Replace all tags of a resource."""
+        ...
+
+    def add_tags(self, owner: TagOwner, resource_id: str, tags: Iterable[str]) -> None:
+        """Add tags, leaving all others: one call where the cloud has ``tag-creation``, else one call per tag."""
         ...
 
     def remove_tag(self, owner: TagOwner, resource_id: str, tag: str) -> None: ...
@@ -133,6 +138,8 @@ class Journal(Protocol):
     def leases(self) -> Table[LeaseRecord]: ...
     @property
     def endpoints(self) -> Table[EndpointRecord]: ...
+    @property
+    def intents(self) -> Table[IntentRecord]: ...
 
     def transaction(self) -> AbstractContextManager[None]:
         """All puts and drops inside, by this thread, happen together or not at all."""

@@ -262,3 +262,15 @@ class EndpointRecord(Value, frozen=True):
     options: dict[str, str] = {}
     sandbox_key: str = ""
     created_at: float = 0.0
+
+
+class IntentRecord(Value, frozen=True):
+    """A resource of Neutron about to be created (key: ``token``).
+
+    Written before the POST and dropped with its outcome. The token stands in the ``description`` of the resource, so
+    that one whose answer never arrived can be found and removed.
+    """
+
+    token: str
+    resource: TagOwner
+    created_at: float
