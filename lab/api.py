@@ -1,0 +1,188 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""A running lab in the hands of a test, the demo or the benchmark."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab import host as programs
+from lab import http, lifecycle
+from lab.errors import LabError
+from lab.paths import CLOUD_ADDRESS, NEUTRON_PORT, HostPaths, LabPaths
+from lab.process import Registry, clean_environment
+
+
+def connect(name: str = "dev") -> "Lab":
+    """The lab of this name, which must be up."""
+    paths = LabPaths(name)
+    if not any(lifecycle.status(paths).values()):
+        msg = f"the lab {name!r} is not up; run ./dev up --name {name}"
+        raise LabError(msg)
+    return Lab(paths)
+
+
+@dataclass(frozen=True)
+class NeutronCall:
+    """One line of the access log of Neutron's API."""
+
+    epoch: int
+    address: str
+    method: str
+    uri: str
+    status: int
+    milliseconds: int
+    agent: str
+
+
+class Service:
+    """One program of a host that a test may stop, kill and start again."""
+
+    def __init__(self, paths: LabPaths, host: HostPaths, registry: Registry, kind: str) -> None:
+        self._paths = paths
+        self._host = host
+        self._registry = registry
+        self._kind = kind
+        self._name = f"{host.name}-{kind}"
+
+    @property
+    def log(self) -> Path:
+        return self._paths.log(self._name)
+
+    @property
+    def pid(self) -> int | None:
+        record = self._registry.running(self._name)
+        return record.pid if record else None
+
+    def start(self) -> None:
+        """Start it if it does not run, and wait until it answers."""
+        if self._kind == "kuryr":
+            programs.start_kuryr(self._paths, self._host, self._registry)
+        elif self._kind == "dockerd":
+            programs.start_docker(self._paths, self._host, self._registry)
+        else:
+            programs.start_ovs(self._paths, self._host, self._registry)
+
+    def stop(self) -> None:
+        """SIGTERM, and wait for the end."""
+        self._registry.stop([self._name])
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end."""
+        self._registry.stop([self._name], sudden=True)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+
+class Host:
+    def __init__(self, paths: LabPaths, host: HostPaths, registry: Registry) -> None:
+        self.paths = host
+        self.name = host.name
+        self.address = host.address
+        self.kuryr = Service(paths, host, registry, "kuryr")
+        self.dockerd = Service(paths, host, registry, "dockerd")
+        self.ovn_controller = Service(paths, host, registry, "ovn-controller")
+        self._lab = paths
+        self._registry = registry
+
+    def environment(self) -> dict[str, str]:
+        # /usr/bin first: the docker command of the same package as dockerd, not another one of this machine.
+        folders = [str(folder / "bin") for folder in (self._lab.venv, self._lab.neutron_venv) if folder.exists()]
+        return {
+            "DOCKER_HOST": f"unix://{self.paths.docker_socket}",
+            "DOCKER_CONFIG": str(self.paths.state / "docker-cli"),
+            "OS_AUTH_TYPE": "none",
+            "OS_ENDPOINT": self._lab.neutron_url,
+            "OVS_RUNDIR": str(self.paths.ovs_run),
+            "OVN_NB_DB": f"unix:{self._lab.nb_socket}",
+            "OVN_SB_DB": f"unix:{self._lab.sb_socket}",
+            "KURYR_LAB": self._lab.name,
+            "KURYR_LAB_HOST": self.name,
+            "PATH": ":".join(["/usr/sbin", "/usr/bin", *folders, os.environ.get("PATH", "/sbin:/bin")]),
+        }
+
+    def enter(self, argv: Sequence[str]) -> list[str]:
+        """The command line that runs `argv` in this host, in the caller's working directory."""
+        entered = programs.place(self.paths, self._registry).enter(argv)
+        return [entered[0], f"--wdns={Path.cwd()}", *entered[1:]]
+
+    def popen(self, argv: Sequence[str], **options: Any) -> "subprocess.Popen[str]":
+        return subprocess.Popen(self.enter(argv), env=self._process_environment(), text=True, **options)
+
+    def run(
+        self, argv: Sequence[str], *, check: bool = True, timeout: float = 120, stdin: str | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command in this host; with `check` a failure is an error that shows what the command said."""
+        result = subprocess.run(
+            self.enter(argv),
+            env=self._process_environment(),
+            text=True,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            check=False,
+            timeout=timeout,
+        )
+        if check and result.returncode != 0:
+            said = (result.stderr or result.stdout).strip()
+            msg = f"{self.name}: {' '.join(argv)} ended with {result.returncode}: {said}"
+            raise LabError(msg)
+        return result
+
+    def docker(self, *arguments: str, check: bool = True, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
+        return self.run(["docker", *arguments], check=check, timeout=timeout)
+
+    def docker_inspect(self, thing: str) -> Any:
+        """The one object that `docker inspect` shows for a container, network or image."""
+        return json.loads(self.docker("inspect", thing).stdout)[0]
+
+    def plugin(self, method: str, body: Mapping[str, Any] | None = None) -> Any:
+        """A call of Docker's plugin protocol straight to this host's kuryr-server."""
+        data = b"" if body is None else json.dumps(body).encode()
+        return json.loads(http.call(http.unix(self.paths.plugin_socket), "POST", f"/{method}", data))
+
+    def _process_environment(self) -> dict[str, str]:
+        return {**clean_environment(), **self.environment()}
+
+
+class Lab:
+    def __init__(self, paths: LabPaths) -> None:
+        self.paths = paths
+        self.name = paths.name
+        self._registry = lifecycle.registry_of(paths)
+        self.hosts = {each.name: Host(paths, each, self._registry) for each in lifecycle.hosts_of(paths)}
+
+    def host(self, name: str = "h1") -> Host:
+        try:
+            return self.hosts[name]
+        except KeyError:
+            msg = f"the lab {self.name!r} has no host {name!r}, only {', '.join(self.hosts)}"
+            raise LabError(msg) from None
+
+    def neutron(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """One call of Neutron's API, e.g. `neutron("GET", "/v2.0/ports?device_owner=kuryr:container")`."""
+        data = None if body is None else json.dumps(body).encode()
+        answer = http.call(http.inside(self.paths.netns, (CLOUD_ADDRESS, NEUTRON_PORT)), method, path, data)
+        return json.loads(answer) if answer else None
+
+    def neutron_log_position(self) -> int:
+        return self.paths.neutron_access_log.stat().st_size
+
+    def neutron_calls(self, since: int = 0) -> list[NeutronCall]:
+        """The calls that others (kuryr-server, the openstack command) made since a position in the access log."""
+        with self.paths.neutron_access_log.open("rb") as log:
+            log.seek(since)
+            lines = log.read().decode(errors="replace").splitlines()
+        calls = [_parse(line) for line in lines]
+        return [call for call in calls if call.agent != "kuryr-lab"]
+
+
+def _parse(line: str) -> NeutronCall:
+    epoch, address, method, uri, status, milliseconds, agent = line.split("\t")
+    return NeutronCall(int(epoch), address, method, uri, int(status), int(milliseconds), agent)

@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m lab`: what `./dev` calls."""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+import time
+
+from lab import api, lifecycle
+from lab.errors import LabError
+from lab.paths import LabPaths
+from lab.progress import say
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.verb(arguments)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("lab: interrupted", file=sys.stderr)
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lab")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name: str, function: object, text: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=text)
+        sub.add_argument("--name", default="dev", help="name of the lab (default: dev)")
+        sub.set_defaults(verb=function)
+        return sub
+
+    start = verb("up", _up, "start what is missing")
+    start.add_argument("--hosts", type=int, default=1, help="Docker hosts (default: 1)")
+    start.add_argument("--without-kuryr", action="store_true", help="leave kuryr-server to be started by hand")
+    verb("down", _down, "stop and remove everything but logs").add_argument("--all", action="store_true")
+    verb("status", _status, "what runs").add_argument("--json", action="store_true")
+    verb("env", _env, "the variables of a host's shell").add_argument("--host", default="h1")
+    command = verb("exec", _exec, "run a command in a host")
+    command.add_argument("--host", default="h1")
+    command.add_argument("command", nargs=argparse.REMAINDER)
+    kuryr = verb("kuryr", _kuryr, "start, stop, restart or kill a host's kuryr-server")
+    kuryr.add_argument("--host", default="h1")
+    kuryr.add_argument("action", choices=("start", "stop", "restart", "kill"))
+    return parser
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    if not 1 <= arguments.hosts <= 9:
+        msg = "--hosts takes 1 to 9"
+        raise LabError(msg)
+    begin = time.monotonic()
+    lifecycle.up(LabPaths(arguments.name), arguments.hosts, with_kuryr=not arguments.without_kuryr)
+    say(f"the lab {arguments.name!r} is up ({time.monotonic() - begin:.1f} s)")
+    return 0
+
+
+def _down(arguments: argparse.Namespace) -> int:
+    for name in lifecycle.names() if arguments.all else [arguments.name]:
+        paths = LabPaths(name)
+        owner = lifecycle.owner_of(paths)
+        if owner is None:
+            say(f"there is no lab {name!r}")
+            continue
+        if arguments.all and owner.folder != str(paths.repo):
+            say(f"the lab {name!r} belongs to {owner.folder}: left alone")
+            continue
+        begin = time.monotonic()
+        lifecycle.down(paths)
+        say(f"the lab {name!r} is down ({time.monotonic() - begin:.1f} s)")
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    paths = LabPaths(arguments.name)
+    found = lifecycle.status(paths)
+    if arguments.json:
+        programs = {name: record.pid if record else None for name, record in found.items()}
+        print(json.dumps({"name": paths.name, "hosts": len(lifecycle.hosts_of(paths)), "programs": programs}))
+    elif not found:
+        print(f"the lab {paths.name!r} is not up")
+    else:
+        for name, record in found.items():
+            print(f"{name:20} {f'running, pid {record.pid}' if record else 'NOT RUNNING'}")
+        print(f"logs: {paths.logs}")
+    return 0 if found and all(found.values()) else 3
+
+
+def _env(arguments: argparse.Namespace) -> int:
+    for name, value in _host(arguments).environment().items():
+        print(f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+def _exec(arguments: argparse.Namespace) -> int:
+    command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    if not command:
+        msg = "exec needs a command, e.g. lab exec --host h1 -- docker ps"
+        raise LabError(msg)
+    host = _host(arguments)
+    argv = host.enter(command)
+    os.execvpe(argv[0], argv, {**os.environ, **host.environment()})
+
+
+def _kuryr(arguments: argparse.Namespace) -> int:
+    service = _host(arguments).kuryr
+    {"start": service.start, "stop": service.stop, "restart": service.restart, "kill": service.kill}[arguments.action]()
+    return 0
+
+
+def _host(arguments: argparse.Namespace) -> api.Host:
+    return api.connect(arguments.name).host(arguments.host)

@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The cloud: OVN's central databases with northd, and Neutron's API."""
+
+import signal
+from pathlib import Path
+
+from lab import http, neutron_config
+from lab.paths import CLOUD_ADDRESS, NEUTRON_PORT, LabPaths
+from lab.process import Place, Program, Registry, run, wait_until
+
+OVN_SCHEMAS = Path("/usr/share/ovn")
+
+
+def start_ovn_central(paths: LabPaths, registry: Registry) -> None:
+    place = Place(paths.netns)
+    for database, socket in (("nb", paths.nb_socket), ("sb", paths.sb_socket)):
+        start_ovsdb(
+            registry,
+            place,
+            name=f"ovn-{database}",
+            schema=OVN_SCHEMAS / f"ovn-{database}.ovsschema",
+            data=paths.state / "ovn" / f"{database}.db",
+            socket=socket,
+            log=paths.log(f"ovn-{database}"),
+        )
+    if not registry.running("ovn-northd"):
+        argv = (
+            "ovn-northd",
+            f"--ovnnb-db=unix:{paths.nb_socket}",
+            f"--ovnsb-db=unix:{paths.sb_socket}",
+            f"--unixctl={paths.ovn_run}/northd.ctl",
+            "-vconsole:info",
+        )
+        program = Program("ovn-northd", argv, place, paths.log("ovn-northd"), {"OVN_RUNDIR": str(paths.ovn_run)})
+        record = registry.start(program)
+        wait_until(lambda: _northd_works(paths), record, 20)
+
+
+def _northd_works(paths: LabPaths) -> bool:
+    """northd notes its version in the southbound database once it is connected to both."""
+    command = ["ovn-sbctl", f"--db=unix:{paths.sb_socket}", "--bare", "--columns=options", "list", "SB_Global"]
+    return "northd_internal_version" in run(command)
+
+
+def start_ovsdb(
+    registry: Registry, place: Place, *, name: str, schema: Path, data: Path, socket: Path, log: Path
+) -> None:
+    """One OVSDB server on a unix socket, with a fresh database if there is none."""
+    if registry.running(name):
+        return
+    data.parent.mkdir(parents=True, exist_ok=True)
+    socket.parent.mkdir(parents=True, exist_ok=True)
+    if not data.exists():
+        run(["ovsdb-tool", "create", str(data), str(schema)])
+    argv = (
+        "ovsdb-server",
+        str(data),
+        f"--remote=punix:{socket}",
+        f"--unixctl={socket.with_suffix('.ctl')}",
+        "--no-chdir",
+        "-vconsole:info",
+    )
+    record = registry.start(Program(name, argv, place, log))
+    wait_until(socket.is_socket, record, 20)
+
+
+def start_neutron(paths: LabPaths, registry: Registry) -> None:
+    if not registry.running("neutron"):
+        neutron_config.write(paths, conf=paths.neutron_conf, mysql_socket=paths.mysql_socket)
+        argv = (str(paths.neutron_venv / "bin" / "uwsgi"), "--ini", str(neutron_config.uwsgi_file(paths)))
+        env = {"OS_NEUTRON_CONFIG_FILES": str(paths.neutron_conf)}
+        log = paths.log("neutron")
+        registry.start(Program("neutron", argv, Place(paths.netns), log, env, signal.SIGTERM, grace=8.0))
+    record = registry.running("neutron") or registry.get("neutron")
+    if record is not None:
+        connect = http.inside(paths.netns, (CLOUD_ADDRESS, NEUTRON_PORT))
+        wait_until(lambda: http.answers(connect, "GET", "/v2.0/extensions"), record, 90)

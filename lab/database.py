@@ -1,0 +1,133 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""MariaDB with Neutron's schema.
+
+Making the schema takes longer than everything else, and its result depends on versions only: so it is made once, kept
+as a template below `.dev/cache`, and each lab begins with a copy.
+"""
+
+import fcntl
+import re
+import shutil
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab import neutron_config
+from lab.paths import LabPaths
+from lab.process import Place, Program, Record, Registry, run, wait_until
+from lab.progress import say
+
+NAME = "mariadb"
+
+
+def start(paths: LabPaths, registry: Registry) -> None:
+    if registry.running(NAME):
+        return
+    data = paths.state / "mariadb"
+    if not data.exists():
+        shutil.copytree(_template(paths, registry), data)
+    record = _start_server(paths, registry, data)
+    wait_until(lambda: _accepts(paths.mysql_socket), record, 30)
+
+
+def _start_server(paths: LabPaths, registry: Registry, data: Path, grace: float = 5.0) -> Record:
+    argv = (
+        "mariadbd",
+        "--no-defaults",
+        "--user=root",
+        f"--datadir={data}",
+        f"--socket={paths.mysql_socket}",
+        f"--pid-file={paths.run}/mariadb.pid",
+        "--skip-networking",
+        "--skip-grant-tables",
+        "--skip-log-bin",
+        "--innodb-log-file-size=16M",
+        "--innodb-buffer-pool-size=64M",
+        # A lab's data need not survive a power cut, and nothing slows a small disk more than these.
+        "--innodb-flush-log-at-trx-commit=0",
+        "--innodb-doublewrite=0",
+        "--performance-schema=OFF",
+        "--max-connections=400",
+    )
+    # A lab's database is thrown away with it, so it may be stopped without ceremony; the template's may not.
+    stop = signal.SIGKILL if data.parent == paths.state else signal.SIGTERM
+    program = Program(NAME, argv, Place(paths.netns), paths.log(NAME), stop_signal=stop, grace=grace)
+    return registry.start(program)
+
+
+def _accepts(path: Path) -> bool:
+    """MariaDB greets whoever connects as soon as it can serve."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(5)
+        try:
+            sock.connect(str(path))
+            return bool(sock.recv(1))
+        except OSError:
+            return False
+
+
+def _template(paths: LabPaths, registry: Registry) -> Path:
+    template = paths.cache / f"mariadb-{_server_version()}-neutron-{_neutron_version(paths)}"
+    with _locked(paths.cache / "mariadb.lock"):
+        if not template.exists():
+            say("          making the database template (once)")
+            draft = template.with_suffix(".draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            _make_template(paths, registry, draft)
+            draft.rename(template)
+    return template
+
+
+def _make_template(paths: LabPaths, registry: Registry, data: Path) -> None:
+    log = paths.log("mariadb-template")
+    # --auth-root-authentication-method: the default wants a system account "mysql".
+    run(
+        [
+            "mariadb-install-db",
+            "--no-defaults",
+            "--user=root",
+            f"--datadir={data}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            "--innodb-log-file-size=16M",
+        ],
+        log=log,
+    )
+    record = _start_server(paths, registry, data, grace=60)
+    wait_until(lambda: _accepts(paths.mysql_socket), record, 60)
+    conf = paths.state / "template" / "neutron.conf"
+    neutron_config.write(paths, conf=conf, mysql_socket=paths.mysql_socket)
+    run(
+        [
+            "mariadb",
+            "--no-defaults",
+            f"--socket={paths.mysql_socket}",
+            "-e",
+            "CREATE DATABASE neutron CHARACTER SET utf8",
+        ]
+    )
+    migrate = str(paths.neutron_venv / "bin" / "neutron-db-manage")
+    run([migrate, "--config-file", str(conf), "upgrade", "heads"], log=log, timeout=300)
+    registry.stop([NAME])
+
+
+def _server_version() -> str:
+    found = re.search(r"Ver (\d+\.\d+\.\d+)", run(["mariadbd", "--no-defaults", "--version"]))
+    return found.group(1) if found else "unknown"
+
+
+def _neutron_version(paths: LabPaths) -> str:
+    infos = paths.neutron_venv.glob("lib/python3*/site-packages/neutron-*.dist-info")
+    return "-".join(sorted(info.name.removeprefix("neutron-").removesuffix(".dist-info") for info in infos))
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Two labs that start for the first time at once make one template."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

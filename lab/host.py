@@ -1,0 +1,186 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""One Docker host: namespaces, Open vSwitch, an OVN chassis, dockerd and kuryr-server."""
+
+import signal
+from pathlib import Path
+
+from lab import http, image
+from lab.cloud import start_ovsdb
+from lab.errors import LabError
+from lab.paths import HostPaths, LabPaths
+from lab.process import Place, Program, Record, Registry, run, wait_until
+
+# /run/docker/plugins and /etc/docker are constants in dockerd, and so is "use the machine's containerd if
+# /run/containerd has its socket". Private folders there keep the lab and the machine's own Docker apart.
+_HOLDER = """\
+set -eu
+mount --bind {run}/run-docker /run/docker
+mount --bind {run}/run-containerd /run/containerd
+mount --bind {run}/ovs /run/openvswitch
+mount --bind {run}/ovs /run/ovn
+mount --bind {state}/etc-docker /etc/docker
+mount --bind {state}/etc-kuryr /etc/kuryr
+# /sys shows the network devices of the namespace that mounted it; dockerd needs the cgroups that lie below it.
+mount --rbind /sys/fs/cgroup {run}/cgroup
+mount -t sysfs sysfs /sys
+mount --rbind {run}/cgroup /sys/fs/cgroup
+echo {name} > /proc/sys/kernel/hostname
+touch {run}/ready
+exec sleep infinity
+"""
+
+_KURYR_CONF = """\
+[DEFAULT]
+host = {host.name}
+debug = true
+state_path = {host.kuryr_state}
+socket_path = /run/docker/plugins/kuryr.sock
+docker_socket = {host.docker_socket}
+
+[neutron]
+auth_type = none
+endpoint = {neutron}
+
+[ovs]
+ovsdb_connection = unix:{host.ovsdb_socket}
+"""
+
+
+def place(host: HostPaths, registry: Registry) -> Place:
+    holder = registry.running(f"{host.name}-holder")
+    if holder is None:
+        msg = f"{host.name} is not up; run ./dev up"
+        raise LabError(msg)
+    return Place(host.netns, holder.pid)
+
+
+def start_holder(paths: LabPaths, host: HostPaths, registry: Registry) -> None:
+    """A process that does nothing but keep the host's mount and host name namespaces."""
+    name = f"{host.name}-holder"
+    if registry.running(name):
+        return
+    for folder in ("run-docker/plugins", "run-containerd", "ovs", "cgroup"):
+        (host.run / folder).mkdir(parents=True, exist_ok=True)
+    for folder in ("etc-docker", "etc-kuryr", "kuryr"):
+        (host.state / folder).mkdir(parents=True, exist_ok=True)
+    for target in ("/run/docker", "/run/containerd", "/run/openvswitch", "/run/ovn", "/etc/docker", "/etc/kuryr"):
+        Path(target).mkdir(parents=True, exist_ok=True)
+    ready = host.run / "ready"
+    ready.unlink(missing_ok=True)
+    script = host.run / "holder.sh"
+    script.write_text(_HOLDER.format(run=host.run, state=host.state, name=host.name))
+    # slave: a mount that the machine drops is dropped here too, and none of ours is ever seen by the machine.
+    argv = ("unshare", "--mount", "--uts", "--propagation", "slave", "sh", str(script))
+    record = registry.start(Program(name, argv, Place(host.netns), paths.log(name), stop_signal=signal.SIGKILL))
+    wait_until(ready.exists, record, 20)
+
+
+def start_ovs(paths: LabPaths, host: HostPaths, registry: Registry) -> None:
+    where = place(host, registry)
+    env = {"OVS_RUNDIR": str(host.ovs_run), "OVN_RUNDIR": str(host.ovs_run)}
+    start_ovsdb(
+        registry,
+        where,
+        name=f"{host.name}-ovsdb",
+        schema=Path("/usr/share/openvswitch/vswitch.ovsschema"),
+        data=host.state / "ovs" / "conf.db",
+        socket=host.ovsdb_socket,
+        log=paths.log(f"{host.name}-ovsdb"),
+    )
+    name = f"{host.name}-vswitchd"
+    if not registry.running(name):
+        _configure_ovs(paths, host, where)
+        control = host.ovs_run / "vswitchd.ctl"
+        control.unlink(missing_ok=True)
+        argv = ("ovs-vswitchd", f"unix:{host.ovsdb_socket}", f"--unixctl={control}", "-vconsole:info")
+        record = registry.start(Program(name, argv, where, paths.log(name), env))
+        wait_until(control.is_socket, record, 20)
+        _connect_data_network(host, where)
+    name = f"{host.name}-ovn-controller"
+    if not registry.running(name):
+        argv = ("ovn-controller", f"unix:{host.ovsdb_socket}", "-vconsole:info")
+        registry.start(Program(name, argv, where, paths.log(name), env))
+
+
+def _vsctl(host: HostPaths, where: Place, *args: str) -> str:
+    return run(where.enter(["ovs-vsctl", f"--db=unix:{host.ovsdb_socket}", *args])).strip()
+
+
+def _configure_ovs(paths: LabPaths, host: HostPaths, where: Place) -> None:
+    ids = {
+        "system-id": f"{paths.name}-{host.name}",
+        "hostname": host.name,
+        "ovn-remote": f"unix:{paths.sb_socket}",
+        "ovn-encap-type": "geneve",
+        "ovn-encap-ip": host.tunnel_address,
+        "ovn-bridge": "br-int",
+        "ovn-bridge-datapath-type": "netdev",
+        "ovn-bridge-mappings": "physnet1:br-phy",
+    }
+    settings = [f'external_ids:{name}="{value}"' for name, value in ids.items()]
+    _vsctl(host, where, "--no-wait", "init")
+    _vsctl(host, where, "--no-wait", "set", "open", ".", *settings)
+
+
+def _connect_data_network(host: HostPaths, where: Place) -> None:
+    """A user-space tunnel is sent by OVS itself, so the tunnel's own address must be on a bridge of OVS."""
+    bridge = ["--may-exist", "add-br", "br-phy", "--", "set", "bridge", "br-phy", "datapath_type=netdev"]
+    _vsctl(host, where, "--timeout=20", *bridge, "--", "--may-exist", "add-port", "br-phy", "data0")
+    run(where.enter(["ip", "addr", "replace", f"{host.tunnel_address}/24", "dev", "br-phy"]))
+    run(where.enter(["ip", "link", "set", "br-phy", "up"]))
+
+
+def wait_for_chassis(paths: LabPaths, host: HostPaths, registry: Registry) -> None:
+    record = registry.get(f"{host.name}-ovn-controller")
+    if record is not None:
+        query = ["ovn-sbctl", f"--db=unix:{paths.sb_socket}", "--bare", "--columns=name", "find", "Chassis"]
+        wait_until(lambda: bool(run([*query, f"hostname={host.name}"]).strip()), record, 30)
+
+
+def start_docker(paths: LabPaths, host: HostPaths, registry: Registry) -> None:
+    name = f"{host.name}-dockerd"
+    if not registry.running(name):
+        argv = (
+            "dockerd",
+            f"--data-root={host.state}/docker",
+            f"--exec-root={host.run}/docker-exec",
+            f"--host=unix://{host.docker_socket}",
+            f"--pidfile={host.run}/docker.pid",
+            f"--cgroup-parent={host.cgroup}",
+            # A machine with systemd would be asked to keep the containers; the lab needs no such help.
+            "--exec-opt=native.cgroupdriver=cgroupfs",
+            "--iptables=false",
+            "--ip6tables=false",
+            "--shutdown-timeout=2",
+        )
+        (host.run / "docker.pid").unlink(missing_ok=True)
+        registry.start(Program(name, argv, place(host, registry), paths.log(name), grace=4.0))
+    record = registry.get(name)
+    if record is not None:
+        wait_until(lambda: http.answers(http.unix(host.docker_socket), "GET", "/_ping"), record, 60)
+        image.load(host.docker_socket)
+
+
+def write_kuryr_conf(paths: LabPaths, host: HostPaths) -> None:
+    host.kuryr_state.mkdir(parents=True, exist_ok=True)
+    text = _KURYR_CONF.format(host=host, neutron=paths.neutron_url)
+    # Twice: where the lab's reader looks, and where the service looks when it is started by hand in the host.
+    host.kuryr_conf.write_text(text)
+    (host.state / "etc-kuryr" / "kuryr.conf").write_text(text)
+
+
+def start_kuryr(paths: LabPaths, host: HostPaths, registry: Registry) -> Record:
+    name = f"{host.name}-kuryr"
+    if not registry.running(name):
+        if not paths.kuryr_server.exists():
+            msg = f"{paths.kuryr_server} does not exist"
+            raise LabError(msg)
+        argv = (str(paths.kuryr_server), "--config-file", str(host.kuryr_conf))
+        registry.start(Program(name, argv, place(host, registry), paths.log(name), grace=12.0))
+    record = registry.running(name) or registry.get(name)
+    if record is None:
+        msg = f"{name} has no record"
+        raise LabError(msg)
+    wait_until(lambda: http.answers(http.unix(host.plugin_socket), "POST", "/Plugin.Activate"), record, 30)
+    return record

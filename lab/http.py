@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Questions to the servers of the lab over sockets that need not be reachable from here."""
+
+import ctypes
+import http.client
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.errors import LabError
+
+CLONE_NEWNET = 0x40000000
+Connect = Callable[[], socket.socket]
+
+
+def unix(path: Path, timeout: float = 60) -> Connect:
+    def connect() -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(timeout)
+        try:
+            sock.connect(str(path))
+        except OSError:
+            sock.close()
+            raise
+        return sock
+
+    return connect
+
+
+def inside(netns: str, address: tuple[str, int], timeout: float = 60) -> Connect:
+    """Connect from within a network namespace.
+
+    A socket belongs for ever to the namespace in which it was made, and a namespace is a property of the thread: so a
+    thread of its own goes there, makes the socket, and ends.
+    """
+
+    def connect() -> socket.socket:
+        made: list[socket.socket] = []
+        failed: list[OSError] = []
+
+        def work() -> None:
+            try:
+                _enter(netns)
+                made.append(socket.create_connection(address, timeout))
+            except OSError as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        if failed:
+            raise failed[0]
+        return made[0]
+
+    return connect
+
+
+def _enter(netns: str) -> None:
+    # os.setns exists from Python 3.12 on, Debian 12 has 3.11.
+    libc = ctypes.CDLL(None, use_errno=True)
+    handle = os.open(f"/run/netns/{netns}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if libc.setns(handle, CLONE_NEWNET) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), netns)
+    finally:
+        os.close(handle)
+
+
+def call(
+    connect: Connect, method: str, path: str, body: bytes | None = None, content: str = "application/json"
+) -> bytes:
+    """One request; any answer but 2xx is an error that shows the answer."""
+    connection = http.client.HTTPConnection("lab")
+    connection.sock = connect()
+    try:
+        headers = {"Content-Type": content, "User-Agent": "kuryr-lab", "Connection": "close"}
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        data = answer.read()
+    finally:
+        connection.close()
+    if answer.status // 100 != 2:
+        msg = f"{method} {path}: {answer.status} {data.decode(errors='replace').strip()[:500]}"
+        raise LabError(msg)
+    return data
+
+
+def answers(connect: Connect, method: str, path: str, body: bytes | None = None) -> bool:
+    try:
+        call(connect, method, path, body)
+    except (OSError, http.client.HTTPException, LabError):
+        return False
+    return True

@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration files of the lab's Neutron."""
+
+from pathlib import Path
+
+from lab.paths import NEUTRON_PORT, LabPaths
+
+API_WORKERS = 3
+
+_NEUTRON_CONF = """\
+[DEFAULT]
+auth_strategy = noauth
+core_plugin = ml2
+service_plugins = ovn-router,trunk,qos,segments
+# No agent talks RPC here, so no broker is needed.
+transport_url = fake://
+notify_nova_on_port_status_changes = false
+notify_nova_on_port_data_changes = false
+api_paste_config = {venv}/etc/neutron/api-paste.ini
+state_path = {state}
+dns_domain = lab.example.
+debug = false
+
+[oslo_concurrency]
+lock_path = {state}/lock
+
+[oslo_policy]
+policy_file = {state}/policy.yaml
+
+[database]
+connection = {database}
+max_pool_size = 20
+
+[quotas]
+default_quota = -1
+quota_network = -1
+quota_subnet = -1
+quota_port = -1
+quota_router = -1
+quota_floatingip = -1
+quota_security_group = -1
+quota_security_group_rule = -1
+
+[ml2]
+type_drivers = flat,vlan,geneve,local
+tenant_network_types = geneve
+mechanism_drivers = ovn,sriovnicswitch
+extension_drivers = port_security,qos,dns,port_trusted,tag_ports_during_bulk_creation
+
+[ml2_type_geneve]
+vni_ranges = 1:65535
+max_header_size = 38
+
+[ml2_type_flat]
+flat_networks = physnet1,physnet2
+
+[ml2_type_vlan]
+network_vlan_ranges = physnet1:100:199,physnet2:100:199
+
+[securitygroup]
+enable_security_group = true
+
+[ovn]
+ovn_nb_connection = unix:{nb}
+ovn_sb_connection = unix:{sb}
+ovn_metadata_enabled = true
+"""
+
+# By default only the role "service" may write a binding profile; without Keystone there are no roles.
+_POLICY = """\
+"create_port:binding:profile": "rule:admin_only or role:service"
+"update_port:binding:profile": "rule:admin_only or role:service"
+"""
+
+# start-time: OVN's hash ring is built from it; without it no event of OVN reaches a worker.
+_UWSGI = """\
+[uwsgi]
+http-socket = 0.0.0.0:{port}
+virtualenv = {venv}
+module = neutron.wsgi.api:application
+master = true
+processes = {workers}
+enable-threads = true
+lazy-apps = true
+thunder-lock = true
+die-on-term = true
+need-app = true
+listen = 100
+buffer-size = 65535
+start-time = %t
+add-header = Connection: close
+socket-timeout = 120
+worker-reload-mercy = 5
+req-logger = file:{access_log}
+log-format = %(epoch)\t%(addr)\t%(method)\t%(uri)\t%(status)\t%(msecs)\t%(uagent)
+"""
+
+
+def database_url(socket: Path) -> str:
+    return f"mysql+pymysql://root@localhost/neutron?unix_socket={socket}&charset=utf8"
+
+
+def uwsgi_file(paths: LabPaths) -> Path:
+    return paths.neutron_conf.parent / "uwsgi.ini"
+
+
+def write(paths: LabPaths, *, conf: Path, mysql_socket: Path) -> None:
+    """Write neutron.conf and what belongs to it beside it."""
+    state = conf.parent
+    state.mkdir(parents=True, exist_ok=True)
+    conf.write_text(
+        _NEUTRON_CONF.format(
+            venv=paths.neutron_venv,
+            state=state,
+            database=database_url(mysql_socket),
+            nb=paths.nb_socket,
+            sb=paths.sb_socket,
+        )
+    )
+    (state / "policy.yaml").write_text(_POLICY)
+    (state / "uwsgi.ini").write_text(
+        _UWSGI.format(
+            port=NEUTRON_PORT, venv=paths.neutron_venv, workers=API_WORKERS, access_log=paths.neutron_access_log
+        )
+    )
