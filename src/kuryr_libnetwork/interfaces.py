@@ -170,10 +170,26 @@ class PortDriver(Protocol):
         """Decide how this bound port would be plugged; refuses what it cannot do; changes nothing on the host."""
         ...
 
+    def recover(self, port: Port) -> PlugRecord:
+        """What an interface of this port would be called here, for one that the journal does not know."""
+        ...
+
     def plug(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:
         """Make the interface for the container; undoes its own work before it raises. Repeating it is harmless."""
         ...
 
     def unplug(self, plug: PlugRecord) -> None:
         """Take away whatever of it exists; succeeds when nothing does."""
+        ...
+
+
+class Drivers(Protocol):
+    """The enabled port drivers."""
+
+    def for_port(self, port: Port) -> PortDriver:
+        """The driver for the port's ``binding:vnic_type``; :class:`~kuryr_libnetwork.errors.UnsupportedVif`: none."""
+        ...
+
+    def named(self, name: str) -> PortDriver:
+        """The driver that made a :class:`~kuryr_libnetwork.model.PlugRecord`."""
         ...
