@@ -38,7 +38,7 @@ def start_ovn_central(paths: LabPaths, registry: Registry) -> None:
 
 
 def _northd_works(paths: LabPaths) -> bool:
-    """northd notes its version in the southbound database once it is connected to both."""
+    """The daemon notes its version in the southbound database once it is connected to both."""
     command = ["ovn-sbctl", f"--db=unix:{paths.sb_socket}", "--bare", "--columns=options", "list", "SB_Global"]
     return "northd_internal_version" in run(command)
 

@@ -99,8 +99,8 @@ def start_ovs(paths: LabPaths, host: HostPaths, registry: Registry) -> None:
         _connect_data_network(host, where)
     name = f"{host.name}-ovn-controller"
     if not registry.running(name):
-        argv = ("ovn-controller", f"unix:{host.ovsdb_socket}", "-vconsole:info")
-        registry.start(Program(name, argv, where, paths.log(name), env))
+        controller = ("ovn-controller", f"unix:{host.ovsdb_socket}", "-vconsole:info")
+        registry.start(Program(name, controller, where, paths.log(name), env))
 
 
 def _vsctl(host: HostPaths, where: Place, *args: str) -> str:

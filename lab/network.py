@@ -21,10 +21,6 @@ def exists(netns: str) -> bool:
     return (NETNS / netns).exists()
 
 
-def _has_link(netns: str, link: str) -> bool:
-    return f"{link}:" in run(["ip", "-n", netns, "-o", "link"]) or f"{link}@" in run(["ip", "-n", netns, "-o", "link"])
-
-
 def make_cloud(paths: LabPaths) -> None:
     if exists(paths.netns):
         return
@@ -70,7 +66,7 @@ def processes_in(netns: str) -> list[int]:
 
 
 def _ourselves() -> set[int]:
-    """This process and its ancestors: `down` may be typed in a shell inside the lab."""
+    """Ids of this process and its ancestors: `down` may be typed in a shell inside the lab."""
     pids, pid = set(), os.getpid()
     while pid > 1:
         pids.add(pid)

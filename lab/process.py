@@ -195,8 +195,7 @@ def run(
     result = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         env={**clean_environment(), **(env or {})},
         text=True,
         check=False,
