@@ -1,0 +1,353 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""kuryr.conf, command line and environment become frozen :class:`~kuryr_libnetwork.settings.Settings`.
+
+Only here (and in the helpers ``config_opts``, ``config_reader``, ``config_source``) is oslo.config touched.
+:func:`read` answers everything that a program needs; :func:`load` the settings alone. A wrong value is a
+:class:`~kuryr_libnetwork.errors.ConfigError` of one line.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+from oslo_config import cfg
+
+from kuryr_libnetwork import config_opts, config_reader, config_source
+from kuryr_libnetwork.config_opts import DEFAULT_TCP_PORT, NEUTRON_TIMEOUT, VIF_TIMEOUT_CAP, list_opts
+from kuryr_libnetwork.config_reader import Notice, Options, Reader
+from kuryr_libnetwork.config_source import LEGACY_ENVIRONMENT, Sources
+from kuryr_libnetwork.errors import ConfigError
+from kuryr_libnetwork.settings import (
+    BindingSettings,
+    NeutronSettings,
+    OvsSettings,
+    PluginSettings,
+    Settings,
+    TcpSettings,
+)
+
+__all__ = ["VIF_TIMEOUT_CAP", "Configuration", "Notice", "Settings", "list_opts", "load", "read"]
+
+PROJECT = "kuryr"
+SECTIONS = ("DEFAULT", "binding", "neutron", "ovs")
+_ON_COMMAND_LINE = frozenset({"kuryr_uri", "host", "state_path", "socket_path"})
+_QUIET = ("docker=WARN", "pyroute2=WARN", "ovsdbapp.backend.ovs_idl.vlog=WARN")
+
+
+class Configuration(NamedTuple):
+    """``conf`` is for keystoneauth and oslo.log, which read their own options from it; nobody else needs it."""
+
+    settings: Settings
+    conf: cfg.ConfigOpts
+    notices: tuple[Notice, ...]
+
+
+def load(argv: Sequence[str]) -> Settings:
+    """The settings for a command line (without the program's name)."""
+    return read(argv).settings
+
+
+def read(argv: Sequence[str], *, prog: str = "kuryr-server", description: str | None = None) -> Configuration:
+    """Parse and check everything. Exits as argparse does on ``--help``, ``--version`` and unknown flags."""
+    with _libraries_heard() as heard:
+        conf = _parse(argv, prog, description)
+        reader = Reader(conf, Sources(config_source.config_files(conf), argv))
+        for section in SECTIONS:
+            reader.check(section)
+        settings = Settings(
+            plugin=_plugin(reader), neutron=_neutron(reader), binding=_binding(reader), ovs=_ovs(reader)
+        )
+        _check_credentials(reader)
+        notices = [*reader.notices, *_unread(reader)]
+    return Configuration(settings, conf, (*heard, *notices))
+
+
+@contextmanager
+def _libraries_heard() -> Iterator[list[Notice]]:
+    """Keeps what oslo.config says until there is a log; until then Python would write it to stderr.
+
+    Old names are left out: :func:`_unread` says more about them.
+    """
+    notices: list[Notice] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            text = " ".join(record.getMessage().split())
+            if record.name.startswith("oslo") and "Use option" not in text:
+                notices.append(Notice(record.levelno, text))
+
+    keep, root = Keep(logging.WARNING), logging.getLogger()
+    root.addHandler(keep)
+    try:
+        yield notices
+    finally:
+        root.removeHandler(keep)
+
+
+# -- parsing -----------------------------------------------------------------------------------------------------
+
+
+def _parse(argv: Sequence[str], prog: str, description: str | None) -> Options:
+    conf = _options()
+    try:
+        conf(list(argv), project=PROJECT, prog=prog, version=_version(), description=description)
+    except cfg.ConfigFileParseError as error:
+        raise ConfigError(f"{error.config_file}: {' '.join(str(error.msg).split())}") from error
+    except cfg.ConfigFilesNotFoundError as error:
+        raise ConfigError(f"configuration file not found: {', '.join(error.config_files)}") from error
+    except cfg.ConfigFilesPermissionDeniedError as error:
+        raise ConfigError(f"configuration file not readable: {', '.join(error.config_files)}") from error
+    except cfg.Error as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    return conf
+
+
+def _options() -> Options:
+    from keystoneauth1 import loading  # 80 ms, not to be paid by who only wants the types
+    from oslo_log import log  # 30 ms, likewise
+
+    conf = Options()
+    log.register_options(conf)
+    for option in (*config_opts.core_options(), *config_opts.service_options()):
+        conf.register_opt(option, cli=option.dest in _ON_COMMAND_LINE)
+    conf.register_opts(config_opts.binding_options(), group="binding")
+    conf.register_opts(config_opts.neutron_options(), group="neutron")
+    conf.register_opts(config_opts.ovs_options(), group="ovs")
+    loading.register_session_conf_options(conf, "neutron")
+    conf.set_default("timeout", NEUTRON_TIMEOUT, group="neutron")
+    conf.set_default("default_log_levels", [*log.get_default_log_levels(), *_QUIET])
+    for name, variable in LEGACY_ENVIRONMENT.items():
+        _environment_default(conf, name, variable)
+    return conf
+
+
+def _environment_default(conf: Options, name: str, variable: str) -> None:
+    value = os.environ.get(variable, "")
+    if value:
+        try:
+            conf.set_default(name, value)
+        except ValueError as error:
+            raise ConfigError(f"environment {variable} = {value}: {error}") from error
+
+
+def _version() -> str:
+    from importlib.metadata import version  # 20 ms
+
+    return version("kuryr-libnetwork")
+
+
+# -- sections ----------------------------------------------------------------------------------------------------
+
+
+def _plugin(reader: Reader) -> PluginSettings:
+    get = reader.get
+    return PluginSettings(
+        host=get("host"),
+        state_path=Path(get("state_path")),
+        socket_path=Path(get("socket_path")),
+        tcp=_tcp(reader),
+        docker_socket=Path(get("docker_socket")) if get("docker_socket") else None,
+        worker_threads=get("worker_threads"),
+        reconcile_interval=get("reconcile_interval"),
+        reconcile_grace=get("reconcile_grace"),
+        capability_scope=get("capability_scope").lower(),
+        local_default_address_space=get("local_default_address_space"),
+        global_default_address_space=get("global_default_address_space"),
+        enabled_port_drivers=_names(reader, "enabled_port_drivers", "DEFAULT"),
+        default_port_driver=get("default_port_driver"),
+        process_external_connectivity=get("process_external_connectivity"),
+        subnetpool_name_prefix=get("subnetpool_name_prefix"),
+        bindir=Path(get("bindir")),
+        debug=get("debug"),
+    )
+
+
+def _binding(reader: Reader) -> BindingSettings:
+    return BindingSettings(
+        veth_dst_prefix=reader.get("veth_dst_prefix", "binding"),
+        default_driver=reader.get("default_driver", "binding"),
+        enabled_drivers=_names(reader, "enabled_drivers", "binding"),
+        link_iface=reader.get("link_iface", "binding"),
+    )
+
+
+def _neutron(reader: Reader) -> NeutronSettings:
+    def get(name: str) -> object:
+        return reader.get(name, "neutron")
+
+    fatal = reader.get("vif_plugging_is_fatal", "neutron")
+    limit = reader.get("vif_plugging_timeout", "neutron")
+    if fatal and not limit:
+        reader.notices.append(
+            Notice(
+                logging.INFO,
+                f"[neutron] vif_plugging_timeout is 0: a port gets {VIF_TIMEOUT_CAP} seconds to become ACTIVE",
+            )
+        )
+    return NeutronSettings(
+        timeout=_timeout(reader),
+        enable_dhcp=reader.get("enable_dhcp", "neutron"),
+        default_subnetpool_v4=reader.get("default_subnetpool_v4", "neutron"),
+        default_subnetpool_v6=reader.get("default_subnetpool_v6", "neutron"),
+        vif_plugging_is_fatal=fatal,
+        vif_plugging_timeout=limit or VIF_TIMEOUT_CAP,
+        region_name=reader.get("region_name", "neutron") or None,
+        endpoint_type=reader.get("endpoint_type", "neutron").lower(),
+    )
+
+
+def _ovs(reader: Reader) -> OvsSettings:
+    return OvsSettings(
+        ovsdb_connection=reader.get("ovsdb_connection", "ovs"), ovsdb_timeout=reader.get("ovsdb_timeout", "ovs")
+    )
+
+
+def _names(reader: Reader, name: str, section: str) -> tuple[str, ...]:
+    names = tuple(reader.get(name, section))
+    if not names:
+        reader.refuse(name, section, "must hold at least one driver")
+    return names
+
+
+def _timeout(reader: Reader) -> float:
+    """An option of keystoneauth, which sets no limits: without one a dead cloud would hang Docker."""
+    seconds: float | None = reader.get("timeout", "neutron")
+    if seconds is None or not 1 <= seconds <= 600:
+        reader.refuse("timeout", "neutron", "must be a number from 1 to 600")
+    return seconds
+
+
+# -- TCP ---------------------------------------------------------------------------------------------------------
+
+
+def _tcp(reader: Reader) -> TcpSettings | None:
+    text = reader.get("kuryr_uri")
+    secure = reader.get("enable_ssl")
+    if not text:
+        if secure:
+            reader.warn("enable_ssl is set but kuryr_uri is not: only the Unix socket is listened on")
+        return None
+    uri, port = _split(reader, text)
+    host = uri.hostname or ""
+    if uri.scheme == "https" and not secure:
+        reader.refuse("kuryr_uri", "DEFAULT", "https needs enable_ssl = true, ssl_cert_file and ssl_key_file")
+    if not secure:
+        if not _is_loopback(host):
+            reader.refuse(
+                "kuryr_uri",
+                "DEFAULT",
+                "an address that other machines reach needs enable_ssl = true; "
+                "for Docker on this host use http://127.0.0.1:PORT, or leave kuryr_uri out (Unix socket)",
+            )
+        return TcpSettings(host=host, port=port)
+    if not reader.get("ssl_ca_file") and not _is_loopback(host):
+        reader.warn(f"kuryr_uri = {text}: without ssl_ca_file anyone who reaches this address can use the plugin")
+    return TcpSettings(
+        host=host,
+        port=port,
+        certificate=reader.readable("ssl_cert_file", "DEFAULT"),
+        key=reader.readable("ssl_key_file", "DEFAULT"),
+        client_ca=reader.readable("ssl_ca_file", "DEFAULT") if reader.get("ssl_ca_file") else None,
+    )
+
+
+def _split(reader: Reader, text: str) -> tuple[SplitResult, int]:
+    try:
+        uri = urlsplit(text)
+        port = DEFAULT_TCP_PORT if uri.port is None else uri.port
+    except ValueError:  # brackets or port that cannot be read
+        uri, port = SplitResult("", "", "", "", ""), 0
+    extra = uri.path.strip("/") or uri.query or uri.fragment or uri.username
+    if uri.scheme not in ("http", "https", "tcp") or not uri.hostname or not port or extra:
+        reader.refuse("kuryr_uri", "DEFAULT", "must be http://ADDRESS:PORT or https://ADDRESS:PORT")
+    return uri, port
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+
+
+# -- keystoneauth ------------------------------------------------------------------------------------------------
+
+
+def _check_credentials(reader: Reader) -> None:
+    """Find mistakes that need no cloud: no or unknown auth_type, missing options, unreadable certificates."""
+    from keystoneauth1 import exceptions, loading  # loaded by now
+
+    conf = reader.conf
+    # Only now, after parsing: with auth_section set, auth_type is looked for in that section.
+    loading.register_auth_conf_options(conf, "neutron")
+    section = reader.get("auth_section", "neutron") or "neutron"
+    method = reader.get("auth_type", section)
+    if not method:
+        reader.refuse("auth_type", section, "must name how to log in to Keystone, in most cases 'password'")
+    try:
+        loading.load_auth_from_conf_options(conf, "neutron")
+    except exceptions.NoMatchingPlugin:
+        known = ", ".join(sorted(loading.get_available_plugin_names()))
+        reader.refuse("auth_type", section, f"must be one of {known}")
+    except exceptions.MissingRequiredOptions as error:
+        reader.refuse(error.options[0].dest, section, f"auth_type {method} needs it")
+    except (exceptions.ClientException, cfg.Error, ValueError) as error:
+        reader.check(section)  # names the option, if one is to blame
+        raise ConfigError(f"{reader.place()}: [{section}]: {' '.join(str(error).split())}") from error
+    _check_urls(reader, section)
+    for name in ("cafile", "certfile", "keyfile"):
+        if reader.get(name, "neutron"):
+            reader.readable(name, "neutron")
+
+
+def _check_urls(reader: Reader, section: str) -> None:
+    for name in ("auth_url", "endpoint"):
+        if (section, name) in reader.conf.known:
+            uri = urlsplit(reader.get(name, section) or "")
+            if uri.scheme not in ("http", "https") or not uri.hostname:
+                reader.refuse(name, section, "must be a URL, http://... or https://...")
+
+
+# -- what nobody reads -------------------------------------------------------------------------------------------
+
+
+def _unread(reader: Reader) -> Iterator[Notice]:
+    section = reader.conf.neutron.auth_section or "neutron"
+    for (where, name), option in reader.conf.known.items():
+        for old in config_reader.spellings(option) - {name}:
+            origin = reader.sources.set_in_files(where, old)
+            if origin is not None:
+                yield Notice(logging.WARNING, f"{origin.place} {old}: the old name of {name}")
+    for name in SECTIONS:
+        known = reader.names(name) | {option for where, option in config_opts.FOREIGN if where == name}
+        if name == "neutron":
+            known |= _auth_spellings(reader, known)
+        for text in config_source.unknown_options(reader.sources, name, known):
+            yield Notice(logging.WARNING, text)
+    for text in config_source.unknown_sections(reader.sources, (*SECTIONS, section)):
+        yield Notice(logging.WARNING, text)
+    for table in (config_opts.NO_EFFECT, config_opts.FOREIGN):
+        for text in config_source.without_effect(reader.sources, table):
+            yield Notice(logging.INFO, text)
+
+
+def _auth_spellings(reader: Reader, known: set[str]) -> set[str]:
+    """Options of the other auth plugins; looked up only if something unknown is there."""
+    if set(reader.sources.options_of("neutron")) <= known:
+        return set()
+    from keystoneauth1 import loading  # loaded by now
+
+    options = [
+        option
+        for plugin in ("password", "v3password", "v3applicationcredential", "v3token", "none")
+        for option in loading.get_auth_plugin_conf_options(plugin)
+    ]
+    return {name for option in options for name in config_reader.spellings(option)}

@@ -1,0 +1,338 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The options of kuryr.conf: names, types, defaults, help. :mod:`.config` reads them.
+
+Names and meanings are those of kuryr-libnetwork 18 and kuryr-lib 3.5; options that these do not have say so in their
+help ("New in 19") and have defaults that leave the meaning of an older file as it was.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import socket
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from oslo_config import cfg, types
+
+VIF_TIMEOUT_CAP = 60
+NEUTRON_TIMEOUT = 20
+DEFAULT_TCP_PORT = 23750
+
+_DRIVER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+_DST_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,10}")
+_OVSDB = re.compile(r"unix:/[^\s:]+|tcp:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
+_PRINTABLE = re.compile(r"\S(.*\S)?")
+_HOST = re.compile(r"[!-~]{1,255}")
+_IFNAME = re.compile(r"(?!\.{1,2}$)[^\s/:]{0,15}")
+
+# Read by upstream's code but never acted upon there, or replaced here. Accepted, and said once at the start.
+NO_EFFECT = {
+    ("DEFAULT", "port_driver"): "upstream never read it either; enabled_port_drivers and default_port_driver decide",
+    ("DEFAULT", "deployment_type"): "upstream never read it either; the port's vnic_type decides",
+    ("DEFAULT", "pybasedir"): "upstream never read it either",
+    ("DEFAULT", "bindir"): "no binding scripts are run: Open vSwitch is configured through its database",
+}
+
+# Options of other programs that deployment tools have long written into kuryr.conf.
+FOREIGN = {
+    ("neutron", "auth_uri"): "an option of keystonemiddleware; auth_url counts",
+    ("neutron", "www_authenticate_uri"): "an option of keystonemiddleware; auth_url counts",
+    ("neutron", "memcached_servers"): "an option of keystonemiddleware",
+    ("neutron", "signing_dir"): "an option of keystonemiddleware",
+    ("neutron", "interface"): "an option of keystonemiddleware; endpoint_type counts",
+}
+
+
+class Checked(types.String):
+    """A string that has to pass a check; ``allowed`` ends the error line."""
+
+    def __init__(self, allowed: str, check: Callable[[str], bool], type_name: str = "string value") -> None:
+        super().__init__(type_name=type_name)
+        self.allowed = allowed
+        self.check = check
+
+    def __call__(self, value: object) -> str:
+        text: str = super().__call__(value)
+        if not self.check(text):
+            raise ValueError(f"must be {self.allowed}")
+        return text
+
+
+def _matches(pattern: re.Pattern[str]) -> Callable[[str], bool]:
+    return lambda text: pattern.fullmatch(text) is not None
+
+
+def _is_absolute(text: str) -> bool:
+    return text.startswith("/") and "\0" not in text
+
+
+_ABSOLUTE = Checked("an absolute path", _is_absolute, "path")
+_ABSOLUTE_OR_EMPTY = Checked("an absolute path, or empty for none", lambda t: not t or _is_absolute(t), "path")
+_SOCKET = Checked("an absolute path of at most 107 bytes", lambda t: _is_absolute(t) and len(t.encode()) <= 107, "path")
+_ENGINE_SOCKET = Checked(
+    "an absolute path of at most 107 bytes, or empty for no look at Docker",
+    lambda t: not t or (_is_absolute(t) and len(t.encode()) <= 107),
+    "path",
+)
+_DRIVER = Checked("a driver's name or full module path", _matches(_DRIVER_NAME))
+_TEXT = Checked("a text that is not empty", _matches(_PRINTABLE))
+_POOL_PREFIX = Checked("a text of 1 to 200 characters", lambda t: 1 <= len(t.strip()) <= 200)
+
+
+def core_options() -> list[cfg.Opt]:
+    """``[DEFAULT]`` as upstream has it."""
+    return [
+        cfg.Opt(
+            "kuryr_uri",
+            type=_TEXT,
+            help="Also listen on TCP at this URI, http://ADDRESS:PORT (https:// or enable_ssl = true for TLS). Without "
+            "TLS only loopback addresses are allowed. Not set: the Unix socket only. The environment variable "
+            "OS_KURYR_URI gives the default. (Upstream listened on http://127.0.0.1:23750 by default.)",
+        ),
+        cfg.StrOpt(
+            "capability_scope",
+            choices=["local", "global"],
+            ignore_case=True,
+            default="local",
+            help="The scope that Docker is told. 'global' is for swarm. The environment variable CAPABILITY_SCOPE gives "
+            "the default.",
+        ),
+        cfg.Opt(
+            "local_default_address_space",
+            type=_TEXT,
+            default="no_address_space",
+            help="Name of the address space for networks of local scope, as Docker is told.",
+        ),
+        cfg.Opt(
+            "global_default_address_space",
+            type=_TEXT,
+            default="no_address_space",
+            help="Name of the address space for networks of global scope, as Docker is told.",
+        ),
+        cfg.Opt(
+            "default_port_driver",
+            type=_DRIVER,
+            default="kuryr_libnetwork.port_driver.drivers.veth",
+            help="Port driver for ports of vnic_type 'normal': full module path or bare name.",
+        ),
+        cfg.ListOpt(
+            "enabled_port_drivers",
+            item_type=_DRIVER,
+            default=["kuryr_libnetwork.port_driver.drivers.veth"],
+            help="Port drivers that may be used: full module paths or bare names.",
+        ),
+        cfg.BoolOpt(
+            "process_external_connectivity",
+            default=True,
+            help="Make and remove the security group for ports that a container exposes. Zun does this itself and "
+            "wants false.",
+        ),
+        cfg.Opt(
+            "subnetpool_name_prefix",
+            type=_POOL_PREFIX,
+            default="kuryrPool",
+            help="Subnet pools made for Docker are named PREFIX-CIDR.",
+        ),
+        cfg.StrOpt("port_driver", help="Without effect."),
+        cfg.StrOpt("deployment_type", default="baremetal", help="Without effect."),
+        cfg.StrOpt("pybasedir", help="Without effect."),
+        cfg.Opt(
+            "bindir",
+            type=_ABSOLUTE,
+            default="/usr/libexec/kuryr",
+            help="Without effect: no binding scripts are run, Open vSwitch is configured through its database.",
+        ),
+        *_tls_options(),
+    ]
+
+
+def _tls_options() -> list[cfg.Opt]:
+    return [
+        cfg.BoolOpt("enable_ssl", default=False, help="Use TLS on the TCP address of kuryr_uri."),
+        cfg.Opt(
+            "ssl_cert_file",
+            type=_ABSOLUTE,
+            default="/var/lib/kuryr/certs/cert.pem",
+            help="Certificate (chain) of the TCP server, PEM.",
+        ),
+        cfg.Opt(
+            "ssl_key_file",
+            type=_ABSOLUTE,
+            default="/var/lib/kuryr/certs/key.pem",
+            help="Private key of the TCP server, PEM.",
+        ),
+        cfg.Opt(
+            "ssl_ca_file",
+            type=_ABSOLUTE_OR_EMPTY,
+            default="",
+            help="If set, TCP clients (Docker) have to show a certificate signed by this authority (PEM). New in 19.",
+        ),
+    ]
+
+
+def service_options() -> list[cfg.Opt]:
+    """``[DEFAULT]`` that upstream does not have."""
+    return [
+        cfg.Opt(
+            "host",
+            type=Checked("a host name of 1 to 255 visible characters", _matches(_HOST)),
+            default=socket.gethostname(),
+            sample_default="<this host's name>",
+            help="Name of this host in Neutron's binding:host_id. It has to be the name that the Neutron agent or OVN "
+            "chassis of this host uses. New in 19 (upstream: always the host name).",
+        ),
+        cfg.Opt(
+            "state_path",
+            type=_ABSOLUTE,
+            default="/var/lib/kuryr",
+            help="Folder for what has to survive a restart. New in 19.",
+        ),
+        cfg.Opt(
+            "socket_path",
+            type=_SOCKET,
+            default="/run/docker/plugins/kuryr.sock",
+            help="Unix socket on which Docker finds the plugin. Not used when systemd hands over a socket. New in 19.",
+        ),
+        cfg.Opt(
+            "docker_socket",
+            type=_ENGINE_SOCKET,
+            default="/var/run/docker.sock",
+            help="Docker's Engine API, asked in the background which endpoints still exist. Empty: not asked. "
+            "New in 19.",
+        ),
+        cfg.IntOpt(
+            "reconcile_interval",
+            min=0,
+            max=86400,
+            default=60,
+            help="Seconds between looks for leftovers of dead containers; 0: only at the start. New in 19.",
+        ),
+        cfg.IntOpt(
+            "reconcile_grace",
+            min=0,
+            max=86400,
+            default=120,
+            help="Seconds for which something new is left alone although no container seems to use it. New in 19.",
+        ),
+        cfg.IntOpt(
+            "worker_threads",
+            min=2,
+            max=512,
+            default=32,
+            help="How many calls from Docker are worked on at once. New in 19.",
+        ),
+    ]
+
+
+def binding_options() -> list[cfg.Opt]:
+    """``[binding]``."""
+    return [
+        cfg.Opt(
+            "veth_dst_prefix",
+            type=Checked("1 to 11 of the characters A-Z a-z 0-9 _ . - with a letter first", _matches(_DST_PREFIX)),
+            default="eth",
+            help="Interfaces inside containers are named PREFIX0, PREFIX1 ...",
+        ),
+        cfg.Opt(
+            "default_driver",
+            type=_DRIVER,
+            deprecated_name="driver",
+            default="kuryr.lib.binding.drivers.veth",
+            help="Binding driver: full module path or bare name.",
+        ),
+        cfg.ListOpt(
+            "enabled_drivers",
+            item_type=_DRIVER,
+            default=["kuryr.lib.binding.drivers.veth"],
+            help="Binding drivers that may be used: full module paths or bare names.",
+        ),
+        cfg.Opt(
+            "link_iface",
+            type=Checked("an interface name of at most 15 characters, or empty", _matches(_IFNAME)),
+            default="",
+            help="Parent interface of macvlan, ipvlan and vlan interfaces (containers inside a virtual machine).",
+        ),
+    ]
+
+
+def neutron_options() -> list[cfg.Opt]:
+    """``[neutron]`` without the options of keystoneauth."""
+    return [
+        cfg.BoolOpt("enable_dhcp", default=True, help="Turn on DHCP in subnets made for Docker."),
+        cfg.Opt(
+            "default_subnetpool_v4",
+            type=_TEXT,
+            default="kuryr",
+            help="Name of the subnet pool for IPv4 networks made without --subnet.",
+        ),
+        cfg.Opt(
+            "default_subnetpool_v6",
+            type=_TEXT,
+            default="kuryr6",
+            help="Name of the subnet pool for IPv6 networks made without --subnet.",
+        ),
+        cfg.BoolOpt(
+            "vif_plugging_is_fatal",
+            default=False,
+            help="Let a container start only when Neutron reports its port ACTIVE.",
+        ),
+        cfg.IntOpt(
+            "vif_plugging_timeout",
+            min=0,
+            max=3600,
+            default=0,
+            help="Seconds to wait for ACTIVE where vif_plugging_is_fatal is set; 0: the longest sensible time, "
+            f"{VIF_TIMEOUT_CAP} seconds (upstream: for ever, with the container locked in Docker).",
+        ),
+        cfg.StrOpt("region_name", help="Region of the Neutron endpoint in the service catalog."),
+        cfg.StrOpt(
+            "endpoint_type",
+            choices=["public", "internal", "admin"],
+            ignore_case=True,
+            default="public",
+            help="Which of Neutron's endpoints in the service catalog to use.",
+        ),
+    ]
+
+
+def ovs_options() -> list[cfg.Opt]:
+    """``[ovs]``, new in 19."""
+    return [
+        cfg.Opt(
+            "ovsdb_connection",
+            type=Checked("unix:/absolute/path or tcp:ADDRESS:PORT", _matches(_OVSDB)),
+            default="unix:/run/openvswitch/db.sock",
+            help="Open vSwitch's configuration database. New in 19.",
+        ),
+        cfg.IntOpt(
+            "ovsdb_timeout",
+            min=1,
+            max=300,
+            default=10,
+            help="Seconds after which a call to Open vSwitch's database is given up. New in 19.",
+        ),
+    ]
+
+
+def _keystoneauth_options() -> list[cfg.Opt]:
+    """For the sample: what keystoneauth reads in ``[neutron]``, with the options of the usual plugins."""
+    from keystoneauth1 import loading  # 80 ms that only the sample needs here
+
+    opts: list[Any] = [*loading.get_auth_common_conf_options(), *loading.get_session_conf_options()]
+    for plugin in ("password", "v3applicationcredential", "none"):
+        opts += loading.get_auth_plugin_conf_options(plugin)
+    unique = {opt.dest: copy.copy(opt) for opt in reversed(opts)}
+    unique["timeout"].default = NEUTRON_TIMEOUT
+    return [unique[name] for name in sorted(unique)]
+
+
+def list_opts() -> Iterable[tuple[str, list[cfg.Opt]]]:
+    """What oslo-config-generator shows (entry point ``oslo.config.opts``)."""
+    return [
+        ("DEFAULT", [*core_options(), *service_options()]),
+        ("binding", binding_options()),
+        ("neutron", [*neutron_options(), *_keystoneauth_options()]),
+        ("ovs", ovs_options()),
+    ]

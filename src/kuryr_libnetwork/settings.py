@@ -1,0 +1,98 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the configuration says, as frozen values of real types: the only form in which it leaves :mod:`.config`.
+
+A leaf, so that services and drivers can take the part they need without seeing oslo.config.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+Scope = Literal["local", "global"]
+EndpointType = Literal["public", "internal", "admin"]
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True):
+    pass
+
+
+class TcpSettings(_Part, frozen=True):
+    """Where to listen on TCP. ``certificate`` and ``key`` are both set (TLS) or both ``None`` (plain, loopback only).
+
+    ``client_ca``: clients have to show a certificate that this authority signed.
+    """
+
+    host: str
+    port: int
+    certificate: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+
+
+class PluginSettings(_Part, frozen=True):
+    """``[DEFAULT]``: the service itself and what it tells Docker.
+
+    ``docker_socket`` is ``None`` where the look at Docker's Engine API is turned off; ``reconcile_interval`` is 0
+    where the reconciler runs at start only.
+    """
+
+    host: str
+    state_path: Path
+    socket_path: Path
+    tcp: TcpSettings | None
+    docker_socket: Path | None
+    worker_threads: int
+    reconcile_interval: int
+    reconcile_grace: int
+    capability_scope: Scope
+    local_default_address_space: str
+    global_default_address_space: str
+    enabled_port_drivers: tuple[str, ...]
+    default_port_driver: str
+    process_external_connectivity: bool
+    subnetpool_name_prefix: str
+    bindir: Path
+    debug: bool
+
+
+class NeutronSettings(_Part, frozen=True):
+    """``[neutron]`` without the credentials, which keystoneauth reads itself.
+
+    ``vif_plugging_timeout`` is the limit in force, never 0: a file's 0 ("no limit") has become ``VIF_TIMEOUT_CAP``.
+    """
+
+    timeout: float
+    enable_dhcp: bool
+    default_subnetpool_v4: str
+    default_subnetpool_v6: str
+    vif_plugging_is_fatal: bool
+    vif_plugging_timeout: int
+    region_name: str | None
+    endpoint_type: EndpointType
+
+
+class BindingSettings(_Part, frozen=True):
+    """``[binding]``: how a port becomes an interface. Driver names are module paths or bare names, as written."""
+
+    veth_dst_prefix: str
+    default_driver: str
+    enabled_drivers: tuple[str, ...]
+    link_iface: str
+
+
+class OvsSettings(_Part, frozen=True):
+    """``[ovs]``: Open vSwitch's configuration database."""
+
+    ovsdb_connection: str
+    ovsdb_timeout: int
+
+
+class Settings(_Part, frozen=True):
+    plugin: PluginSettings
+    neutron: NeutronSettings
+    binding: BindingSettings
+    ovs: OvsSettings
