@@ -3,13 +3,14 @@
 """One Docker host: namespaces, Open vSwitch, an OVN chassis, dockerd and kuryr-server."""
 
 import signal
+from functools import partial
 from pathlib import Path
 
 from lab import http, image
 from lab.cloud import start_ovsdb
 from lab.errors import LabError
 from lab.paths import HostPaths, LabPaths
-from lab.process import Place, Program, Record, Registry, run, wait_until
+from lab.process import Place, Program, Record, Registry, run, wait_for, wait_until
 
 # /run/docker/plugins and /etc/docker are constants in dockerd, and so is "use the machine's containerd if
 # /run/containerd has its socket". Private folders there keep the lab and the machine's own Docker apart.
@@ -136,6 +137,25 @@ def wait_for_chassis(paths: LabPaths, host: HostPaths, registry: Registry) -> No
     if record is not None:
         query = ["ovn-sbctl", f"--db=unix:{paths.sb_socket}", "--bare", "--columns=name", "find", "Chassis"]
         wait_until(lambda: bool(run([*query, f"hostname={host.name}"]).strip()), record, 30)
+
+
+def acquaint(hosts: list[HostPaths], registry: Registry) -> None:
+    """Let each Open vSwitch learn the others' addresses: it drops the first packet to a peer it does not know yet."""
+    for host in hosts:
+        where = place(host, registry)
+        control = ["ovs-appctl", "-t", str(host.ovs_run / "vswitchd.ctl")]
+        run(where.enter([*control, "tnl/neigh/aging", "3600"]))
+        for peer in hosts:
+            if peer != host and not wait_for(partial(_knows, host, peer, where, control), 10):
+                msg = f"{host.name} does not reach {peer.name} on the data network"
+                raise LabError(msg)
+
+
+def _knows(host: HostPaths, peer: HostPaths, where: Place, control: list[str]) -> bool:
+    # What is learnt comes from the answer to the kernel's "who has this address?", so the kernel must ask each time.
+    run(where.enter(["ip", "neigh", "flush", "dev", "br-phy"]))
+    http.knock(host.netns, peer.tunnel_address)
+    return peer.tunnel_address in run(where.enter([*control, "tnl/neigh/show"]))
 
 
 def start_docker(paths: LabPaths, host: HostPaths, registry: Registry) -> None:

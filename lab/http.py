@@ -31,31 +31,38 @@ def unix(path: Path, timeout: float = 60) -> Connect:
 
 
 def inside(netns: str, address: tuple[str, int], timeout: float = 60) -> Connect:
-    """Connect from within a network namespace.
+    """Connect from within a network namespace."""
+    return lambda: _made_inside(netns, lambda: socket.create_connection(address, timeout))
+
+
+def knock(netns: str, address: str) -> None:
+    """Send one datagram to an address, from within a network namespace; nobody need listen."""
+    with _made_inside(netns, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sock:
+        sock.sendto(b"", (address, 9))
+
+
+def _made_inside(netns: str, make: Connect) -> socket.socket:
+    """Make a socket in a network namespace.
 
     A socket belongs for ever to the namespace in which it was made, and a namespace is a property of the thread: so a
     thread of its own goes there, makes the socket, and ends.
     """
+    made: list[socket.socket] = []
+    failed: list[OSError] = []
 
-    def connect() -> socket.socket:
-        made: list[socket.socket] = []
-        failed: list[OSError] = []
+    def work() -> None:
+        try:
+            _enter(netns)
+            made.append(make())
+        except OSError as error:
+            failed.append(error)
 
-        def work() -> None:
-            try:
-                _enter(netns)
-                made.append(socket.create_connection(address, timeout))
-            except OSError as error:
-                failed.append(error)
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-        if failed:
-            raise failed[0]
-        return made[0]
-
-    return connect
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return made[0]
 
 
 def _enter(netns: str) -> None:

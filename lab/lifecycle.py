@@ -7,19 +7,17 @@
 
 import fcntl
 import json
-import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab import cloud, database, host, network
+from lab import cloud, database, host, network, teardown
 from lab.errors import LabError
 from lab.paths import RUN_ROOT, HostPaths, LabPaths
-from lab.process import Record, Registry, boot_id, wait_for
+from lab.process import Record, Registry, boot_id
 from lab.progress import say, step
 
 LOG_GENERATIONS = 3
@@ -61,16 +59,24 @@ def up(paths: LabPaths, hosts: int, *, with_kuryr: bool = True) -> None:
         _refuse_foreign(paths, registry)
         fresh = not any(record.alive() for record in registry.records())
         if fresh:
-            _clean(paths, registry)
+            teardown.everything(paths, hosts_of(paths), registry)
+            _refuse_used_namespaces(paths, hosts)
             _rotate_logs(paths)
-        hosts = max(hosts, len(hosts_of(paths)))
+        before = hosts_of(paths)
+        hosts = max(hosts, len(before))
         _own(paths, hosts)
         try:
             _start(paths, registry, hosts, with_kuryr=with_kuryr)
         except BaseException:
             # Ctrl-C too must leave nothing half-started behind.
-            say("undoing what this run started")
-            _undo(paths, registry, fresh=fresh)
+            say("stopping what this run started")
+            if fresh:
+                teardown.everything(paths, hosts_of(paths), registry)
+            else:
+                teardown.programs([paths.host(number) for number in range(1, hosts + 1)], registry, registry.started)
+                for added in hosts_of(paths)[len(before) :]:
+                    teardown.remains_of_host(added)
+                _own(paths, len(before))
             raise
 
 
@@ -78,7 +84,7 @@ def down(paths: LabPaths) -> None:
     with _alone(paths):
         registry = registry_of(paths)
         _refuse_foreign(paths, registry)
-        _clean(paths, registry)
+        teardown.everything(paths, hosts_of(paths), registry)
 
 
 @contextmanager
@@ -101,6 +107,16 @@ def _refuse_foreign(paths: LabPaths, registry: Registry) -> None:
     raise LabError(msg)
 
 
+def _refuse_used_namespaces(paths: LabPaths, hosts: int) -> None:
+    """A namespace of our name without a record of ours is only removed if nothing is in it."""
+    for netns in (paths.netns, *(paths.host(number).netns for number in range(1, hosts + 1))):
+        pids = network.processes_in(netns)
+        if pids:
+            msg = f"the network namespace {netns} is in use by process {pids[0]}, which no lab started; choose another --name"
+            raise LabError(msg)
+        network.remove(netns)
+
+
 def _own(paths: LabPaths, hosts: int) -> None:
     paths.run.mkdir(parents=True, exist_ok=True)
     owner = Owner(str(paths.repo), boot_id(), hosts)
@@ -117,19 +133,25 @@ def _start(paths: LabPaths, registry: Registry, hosts: int, *, with_kuryr: bool)
     branches.extend(_host_branch(paths, each, registry) for each in all_hosts)
     with step("OVN databases and northd"):
         cloud.start_ovn_central(paths, registry)
-    _side_by_side(branches)
+    _side_by_side(branches, registry)
+    host.acquaint(all_hosts, registry)
     if with_kuryr and paths.kuryr_server.exists():
-        _side_by_side([_kuryr_branch(paths, each, registry) for each in all_hosts])
+        _side_by_side([_kuryr_branch(paths, each, registry) for each in all_hosts], registry)
     elif with_kuryr:
         say(f"          kuryr-server is not installed in {paths.venv}: not started")
 
 
-def _side_by_side(branches: list[Callable[[], None]]) -> None:
+def _side_by_side(branches: list[Callable[[], None]], registry: Registry) -> None:
     with ThreadPoolExecutor(len(branches)) as pool:
         futures = [pool.submit(branch) for branch in branches]
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in done:
-            future.result()
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+        except BaseException:
+            # The other branches wait for programs that nobody needs any more: they end as soon as those do.
+            registry.stop(list(registry.started), sudden=True)
+            raise
 
 
 def _start_neutron(paths: LabPaths, registry: Registry) -> None:
@@ -158,63 +180,6 @@ def _kuryr_branch(paths: LabPaths, each: HostPaths, registry: Registry) -> Calla
             host.start_kuryr(paths, each, registry)
 
     return branch
-
-
-def _undo(paths: LabPaths, registry: Registry, *, fresh: bool) -> None:
-    if fresh:
-        _clean(paths, registry)
-    else:
-        for name in reversed(registry.started):
-            registry.stop([name])
-
-
-def _clean(paths: LabPaths, registry: Registry) -> None:
-    """Stop everything and remove all but logs; of a lab that died with its machine, only the remains."""
-    _stop_programs(paths, registry)
-    for each in hosts_of(paths):
-        _kill(lambda each=each: network.processes_of_containers(each.cgroup) + network.processes_in(each.netns))  # type: ignore[misc]
-        network.remove(each.netns)
-        network.remove_cgroups(each.cgroup)
-        shutil.rmtree(each.state, ignore_errors=True)
-    _kill(lambda: network.processes_in(paths.netns))
-    network.remove(paths.netns)
-    for folder in ("mariadb", "ovn", "neutron", "template"):
-        shutil.rmtree(paths.state / folder, ignore_errors=True)
-    shutil.rmtree(paths.run, ignore_errors=True)
-
-
-def _stop_programs(paths: LabPaths, registry: Registry) -> None:
-    """In reverse order of start, the hosts' programs of one kind together."""
-    kinds: dict[str, list[str]] = {}
-    for record in registry.records():
-        kinds.setdefault(record.name.partition("-")[2] or record.name, []).append(record.name)
-    # Containers first: dockerd would give each of them ten seconds. Then dockerd, while its network driver still answers.
-    for each in hosts_of(paths):
-        for pid in network.processes_of_containers(each.cgroup):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    for kind in sorted(kinds, key=_stop_order):
-        registry.stop(kinds[kind])
-
-
-def _stop_order(kind: str) -> int:
-    order = ["dockerd", "kuryr", "neutron", "ovn-controller", "vswitchd", "ovsdb", "ovn-northd", "mariadb"]
-    if kind == "holder":
-        return len(order) + 1
-    return order.index(kind) if kind in order else len(order)
-
-
-def _kill(find: Callable[[], list[int]]) -> None:
-    """End what the recorded programs started in our namespaces and left behind."""
-
-    def gone() -> bool:
-        left = find()
-        for pid in left:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        return not left
-
-    wait_for(gone, 5.0)
 
 
 def _rotate_logs(paths: LabPaths) -> None:

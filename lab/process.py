@@ -77,7 +77,8 @@ class Record:
     def send(self, number: int) -> None:
         if self.alive():
             with suppress(ProcessLookupError):  # it ended between the question and the signal
-                os.kill(self.pid, number)
+                # Asked to end, a program ends its children itself. Killed, it cannot: so they are killed with it.
+                (os.killpg if number == signal.SIGKILL else os.kill)(self.pid, number)
 
 
 class Registry:

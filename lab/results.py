@@ -10,7 +10,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 TIERS = ("unit", "conversation", "adapters", "linux", "names", "cloud", "sriov")
 
@@ -33,7 +33,7 @@ def tier(folder: Path, name: str) -> Outcome | None:
     report = folder / f"{name}.xml"
     if not report.exists():
         return None
-    suites = list(ElementTree.parse(report).getroot().iter("testsuite"))
+    suites = list(ET.parse(report).getroot().iter("testsuite"))
     ran, failed, skipped = (
         sum(int(suite.get(key, "0")) for suite in suites for key in keys)
         for keys in (("tests",), ("failures", "errors"), ("skipped",))
@@ -45,7 +45,9 @@ def tier(folder: Path, name: str) -> Outcome | None:
 def checks(folder: Path) -> list[Outcome]:
     file = folder / "checks"
     rows = [line.split("\t") for line in file.read_text().splitlines()] if file.exists() else []
-    return [Outcome(name, failed=int(result != "passed"), seconds=float(took), note=result) for name, result, took in rows]
+    return [
+        Outcome(name, failed=int(result != "passed"), seconds=float(took), note=result) for name, result, took in rows
+    ]
 
 
 def line_coverage(folder: Path) -> str | None:

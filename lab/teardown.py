@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Stopping what a lab started, and removing what is left of it.
+
+It also works on the remains of a lab that died with its machine: then no record matches a process, and there are only
+files to remove.
+"""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from lab import network
+from lab.paths import HostPaths, LabPaths
+from lab.process import Registry, wait_for
+
+# The reverse order of start. dockerd goes while its network driver can still answer.
+_ORDER = (
+    "dockerd",
+    "kuryr",
+    "neutron",
+    "ovn-controller",
+    "vswitchd",
+    "ovsdb",
+    "ovn-northd",
+    "ovn-sb",
+    "ovn-nb",
+    "mariadb",
+)
+
+
+def everything(paths: LabPaths, hosts: list[HostPaths], registry: Registry) -> None:
+    """Stop the lab and remove all of it but the logs."""
+    programs(hosts, registry, [record.name for record in registry.records()])
+    for host in hosts:
+        remains_of_host(host)
+    _end(lambda: network.processes_in(paths.netns))
+    network.remove(paths.netns)
+    for folder in ("mariadb", "ovn", "neutron", "template"):
+        shutil.rmtree(paths.state / folder, ignore_errors=True)
+    shutil.rmtree(paths.run, ignore_errors=True)
+
+
+def programs(hosts: list[HostPaths], registry: Registry, names: Iterable[str]) -> None:
+    """Stop these programs in order, those of one kind on all hosts together."""
+    kinds: dict[str, list[str]] = {}
+    host_names = {host.name for host in hosts}
+    for name in names:
+        first, _, rest = name.partition("-")
+        kinds.setdefault(rest if first in host_names else name, []).append(name)
+    if "dockerd" in kinds:
+        # dockerd would first ask each container to end, and wait for it.
+        for host in hosts:
+            _kill(network.processes_of_containers(host.cgroup))
+    for kind in sorted(kinds, key=_position):
+        registry.stop(kinds[kind])
+
+
+def _position(kind: str) -> int:
+    """The holder of the namespaces comes last."""
+    return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
+
+
+def remains_of_host(host: HostPaths) -> None:
+    # containerd and its shims are dockerd's children, not ours, so no record names them.
+    _end(lambda: network.processes_of_containers(host.cgroup) + network.processes_in(host.netns))
+    network.remove(host.netns)
+    network.remove_cgroups(host.cgroup)
+    shutil.rmtree(host.state, ignore_errors=True)
+    shutil.rmtree(host.run, ignore_errors=True)
+
+
+def _end(find: Callable[[], list[int]]) -> None:
+    def gone() -> bool:
+        left = find()
+        _kill(left)
+        return not left
+
+    wait_for(gone, 5.0)
+
+
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # it ended by itself
+            os.kill(pid, signal.SIGKILL)
