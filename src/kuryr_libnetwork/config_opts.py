@@ -83,9 +83,13 @@ _POOL_PREFIX = Checked("a text of 1 to 200 characters", lambda t: 1 <= len(t.str
 
 def core_options() -> list[cfg.Opt]:
     """``[DEFAULT]`` as upstream has it."""
+    return [*_docker_options(), *_driver_options(), *_tls_options(), *_idle_options()]
+
+
+def _docker_options() -> list[cfg.Opt]:
     return [
         cfg.Opt(
-            "kuryr_uri",
+            "kuryr-uri",
             type=_TEXT,
             help="Also listen on TCP at this URI, http://ADDRESS:PORT (https:// or enable_ssl = true for TLS). Without "
             "TLS only loopback addresses are allowed. Not set: the Unix socket only. The environment variable "
@@ -111,6 +115,11 @@ def core_options() -> list[cfg.Opt]:
             default="no_address_space",
             help="Name of the address space for networks of global scope, as Docker is told.",
         ),
+    ]
+
+
+def _driver_options() -> list[cfg.Opt]:
+    return [
         cfg.Opt(
             "default_port_driver",
             type=_DRIVER,
@@ -135,6 +144,11 @@ def core_options() -> list[cfg.Opt]:
             default="kuryrPool",
             help="Subnet pools made for Docker are named PREFIX-CIDR.",
         ),
+    ]
+
+
+def _idle_options() -> list[cfg.Opt]:
+    return [
         cfg.StrOpt("port_driver", help="Without effect."),
         cfg.StrOpt("deployment_type", default="baremetal", help="Without effect."),
         cfg.StrOpt("pybasedir", help="Without effect."),
@@ -144,7 +158,6 @@ def core_options() -> list[cfg.Opt]:
             default="/usr/libexec/kuryr",
             help="Without effect: no binding scripts are run, Open vSwitch is configured through its database.",
         ),
-        *_tls_options(),
     ]
 
 
@@ -174,6 +187,10 @@ def _tls_options() -> list[cfg.Opt]:
 
 def service_options() -> list[cfg.Opt]:
     """``[DEFAULT]`` that upstream does not have."""
+    return [*_place_options(), *_pace_options()]
+
+
+def _place_options() -> list[cfg.Opt]:
     return [
         cfg.Opt(
             "host",
@@ -184,13 +201,13 @@ def service_options() -> list[cfg.Opt]:
             "chassis of this host uses. New in 19 (upstream: always the host name).",
         ),
         cfg.Opt(
-            "state_path",
+            "state-path",
             type=_ABSOLUTE,
             default="/var/lib/kuryr",
             help="Folder for what has to survive a restart. New in 19.",
         ),
         cfg.Opt(
-            "socket_path",
+            "socket-path",
             type=_SOCKET,
             default="/run/docker/plugins/kuryr.sock",
             help="Unix socket on which Docker finds the plugin. Not used when systemd hands over a socket. New in 19.",
@@ -202,6 +219,11 @@ def service_options() -> list[cfg.Opt]:
             help="Docker's Engine API, asked in the background which endpoints still exist. Empty: not asked. "
             "New in 19.",
         ),
+    ]
+
+
+def _pace_options() -> list[cfg.Opt]:
+    return [
         cfg.IntOpt(
             "reconcile_interval",
             min=0,
@@ -273,6 +295,20 @@ def neutron_options() -> list[cfg.Opt]:
             default="kuryr6",
             help="Name of the subnet pool for IPv6 networks made without --subnet.",
         ),
+        *_plugging_options(),
+        cfg.StrOpt("region_name", help="Region of the Neutron endpoint in the service catalog."),
+        cfg.StrOpt(
+            "endpoint_type",
+            choices=["public", "internal", "admin"],
+            ignore_case=True,
+            default="public",
+            help="Which of Neutron's endpoints in the service catalog to use.",
+        ),
+    ]
+
+
+def _plugging_options() -> list[cfg.Opt]:
+    return [
         cfg.BoolOpt(
             "vif_plugging_is_fatal",
             default=False,
@@ -285,14 +321,6 @@ def neutron_options() -> list[cfg.Opt]:
             default=0,
             help="Seconds to wait for ACTIVE where vif_plugging_is_fatal is set; 0: the longest sensible time, "
             f"{VIF_TIMEOUT_CAP} seconds (upstream: for ever, with the container locked in Docker).",
-        ),
-        cfg.StrOpt("region_name", help="Region of the Neutron endpoint in the service catalog."),
-        cfg.StrOpt(
-            "endpoint_type",
-            choices=["public", "internal", "admin"],
-            ignore_case=True,
-            default="public",
-            help="Which of Neutron's endpoints in the service catalog to use.",
         ),
     ]
 

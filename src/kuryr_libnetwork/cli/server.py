@@ -1,7 +1,185 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Start the service."""
+"""Start the service, stop it on a signal, and tell people in one line why it does not start.
+
+The main thread only waits: for a signal, or for the server (in a thread of its own) to end by itself. Signal handlers
+therefore never run in the middle of the service's own work.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
+from typing import Protocol
+
+from oslo_config import cfg
+
+from kuryr_libnetwork import config
+from kuryr_libnetwork.errors import ConfigError, KuryrError
+
+EXIT_FAILED = 1
+EXIT_CONFIG = 2
+PROG = "kuryr-server"
+DESCRIPTION = (
+    "Gives Docker containers OpenStack Neutron ports: a network and IPAM driver named 'kuryr', found by Docker on a "
+    "Unix socket. Options not given here are read from /etc/kuryr/kuryr.conf, ~/.kuryr/kuryr.conf and kuryr.conf.d."
+)
+# Ten seconds are promised; the rest is for the interpreter's own end.
+STOP_SECONDS = 9.0
+_CAP_NET_ADMIN = 12
+_LINE = "%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s %(message)s"
+_LINE_FOR_JOURNAL = "%(levelname)s %(name)s %(message)s"
+
+LOG = logging.getLogger(__name__)
 
 
-def main() -> int:
-    raise NotImplementedError
+class Service(Protocol):
+    """What :func:`kuryr_libnetwork.app.build` makes."""
+
+    def serve(self) -> None:
+        """Answer Docker; returns after :meth:`stop`."""
+        ...
+
+    def stop(self) -> None:
+        """Take no new calls, finish those under way."""
+        ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``kuryr-server``; the answer is the exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        found = config.read(words, prog=PROG, description=DESCRIPTION)
+        _set_up_logging(found.conf)
+    except ConfigError as error:
+        return _fail(error, EXIT_CONFIG)
+    for notice in found.notices:
+        LOG.log(notice.level, "%s", notice.text)
+    _warn_of_missing_rights()
+    try:
+        return _run(found)
+    except ConfigError as error:
+        return _fail(error, EXIT_CONFIG, debug=found.settings.plugin.debug)
+    except (KuryrError, OSError) as error:
+        return _fail(error, EXIT_FAILED, debug=found.settings.plugin.debug)
+    except Exception as error:  # noqa: BLE001  # the last boundary: whatever it is, people get one line
+        text = f"internal error, --debug shows more: {type(error).__name__}: {error}"
+        return _fail(error, EXIT_FAILED, debug=found.settings.plugin.debug, text=text)
+
+
+def _fail(error: Exception, code: int, *, debug: bool = False, text: str = "") -> int:
+    if debug:
+        traceback.print_exception(error)
+    line = " ".join((text or str(error)).split())
+    print(f"{PROG}: {line}", file=sys.stderr)  # the log may be a file nobody looks into
+    return code
+
+
+def _set_up_logging(conf: cfg.ConfigOpts) -> None:
+    from oslo_log import log  # loaded by config.read
+
+    under_systemd = "JOURNAL_STREAM" in os.environ
+    conf.set_default("logging_default_format_string", _LINE_FOR_JOURNAL if under_systemd else _LINE)
+    try:
+        log.setup(conf, "kuryr")
+    except (log.LogConfigError, OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"logging cannot be set up: {error}") from error
+
+
+def _warn_of_missing_rights(status: Path = Path("/proc/self/status")) -> None:
+    effective = next((line.split()[1] for line in status.read_text().splitlines() if line.startswith("CapEff:")), "0")
+    if not int(effective, 16) >> _CAP_NET_ADMIN & 1:
+        LOG.warning("no CAP_NET_ADMIN: no container can be connected; run as root or give the service this capability")
+
+
+# -- running -----------------------------------------------------------------------------------------------------
+
+
+def _run(found: config.Configuration) -> int:
+    from kuryr_libnetwork.app import build  # everything else is imported by it
+
+    wake: SimpleQueue[str] = SimpleQueue()
+    _listen_for_signals(wake)
+    service: Service = build(found.settings, found.conf)
+    server = _Server(service, wake)
+    server.start()
+    notify("READY=1")
+    reason = wake.get()
+    if reason:
+        _stop(service, server, reason)
+    server.join()
+    if server.failure is not None:
+        raise server.failure
+    return 0
+
+
+class _Server(threading.Thread):
+    """Runs the service and wakes the main thread when it ends."""
+
+    def __init__(self, service: Service, wake: SimpleQueue[str]) -> None:
+        super().__init__(name="server")
+        self.failure: BaseException | None = None
+        self._service = service
+        self._wake = wake
+
+    def run(self) -> None:
+        try:
+            self._service.serve()
+        except BaseException as error:  # noqa: BLE001  # carried over to the main thread
+            self.failure = error
+        finally:
+            self._wake.put("")
+
+
+def _listen_for_signals(wake: SimpleQueue[str]) -> None:
+    seen: list[int] = []
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        if seen:
+            os._exit(EXIT_FAILED)
+        seen.append(number)
+        wake.put(signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    # Log files that were moved away are reopened by themselves, so there is nothing to do, but the default is to die.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _stop(service: Service, server: _Server, reason: str) -> None:
+    LOG.info("%s: finishing the calls under way", reason)
+    notify("STOPPING=1")
+    limit = threading.Timer(STOP_SECONDS, _give_up)
+    limit.daemon = True
+    limit.start()  # never cancelled: it also ends a thread that outlives the server
+    service.stop()
+    server.join()
+    LOG.info("stopped")
+
+
+def _give_up() -> None:
+    LOG.warning("calls still under way after %d s are left unfinished; the journal knows of them", STOP_SECONDS)
+    logging.shutdown()
+    os._exit(0)
+
+
+def notify(message: str) -> None:
+    """Tell systemd (sd_notify(3)); does nothing where it did not ask."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.connect("\0" + address[1:] if address.startswith("@") else address)
+            channel.send(message.encode())
+    except OSError as error:
+        LOG.warning("systemd cannot be told %s: %s", message, error)

@@ -1,0 +1,9 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m kuryr_libnetwork`` is ``kuryr-server``."""
+
+import sys
+
+from kuryr_libnetwork.cli.server import main
+
+sys.exit(main())
