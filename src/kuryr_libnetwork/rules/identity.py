@@ -1,0 +1,108 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""How Docker's ids and our ownership are written into Neutron: tags, names, descriptions.
+
+Neutron limits a tag to 60 characters, so a Docker id (64 hex, or 25 in swarm) is cut into a lower half, its first 32
+characters, and an upper half, the rest. Networks carry the halves of the Docker network id, ports those of the
+endpoint id, under the same two keys. Source: kuryr-compat §0; the values must match upstream's byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kuryr_libnetwork.model import Port, SubnetPool
+
+LOWER_HALF = "kuryr.net.uuid.lh:"
+UPPER_HALF = "kuryr.net.uuid.uh:"
+HALF = 32
+EXISTING_NETWORK = "kuryr.net.existing:"
+EXISTING_POOL = "kuryr.subnetpool.existing"
+EXISTING_PORT = "kuryr.port.existing"
+OWN_PORT = "compute:kuryr"
+DEVICE_OWNER = "compute:kuryr"
+UNBOUND_PORT_NAME = "kuryr-unbound-port"
+SUBNET_PREFIX = "kuryr-subnet-"
+_MADE_ON = "made by kuryr-libnetwork on "
+MAX_TAGS = 50
+"""Tags per resource (neutron/extensions/tagging.py)."""
+
+
+def id_tags(docker_id: str) -> tuple[str, ...]:
+    """The tags that stand for a Docker id; one tag when it is not longer than a half."""
+    lower, upper = docker_id[:HALF], docker_id[HALF:]
+    return (LOWER_HALF + lower, UPPER_HALF + upper) if upper else (LOWER_HALF + lower,)
+
+
+def id_from_tags(tags: Iterable[str]) -> str | None:
+    """The Docker id in the tags of one resource; ``None`` when there is none, or more than one."""
+    lower = [tag.removeprefix(LOWER_HALF) for tag in tags if tag.startswith(LOWER_HALF)]
+    upper = [tag.removeprefix(UPPER_HALF) for tag in tags if tag.startswith(UPPER_HALF)]
+    return "".join(lower + upper) if len(lower) == 1 and len(upper) <= 1 else None
+
+
+def network_tags(docker_id: str, *, existing: bool) -> tuple[str, ...]:
+    """All tags of a Docker network on its Neutron network."""
+    mark = (EXISTING_NETWORK + docker_id[:12],) if existing else ()
+    return id_tags(docker_id) + mark
+
+
+def other_users(tags: Iterable[str], docker_id: str) -> int:
+    """How many other Docker networks (of any host) use the Neutron network with these tags."""
+    mine = id_tags(docker_id)[0]
+    return len({tag for tag in tags if tag.startswith(LOWER_HALF)} - {mine})
+
+
+def is_ours(tag: str) -> bool:
+    """Whether a tag of a port was put there by this service or by upstream's."""
+    return tag in {OWN_PORT, EXISTING_PORT} or tag.startswith((LOWER_HALF, UPPER_HALF))
+
+
+def network_name(docker_id: str) -> str:
+    return f"kuryr-net-{docker_id[:8]}"
+
+
+def subnet_name(cidr: str) -> str:
+    return f"{SUBNET_PREFIX}{cidr}"
+
+
+def pool_name(prefix: str, cidr: str) -> str:
+    return f"{prefix}-{cidr}"
+
+
+def port_name(endpoint_id: str) -> str:
+    return f"{endpoint_id}-port"
+
+
+def intent_description(host: str, token: str) -> str:
+    """The ``description`` of what we make: readable for the cloud's operators, unique for our own search."""
+    return f"{_MADE_ON}{host}, {token}"
+
+
+def made_on(description: str) -> str:
+    """The host in such a description; "" for anything else."""
+    if not description.startswith(_MADE_ON):
+        return ""
+    return description.removeprefix(_MADE_ON).rpartition(", ")[0]
+
+
+def made_by_us(port: Port) -> bool:
+    """Whether kuryr (this service or upstream's) created the port, so that it may be deleted with its endpoint.
+
+    1. Adopted ports say so by a tag. 2. Created ones have the tag ``compute:kuryr`` or, 3. without it (clouds that
+    cannot tag in the create call), the name that the binding gave them. 4. Not yet bound: the name from the create.
+    """
+    if EXISTING_PORT in port.tags:
+        return False
+    if OWN_PORT in port.tags:
+        return True
+    if port.device_id and port.name == port_name(port.device_id):
+        return port.device_owner == DEVICE_OWNER
+    return port.name == UNBOUND_PORT_NAME
+
+
+def pool_made_by_us(pool: SubnetPool, prefix: str) -> bool:
+    """Whether a subnetpool has the shape of those that kuryr makes for one CIDR."""
+    return (
+        EXISTING_POOL not in pool.tags and len(pool.prefixes) == 1 and pool.name == pool_name(prefix, pool.prefixes[0])
+    )

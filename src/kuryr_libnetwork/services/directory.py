@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Finding what Docker names: in the journal, else in Neutron by tags, names and addresses.
+
+The journal is a cache here. What it lacks (deleted, or never written because upstream's service made it) is rebuilt from
+Neutron and kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from kuryr_libnetwork.errors import UnknownObject
+from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.model import LeaseRecord, Network, NetworkRecord, Port, SubnetRecord
+from kuryr_libnetwork.rules import networks as rules
+from kuryr_libnetwork.rules.identity import id_from_tags, id_tags, made_by_us
+from kuryr_libnetwork.rules.ports import lease_of
+
+LOG = logging.getLogger(__name__)
+
+
+class Directory:
+    def __init__(self, neutron: Neutron, journal: Journal, now: Callable[[], float]) -> None:
+        self._neutron = neutron
+        self._journal = journal
+        self._now = now
+
+    def network(self, docker_id: str) -> NetworkRecord | None:
+        """The record of a Docker network; ``None`` when Neutron does not know it either."""
+        return self._journal.networks.get(docker_id) or self._network_by_tags(docker_id)
+
+    def known_network(self, docker_id: str) -> NetworkRecord:
+        record = self.network(docker_id)
+        if record is None:
+            raise UnknownObject(
+                f"Docker network {docker_id[:12]} has no network in Neutron; remove it with 'docker network rm' and "
+                "create it again"
+            )
+        return record
+
+    def pool_network(self, pool_id: str) -> tuple[NetworkRecord, SubnetRecord]:
+        """A Docker network that uses the pool, and its subnet of it."""
+        for record in self._journal.networks.all():
+            for subnet in record.subnets:
+                if subnet.pool_id == pool_id:
+                    return record, subnet
+        found = self.neutron_subnet(pool_id)
+        if found is None:
+            raise UnknownObject(f"no Docker network uses pool {pool_id}; remove the network and create it again")
+        return found
+
+    def neutron_subnet(self, pool_id: str) -> tuple[NetworkRecord, SubnetRecord] | None:
+        """The same from Neutron alone: subnets tagged with the pool's id, or taken from it.
+
+        Where several Docker networks use the Neutron network, which of them asks cannot be known; the record then has
+        no ``docker_id`` and is not kept.
+        """
+        subnets = self._neutron.find_subnets(tags=[pool_id]) or self._neutron.find_subnets(subnetpool_id=pool_id)
+        for subnet in subnets:
+            for network in self._neutron.find_networks(id=subnet.network_id):
+                record = self._rebuild(id_from_tags(network.tags) or "", network)
+                for mine in record.subnets:
+                    if mine.pool_id == pool_id:
+                        return record, mine
+        return None
+
+    def port_of_endpoint(self, endpoint_id: str) -> Port | None:
+        """The port of an endpoint that the journal does not know: by device, else by tags as upstream set them."""
+        found = self._neutron.find_ports(device_id=endpoint_id)
+        found = found or self._neutron.find_ports(tags=list(id_tags(endpoint_id)))
+        return found[0] if found else None
+
+    def rebuild_lease(self, network: NetworkRecord, port: Port, subnet_id: str) -> LeaseRecord:
+        """The lease of a port found in Neutron: every address of it counts as held."""
+        lease = lease_of(port, network.docker_id, network.subnets, subnet_id, self._now())
+        lease = msgspec.structs.replace(lease, held=(*lease.held, *lease.spare), spare=())
+        if made_by_us(port):
+            lease = msgspec.structs.replace(lease, original=None)
+        return lease
+
+    def _network_by_tags(self, docker_id: str) -> NetworkRecord | None:
+        found = self._neutron.find_networks(tags=list(id_tags(docker_id)))
+        return self._rebuild(docker_id, found[0]) if found else None
+
+    def _rebuild(self, docker_id: str, network: Network) -> NetworkRecord:
+        subnets = self._neutron.find_subnets(network_id=network.id)
+        record = rules.rebuild(docker_id, network, subnets)
+        if docker_id:
+            self._journal.networks.put(record)
+            LOG.info("rebuilt Docker network %s from Neutron network %s", docker_id[:12], network.id)
+        return record

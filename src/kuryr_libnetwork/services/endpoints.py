@@ -1,0 +1,180 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Docker endpoints: CreateEndpoint, Join, DeleteEndpoint.
+
+A failed CreateEndpoint is followed by ReleaseAddress, never by DeleteEndpoint (docker-plugin-protocol §2.5): it takes its
+own interface away, and the port goes with its address. Neutron calls: CreateEndpoint 1 (adopted 2), all others 0.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from kuryr_libnetwork.docker.messages import (
+    ENDPOINT_IFNAME,
+    CreateEndpointRequest,
+    EndpointInterface,
+    JoinRequest,
+    JoinResponse,
+)
+from kuryr_libnetwork.errors import BindingFailed, Conflict, InvalidRequest, UnknownObject
+from kuryr_libnetwork.interfaces import Drivers, Journal
+from kuryr_libnetwork.model import EndpointRecord, LeaseRecord, NetworkRecord, Port
+from kuryr_libnetwork.rules.addresses import canonical_ip
+from kuryr_libnetwork.rules.endpoints import join_answer
+from kuryr_libnetwork.rules.networks import subnet_for
+from kuryr_libnetwork.rules.options import fingerprint, refuse_unknown
+from kuryr_libnetwork.services.directory import Directory
+from kuryr_libnetwork.services.ledger import PortLedger
+from kuryr_libnetwork.services.locks import KeyedLocks
+from kuryr_libnetwork.services.plugging import PlugWaiter
+from kuryr_libnetwork.services.release import Releaser
+from kuryr_libnetwork.services.settings import ServiceSettings
+from kuryr_libnetwork.services.undo import Undo
+
+LOG = logging.getLogger(__name__)
+UNBOUND = {"unbound", "binding_failed"}
+
+
+class Endpoints:
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        settings: ServiceSettings,
+        directory: Directory,
+        ledger: PortLedger,
+        drivers: Drivers,
+        releaser: Releaser,
+        plugged: PlugWaiter,
+        locks: KeyedLocks,
+        now: Callable[[], float],
+    ) -> None:
+        self._journal = journal
+        self._settings = settings
+        self._directory = directory
+        self._ledger = ledger
+        self._drivers = drivers
+        self._releaser = releaser
+        self._plugged = plugged
+        self._locks = locks
+        self._now = now
+
+    # -- create ----------------------------------------------------------------------------------------------------
+
+    def create(self, request: CreateEndpointRequest) -> EndpointInterface:
+        mark = fingerprint(msgspec.to_builtins(request))
+        known = self._journal.endpoints.get(request.endpoint_id)
+        if known is not None:
+            if known.state == "ready" and known.fingerprint == mark:
+                return self._answer(known)
+            raise Conflict(f"endpoint {request.endpoint_id[:12]} exists already ({known.state})")
+        interface = request.interface or EndpointInterface()
+        options = {key: str(value) for key, value in (request.options or {}).items() if isinstance(value, str | bool)}
+        refuse_unknown(options)
+        network = self._directory.known_network(request.network_id)
+        lease = self._lease(network, interface)
+        record = EndpointRecord(
+            endpoint_id=request.endpoint_id,
+            docker_network_id=request.network_id,
+            port_id=lease.port_id,
+            state="creating",
+            fingerprint=mark,
+            mac_address=interface.mac_address.lower(),
+            mac_requested=bool(interface.mac_address),
+            address=interface.address,
+            address_ipv6=interface.address_ipv6,
+            options=options,
+            created_at=self._now(),
+        )
+        with self._locks.hold("port", lease.port_id), Undo() as undo:
+            return self._answer(self._build(network, lease, record, undo))
+
+    def _build(self, network: NetworkRecord, lease: LeaseRecord, record: EndpointRecord, undo: Undo) -> EndpointRecord:
+        """Intent, binding, interface, outcome; every step knows its way back."""
+        with self._journal.transaction():
+            self._journal.endpoints.put(record)
+            mine = msgspec.structs.replace(
+                lease, endpoint_id=record.endpoint_id, docker_network_id=record.docker_network_id
+            )
+            self._journal.leases.put(mine)
+        undo.add("forget the endpoint", lambda: self._forget(record.endpoint_id))
+        port = self._ledger.bind(mine, record.endpoint_id, record.mac_address)
+        if port.vif_type in UNBOUND:
+            raise BindingFailed(self._ledger.why_unbound(port))
+        driver = self._drivers.for_port(port)
+        plug = driver.plan(port, record.endpoint_id)
+        record = msgspec.structs.replace(record, plug=plug, mac_address=port.mac_address)
+        self._journal.endpoints.put(record)
+        undo.add("unplug", lambda: driver.unplug(plug))
+        driver.plug(plug, port, record.endpoint_id, network.mtu)
+        self._plugged.wait(port)
+        record = msgspec.structs.replace(record, state="ready")
+        with self._journal.transaction():
+            self._journal.endpoints.put(record)
+            self._journal.leases.put(msgspec.structs.replace(mine, mac_address=port.mac_address))
+        return record
+
+    def _forget(self, endpoint_id: str) -> None:
+        record = self._journal.endpoints.get(endpoint_id)
+        if record is not None:
+            self._releaser.end_endpoint(record)
+
+    def _lease(self, network: NetworkRecord, interface: EndpointInterface) -> LeaseRecord:
+        """The one lease that holds the addresses which Docker chose from our answers."""
+        addresses = [canonical_ip(text) for text in (interface.address, interface.address_ipv6) if text]
+        if not addresses:
+            raise InvalidRequest("the endpoint has no address; create the network with --ipam-driver=kuryr")
+        leases = {lease.port_id: lease for lease in (self._lease_at(network, ip) for ip in addresses)}
+        if len(leases) > 1:
+            raise Conflict(
+                f"addresses {' and '.join(addresses)} belong to different Neutron ports; give --ip and --ip6 of one"
+            )
+        lease = next(iter(leases.values()))
+        if lease.endpoint_id:
+            raise Conflict(f"address {addresses[0]} is in use by endpoint {lease.endpoint_id[:12]}")
+        return lease
+
+    def _lease_at(self, network: NetworkRecord, address: str) -> LeaseRecord:
+        subnet = subnet_for(network, address)
+        if subnet is None:
+            raise InvalidRequest(f"the network has no subnet for address {address}")
+        lease = self._ledger.holding(subnet.subnet_id, address)
+        if lease is not None:
+            return lease
+        found: list[Port] = self._ledger.find(subnet.subnet_id, address)
+        if not found:
+            raise UnknownObject(f"address {address} has no port in Neutron; start the container again")
+        return self._directory.rebuild_lease(network, found[0], subnet.subnet_id)
+
+    def _answer(self, record: EndpointRecord) -> EndpointInterface:
+        """Only what Docker left empty may be answered (§2.1): the MAC, so that Docker sets and announces the port's."""
+        return EndpointInterface(mac_address="" if record.mac_requested else record.mac_address)
+
+    # -- join, leave, delete ---------------------------------------------------------------------------------------
+
+    def join(self, request: JoinRequest) -> JoinResponse:
+        with self._locks.hold("endpoint", request.endpoint_id):
+            record = self._journal.endpoints.get(request.endpoint_id)
+            if record is None or record.state != "ready":
+                raise UnknownObject(f"endpoint {request.endpoint_id[:12]} is unknown; start the container again")
+            network = self._directory.known_network(record.docker_network_id)
+            ifname = record.options.get(ENDPOINT_IFNAME, "")
+            answer = join_answer(network, record, self._settings.veth_dst_prefix, ifname)
+            self._journal.endpoints.put(msgspec.structs.replace(record, sandbox_key=request.sandbox_key))
+            return answer
+
+    def delete(self, endpoint_id: str) -> None:
+        record = self._journal.endpoints.get(endpoint_id)
+        if record is None:
+            self._releaser.end_unknown_endpoint(endpoint_id)
+        else:
+            self._releaser.end_endpoint(record)
+
+    def status(self, endpoint_id: str) -> dict[str, str]:
+        """What ``EndpointOperInfo`` shows; from the journal, for Docker asks often (§2.1)."""
+        record = self._journal.endpoints.get(endpoint_id)
+        return {"port": record.port_id, "status": record.state} if record else {}

@@ -1,0 +1,165 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Ports for containers: the one place that gets a Neutron port for a request of Docker and gives it back.
+
+Neutron calls: a fresh port 1, an address that the user chose 2 (look, then make), a port found by it 1; bind 1, an
+adopted one 2 (tags); release 1, an adopted one 2; the second address of a dual-stack port 0.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from kuryr_libnetwork.errors import Conflict, KuryrError, NeutronNotFound
+from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.model import FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord
+from kuryr_libnetwork.rules import ports as rules
+from kuryr_libnetwork.rules.identity import OWN_PORT
+from kuryr_libnetwork.services.intents import Intents
+from kuryr_libnetwork.services.locks import KeyedLocks
+
+LOG = logging.getLogger(__name__)
+DNS_EXTENSION = "dns-integration"
+
+
+class PortLedger:
+    def __init__(
+        self,
+        neutron: Neutron,
+        journal: Journal,
+        intents: Intents,
+        locks: KeyedLocks,
+        host: str,
+        now: Callable[[], float],
+    ) -> None:
+        self._neutron = neutron
+        self._journal = journal
+        self._intents = intents
+        self._locks = locks
+        self._host = host
+        self._now = now
+
+    # -- getting an address ----------------------------------------------------------------------------------------
+
+    def acquire(self, network: NetworkRecord, subnet: SubnetRecord, address: str, container: str) -> FixedIp:
+        """An address on the subnet for a container-to-be; ``address`` "" lets Neutron choose."""
+        with self._locks.hold("subnet-address", f"{subnet.subnet_id}/{address}" if address else network.docker_id):
+            waiting = rules.pending_spare(self._journal.leases.all(), network.docker_id, subnet.subnet_id)
+            if waiting:
+                return self._hand_out(*waiting, address)
+            if not address:
+                return self._make(network, subnet, "", container)
+            return self._by_address(network, subnet, address, container)
+
+    def _hand_out(self, lease: LeaseRecord, spare: FixedIp, address: str) -> FixedIp:
+        """Give the address of a dual-stack port that was made ready for this moment."""
+        others = tuple(ip for ip in lease.spare if ip != spare)
+        if address and address != spare.ip_address:
+            if lease.original is not None:
+                raise Conflict(
+                    f"port {lease.port_id}, adopted for this container, has {spare.ip_address}, not {address}"
+                )
+            spare = FixedIp(subnet_id=spare.subnet_id, ip_address=address)
+            wanted = [msgspec.to_builtins(ip) for ip in (*lease.held, spare)]
+            self._neutron.update_port(lease.port_id, {"fixed_ips": wanted})
+        self._journal.leases.put(msgspec.structs.replace(lease, held=(*lease.held, spare), spare=others))
+        return spare
+
+    def _by_address(self, network: NetworkRecord, subnet: SubnetRecord, address: str, container: str) -> FixedIp:
+        known = self.holding(subnet.subnet_id, address)
+        if known is not None and not known.endpoint_id and known.docker_network_id == network.docker_id:
+            return FixedIp(subnet_id=subnet.subnet_id, ip_address=address)  # left over from an attempt that failed
+        found = self.find(subnet.subnet_id, address)
+        if not found:
+            return self._make(network, subnet, address, container)
+        port = found[0]
+        rules.may_adopt(port, self._host, [lease.port_id for lease in self._journal.leases.all()])
+        lease = rules.lease_of(port, network.docker_id, network.subnets, subnet.subnet_id, self._now())
+        self._refuse_missing_family(network, lease)
+        self._journal.leases.put(lease)
+        LOG.info("adopting port %s for %s", port.id, address)
+        return lease.held[0]
+
+    def _refuse_missing_family(self, network: NetworkRecord, lease: LeaseRecord) -> None:
+        has = {ip.subnet_id for ip in (*lease.held, *lease.spare)}
+        for subnet in network.subnets:
+            if subnet.subnet_id not in has:
+                raise Conflict(
+                    f"port {lease.port_id} has no address on {subnet.cidr}, which this Docker network needs as well; "
+                    "give the port one, or use a network without it"
+                )
+
+    def _make(self, network: NetworkRecord, subnet: SubnetRecord, address: str, container: str) -> FixedIp:
+        asked = {"subnet_id": subnet.subnet_id} | ({"ip_address": address} if address else {})
+        fixed_ips = [asked, *({"subnet_id": other} for other in self._together(network, subnet))]
+        dns_name = rules.dns_label(container) if DNS_EXTENSION in self._neutron.extensions() else ""
+
+        def post(description: str) -> Port:
+            attributes = rules.new_port(network.neutron_id, fixed_ips, description, dns_name)
+            return self._neutron.create_port(attributes, tags=[OWN_PORT])
+
+        def save(port: Port) -> None:
+            lease = rules.lease_of(port, network.docker_id, network.subnets, subnet.subnet_id, self._now())
+            self._journal.leases.put(msgspec.structs.replace(lease, original=None))
+
+        port = self._intents.create("ports", post, save)
+        return next(ip for ip in port.fixed_ips if ip.subnet_id == subnet.subnet_id)
+
+    def _together(self, network: NetworkRecord, subnet: SubnetRecord) -> list[str]:
+        """The IPv6 subnets to take an address of in the same port, for Docker's next request.
+
+        Only while this Docker network alone uses the pool: Docker names no network when it asks for an address.
+        """
+        others = [known for known in self._journal.networks.all() if known.docker_id != network.docker_id]
+        shared = {used.pool_id for known in others for used in known.subnets}
+        if subnet.ip_version != 4:
+            return []
+        return [s.subnet_id for s in network.subnets if s.ip_version == 6 and s.pool_id not in shared]
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def holding(self, subnet_id: str, address: str) -> LeaseRecord | None:
+        """The lease in the journal that has an address (held or spare)."""
+        wanted = FixedIp(subnet_id=subnet_id, ip_address=address)
+        for lease in self._journal.leases.all():
+            if wanted in lease.held or wanted in lease.spare:
+                return lease
+        return None
+
+    def find(self, subnet_id: str, address: str) -> list[Port]:
+        """The ports in Neutron that have an address of a subnet (one or none)."""
+        return self._neutron.find_ports(fixed_ips=[f"subnet_id={subnet_id}", f"ip_address={address}"])
+
+    # -- binding and giving back -----------------------------------------------------------------------------------
+
+    def bind(self, lease: LeaseRecord, endpoint_id: str, mac: str) -> Port:
+        """Bind the port to this host for an endpoint; the answer says how (vif_type, vif_details)."""
+        original = lease.original
+        device_id = original.device_id if original else ""
+        attributes = rules.binding(lease, endpoint_id, self._host, mac, device_id)
+        port = self._neutron.update_port(lease.port_id, attributes)
+        if original is not None:
+            self._neutron.add_tags("ports", lease.port_id, rules.adoption_tags(endpoint_id))
+        return port
+
+    def why_unbound(self, port: Port) -> str:
+        try:
+            agents = self._neutron.find_agents(host=self._host)
+        except KuryrError as error:
+            return f"Neutron could not bind port {port.id} to host {self._host!r}, and lists no agents: {error}"
+        return rules.why_unbound(port, self._host, agents)
+
+    def release(self, lease: LeaseRecord) -> None:
+        """Delete the port, or put an adopted one back as it was; a port that is gone is released already."""
+        try:
+            if lease.original is None:
+                self._neutron.delete_port(lease.port_id)
+            else:
+                self._neutron.update_port(lease.port_id, rules.unbinding(lease.original, lease.mac_address))
+                self._neutron.set_tags("ports", lease.port_id, lease.original.tags)
+        except NeutronNotFound:
+            LOG.warning("port %s was gone already", lease.port_id)
+        self._journal.leases.drop(lease.port_id)

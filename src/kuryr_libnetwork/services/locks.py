@@ -1,0 +1,45 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""One lock per object (pool, network, endpoint, port), made on demand and forgotten when nobody holds it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kuryr_libnetwork.errors import Busy
+
+
+class _Counted:
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.users = 0
+
+
+class KeyedLocks:
+    """Locks by kind and id. Always taken in the order pool, network, endpoint, port, so that none waits in a circle."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._guard = threading.Lock()
+        self._locks: dict[tuple[str, str], _Counted] = {}
+
+    @contextmanager
+    def hold(self, kind: str, key: str) -> Iterator[None]:
+        """Wait for the object at most the time-out; :class:`Busy` then, so that no call from Docker hangs."""
+        with self._guard:
+            entry = self._locks.setdefault((kind, key), _Counted())
+            entry.users += 1
+        try:
+            if not entry.lock.acquire(timeout=self._timeout):
+                raise Busy(f"{kind} {key[:12]} is held by another call for more than {self._timeout:.0f} s; try again")
+            try:
+                yield
+            finally:
+                entry.lock.release()
+        finally:
+            with self._guard:
+                entry.users -= 1
+                if not entry.users:
+                    self._locks.pop((kind, key), None)

@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The network side of the plugin: one method per verb of Docker, each under the lock of its object."""
+
+from __future__ import annotations
+
+from kuryr_libnetwork.docker.messages import (
+    AllocateNetworkRequest,
+    AllocateNetworkResponse,
+    CreateEndpointRequest,
+    CreateEndpointResponse,
+    CreateNetworkRequest,
+    DiscoveryRequest,
+    Empty,
+    EndpointRequest,
+    ExternalConnectivityRequest,
+    GwAllocCheckRequest,
+    GwAllocCheckResponse,
+    JoinRequest,
+    JoinResponse,
+    NetworkRequest,
+    OperInfoResponse,
+)
+from kuryr_libnetwork.services.endpoints import Endpoints
+from kuryr_libnetwork.services.locks import KeyedLocks
+from kuryr_libnetwork.services.networks import Networks
+
+
+class NetworkDriver:
+    """``NetworkDriver.*``."""
+
+    def __init__(self, networks: Networks, endpoints: Endpoints, locks: KeyedLocks) -> None:
+        self._networks = networks
+        self._endpoints = endpoints
+        self._locks = locks
+
+    def gw_alloc_check(self, request: GwAllocCheckRequest) -> GwAllocCheckResponse:  # noqa: ARG002  - the protocol's form
+        """Never skip: the gateway of a network that exists is known to our IPAM side, which is asked next."""
+        return GwAllocCheckResponse(skip_ipv4=False, skip_ipv6=False)
+
+    def create_network(self, request: CreateNetworkRequest) -> Empty:
+        with self._locks.hold("network", request.network_id):
+            self._networks.create(request)
+        return Empty()
+
+    def delete_network(self, request: NetworkRequest) -> Empty:
+        with self._locks.hold("network", request.network_id):
+            self._networks.delete(request.network_id)
+        return Empty()
+
+    def allocate_network(self, request: AllocateNetworkRequest) -> AllocateNetworkResponse:
+        """Swarm's manager: nothing to allocate, the options go to the nodes as they are."""
+        return AllocateNetworkResponse(options=request.options or {})
+
+    def free_network(self, request: NetworkRequest) -> Empty:  # noqa: ARG002  - the protocol's form
+        return Empty()
+
+    def create_endpoint(self, request: CreateEndpointRequest) -> CreateEndpointResponse:
+        with self._locks.hold("endpoint", request.endpoint_id):
+            return CreateEndpointResponse(interface=self._endpoints.create(request))
+
+    def delete_endpoint(self, request: EndpointRequest) -> Empty:
+        with self._locks.hold("endpoint", request.endpoint_id):
+            self._endpoints.delete(request.endpoint_id)
+        return Empty()
+
+    def endpoint_oper_info(self, request: EndpointRequest) -> OperInfoResponse:
+        return OperInfoResponse(value=self._endpoints.status(request.endpoint_id))
+
+    def join(self, request: JoinRequest) -> JoinResponse:
+        return self._endpoints.join(request)
+
+    def leave(self, request: EndpointRequest) -> Empty:  # noqa: ARG002  - the protocol's form
+        """Nothing: Docker brings the interface back after this call, and DeleteEndpoint takes it (§4.3)."""
+        return Empty()
+
+    def program_external_connectivity(self, request: ExternalConnectivityRequest) -> Empty:  # noqa: ARG002  - the protocol's form
+        """Nothing: the port is reachable on its own address, Neutron's security groups decide."""
+        return Empty()
+
+    def revoke_external_connectivity(self, request: ExternalConnectivityRequest) -> Empty:  # noqa: ARG002  - the protocol's form
+        return Empty()
+
+    def discover_new(self, request: DiscoveryRequest) -> Empty:  # noqa: ARG002  - the protocol's form
+        return Empty()
+
+    def discover_delete(self, request: DiscoveryRequest) -> Empty:  # noqa: ARG002  - the protocol's form
+        return Empty()
