@@ -44,9 +44,7 @@ class PoolKeeper:
         if requests or self.in_use(pool_id):
             self._journal.pools.put(msgspec.structs.replace(record, requests=requests))
             return
-        if record.made:
-            self._delete(pool_id)
-        self._journal.pools.drop(pool_id)
+        self.forget(pool_id)
 
     def after_network(self, pool_ids: Iterable[str]) -> None:
         """Remove the pools of a Docker network that has just gone, but those that Docker holds or uses elsewhere."""
@@ -57,9 +55,16 @@ class PoolKeeper:
             if record is None:
                 self._release_unknown(pool_id)
                 continue
-            if record.made:
-                self._delete(pool_id)
-            self._journal.pools.drop(pool_id)
+            self.forget(pool_id)
+
+    def forget(self, pool_id: str) -> None:
+        """Remove a pool that Docker requested and then forgot."""
+        record = self._journal.pools.get(pool_id)
+        if record is None or self.in_use(pool_id):
+            return
+        if record.made:
+            self._delete(pool_id)
+        self._journal.pools.drop(pool_id)
 
     def _release_unknown(self, pool_id: str) -> None:
         """A pool that the journal does not know (deleted, or upstream's): it goes if kuryr made it and nobody uses it."""

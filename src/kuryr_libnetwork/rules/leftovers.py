@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the journal holds that nobody uses any more.
+
+Docker forgets things without telling us: it crashes, its DeleteEndpoint never comes, a release is skipped after a failure
+(docker-plugin-protocol §2.5, §5.9). Being unused for one moment proves nothing, a call may be under way; so a leftover
+is only a suspect, and :func:`overdue` convicts those that were suspects without a break for the whole grace time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from kuryr_libnetwork.model import EndpointRecord, EngineView, LeaseRecord, NetworkRecord, PoolRecord
+
+Suspect = tuple[str, str]
+"""Kind (``lease``, ``endpoint``, ``network``, ``pool``) and key."""
+
+
+def trusted(view: EngineView | None, networks: Sequence[NetworkRecord]) -> bool:
+    """Whether this Docker is the one that our networks belong to: it must know at least one of them.
+
+    A ``docker_socket`` of another engine would otherwise make everything here look forgotten.
+    """
+    return view is not None and any(network.docker_id in view.network_ids for network in networks)
+
+
+def suspects(
+    *,
+    networks: Sequence[NetworkRecord],
+    endpoints: Sequence[EndpointRecord],
+    leases: Sequence[LeaseRecord],
+    pools: Sequence[PoolRecord],
+    view: EngineView | None,
+) -> set[Suspect]:
+    """Everything that nobody uses at this moment.
+
+    1. Leases without an endpoint. 2. Pools that no network uses. 3. Endpoints and networks that Docker does not know,
+    where its word counts. 4. Endpoints whose creation or removal never ended.
+    """
+    used = {subnet.pool_id for network in networks for subnet in network.subnets}
+    found: set[Suspect] = {("lease", lease.port_id) for lease in leases if not lease.endpoint_id}
+    found |= {("pool", pool.pool_id) for pool in pools if pool.pool_id not in used}
+    found |= {("endpoint", endpoint.endpoint_id) for endpoint in endpoints if endpoint.state != "ready"}
+    if view is not None and trusted(view, networks):
+        found |= {("endpoint", e.endpoint_id) for e in endpoints if e.endpoint_id not in view.endpoint_ids}
+        found |= {("network", n.docker_id) for n in networks if n.docker_id not in view.network_ids}
+    return found
+
+
+def remember(seen: Mapping[Suspect, float], now_suspect: Iterable[Suspect], now: float) -> dict[Suspect, float]:
+    """Since when each suspect has been one; who is none any more is forgotten."""
+    return {suspect: seen.get(suspect, now) for suspect in now_suspect}
+
+
+def overdue(seen: Mapping[Suspect, float], now: float, grace: float) -> list[Suspect]:
+    """Who has been a suspect for the grace time, in the order of removal: interfaces, ports, networks, pools."""
+    order = {"endpoint": 0, "lease": 1, "network": 2, "pool": 3}
+    late = [suspect for suspect, since in seen.items() if now - since >= grace]
+    return sorted(late, key=lambda suspect: (order[suspect[0]], suspect[1]))
