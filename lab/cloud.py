@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cloud: OVN's central databases with northd, and Neutron's API."""
 
+import os
 import signal
 from pathlib import Path
 
-from lab import http, neutron_config
+from lab import http, network, neutron_config
 from lab.paths import CLOUD_ADDRESS, NEUTRON_PORT, LabPaths
-from lab.process import Place, Program, Registry, run, wait_until
+from lab.process import Place, Program, Registry, end_all, run, wait_until
 
 OVN_SCHEMAS = Path("/usr/share/ovn")
 
@@ -61,12 +62,14 @@ def start_ovsdb(
         "--no-chdir",
         "-vconsole:info",
     )
+    socket.unlink(missing_ok=True)  # left by one that was killed
     record = registry.start(Program(name, argv, place, log))
     wait_until(socket.is_socket, record, 20)
 
 
 def start_neutron(paths: LabPaths, registry: Registry) -> None:
     if not registry.running("neutron"):
+        _end_orphans(paths, registry)
         neutron_config.write(paths, conf=paths.neutron_conf, mysql_socket=paths.mysql_socket)
         argv = (str(paths.neutron_venv / "bin" / "uwsgi"), "--ini", str(neutron_config.uwsgi_file(paths)))
         env = {"OS_NEUTRON_CONFIG_FILES": str(paths.neutron_conf)}
@@ -77,3 +80,17 @@ def start_neutron(paths: LabPaths, registry: Registry) -> None:
     if record is not None:
         connect = http.inside(paths.netns, (CLOUD_ADDRESS, NEUTRON_PORT))
         wait_until(lambda: http.answers(connect, "GET", "/v2.0/extensions"), record, 90)
+
+
+def _end_orphans(paths: LabPaths, registry: Registry) -> None:
+    """If only uWSGI's master was killed, its workers still hold the port."""
+    old = registry.get("neutron")
+    if old is not None:
+        end_all(lambda: [pid for pid in network.processes_in(paths.netns) if _group(pid) == old.pid])
+
+
+def _group(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None

@@ -10,7 +10,7 @@ from lab import http, image
 from lab.cloud import start_ovsdb
 from lab.errors import LabError
 from lab.paths import HostPaths, LabPaths
-from lab.process import Place, Program, Record, Registry, run, wait_for, wait_until
+from lab.process import Place, Program, Record, Registry, run, start_time, wait_for, wait_until
 
 # /run/docker/plugins and /etc/docker are constants in dockerd, and so is "use the machine's containerd if
 # /run/containerd has its socket". Private folders there keep the lab and the machine's own Docker apart.
@@ -174,12 +174,27 @@ def start_docker(paths: LabPaths, host: HostPaths, registry: Registry) -> None:
             "--ip6tables=false",
             "--shutdown-timeout=2",
         )
-        (host.run / "docker.pid").unlink(missing_ok=True)
+        _forget_containerd(host)
         registry.start(Program(name, argv, place(host, registry), paths.log(name), grace=4.0))
     record = registry.get(name)
     if record is not None:
         wait_until(lambda: http.answers(http.unix(host.docker_socket), "GET", "/_ping"), record, 60)
         image.load(host.docker_socket)
+
+
+def _forget_containerd(host: HostPaths) -> None:
+    """Remove the pid files of a dockerd that was killed.
+
+    dockerd takes a zombie for a running containerd and waits for it in vain; how soon a zombie goes is up to the
+    machine's first process.
+    """
+    (host.run / "docker.pid").unlink(missing_ok=True)
+    file = host.run / "docker-exec" / "containerd" / "containerd.pid"
+    if file.exists():
+        pid = int(file.read_text())
+        wait_for(lambda: start_time(pid) is None, 5)
+        if start_time(pid) is None:
+            file.unlink()
 
 
 def write_kuryr_conf(paths: LabPaths, host: HostPaths) -> None:

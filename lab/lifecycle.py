@@ -164,6 +164,9 @@ def _start_neutron(paths: LabPaths, registry: Registry) -> None:
 def _host_branch(paths: LabPaths, each: HostPaths, registry: Registry) -> Callable[[], None]:
     def branch() -> None:
         with step(f"{each.name}: Open vSwitch and OVN chassis"):
+            if registry.running(f"{each.name}-holder") is None:
+                # Whatever still runs there is in namespaces that nobody can enter any more.
+                teardown.programs_of_host(each, registry)
             host.start_holder(paths, each, registry)
             host.write_kuryr_conf(paths, each)
             host.start_ovs(paths, each, registry)

@@ -170,6 +170,23 @@ def wait_for(question: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
+def kill_all(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # it ended by itself
+            os.kill(pid, signal.SIGKILL)
+
+
+def end_all(find: Callable[[], list[int]]) -> None:
+    """Kill what is found until nothing is found any more."""
+
+    def gone() -> bool:
+        left = find()
+        kill_all(left)
+        return not left
+
+    wait_for(gone, 5.0)
+
+
 def wait_until(question: Callable[[], bool], record: Record, seconds: float) -> None:
     """Wait for a started program to answer; a program that ended is reported at once, not at the deadline."""
     answered = False

@@ -6,15 +6,12 @@ It also works on the remains of a lab that died with its machine: then no record
 files to remove.
 """
 
-import os
 import shutil
-import signal
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Iterable
 
 from lab import network
 from lab.paths import HostPaths, LabPaths
-from lab.process import Registry, wait_for
+from lab.process import Registry, end_all, kill_all
 
 # The reverse order of start. dockerd goes while its network driver can still answer.
 _ORDER = (
@@ -36,11 +33,19 @@ def everything(paths: LabPaths, hosts: list[HostPaths], registry: Registry) -> N
     programs(hosts, registry, [record.name for record in registry.records()])
     for host in hosts:
         remains_of_host(host)
-    _end(lambda: network.processes_in(paths.netns))
+    end_all(lambda: network.processes_in(paths.netns))
     network.remove(paths.netns)
     for folder in ("mariadb", "ovn", "neutron", "template"):
         shutil.rmtree(paths.state / folder, ignore_errors=True)
     shutil.rmtree(paths.run, ignore_errors=True)
+
+
+def programs_of_host(host: HostPaths, registry: Registry) -> None:
+    """Stop all that runs in a host; its data stays."""
+    programs(
+        [host], registry, [record.name for record in registry.records() if record.name.startswith(f"{host.name}-")]
+    )
+    _end_leftovers(host)
 
 
 def programs(hosts: list[HostPaths], registry: Registry, names: Iterable[str]) -> None:
@@ -53,7 +58,7 @@ def programs(hosts: list[HostPaths], registry: Registry, names: Iterable[str]) -
     if "dockerd" in kinds:
         # dockerd would first ask each container to end, and wait for it.
         for host in hosts:
-            _kill(network.processes_of_containers(host.cgroup))
+            kill_all(network.processes_of_containers(host.cgroup))
     for kind in sorted(kinds, key=_position):
         registry.stop(kinds[kind])
 
@@ -64,24 +69,13 @@ def _position(kind: str) -> int:
 
 
 def remains_of_host(host: HostPaths) -> None:
-    # containerd and its shims are dockerd's children, not ours, so no record names them.
-    _end(lambda: network.processes_of_containers(host.cgroup) + network.processes_in(host.netns))
+    _end_leftovers(host)
     network.remove(host.netns)
     network.remove_cgroups(host.cgroup)
     shutil.rmtree(host.state, ignore_errors=True)
     shutil.rmtree(host.run, ignore_errors=True)
 
 
-def _end(find: Callable[[], list[int]]) -> None:
-    def gone() -> bool:
-        left = find()
-        _kill(left)
-        return not left
-
-    wait_for(gone, 5.0)
-
-
-def _kill(pids: Iterable[int]) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError):  # it ended by itself
-            os.kill(pid, signal.SIGKILL)
+def _end_leftovers(host: HostPaths) -> None:
+    # containerd and its shims are dockerd's children, not ours, so no record names them.
+    end_all(lambda: network.processes_of_containers(host.cgroup) + network.processes_in(host.netns))
