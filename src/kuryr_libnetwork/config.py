@@ -9,11 +9,13 @@ Only here (and in the helpers ``config_opts``, ``config_reader``, ``config_sourc
 
 from __future__ import annotations
 
+import contextlib
+import io
 import ipaddress
 import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -58,8 +60,7 @@ def load(argv: Sequence[str]) -> Settings:
 def read(argv: Sequence[str], *, prog: str = "kuryr-server", description: str | None = None) -> Configuration:
     """Parse and check everything. Exits as argparse does on ``--help``, ``--version`` and unknown flags."""
     with _libraries_heard() as heard:
-        conf = _parse(argv, prog, description)
-        reader = Reader(conf, Sources(config_source.config_files(conf), argv))
+        reader = _parse(argv, prog, description)
         for section in SECTIONS:
             reader.check(section)
         settings = Settings(
@@ -67,10 +68,10 @@ def read(argv: Sequence[str], *, prog: str = "kuryr-server", description: str | 
         )
         _check_credentials(reader)
         notices = [*reader.notices, *_unread(reader)]
-    return Configuration(settings, conf, (*heard, *notices))
+    return Configuration(settings, reader.conf, (*heard, *notices))
 
 
-@contextmanager
+@contextlib.contextmanager
 def _libraries_heard() -> Iterator[list[Notice]]:
     """Keeps what oslo.config says until there is a log; until then Python would write it to stderr.
 
@@ -95,19 +96,30 @@ def _libraries_heard() -> Iterator[list[Notice]]:
 # -- parsing -----------------------------------------------------------------------------------------------------
 
 
-def _parse(argv: Sequence[str], prog: str, description: str | None) -> Options:
+def _parse(argv: Sequence[str], prog: str, description: str | None) -> Reader:
     conf = _options()
+    normal = {"-h", "--help", "--version"}.isdisjoint(argv)  # a broken file is no reason to give no help
+    files = config_source.config_files(argv, PROJECT, prog) if normal else []
+    reader = Reader(conf, Sources(files, argv))
+    words = io.StringIO()
     try:
-        conf(list(argv), project=PROJECT, prog=prog, version=_version(), description=description)
-    except cfg.ConfigFileParseError as error:
-        raise ConfigError(f"{error.config_file}: {' '.join(str(error.msg).split())}") from error
-    except cfg.ConfigFilesNotFoundError as error:
-        raise ConfigError(f"configuration file not found: {', '.join(error.config_files)}") from error
-    except cfg.ConfigFilesPermissionDeniedError as error:
-        raise ConfigError(f"configuration file not readable: {', '.join(error.config_files)}") from error
+        with contextlib.redirect_stderr(words):
+            conf(
+                list(argv),
+                project=PROJECT,
+                prog=prog,
+                version=_version(),
+                description=description,
+                default_config_files=None if normal else [],
+                default_config_dirs=None if normal else [],
+            )
     except cfg.Error as error:
         raise ConfigError(" ".join(str(error).split())) from error
-    return conf
+    except SystemExit:
+        reader.check_as_written()
+        sys.stderr.write(words.getvalue())
+        raise
+    return reader
 
 
 def _options() -> Options:
@@ -135,7 +147,8 @@ def _environment_default(conf: Options, name: str, variable: str) -> None:
         try:
             conf.set_default(name, value)
         except ValueError as error:
-            raise ConfigError(f"environment {variable} = {value}: {error}") from error
+            words = config_reader.allowed(conf.known["DEFAULT", name])
+            raise ConfigError(f"environment {variable} = {value}: {words}") from error
 
 
 def _version() -> str:

@@ -41,6 +41,7 @@ FOREIGN = {
     ("neutron", "www_authenticate_uri"): "an option of keystonemiddleware; auth_url counts",
     ("neutron", "memcached_servers"): "an option of keystonemiddleware",
     ("neutron", "signing_dir"): "an option of keystonemiddleware",
+    ("DEFAULT", "fatal_deprecations"): "for developers of oslo.log",
     ("neutron", "interface"): "an option of keystonemiddleware; endpoint_type counts",
 }
 
@@ -97,7 +98,7 @@ def _docker_options() -> list[cfg.Opt]:
         ),
         cfg.StrOpt(
             "capability_scope",
-            choices=["local", "global"],
+            choices=[("local", "networks of one host"), ("global", "networks of a swarm")],
             ignore_case=True,
             default="local",
             help="The scope that Docker is told. 'global' is for swarm. The environment variable CAPABILITY_SCOPE gives "
@@ -299,7 +300,7 @@ def neutron_options() -> list[cfg.Opt]:
         cfg.StrOpt("region_name", help="Region of the Neutron endpoint in the service catalog."),
         cfg.StrOpt(
             "endpoint_type",
-            choices=["public", "internal", "admin"],
+            choices=[("public", "the public one"), ("internal", "the internal one"), ("admin", "the admin one")],
             ignore_case=True,
             default="public",
             help="Which of Neutron's endpoints in the service catalog to use.",

@@ -61,6 +61,16 @@ class Reader:
             if where == section:
                 self.get(name, section)
 
+    def check_as_written(self) -> None:
+        """Check what was written without oslo.config, which stops at a wrong value of an option that is also a flag."""
+        for (section, name), option in self.conf.known.items():
+            where = self.sources.origin(section, spellings(option))
+            if where is not None:
+                try:
+                    option.type(where.value)
+                except ValueError:
+                    self.refuse(name, section, allowed(option))
+
     def names(self, section: str) -> set[str]:
         """Every spelling under which an option of the section may be written."""
         return {

@@ -8,6 +8,7 @@ more, by its own parser.
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -39,12 +40,16 @@ class Origin(NamedTuple):
     value: str
 
 
-def config_files(conf: cfg.ConfigOpts) -> list[str]:
-    """The files that ``conf`` has read, in its order (a later one wins)."""
-    files = [os.path.abspath(os.path.expanduser(name)) for name in conf.config_file or []]
-    for folder in conf.config_dir or []:
-        files += [str(name) for name in sorted(Path(folder).expanduser().absolute().glob("*.conf"))]
-    return files
+def config_files(argv: Sequence[str], project: str, prog: str) -> list[str]:
+    """The files that oslo.config is going to read, in its order (a later one wins)."""
+    flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    flags.add_argument("--config-file", action="append")
+    flags.add_argument("--config-dir", action="append")
+    given, _ = flags.parse_known_args(argv)
+    files = [Path(name) for name in given.config_file or cfg.find_config_files(project, prog)]
+    for folder in given.config_dir or cfg.find_config_dirs(project, prog):
+        files += sorted(Path(folder).expanduser().glob("*.conf"))
+    return [str(name.expanduser().absolute()) for name in files]
 
 
 class Sources:
