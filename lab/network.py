@@ -56,13 +56,14 @@ def processes_in(netns: str) -> list[int]:
     if not exists(netns):
         return []
     wanted = (NETNS / netns).stat()
+    ourselves = _ourselves()
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it ended while we looked
             seen = (folder / "ns" / "net").stat()
             if (seen.st_dev, seen.st_ino) == (wanted.st_dev, wanted.st_ino):
                 found.append(int(folder.name))
-    return [pid for pid in found if pid not in _ourselves()]
+    return [pid for pid in found if pid not in ourselves]
 
 
 def _ourselves() -> set[int]:
