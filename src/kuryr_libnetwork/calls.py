@@ -1,0 +1,57 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""How many REST calls to Neutron one piece of work costs.
+
+A leaf. The adapter notes every request it sends; whoever serves a request opens a counter around it. Counters nest, and
+a context copied into another thread counts there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+
+class CallCounter:
+    """What was asked of Neutron while the counter was open. Safe for several threads."""
+
+    def __init__(self, outer: CallCounter | None = None) -> None:
+        self._outer = outer
+        self._notes: list[tuple[str, str]] = []
+
+    @property
+    def neutron(self) -> int:
+        """Number of REST calls, repeated ones included."""
+        return len(self._notes)
+
+    @property
+    def requests(self) -> tuple[tuple[str, str], ...]:
+        """Method and path of every call, in order."""
+        return tuple(self._notes)
+
+    def _note(self, method: str, path: str) -> None:
+        self._notes.append((method, path))
+        if self._outer is not None:
+            self._outer._note(method, path)
+
+
+_counter: ContextVar[CallCounter | None] = ContextVar("kuryr_calls", default=None)
+
+
+@contextmanager
+def count_calls() -> Iterator[CallCounter]:
+    """Count the calls made in this context until the block ends."""
+    counter = CallCounter(_counter.get())
+    token = _counter.set(counter)
+    try:
+        yield counter
+    finally:
+        _counter.reset(token)
+
+
+def note_neutron_call(method: str, path: str) -> None:
+    """Called once for each request that goes out to Neutron."""
+    counter = _counter.get()
+    if counter is not None:
+        counter._note(method, path)
