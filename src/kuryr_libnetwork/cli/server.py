@@ -8,6 +8,7 @@ therefore never run in the middle of the service's own work.
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import signal
@@ -89,10 +90,17 @@ def _set_up_logging(conf: cfg.ConfigOpts) -> None:
 
     under_systemd = "JOURNAL_STREAM" in os.environ
     conf.set_default("logging_default_format_string", _LINE_FOR_JOURNAL if under_systemd else _LINE)
+    # use_journal needs systemd's Python bindings; without them stderr gets to the journal as well.
+    no_journal = conf.use_journal and importlib.util.find_spec("systemd") is None
+    if no_journal:
+        conf.set_override("use_journal", False)
+        conf.set_override("use_stderr", True)
     try:
         log.setup(conf, "kuryr")
     except (log.LogConfigError, OSError, ValueError, RuntimeError) as error:
         raise ConfigError(f"logging cannot be set up: {error}") from error
+    if no_journal:
+        LOG.info("use_journal: Python's systemd module is not installed, the log goes to stderr")
 
 
 def _warn_of_missing_rights(status: Path = Path("/proc/self/status")) -> None:
