@@ -1,0 +1,42 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a Neutron port's network interfaces are called on this host, and how they are marked as ours.
+
+Source: kuryr-compat §0. Scripts and monitoring of operators know upstream's names, so they are taken whenever free.
+"""
+
+from __future__ import annotations
+
+HOST_PREFIX = "tap"
+CONTAINER_PREFIX = "t_c"
+UPSTREAM_LENGTH = 14
+"""Upstream cuts here; the kernel allows one character more (IFNAMSIZ is 16 with the closing zero)."""
+
+ALIAS_PREFIX = "kuryr:"
+SUFFIXES = "0123456789abcdefghijklmnopqrstuvwxyz"
+MAX_ALTERNATIVES = len(SUFFIXES)
+
+
+def host_name(port_id: str, alternative: int = 0) -> str:
+    """The host's end of the port's veth pair; ``alternative`` 0 is upstream's name."""
+    return _name(HOST_PREFIX, port_id, alternative)
+
+
+def container_name(port_id: str, alternative: int = 0) -> str:
+    """The end that Docker moves into the container; ``alternative`` 0 is upstream's name."""
+    return _name(CONTAINER_PREFIX, port_id, alternative)
+
+
+def _name(prefix: str, port_id: str, alternative: int) -> str:
+    name = (prefix + port_id)[:UPSTREAM_LENGTH]
+    return name + SUFFIXES[alternative - 1] if alternative else name
+
+
+def alias(port_id: str) -> str:
+    """The kernel's ifalias of both ends: it survives a rename and tells our links from anybody else's."""
+    return ALIAS_PREFIX + port_id
+
+
+def port_of_alias(text: str) -> str:
+    """The port id in such an alias; "" for any other text."""
+    return text.removeprefix(ALIAS_PREFIX) if text.startswith(ALIAS_PREFIX) else ""

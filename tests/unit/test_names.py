@@ -1,0 +1,47 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The names and marks of a port's network interfaces."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kuryr_libnetwork.rules import names
+
+PORT = "0f9e3a55-7c1b-4d6e-9a57-1b2c3d4e5f60"
+port_ids = st.uuids().map(str)
+alternatives = st.integers(0, names.MAX_ALTERNATIVES)
+
+
+def test_names_are_upstreams() -> None:
+    """Scripts and monitoring that look for upstream's interface names would find nothing."""
+    assert names.host_name(PORT) == "tap0f9e3a55-7c"
+    assert names.container_name(PORT) == "t_c0f9e3a55-7c"
+
+
+@given(port_ids, alternatives)
+def test_the_kernel_accepts_every_name(port_id: str, alternative: int) -> None:
+    """A container whose interface name is taken could not start: the alternative would be too long."""
+    assert 0 < len(names.host_name(port_id, alternative)) <= 15
+    assert 0 < len(names.container_name(port_id, alternative)) <= 15
+
+
+@given(port_ids)
+def test_alternatives_differ(port_id: str) -> None:
+    """Looking for a free name would try the same taken name again."""
+    every = {names.host_name(port_id, n) for n in range(names.MAX_ALTERNATIVES + 1)}
+    every |= {names.container_name(port_id, n) for n in range(names.MAX_ALTERNATIVES + 1)}
+    assert len(every) == 2 * (names.MAX_ALTERNATIVES + 1)
+
+
+@given(port_ids)
+def test_an_alias_names_its_port(port_id: str) -> None:
+    """A renamed interface could not be traced to its port."""
+    assert names.port_of_alias(names.alias(port_id)) == port_id
+
+
+def test_a_foreign_alias_names_no_port() -> None:
+    """Somebody else's interface would be taken for ours, and removed."""
+    assert names.port_of_alias("uplink to rack 4") == ""
+    assert names.port_of_alias("") == ""
