@@ -1,0 +1,218 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The journal on disk: one SQLite file beside a lock file, in a folder of the service's own.
+
+What is in it survives ``kill -9`` and power loss once a call has returned (WAL, ``synchronous=FULL``). It holds no
+truth that Neutron, the kernel and Open vSwitch cannot tell again, so a damaged file may simply be deleted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+
+from kuryr_libnetwork.errors import JournalError
+from kuryr_libnetwork.model import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord, Value
+
+VERSION = 1
+TABLES = ("pools", "networks", "leases", "endpoints", "intents")
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+WAL_LIMIT = 4 * 1024 * 1024
+
+R = TypeVar("R", bound=Value)
+
+_REBUILD = "stop the service and delete the file, it is rebuilt from Neutron"
+_DAMAGED = f"is damaged: {_REBUILD}"
+_REASONS = {
+    sqlite3.SQLITE_FULL: "cannot be written: the disk is full",
+    sqlite3.SQLITE_READONLY: "cannot be written: no permission, or a read-only file system",
+    sqlite3.SQLITE_PERM: "cannot be written: no permission",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: check the owner and the mode of its folder",
+    sqlite3.SQLITE_BUSY: "is locked by another program",
+    sqlite3.SQLITE_LOCKED: "is locked by another program",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+}
+
+
+class SqliteJournal:
+    """Implements :class:`~kuryr_libnetwork.interfaces.Journal` in the file ``path``; its folder is made if missing.
+
+    One connection behind a lock: writers wait for the same disk anyway, and a read takes microseconds.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._store = _Store(path)
+        self.pools = _Table(self._store, "pools", "pool_id", PoolRecord)
+        self.networks = _Table(self._store, "networks", "docker_id", NetworkRecord)
+        self.leases = _Table(self._store, "leases", "port_id", LeaseRecord)
+        self.endpoints = _Table(self._store, "endpoints", "endpoint_id", EndpointRecord)
+        self.intents = _Table(self._store, "intents", "token", IntentRecord)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Re-entrant per thread; an inner one that raises is undone alone. Other threads wait."""
+        with self._store.transaction():
+            yield
+
+    def close(self) -> None:
+        """Give the file to the next service; further use raises ``JournalError``."""
+        self._store.close()
+
+
+class _Table(Generic[R]):
+    """Implements :class:`~kuryr_libnetwork.interfaces.Table`; the order of ``all`` is that of the first ``put``."""
+
+    def __init__(self, store: _Store, table: str, key: str, kind: type[R]) -> None:
+        self._store = store
+        self._key = key
+        self._decoder = msgspec.json.Decoder(kind)
+        self._get = f"SELECT record FROM {table} WHERE key = ?"  # noqa: S608 - the name is one of TABLES
+        self._all = f"SELECT record FROM {table} ORDER BY rowid"  # noqa: S608
+        self._drop = f"DELETE FROM {table} WHERE key = ?"  # noqa: S608
+        self._put = (
+            f"INSERT INTO {table} (key, record) VALUES (?, ?) "  # noqa: S608
+            "ON CONFLICT (key) DO UPDATE SET record = excluded.record"
+        )
+
+    def get(self, key: str) -> R | None:
+        rows = self._store.run(self._get, key)
+        return self._decode(rows[0]) if rows else None
+
+    def all(self) -> list[R]:
+        return [self._decode(row) for row in self._store.run(self._all)]
+
+    def put(self, record: R) -> None:
+        self._store.run(self._put, getattr(record, self._key), msgspec.json.encode(record).decode())
+
+    def drop(self, key: str) -> None:
+        self._store.run(self._drop, key)
+
+    def _decode(self, row: tuple[str]) -> R:
+        try:
+            return self._decoder.decode(row[0])
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise self._store.failure(f"holds a record that cannot be read ({error}): {_REBUILD}") from error
+
+
+class _Store:
+    """The connection, its lock against our own threads, and the lock file against other processes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._lock_file = -1
+        try:
+            self._lock_file = self._reserve()
+            self._connection = self._open()
+            self._prepare()
+        except OSError as error:
+            self._release()
+            raise self.failure(f"cannot be used: {error}") from error
+        except JournalError:
+            self._release()
+            raise
+
+    def failure(self, reason: str) -> JournalError:
+        return JournalError(f"the journal {self._path} {reason}")
+
+    def run(self, statement: str, *values: str) -> list[tuple[str]]:
+        """One statement, on disk when it returns unless inside a transaction."""
+        with self._lock, self._translated():
+            return self._connection.execute(statement, values).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._lock:
+            mark = f"level{self._depth}"
+            if self._depth:
+                begin, commit = f"SAVEPOINT {mark}", f"RELEASE {mark}"
+            else:
+                begin, commit = "BEGIN IMMEDIATE", "COMMIT"
+            self.run(begin)
+            self._depth += 1
+            done = False
+            try:
+                yield
+                self.run(commit)
+                done = True
+            finally:
+                self._depth -= 1
+                if not done:
+                    self._undo(mark)
+
+    def _undo(self, mark: str) -> None:
+        """SQLite itself has rolled back already after some errors (disk full, I/O error)."""
+        if not self._connection.in_transaction:
+            return
+        self.run(f"ROLLBACK TO {mark}" if self._depth else "ROLLBACK")
+        if self._depth:
+            self.run(f"RELEASE {mark}")
+
+    def close(self) -> None:
+        with self._lock, self._translated():
+            self._connection.close()
+            self._release()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            raise self.failure(_REASONS.get(code, f"cannot be used: {error}")) from error
+
+    def _reserve(self) -> int:
+        """Hold ``<path>.lock`` until the process ends, however it ends."""
+        self._path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(lock, 20, 0).decode(errors="replace").strip()
+            os.close(lock)
+            raise self.failure(f"is in use by another service (process {holder or 'unknown'})") from error
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
+        return lock
+
+    def _release(self) -> None:
+        if self._lock_file >= 0:
+            os.close(self._lock_file)
+            self._lock_file = -1
+
+    def _open(self) -> sqlite3.Connection:
+        """SQLite gives the mode of the file to the files it makes beside it (-wal, -shm)."""
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        os.fchmod(file, FILE_MODE)
+        os.close(file)
+        with self._translated():
+            return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+
+    def _prepare(self) -> None:
+        try:
+            self.run("PRAGMA journal_mode = WAL")
+            self.run("PRAGMA synchronous = FULL")
+            self.run(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+            version = int(self.run("PRAGMA user_version")[0][0])
+            if version > VERSION:
+                raise self.failure(f"was written by a newer release (format {version}, this one knows {VERSION})")
+            if self.run("PRAGMA quick_check")[0][0] != "ok":
+                raise self.failure(_DAMAGED)
+            with self.transaction():
+                for table in TABLES:
+                    self.run(f"CREATE TABLE IF NOT EXISTS {table} (key TEXT NOT NULL UNIQUE, record TEXT NOT NULL)")
+                self.run(f"PRAGMA user_version = {VERSION}")
+        except JournalError:
+            self._connection.close()
+            raise
