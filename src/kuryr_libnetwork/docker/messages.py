@@ -35,14 +35,14 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, rename=wire_name, omit_
     """Base of all messages."""
 
 
-class Empty(Message, frozen=True):
+class Empty(Message, frozen=True, kw_only=True):
     """``{}``: the answer that says "done", and the request of calls without arguments."""
 
 
 # -- shared parts ------------------------------------------------------------------------------------------------
 
 
-class IpamData(Message, frozen=True):
+class IpamData(Message, frozen=True, kw_only=True):
     """One pool of a network. ``pool`` and ``gateway`` are CIDRs; ``aux_addresses`` maps names to CIDRs."""
 
     address_space: str = ""
@@ -51,7 +51,7 @@ class IpamData(Message, frozen=True):
     aux_addresses: dict[str, str] | None = None
 
 
-class EndpointInterface(Message, frozen=True):
+class EndpointInterface(Message, frozen=True, kw_only=True):
     """Addresses are CIDRs or empty; in an answer only what the request left empty may be set."""
 
     address: str = ""
@@ -59,7 +59,7 @@ class EndpointInterface(Message, frozen=True):
     mac_address: str = ""
 
 
-class InterfaceName(Message, frozen=True):
+class InterfaceName(Message, frozen=True, kw_only=True):
     """``src_name`` on the host becomes ``dst_prefix`` + number in the container (``dst_name`` on future engines)."""
 
     src_name: str = ""
@@ -67,7 +67,7 @@ class InterfaceName(Message, frozen=True):
     dst_name: str = ""
 
 
-class StaticRoute(Message, frozen=True, omit_defaults=False):
+class StaticRoute(Message, frozen=True, kw_only=True, omit_defaults=False):
     """``route_type`` 0: via ``next_hop``; 1: connected, without next hop. ``destination`` must never be empty."""
 
     destination: str
@@ -78,22 +78,22 @@ class StaticRoute(Message, frozen=True, omit_defaults=False):
 # -- handshake ---------------------------------------------------------------------------------------------------
 
 
-class ActivateResponse(Message, frozen=True):
+class ActivateResponse(Message, frozen=True, kw_only=True):
     implements: list[str]
 
 
-class NetworkCapabilities(Message, frozen=True):
+class NetworkCapabilities(Message, frozen=True, kw_only=True):
     scope: str
     connectivity_scope: str
     gw_alloc_checker: bool
 
 
-class IpamCapabilities(Message, frozen=True):
+class IpamCapabilities(Message, frozen=True, kw_only=True):
     requires_mac_address: bool = msgspec.field(name="RequiresMACAddress")
     requires_request_replay: bool
 
 
-class AddressSpaces(Message, frozen=True):
+class AddressSpaces(Message, frozen=True, kw_only=True):
     local_default_address_space: str
     global_default_address_space: str
 
@@ -101,7 +101,7 @@ class AddressSpaces(Message, frozen=True):
 # -- network driver ----------------------------------------------------------------------------------------------
 
 
-class WithOptions(Message, frozen=True):
+class WithOptions(Message, frozen=True, kw_only=True):
     options: dict[str, Any] | None = None
 
     @property
@@ -111,66 +111,66 @@ class WithOptions(Message, frozen=True):
         return value if isinstance(value, dict) else {}
 
 
-class GwAllocCheckRequest(WithOptions, frozen=True):
+class GwAllocCheckRequest(WithOptions, frozen=True, kw_only=True):
     pass
 
 
-class GwAllocCheckResponse(Message, frozen=True, omit_defaults=False):
+class GwAllocCheckResponse(Message, frozen=True, kw_only=True, omit_defaults=False):
     skip_ipv4: bool
     skip_ipv6: bool
 
 
-class CreateNetworkRequest(WithOptions, frozen=True):
+class CreateNetworkRequest(WithOptions, frozen=True, kw_only=True):
     network_id: str
     ipv4_data: list[IpamData] | None = None
     ipv6_data: list[IpamData] | None = None
 
 
-class NetworkRequest(Message, frozen=True):
+class NetworkRequest(Message, frozen=True, kw_only=True):
     """DeleteNetwork, FreeNetwork."""
 
     network_id: str
 
 
-class AllocateNetworkRequest(Message, frozen=True):
+class AllocateNetworkRequest(Message, frozen=True, kw_only=True):
     network_id: str
     options: dict[str, str] | None = None
     ipv4_data: list[IpamData] | None = None
     ipv6_data: list[IpamData] | None = None
 
 
-class AllocateNetworkResponse(Message, frozen=True, omit_defaults=False):
+class AllocateNetworkResponse(Message, frozen=True, kw_only=True, omit_defaults=False):
     options: dict[str, str]
 
 
-class EndpointRequest(Message, frozen=True):
+class EndpointRequest(Message, frozen=True, kw_only=True):
     """DeleteEndpoint, EndpointOperInfo, Leave."""
 
     network_id: str
     endpoint_id: str
 
 
-class CreateEndpointRequest(WithOptions, frozen=True):
+class CreateEndpointRequest(WithOptions, frozen=True, kw_only=True):
     network_id: str
     endpoint_id: str
     interface: EndpointInterface | None = None
 
 
-class CreateEndpointResponse(Message, frozen=True, omit_defaults=False):
+class CreateEndpointResponse(Message, frozen=True, kw_only=True, omit_defaults=False):
     interface: EndpointInterface
 
 
-class OperInfoResponse(Message, frozen=True, omit_defaults=False):
+class OperInfoResponse(Message, frozen=True, kw_only=True, omit_defaults=False):
     value: dict[str, str]
 
 
-class JoinRequest(WithOptions, frozen=True):
+class JoinRequest(WithOptions, frozen=True, kw_only=True):
     network_id: str
     endpoint_id: str
     sandbox_key: str = ""
 
 
-class JoinResponse(Message, frozen=True):
+class JoinResponse(Message, frozen=True, kw_only=True):
     """``interface_name`` absent: Docker moves no interface. Absent gateways: none is set."""
 
     interface_name: InterfaceName | None = None
@@ -180,14 +180,14 @@ class JoinResponse(Message, frozen=True):
     disable_gateway_service: bool = False
 
 
-class ExternalConnectivityRequest(WithOptions, frozen=True):
+class ExternalConnectivityRequest(WithOptions, frozen=True, kw_only=True):
     """ProgramExternalConnectivity and, without options, RevokeExternalConnectivity."""
 
     network_id: str
     endpoint_id: str
 
 
-class DiscoveryRequest(Message, frozen=True):
+class DiscoveryRequest(Message, frozen=True, kw_only=True):
     discovery_type: int = 0
     discovery_data: Any = None
 
@@ -195,7 +195,7 @@ class DiscoveryRequest(Message, frozen=True):
 # -- IPAM driver -------------------------------------------------------------------------------------------------
 
 
-class RequestPoolRequest(Message, frozen=True):
+class RequestPoolRequest(Message, frozen=True, kw_only=True):
     address_space: str = ""
     pool: str = ""
     sub_pool: str = ""
@@ -203,29 +203,29 @@ class RequestPoolRequest(Message, frozen=True):
     v6: bool = False
 
 
-class RequestPoolResponse(Message, frozen=True, omit_defaults=False):
+class RequestPoolResponse(Message, frozen=True, kw_only=True, omit_defaults=False):
     pool_id: str
     pool: str
     data: dict[str, str] = {}
 
 
-class ReleasePoolRequest(Message, frozen=True):
+class ReleasePoolRequest(Message, frozen=True, kw_only=True):
     pool_id: str
 
 
-class RequestAddressRequest(Message, frozen=True):
+class RequestAddressRequest(Message, frozen=True, kw_only=True):
     pool_id: str
     address: str = ""
     options: dict[str, str] | None = None
 
 
-class RequestAddressResponse(Message, frozen=True, omit_defaults=False):
+class RequestAddressResponse(Message, frozen=True, kw_only=True, omit_defaults=False):
     """``address`` is a CIDR whose length is the pool's."""
 
     address: str
     data: dict[str, str] = {}
 
 
-class ReleaseAddressRequest(Message, frozen=True):
+class ReleaseAddressRequest(Message, frozen=True, kw_only=True):
     pool_id: str
     address: str = ""

@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The composition root: adapters, rules and services become one running plugin. Only ``cli`` imports it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+
+from oslo_config import cfg
+
+from kuryr_libnetwork.docker.boundary import Boundary
+from kuryr_libnetwork.docker.engine import DockerEngine
+from kuryr_libnetwork.docker.listeners import Listener, handed_over, tcp_listener, unix_listener
+from kuryr_libnetwork.docker.routes import Constants, build_routes
+from kuryr_libnetwork.docker.server import PluginServer, Tls
+from kuryr_libnetwork.host.journal import SqliteJournal
+from kuryr_libnetwork.host.links import KernelLinks
+from kuryr_libnetwork.host.ovsdb import OvsDatabase
+from kuryr_libnetwork.interfaces import Drivers, Engine, Journal, Neutron
+from kuryr_libnetwork.neutron.client import NeutronClient, build_adapter
+from kuryr_libnetwork.port_driver.registry import build_registry
+from kuryr_libnetwork.services.assembly import Services, assemble
+from kuryr_libnetwork.services.settings import ServiceSettings
+from kuryr_libnetwork.settings import PluginSettings, Settings
+
+LOG = logging.getLogger(__name__)
+JOURNAL_FILE = "kuryr.db"
+
+
+class App:
+    """One running plugin."""
+
+    def __init__(self, server: PluginServer, services: Services, interval: float) -> None:
+        self._server = server
+        self._services = services
+        self._interval = interval
+        self._end = threading.Event()
+        self._background = threading.Thread(target=self._run_background, name="reconciler", daemon=True)
+
+    def serve(self) -> None:
+        """Answer Docker until :meth:`stop`. The background starts once calls are taken, so that none waits for it."""
+        self._background.start()
+        self._server.serve()
+
+    def stop(self) -> None:
+        """Finish the calls under way, at most 9 s."""
+        self._end.set()
+        self._server.stop()
+        LOG.info("stopped")
+
+    def _run_background(self) -> None:
+        self._server.ready.wait()
+        self._services.reconciler.run(self._end, self._interval)
+
+
+def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
+    """Everything joined; raises :class:`~kuryr_libnetwork.errors.ConfigError` for what cannot start."""
+    plugin = settings.plugin
+    neutron = NeutronClient(lambda: build_adapter(conf, settings.neutron))
+    journal = SqliteJournal(plugin.state_path / JOURNAL_FILE)
+    drivers = build_registry(
+        enabled_port_drivers=plugin.enabled_port_drivers,
+        default_port_driver=plugin.default_port_driver,
+        enabled_bindings=settings.binding.enabled_drivers,
+        default_binding=settings.binding.default_driver,
+        links=KernelLinks(),
+        ovs=OvsDatabase(settings.ovs.ovsdb_connection, settings.ovs.ovsdb_timeout),
+    )
+    services = _services(settings, neutron, journal, drivers)
+    constants = Constants(
+        scope=plugin.capability_scope,
+        local_default_address_space=plugin.local_default_address_space,
+        global_default_address_space=plugin.global_default_address_space,
+    )
+    boundary = Boundary(build_routes(services.network_driver, services.ipam_driver, constants))
+    tls = _tls(plugin)
+    server = PluginServer(boundary, _listeners(plugin), threads=plugin.worker_threads, tls=tls)
+    return App(server, services, plugin.reconcile_interval)
+
+
+def _services(settings: Settings, neutron: Neutron, journal: Journal, drivers: Drivers) -> Services:
+    plugin = settings.plugin
+    engine: Engine | None = DockerEngine(plugin.docker_socket) if plugin.docker_socket else None
+    chosen = ServiceSettings(
+        host=plugin.host,
+        subnetpool_name_prefix=plugin.subnetpool_name_prefix,
+        default_subnetpool_v4=settings.neutron.default_subnetpool_v4,
+        default_subnetpool_v6=settings.neutron.default_subnetpool_v6,
+        enable_dhcp=settings.neutron.enable_dhcp,
+        veth_dst_prefix=settings.binding.veth_dst_prefix,
+        vif_plugging_is_fatal=settings.neutron.vif_plugging_is_fatal,
+        vif_plugging_timeout=settings.neutron.vif_plugging_timeout,
+        reconcile_grace=plugin.reconcile_grace,
+    )
+    return assemble(neutron=neutron, journal=journal, drivers=drivers, engine=engine, settings=chosen, now=time.time)
+
+
+def _tls(plugin: PluginSettings) -> Tls | None:
+    tcp = plugin.tcp
+    if tcp is None or tcp.certificate is None or tcp.key is None:
+        return None
+    return Tls(tcp.certificate, tcp.key, tcp.client_ca)
+
+
+def _listeners(plugin: PluginSettings) -> list[Listener]:
+    """systemd's sockets instead of our own one, and TCP where it is asked for."""
+    listeners = handed_over(os.environ) or [unix_listener(plugin.socket_path)]
+    if plugin.tcp is not None:
+        encrypted = plugin.tcp.certificate is not None
+        listeners.append(tcp_listener(plugin.tcp.host, plugin.tcp.port, encrypted=encrypted))
+    return listeners

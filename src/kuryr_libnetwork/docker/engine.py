@@ -1,0 +1,50 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Docker's Engine API, for the background only: a plugin call that asks Docker deadlocks (docker-plugin-protocol §2.6)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kuryr_libnetwork.errors import EngineUnavailable
+from kuryr_libnetwork.model import EngineView
+
+TIMEOUT = 10
+"""Seconds for one request."""
+BUILT_IN = {"bridge", "host", "null", "overlay", "macvlan", "ipvlan"}
+
+
+class DockerEngine:
+    def __init__(self, socket_path: Path) -> None:
+        self._socket_path = socket_path
+
+    def view(self) -> EngineView:
+        """All networks of drivers that are not Docker's own, and the endpoints of running containers on them."""
+        import docker  # loaded on first use: it is slow, and the first call of Docker must not wait for it
+        from docker.errors import DockerException, NotFound
+        from requests.exceptions import RequestException
+
+        try:
+            client = docker.APIClient(base_url=f"unix://{self._socket_path}", timeout=TIMEOUT, version="auto")
+        except (DockerException, RequestException) as error:
+            raise EngineUnavailable(f"Docker at {self._socket_path} does not answer: {error}") from None
+        try:
+            networks: dict[str, Any] = {}
+            for summary in client.networks():
+                try:
+                    networks[summary["Id"]] = (
+                        {} if summary["Driver"] in BUILT_IN else client.inspect_network(summary["Id"])
+                    )
+                except NotFound:
+                    continue  # removed in between
+        except (DockerException, RequestException) as error:
+            raise EngineUnavailable(f"Docker at {self._socket_path} does not answer: {error}") from None
+        finally:
+            client.close()
+        endpoints = {
+            container.get("EndpointID", "")
+            for network in networks.values()
+            for container in (network.get("Containers") or {}).values()
+        }
+        return EngineView(network_ids=frozenset(networks), endpoint_ids=frozenset(endpoints - {""}))

@@ -1,0 +1,116 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Sockets to listen on: our own unix socket, those that systemd hands over, TCP."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import socket
+import stat
+from collections.abc import Callable, MutableMapping
+from pathlib import Path
+
+from kuryr_libnetwork.errors import ConfigError
+
+BACKLOG = 512
+FIRST_HANDED_OVER = 3
+"""The first descriptor that systemd passes (sd_listen_fds(3))."""
+
+
+class Listener:
+    """A bound socket, and what to do when it is not needed any more."""
+
+    def __init__(self, sock: socket.socket, name: str, close: Callable[[], None] = lambda: None) -> None:
+        self.socket = sock
+        self.name = name
+        self._close = close
+
+    def remove(self) -> None:
+        """Take away what only we made (the file of our unix socket)."""
+        self._close()
+
+
+def unix_listener(path: Path) -> Listener:
+    """Bind the plugin's socket, readable by its owner only from the first moment.
+
+    A socket that nobody listens on is replaced; one that answers belongs to a running service, and another kind of file to
+    somebody else: both are refused.
+    """
+    _make_room(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    os.fchmod(sock.fileno(), 0o600)  # Linux gives the file the mode of the socket, so that it is never open to others
+    try:
+        sock.bind(str(path))
+        path.chmod(0o600)
+    except OSError as error:
+        sock.close()
+        raise ConfigError(f"[DEFAULT] socket_path={path}: {error.strerror or error}") from None
+    inode = path.stat().st_ino
+
+    def remove() -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_ino == inode:
+                path.unlink()
+
+    return Listener(sock, f"unix:{path}", remove)
+
+
+def _make_room(path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kind = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigError(f"[DEFAULT] socket_path={path}: {error.strerror or error}") from None
+    if not stat.S_ISSOCK(kind):
+        raise ConfigError(f"[DEFAULT] socket_path={path}: exists and is not a socket; remove it or choose another path")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(2)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except OSError as error:
+            raise ConfigError(f"[DEFAULT] socket_path={path}: {error.strerror or error}") from None
+    raise ConfigError(f"[DEFAULT] socket_path={path}: another service answers there; stop it or choose another path")
+
+
+def handed_over(environment: MutableMapping[str, str]) -> list[Listener]:
+    """The sockets of systemd's socket activation, if any; the variables are taken out of the environment."""
+    pid, count = environment.pop("LISTEN_PID", ""), environment.pop("LISTEN_FDS", "")
+    environment.pop("LISTEN_FDNAMES", None)
+    if pid != str(os.getpid()) or not count.isdigit():
+        return []
+    listeners = []
+    for descriptor in range(FIRST_HANDED_OVER, FIRST_HANDED_OVER + int(count)):
+        os.set_inheritable(descriptor, False)
+        listeners.append(Listener(socket.socket(fileno=descriptor), f"systemd:{descriptor}"))
+    return listeners
+
+
+def tcp_listener(host: str, port: int, *, encrypted: bool) -> Listener:
+    """Bind a TCP address; without TLS only a loopback address, for whoever reaches the port commands the network."""
+    if not encrypted and not _is_loopback(host):
+        raise ConfigError(
+            f"[DEFAULT] kuryr_uri: {host} without TLS; use 127.0.0.1, or set enable_ssl with certificates"
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise ConfigError(f"[DEFAULT] kuryr_uri: cannot listen on {host}:{port}: {error.strerror or error}") from None
+    return Listener(sock, f"tcp:{host}:{sock.getsockname()[1]}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
