@@ -87,6 +87,7 @@ class Host:
         self.address = host.address
         self.kuryr = Service(paths, host, registry, "kuryr")
         self.dockerd = Service(paths, host, registry, "dockerd")
+        self.vswitchd = Service(paths, host, registry, "vswitchd")
         self.ovn_controller = Service(paths, host, registry, "ovn-controller")
         self._lab = paths
         self._registry = registry
