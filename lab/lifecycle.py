@@ -59,7 +59,8 @@ def up(paths: LabPaths, hosts: int, *, with_kuryr: bool = True) -> None:
         _refuse_foreign(paths, registry)
         fresh = not any(record.alive() for record in registry.records())
         if fresh:
-            teardown.everything(paths, hosts_of(paths), registry)
+            if owner_of(paths) is not None:
+                teardown.everything(paths, hosts_of(paths), registry)
             _refuse_used_namespaces(paths, hosts)
             _rotate_logs(paths)
         before = hosts_of(paths)
