@@ -106,7 +106,7 @@ def _tls(plugin: PluginSettings) -> Tls | None:
 
 
 def _listeners(plugin: PluginSettings) -> list[Listener]:
-    """systemd's sockets instead of our own one, and TCP where it is asked for."""
+    """The sockets of systemd instead of our own one, and TCP where it is asked for."""
     listeners = handed_over(os.environ) or [unix_listener(plugin.socket_path)]
     if plugin.tcp is not None:
         encrypted = plugin.tcp.certificate is not None

@@ -1,0 +1,279 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""``kuryr-server`` as a process: how it starts, answers without a cloud, ends, and refuses to start."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = Path(sys.executable).with_name("kuryr-server")
+LIMIT = 30.0
+
+
+class UnixConnection(HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("plugin.moby.localhost", timeout=LIMIT)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(LIMIT)
+        self.sock.connect(str(self.path))
+
+
+class Server:
+    """A server process that speaks to us as it would to systemd."""
+
+    def __init__(self, folder: Path, words: list[str], environment: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        address = folder / f"notify-{len(list(folder.iterdir()))}"
+        self.systemd.bind(str(address))
+        self.systemd.settimeout(LIMIT)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "CAPABILITY_"))}
+        env = kept | {"NOTIFY_SOCKET": str(address), "HOME": str(folder)} | (environment or {})
+        self.process = subprocess.Popen(words, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def told(self) -> str:
+        return self.systemd.recv(100).decode()
+
+    def end(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=LIMIT)
+        return self.process.returncode, out, err
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+        self.systemd.close()
+
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("s")  # a short path: socket names have 107 bytes
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Start]:
+    servers: list[Server] = []
+
+    def _start(*words: str, program: str = "") -> Server:
+        first = [sys.executable, "-c", program] if program else [str(PROGRAM)]
+        servers.append(Server(folder, [*first, *words]))
+        return servers[-1]
+
+    yield _start
+    for server in servers:
+        server.close()
+
+
+def configure(folder: Path, more: str = "", *, state: str = "state") -> tuple[str, str]:
+    """A kuryr.conf whose cloud refuses connections (nobody listens on the port of a closed socket)."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    path = folder / "kuryr.conf"
+    path.write_text(
+        f"[DEFAULT]\nstate_path = {folder}/{state}\nsocket_path = {folder}/kuryr.sock\ndocker_socket =\n{more}\n"
+        f"[neutron]\nauth_type = none\nendpoint = http://127.0.0.1:{port}\n"
+        f"[ovs]\novsdb_connection = unix:{folder}/no.sock\n"
+    )
+    return "--config-file", str(path)
+
+
+def call(folder: Path, verb: str) -> tuple[int, Any]:
+    connection = UnixConnection(folder / "kuryr.sock")
+    try:
+        connection.request("POST", f"/{verb}", body=b"")
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+# -- the real service --------------------------------------------------------------------------------------------
+
+
+def test_answers_without_a_cloud(folder: Path, start: Start) -> None:
+    """Fails if Docker cannot activate the plugin while Neutron is down, and then never again until it restarts."""
+    server = start(*configure(folder))
+    assert server.told() == "READY=1"
+    assert call(folder, "Plugin.Activate") == (200, {"Implements": ["NetworkDriver", "IpamDriver"]})
+    assert call(folder, "NetworkDriver.GetCapabilities")[0] == 200
+    assert call(folder, "IpamDriver.GetCapabilities")[0] == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_ends_well_on_a_signal(folder: Path, start: Start, number: signal.Signals) -> None:
+    """Fails if a stop is reported as a failure, prints a traceback or leaves the socket behind."""
+    server = start(*configure(folder))
+    assert server.told() == "READY=1"
+    assert call(folder, "Plugin.Activate")[0] == 200
+    server.process.send_signal(number)
+    assert server.told() == "STOPPING=1"
+    code, _, err = server.end()
+    assert (code, err) == (0, "")
+    assert not (folder / "kuryr.sock").exists()
+
+
+def test_hangup_is_no_end(folder: Path, start: Start) -> None:
+    """Fails if log rotation (SIGHUP) kills the service."""
+    server = start(*configure(folder))
+    assert server.told() == "READY=1"
+    server.process.send_signal(signal.SIGHUP)
+    assert call(folder, "Plugin.Activate")[0] == 200
+
+
+def test_second_server_on_the_same_socket(folder: Path, start: Start) -> None:
+    """Fails if a second server takes the socket away from a running one, or does not say in one line why it ends."""
+    first = start(*configure(folder))
+    assert first.told() == "READY=1"
+    code, _, err = start(*configure(folder, state="other")).end()
+    assert code == 1
+    assert err.startswith("kuryr-server: ")
+    assert err.count("\n") == 1
+    assert "kuryr.sock" in err
+    assert call(folder, "Plugin.Activate")[0] == 200
+
+
+def test_second_server_on_the_same_state(folder: Path, start: Start) -> None:
+    """Fails if two services write one journal, or the second does not say in one line why it ends."""
+    first = start(*configure(folder))
+    assert first.told() == "READY=1"
+    code, _, err = start(*configure(folder), "--socket-path", str(folder / "second.sock")).end()
+    assert (code, err.count("\n")) == (1, 1)
+    assert f"{folder}/state" in err
+
+
+def test_unknown_port_driver(folder: Path, start: Start) -> None:
+    """Fails if a driver that does not exist is found out at the first container only."""
+    code, _, err = start(*configure(folder, "enabled_port_drivers = veth, warp")).end()
+    assert (code, err.count("\n")) == (2, 1)
+    assert "warp" in err
+
+
+# -- refusing to start -------------------------------------------------------------------------------------------
+
+
+def test_wrong_configuration(folder: Path, start: Start) -> None:
+    """Fails if a wrong value does not end the start with one line and exit code 2."""
+    code, out, err = start(*configure(folder, "worker_threads = many")).end()
+    assert (code, out) == (2, "")
+    assert err == (
+        f"kuryr-server: {folder}/kuryr.conf: [DEFAULT] worker_threads = many: must be a whole number from 2 to 512\n"
+    )
+
+
+def test_log_file_that_cannot_be_written(folder: Path, start: Start) -> None:
+    """Fails if a wrong log_file gives a traceback."""
+    code, _, err = start(*configure(folder, f"log_file = {folder}/none/kuryr.log")).end()
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"{folder}/none/kuryr.log" in err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"]])
+def test_help_needs_no_configuration(folder: Path, start: Start, words: list[str]) -> None:
+    """Fails if --help or --version depend on a configuration that is right."""
+    (folder / ".kuryr").mkdir()
+    (folder / ".kuryr" / "kuryr.conf").write_text("broken")
+    code, out, err = start(*words).end()
+    assert (code, err) == (0, "")
+    assert "kuryr" in out or out[0].isdigit()
+
+
+# -- the frame around the service: with a service made for the test ----------------------------------------------
+
+FRAME = """
+import sys, threading
+from kuryr_libnetwork.cli.server import main, notify
+from kuryr_libnetwork.errors import ConfigError, HostError
+
+class Service:
+    def __init__(self):
+        self.over = threading.Event()
+    def serve(self):
+        {serve}
+    def stop(self):
+        {stop}
+
+def build(settings, conf):
+    {build}
+    return Service()
+
+sys.exit(main(build=build))
+"""
+
+
+def frame(serve: str = "self.over.wait()", stop: str = "self.over.set()", build: str = "pass") -> str:
+    return FRAME.format(serve=serve, stop=stop, build=build)
+
+
+def test_second_signal_ends_at_once(folder: Path, start: Start) -> None:
+    """Fails if an impatient operator has to wait for a call that hangs."""
+    server = start(*configure(folder), program=frame(stop="notify('HANGS'); threading.Event().wait()"))
+    assert server.told() == "READY=1"
+    server.process.send_signal(signal.SIGTERM)
+    assert server.told() == "STOPPING=1"
+    assert server.told() == "HANGS"
+    server.process.send_signal(signal.SIGTERM)
+    assert server.end()[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("build", "code", "line"),
+    [
+        ("raise HostError('the socket is in use')", 1, "the socket is in use"),
+        ("raise ConfigError('no such driver')", 2, "no such driver"),
+        ("raise OSError(13, 'Permission denied', '/x')", 1, "[Errno 13] Permission denied: '/x'"),
+        ("raise ValueError('two\\\\nlines')", 1, "internal error, --debug shows more: ValueError: two lines"),
+    ],
+)
+def test_failure_at_the_start_is_one_line(folder: Path, start: Start, build: str, code: int, line: str) -> None:
+    """Fails if an error at the start is a traceback, is cut off, or has the wrong exit code."""
+    found, _, err = start(*configure(folder), program=frame(build=build)).end()
+    assert (found, err) == (code, f"kuryr-server: {line}\n")
+
+
+def test_failure_while_serving_ends_the_process(folder: Path, start: Start) -> None:
+    """Fails if a server that has died leaves a process that looks alive to systemd."""
+    code, _, err = start(*configure(folder), program=frame(serve="raise HostError('listener lost')")).end()
+    assert (code, err) == (1, "kuryr-server: listener lost\n")
+
+
+def test_debug_shows_the_traceback(folder: Path, start: Start) -> None:
+    """Fails if --debug does not show where an error at the start comes from."""
+    program = frame(build="raise ValueError('x')")
+    code, _, err = start(*configure(folder), "--debug", program=program).end()
+    assert code == 1
+    assert "Traceback" in err
+    assert err.endswith("kuryr-server: internal error, --debug shows more: ValueError: x\n")
+
+
+def test_log_lines_are_single_lines(folder: Path, start: Start) -> None:
+    """Fails if the notices about the configuration do not reach the log as one line each."""
+    server = start(*configure(folder, "bindir = /x\nwhatever = 1"), program=frame())
+    assert server.told() == "READY=1"
+    server.process.send_signal(signal.SIGTERM)
+    code, out, _ = server.end()
+    assert code == 0
+    assert [line.split()[3] for line in out.splitlines()][:2] == ["WARNING", "INFO"]
+    assert "[DEFAULT] whatever: unknown option, ignored" in out
+
+
+def test_python_systemd_is_not_needed(folder: Path, start: Start) -> None:
+    """Fails if use_journal, which openstack-ansible writes, stops the start where systemd's bindings are missing."""
+    server = start(*configure(folder, "use_journal = true"), program=frame())
+    assert server.told() == "READY=1"
