@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
@@ -26,6 +26,7 @@ from oslo_config import cfg
 
 from kuryr_libnetwork import config
 from kuryr_libnetwork.errors import ConfigError, KuryrError
+from kuryr_libnetwork.settings import Settings
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
@@ -35,7 +36,7 @@ DESCRIPTION = (
     "Unix socket. Options not given here are read from /etc/kuryr/kuryr.conf, ~/.kuryr/kuryr.conf and kuryr.conf.d."
 )
 # Ten seconds are promised; the rest is for the interpreter's own end.
-STOP_SECONDS = 9.0
+STOP_SECONDS = 9.5
 _CAP_NET_ADMIN = 12
 _LINE = "%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s %(message)s"
 _LINE_FOR_JOURNAL = "%(levelname)s %(name)s %(message)s"
@@ -55,8 +56,11 @@ class Service(Protocol):
         ...
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``kuryr-server``; the answer is the exit code."""
+Build = Callable[[Settings, cfg.ConfigOpts], Service]
+
+
+def main(argv: Sequence[str] | None = None, build: Build | None = None) -> int:
+    """Run ``kuryr-server``; the answer is the exit code. Tests give a ``build`` of their own."""
     words = sys.argv[1:] if argv is None else argv
     try:
         found = config.read(words, prog=PROG, description=DESCRIPTION)
@@ -67,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         LOG.log(notice.level, "%s", notice.text)
     _warn_of_missing_rights()
     try:
-        return _run(found)
+        return _run(found, build or _real_build())
     except ConfigError as error:
         return _fail(error, EXIT_CONFIG, debug=found.settings.plugin.debug)
     except (KuryrError, OSError) as error:
@@ -112,12 +116,16 @@ def _warn_of_missing_rights(status: Path = Path("/proc/self/status")) -> None:
 # -- running -----------------------------------------------------------------------------------------------------
 
 
-def _run(found: config.Configuration) -> int:
-    from kuryr_libnetwork.app import build  # everything else is imported by it
+def _real_build() -> Build:
+    from kuryr_libnetwork.app import build  # imports everything: not before the configuration is known to be right
 
+    return build
+
+
+def _run(found: config.Configuration, build: Build) -> int:
     wake: SimpleQueue[str] = SimpleQueue()
     _listen_for_signals(wake)
-    service: Service = build(found.settings, found.conf)
+    service = build(found.settings, found.conf)
     server = _Server(service, wake)
     server.start()
     notify("READY=1")
@@ -171,11 +179,10 @@ def _stop(service: Service, server: _Server, reason: str) -> None:
     limit.start()  # never cancelled: it also ends a thread that outlives the server
     service.stop()
     server.join()
-    LOG.info("stopped")
 
 
 def _give_up() -> None:
-    LOG.warning("calls still under way after %d s are left unfinished; the journal knows of them", STOP_SECONDS)
+    LOG.warning("calls still under way after %s s are left unfinished; the journal knows of them", STOP_SECONDS)
     logging.shutdown()
     os._exit(0)
 
