@@ -1,0 +1,258 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Open vSwitch's configuration database; the only module that knows ovsdbapp (imported at the first use).
+
+Of the database only the columns below are replicated, so that the statistics that Open vSwitch writes every few
+seconds do not reach us. ``external_ids`` are those of upstream's ``ovs`` script (kuryr-compat §4.3); keys of others in
+the same row, such as ovn-controller's ``ovn-installed``, are left alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from kuryr_libnetwork.errors import BridgeNotFound, Conflict, OvsdbError, OvsdbUnavailable
+from kuryr_libnetwork.model import OvsInterface
+
+OWNER = "kuryr"
+_REF = {"min": 0, "max": "unlimited"}
+_SCHEMA = {
+    "name": "Open_vSwitch",
+    "version": "7.0.0",
+    "tables": {
+        "Open_vSwitch": {
+            "isRoot": True,
+            "columns": {"bridges": {"type": {"key": {"type": "uuid", "refTable": "Bridge"}, **_REF}}},
+        },
+        "Bridge": {
+            "columns": {
+                "name": {"type": "string", "mutable": False},
+                "ports": {"type": {"key": {"type": "uuid", "refTable": "Port"}, **_REF}},
+            },
+        },
+        "Port": {
+            "columns": {
+                "name": {"type": "string", "mutable": False},
+                "interfaces": {"type": {"key": {"type": "uuid", "refTable": "Interface"}, **_REF}},
+            },
+        },
+        "Interface": {
+            "columns": {
+                "name": {"type": "string", "mutable": False},
+                "external_ids": {"type": {"key": "string", "value": "string", **_REF}},
+            },
+        },
+    },
+}
+
+A = TypeVar("A")
+
+
+class OvsDatabase:
+    """Implements :class:`~kuryr_libnetwork.interfaces.Ovs`. ``connection``: ``unix:<path>`` or ``tcp:<ip>:<port>``.
+
+    Connected at the first use and then kept; when Open vSwitch restarts, ovsdbapp connects again. Every method ends
+    after ``timeout`` seconds (twice that when other calls wait, too) with ``OvsdbUnavailable``.
+    """
+
+    def __init__(self, connection: str, timeout: float) -> None:
+        self._address = connection
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._connection: Any = None
+
+    def plug(self, interface: OvsInterface) -> None:
+        def action(view: _View) -> None:
+            view.plug(interface)
+
+        try:
+            self._run(action)
+        except (BridgeNotFound, Conflict):
+            self._run(_View.synchronise)
+            self._run(action)
+
+    def unplug(self, port_id: str) -> list[str]:
+        return self._run(lambda view: view.unplug(port_id))
+
+    def owned(self) -> list[OvsInterface]:
+        return self._run(_View.owned)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.stop(self._timeout)
+                self._connection = None
+
+    def _run(self, action: Callable[[_View], A]) -> A:
+        """One transaction, made again by ovsdbapp when somebody else's came between."""
+        connection = self._connected()
+        from ovsdbapp.backend.ovs_idl import transaction
+        from ovsdbapp.exceptions import TimeoutException
+
+        job = _Job(connection.idl, action)
+        work = transaction.Transaction(job, connection, self._timeout, check_error=True, log_errors=False)
+        work.add(job)
+        try:
+            work.commit()
+        except TimeoutException as error:
+            job.abandoned = True
+            raise self._unavailable() from error
+        except RuntimeError as error:
+            if "timed out" in str(error):
+                raise self._unavailable() from error
+            raise OvsdbError(f"Open vSwitch's database refused a change: {error}") from error
+        return job.result[-1]
+
+    def _connected(self) -> Any:
+        if not self._lock.acquire(timeout=self._timeout):
+            raise self._unavailable()
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            return self._connection
+        finally:
+            self._lock.release()
+
+    def _connect(self) -> Any:
+        from ovs.db.idl import SchemaHelper
+        from ovsdbapp.backend.ovs_idl import connection
+        from ovsdbapp.exceptions import TimeoutException
+
+        helper = SchemaHelper(schema_json=_SCHEMA)
+        helper.register_all()
+        idl = connection.OvsdbIdl(self._address, helper)
+        made = connection.Connection(idl, self._timeout)
+        try:
+            made.start()
+        except TimeoutException as error:
+            idl.close()
+            raise self._unavailable() from error
+        return made
+
+    def _unavailable(self) -> OvsdbUnavailable:
+        return OvsdbUnavailable(
+            f"no answer from Open vSwitch's database at {self._address} within {self._timeout:g} s; "
+            "is ovsdb-server running, and is [ovs] ovsdb_connection right?"
+        )
+
+
+class _Job(Generic[A]):
+    """A command and its API, as ovsdbapp's transaction wants to have them.
+
+    A caller that has given up marks its job as abandoned: what still waits then is not done behind its back.
+    """
+
+    def __init__(self, idl: Any, action: Callable[[_View], A]) -> None:
+        self.idl = idl
+        self.result: list[A] = []
+        self.abandoned = False
+        self._action = action
+
+    def run_idl(self, txn: Any) -> None:
+        if self.abandoned:
+            raise OvsdbUnavailable("given up")
+        if self.idl.state == self.idl.IDL_S_MONITORING:  # else half the rows are missing, and the commit will say so
+            self.result = [self._action(_View(self.idl.tables, txn))]
+
+    def post_commit(self, txn: Any) -> None:
+        """Nothing to do."""
+
+
+class _View:
+    """The rows as one transaction sees and changes them."""
+
+    def __init__(self, tables: Any, txn: Any) -> None:
+        self._tables = tables
+        self._txn = txn
+
+    def synchronise(self) -> None:
+        """A round trip: after it, the replica has everything that was committed before."""
+        self._txn.add_op({"op": "comment", "comment": "kuryr"})
+
+    def owned(self) -> list[OvsInterface]:
+        self.synchronise()
+        bridges = {port.uuid: bridge.name for bridge in self._rows("Bridge") for port in bridge.ports}
+        return [
+            OvsInterface(
+                name=row.name,
+                bridge=bridges.get(port.uuid, ""),
+                port_id=row.external_ids.get("iface-id", ""),
+                endpoint_id=row.external_ids.get("vm-uuid", "") or row.external_ids.get("vm-id", ""),
+                mac=row.external_ids.get("attached-mac", ""),
+            )
+            for port in self._rows("Port")
+            for row in port.interfaces
+            if _is_ours(row)
+        ]
+
+    def unplug(self, port_id: str, *, but: str = "") -> list[str]:
+        """``but``: the name of an interface to leave."""
+        self.synchronise()
+        gone = []
+        for port in self._rows("Port"):
+            names = [row.name for row in port.interfaces if _is_ours(row, port_id) and row.name != but]
+            if names:
+                self._detach(port)
+                port.delete()
+                gone += names
+        return gone
+
+    def plug(self, wanted: OvsInterface) -> None:
+        bridge = next((row for row in self._rows("Bridge") if row.name == wanted.bridge), None)
+        if bridge is None:
+            raise BridgeNotFound(f"there is no bridge {wanted.bridge} in Open vSwitch for port {wanted.port_id}")
+        self.unplug(wanted.port_id, but=wanted.name)
+        port = next((row for row in self._rows("Port") if row.name == wanted.name), None)
+        row = next((row for row in self._rows("Interface") if row.name == wanted.name), None)
+        if port is None and row is None:
+            self._insert(bridge, wanted)
+            return
+        if port is None or row is None or row not in port.interfaces or not _is_ours(row):
+            raise Conflict(f"interface {wanted.name} is in Open vSwitch already, and not ours")
+        if port not in bridge.ports:
+            self._detach(port)
+            bridge.addvalue("ports", port)
+        self._mark(row, wanted)
+
+    def _insert(self, bridge: Any, wanted: OvsInterface) -> None:
+        row = self._txn.insert(self._tables["Interface"])
+        row.name = wanted.name
+        row.external_ids = _external_ids(wanted)
+        port = self._txn.insert(self._tables["Port"])
+        port.name = wanted.name
+        port.interfaces = [row]
+        bridge.addvalue("ports", port)
+
+    def _mark(self, row: Any, wanted: OvsInterface) -> None:
+        ids = _external_ids(wanted)
+        if row.external_ids.get("iface-id") != wanted.port_id:
+            row.external_ids = ids
+            return
+        for key, value in ids.items():
+            if row.external_ids.get(key) != value:
+                row.setkey("external_ids", key, value)
+
+    def _detach(self, port: Any) -> None:
+        for bridge in self._rows("Bridge"):
+            if port in bridge.ports:
+                bridge.delvalue("ports", port)
+
+    def _rows(self, table: str) -> list[Any]:
+        return list(self._tables[table].rows.values())
+
+
+def _is_ours(row: Any, port_id: str = "") -> bool:
+    ids = row.external_ids
+    return ids.get("owner") == OWNER and (not port_id or ids.get("iface-id") == port_id)
+
+
+def _external_ids(wanted: OvsInterface) -> dict[str, str]:
+    return {
+        "attached-mac": wanted.mac,
+        "iface-id": wanted.port_id,
+        "vm-uuid": wanted.endpoint_id,
+        "iface-status": "active",
+        "owner": OWNER,
+    }
