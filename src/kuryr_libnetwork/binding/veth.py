@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The binding ``veth``: a pair of interfaces, the host's end of it plugged into an Open vSwitch bridge."""
+
+from __future__ import annotations
+
+from kuryr_libnetwork.interfaces import Links, Ovs
+from kuryr_libnetwork.model import Link, OvsInterface, PlugRecord, VethSpec
+from kuryr_libnetwork.rules import names
+
+
+class VethBinding:
+    """What is ours is told by the alias; of links without one only upstream's exact names are ever removed."""
+
+    name = "veth"
+
+    def __init__(self, links: Links, ovs: Ovs) -> None:
+        self._links = links
+        self._ovs = ovs
+
+    def plug(self, plug: PlugRecord, endpoint_id: str, mac: str, mtu: int) -> None:
+        """Undoes what this call made before it raises; what an earlier call made stays."""
+        spec = VethSpec(
+            host_name=plug.host_ifname,
+            container_name=plug.container_ifname,
+            mac=mac,
+            mtu=mtu,
+            alias=names.alias(plug.port_id),
+        )
+        made = self._make(spec)
+        plugged = False
+        try:
+            self._ovs.plug(
+                OvsInterface(
+                    name=plug.host_ifname, bridge=plug.bridge, port_id=plug.port_id, endpoint_id=endpoint_id, mac=mac
+                )
+            )
+            plugged = True
+        finally:
+            if made and not plugged:
+                self._links.delete(plug.host_ifname)
+
+    def _make(self, spec: VethSpec) -> bool:
+        """``False`` when the pair is there already, just as wanted. A remnant of ours is replaced."""
+        host = self._links.get(spec.host_name)
+        container = self._links.get(spec.container_name)
+        if host and container and _as_wanted(host, container, spec):
+            return False
+        for link in (host, container):
+            if link and link.alias == spec.alias:
+                self._links.delete(link.name)
+        self._links.create_veth(spec)
+        return True
+
+    def unplug(self, plug: PlugRecord) -> None:
+        """The interfaces go even when Open vSwitch cannot be reached; the error then comes after that."""
+        try:
+            self._ovs.unplug(plug.port_id)
+        finally:
+            self._remove(plug)
+
+    def _remove(self, plug: PlugRecord) -> None:
+        """Deleting one end takes the other along, in whatever network namespace that is."""
+        found = [self._links.get(plug.host_ifname), self._links.get(plug.container_ifname)]
+        mine = [link for link in found if link and _removable(link, plug.port_id)]
+        for link in mine or self._links.find_by_alias(names.alias(plug.port_id)):
+            self._links.delete(link.name)
+
+
+def _as_wanted(host: Link, container: Link, spec: VethSpec) -> bool:
+    aliases = {host.alias, container.alias}
+    mtus = {host.mtu, container.mtu}
+    return aliases == {spec.alias} and mtus == {spec.mtu} and container.mac == spec.mac and host.up
+
+
+def _removable(link: Link, port_id: str) -> bool:
+    if link.alias:
+        return link.alias == names.alias(port_id)
+    return link.kind == "veth" and link.name in {names.host_name(port_id), names.container_name(port_id)}

@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The port driver ``veth``: ordinary ports (``binding:vnic_type`` normal) that ML2/OVN or ML2/OVS has bound."""
+
+from __future__ import annotations
+
+from kuryr_libnetwork.binding.veth import VethBinding
+from kuryr_libnetwork.errors import LinkExists, UnsupportedVif
+from kuryr_libnetwork.interfaces import Links, Ovs
+from kuryr_libnetwork.model import Link, PlugRecord, Port
+from kuryr_libnetwork.rules import names
+
+DEFAULT_BRIDGE = "br-int"
+SUPPORTED = "ovs"
+
+
+class VethDriver:
+    """Implements :class:`~kuryr_libnetwork.interfaces.PortDriver`."""
+
+    name = "veth"
+    vnic_types = frozenset({"normal"})
+    bindings = frozenset({VethBinding.name})
+
+    def __init__(self, links: Links, ovs: Ovs) -> None:
+        self._links = links
+        self._binding = VethBinding(links, ovs)
+
+    def plan(self, port: Port, endpoint_id: str) -> PlugRecord:  # noqa: ARG002 - other drivers need it
+        if port.vif_type != SUPPORTED:
+            raise UnsupportedVif(
+                f"port {port.id} has binding:vif_type {port.vif_type}; the veth port driver supports {SUPPORTED} only"
+            )
+        if port.vif_details.get("ovs_hybrid_plug"):
+            raise UnsupportedVif(
+                f"port {port.id} wants a hybrid plug (a Linux bridge for iptables between port and Open vSwitch), "
+                f"which is not supported; set firewall_driver = openvswitch for the Open vSwitch agent of this host"
+            )
+        return self._record(port, *self._free_names(port.id))
+
+    def recover(self, port: Port) -> PlugRecord:
+        """By alias, else upstream's names. Only the container's end has the port's MAC."""
+        ends = self._links.find_by_alias(names.alias(port.id))
+        host = [link.name for link in ends if not _is_container_end(link, port)]
+        container = [link.name for link in ends if _is_container_end(link, port)]
+        return self._record(
+            port, next(iter(host), names.host_name(port.id)), next(iter(container), names.container_name(port.id))
+        )
+
+    def plug(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:
+        self._binding.plug(plug, endpoint_id, port.mac_address.lower(), mtu)
+
+    def unplug(self, plug: PlugRecord) -> None:
+        self._binding.unplug(plug)
+
+    def _record(self, port: Port, host_name: str, container_name: str) -> PlugRecord:
+        return PlugRecord(
+            driver=self.name,
+            binding=VethBinding.name,
+            port_id=port.id,
+            vif_type=port.vif_type,
+            host_ifname=host_name,
+            container_ifname=container_name,
+            bridge=port.vif_details.get("bridge_name") or DEFAULT_BRIDGE,
+        )
+
+    def _free_names(self, port_id: str) -> tuple[str, str]:
+        """Upstream's names, or with a character more when somebody else's interface has one of them."""
+        for alternative in range(names.MAX_ALTERNATIVES + 1):
+            pair = names.host_name(port_id, alternative), names.container_name(port_id, alternative)
+            if all(self._is_free(name, port_id) for name in pair):
+                return pair
+        raise LinkExists(f"every interface name for port {port_id} is taken, from {names.host_name(port_id)} on")
+
+    def _is_free(self, name: str, port_id: str) -> bool:
+        link = self._links.get(name)
+        return link is None or link.alias == names.alias(port_id)
+
+
+def _is_container_end(link: Link, port: Port) -> bool:
+    return link.mac == port.mac_address.lower()
