@@ -1,0 +1,49 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The real lab: Neutron, OVN, Open vSwitch, dockerd and kuryr-server on two hosts. ``./dev test`` starts it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+import lab as laboratory
+from lab.api import Host, Lab
+from lab.paths import CLOUD_ADDRESS, NEUTRON_PORT
+from tests.cloud.user import User, leftovers
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    return laboratory.connect(os.environ.get("KURYR_LAB", "test"))
+
+
+@pytest.fixture(scope="session")
+def neutron_url() -> str:
+    return f"http://{CLOUD_ADDRESS}:{NEUTRON_PORT}"
+
+
+@pytest.fixture(scope="session")
+def chassis_host() -> str:
+    return "h1"
+
+
+@pytest.fixture
+def h1(lab: Lab) -> Host:
+    return lab.host("h1")
+
+
+@pytest.fixture
+def h2(lab: Lab) -> Host:
+    return lab.host("h2")
+
+
+@pytest.fixture
+def user(lab: Lab) -> Iterator[User]:
+    """Somebody at the docker command line, who tidies up; whatever is left then, was left by the service."""
+    user = User(lab)
+    yield user
+    user.tidy()
+    assert leftovers(lab) == []

@@ -1,0 +1,159 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What people do at the command line, and what must not be there when they have gone."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import subprocess
+from typing import Any
+
+from lab.api import Host, Lab
+from lab.errors import LabError
+
+_NUMBERS = itertools.count(1)
+
+
+def unique_cidr() -> str:
+    """A subnet that no other test of this run uses: every test must be able to fail alone."""
+    number = next(_NUMBERS)
+    return f"10.{100 + number // 250}.{number % 250}.0/24"
+
+
+def unique_cidr_v6() -> str:
+    return f"fd00:{next(_NUMBERS):x}::/64"
+
+
+class User:
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self._containers: list[tuple[Host, str]] = []
+        self._networks: list[tuple[Host, str]] = []
+        self._neutron: list[str] = []
+
+    # -- docker ----------------------------------------------------------------------------------------------------
+
+    def network(self, host: Host, *arguments: str, check: bool = True) -> str:
+        """``docker network create -d kuryr --ipam-driver=kuryr ARGUMENTS NAME``; answers the name."""
+        name = f"net{next(_NUMBERS)}"
+        self._networks.append((host, name))
+        host.docker("network", "create", "-d", "kuryr", "--ipam-driver=kuryr", *arguments, name, check=check)
+        return name
+
+    def run(self, host: Host, network: str, *arguments: str) -> str:
+        """``docker run -d --net NETWORK ARGUMENTS busybox``; answers the container's name."""
+        name = f"box{next(_NUMBERS)}"
+        self._containers.append((host, name))
+        host.docker("run", "-d", "--name", name, "--net", network, *arguments, "busybox", "sleep", "600")
+        return name
+
+    def refused(self, host: Host, *arguments: str) -> str:
+        """A docker command that must fail; answers what the user reads."""
+        result = host.docker(*arguments, check=False)
+        assert result.returncode != 0, f"docker {' '.join(arguments)} should have been refused"
+        return result.stderr
+
+    def rm(self, host: Host, name: str) -> None:
+        self._containers.remove((host, name))
+        host.docker("rm", "-f", name)
+
+    def network_rm(self, host: Host, name: str) -> None:
+        self._networks.remove((host, name))
+        host.docker("network", "rm", name)
+
+    def settings(self, host: Host, container: str, network: str) -> dict[str, Any]:
+        found: dict[str, Any] = host.docker_inspect(container)["NetworkSettings"]["Networks"][network]
+        return found
+
+    def address(self, host: Host, container: str, network: str) -> str:
+        return str(self.settings(host, container, network)["IPAddress"])
+
+    def address_v6(self, host: Host, container: str, network: str) -> str:
+        return str(self.settings(host, container, network)["GlobalIPv6Address"])
+
+    def inside(self, host: Host, container: str, *command: str) -> str:
+        return host.docker("exec", container, *command).stdout
+
+    def ping(self, host: Host, container: str, address: str) -> None:
+        """Three answers within ten seconds, or the error shows ping's output."""
+        host.docker("exec", container, "ping", "-c", "3", "-w", "10", address)
+
+    # -- neutron ---------------------------------------------------------------------------------------------------
+
+    def neutron(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        return self.lab.neutron(method, f"/v2.0{path}", body)
+
+    def make(self, kind: str, **attributes: Any) -> dict[str, Any]:
+        """A resource of the user's own (``kind`` in the singular), removed again at the end."""
+        made: dict[str, Any] = self.neutron("POST", f"/{kind}s", {kind: attributes})[kind]
+        self._neutron.append(f"/{kind}s/{made['id']}")
+        return made
+
+    def get(self, kind: str, resource_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.neutron("GET", f"/{kind}s/{resource_id}")[kind]
+        return found
+
+    def ports(self, **query: str) -> list[dict[str, Any]]:
+        text = "&".join(f"{key}={value}" for key, value in query.items())
+        found: list[dict[str, Any]] = self.neutron("GET", f"/ports?{text}")["ports"]
+        return found
+
+    def port_of(self, host: Host, container: str, network: str) -> dict[str, Any]:
+        endpoint = self.settings(host, container, network)["EndpointID"]
+        (port,) = self.ports(device_id=endpoint)
+        return port
+
+    def network_of(self, host: Host, name: str) -> dict[str, Any]:
+        """The Neutron network of a Docker network, by the tag that upstream's users look for."""
+        docker_id = host.docker_inspect(name)["Id"]
+        (network,) = self.neutron("GET", f"/networks?tags=kuryr.net.uuid.lh:{docker_id[:32]}")["networks"]
+        return dict(network)
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def tidy(self) -> None:
+        for host, name in reversed(self._containers):
+            host.docker("rm", "-f", name, check=False)
+        for host, name in reversed(self._networks):
+            host.docker("network", "rm", name, check=False)
+        for path in reversed(self._neutron):
+            with contextlib.suppress(LabError):
+                self.neutron("DELETE", path)
+
+
+def leftovers(lab: Lab) -> list[str]:
+    """Everything of kuryr that is still on a host, in Open vSwitch or in Neutron."""
+    found = []
+    for host in lab.hosts.values():
+        links = json.loads(host.run(["ip", "-json", "link"]).stdout)
+        found += [f"{host.name}: link {link['ifname']}" for link in links if link["ifname"].startswith(("tap", "t_c"))]
+        rows = host.run(
+            ["ovs-vsctl", "--bare", "--columns=name", "find", "interface", "external_ids:owner=kuryr"]
+        ).stdout
+        found += [f"{host.name}: OVS interface {name}" for name in rows.split()]
+    for kind, mark in (("networks", "kuryr-net-"), ("subnets", "kuryr-subnet-"), ("subnetpools", "kuryrPool-")):
+        rows_ = lab.neutron("GET", f"/v2.0/{kind}")[kind]
+        found += [f"Neutron: {kind} {row['name']}" for row in rows_ if row["name"].startswith(mark)]
+        found += [
+            f"Neutron: {kind} {row['id']} has tags {row['tags']}"
+            for row in rows_
+            if any("kuryr" in t for t in row["tags"])
+        ]
+    ports = lab.neutron("GET", "/v2.0/ports")["ports"]
+    found += [
+        f"Neutron: port {p['name']}"
+        for p in ports
+        if p["device_owner"] == "compute:kuryr" or p["name"] == "kuryr-unbound-port"
+    ]
+    return found
+
+
+def together(*processes: subprocess.Popen[str], timeout: float) -> list[tuple[int, str]]:
+    """Wait for all; exit code and error text of each."""
+    ended = []
+    for process in processes:
+        _, error = process.communicate(timeout=timeout)
+        ended.append((process.returncode, error or ""))
+    return ended
