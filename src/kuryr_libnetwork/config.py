@@ -324,9 +324,16 @@ def _check_credentials(reader: Reader) -> None:
 def _check_urls(reader: Reader, section: str) -> None:
     for name in ("auth_url", "endpoint"):
         if (section, name) in reader.conf.known:
-            uri = urlsplit(reader.get(name, section) or "")
-            if uri.scheme not in ("http", "https") or not uri.hostname:
+            if not _is_url(reader.get(name, section) or ""):
                 reader.refuse(name, section, "must be a URL, http://... or https://...")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        uri = urlsplit(text)
+    except ValueError:  # a bracket too much or too few
+        return False
+    return uri.scheme in ("http", "https") and bool(uri.hostname)
 
 
 # -- what nobody reads -------------------------------------------------------------------------------------------

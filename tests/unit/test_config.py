@@ -212,6 +212,7 @@ WRONG = [
     ("neutron", "cafile = /nowhere/ca.pem", "no such file"),
     ("neutron", "auth_type = passwort", "must be one of "),
     ("neutron", "auth_url = keystone:5000", "must be a URL, http://... or https://..."),
+    ("neutron", "auth_url = http://[::1", "must be a URL, http://... or https://..."),
     ("ovs", "ovsdb_connection = /run/openvswitch/db.sock", "must be unix:/absolute/path or tcp:ADDRESS:PORT"),
     ("ovs", "ovsdb_timeout = 0", "must be a whole number from 1 to 300"),
 ]
