@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which port drivers are enabled, from the names in kuryr.conf.
+
+A driver is named by its bare name or by upstream's module path. Built-in ones stand in a table here; others register
+a factory ``(links, ovs) -> PortDriver`` as an entry point of the group ``kuryr_libnetwork.port_drivers``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from importlib import metadata
+
+from kuryr_libnetwork.errors import ConfigError, UnsupportedVif
+from kuryr_libnetwork.interfaces import Links, Ovs, PortDriver
+from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
+
+Factory = Callable[[Links, Ovs], PortDriver]
+
+GROUP = "kuryr_libnetwork.port_drivers"
+PORT_DRIVER_PATHS = ("kuryr_libnetwork.port_driver.drivers.",)
+BINDING_PATHS = ("kuryr.lib.binding.drivers.", "kuryr_libnetwork.binding.")
+BUILT_IN: dict[str, Factory] = {"veth": VethDriver}
+LATER_PORT_DRIVERS = frozenset({"sriov", "nested", "vlan"})
+LATER_BINDINGS = frozenset({"hw_veb", "macvlan", "ipvlan", "vlan"})
+
+_ENABLED = "[DEFAULT] enabled_port_drivers"
+_DEFAULT = "[DEFAULT] default_port_driver"
+_BINDINGS = "[binding] enabled_drivers"
+_BINDING = "[binding] default_driver"
+
+
+class DriverRegistry:
+    """Implements :class:`~kuryr_libnetwork.interfaces.Drivers`; of two for a vnic_type the earlier one is taken."""
+
+    def __init__(self, drivers: Sequence[PortDriver]) -> None:
+        self._drivers = {driver.name: driver for driver in drivers}
+
+    def for_port(self, port: Port) -> PortDriver:
+        for driver in self._drivers.values():
+            if port.vnic_type in driver.vnic_types:
+                return driver
+        raise UnsupportedVif(
+            f"no port driver available for vnic_type {port.vnic_type} of port {port.id}; enabled: {self._enabled()}"
+        )
+
+    def named(self, name: str) -> PortDriver:
+        if name not in self._drivers:
+            raise UnsupportedVif(
+                f"port driver {name}, which made an interface, is not enabled any more ({_ENABLED}); "
+                f"enabled: {self._enabled()}"
+            )
+        return self._drivers[name]
+
+    def _enabled(self) -> str:
+        return ", ".join(self._drivers)
+
+
+def build_registry(
+    *,
+    enabled_port_drivers: Sequence[str],
+    default_port_driver: str,
+    enabled_bindings: Sequence[str],
+    default_binding: str,
+    links: Links,
+    ovs: Ovs,
+) -> DriverRegistry:
+    """Resolve the names that kuryr.conf has; :class:`~kuryr_libnetwork.errors.ConfigError` for what cannot be had."""
+    wanted = _bare_names(enabled_port_drivers, PORT_DRIVER_PATHS)
+    default = _bare_name(default_port_driver, PORT_DRIVER_PATHS)
+    if default not in wanted:
+        raise ConfigError(f"{_DEFAULT} = {default_port_driver}: must be one of {_ENABLED} ({', '.join(wanted)})")
+    ordered = sorted(wanted, key=lambda name: name != default)
+    drivers = [_factory(name)(links, ovs) for name in ordered]
+    bindings = _bindings(enabled_bindings, default_binding, drivers)
+    for driver in drivers:
+        if not driver.bindings & bindings:
+            raise ConfigError(
+                f"{_BINDINGS} = {', '.join(sorted(bindings))}: port driver {driver.name} needs one of "
+                f"{', '.join(sorted(driver.bindings))}"
+            )
+    return DriverRegistry(drivers)
+
+
+def _factory(name: str) -> Factory:
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    found = metadata.entry_points(group=GROUP)
+    known = sorted({*BUILT_IN, *(entry.name for entry in found)})
+    for entry in found:
+        if entry.name == name:
+            return _loaded(entry)
+    _refuse_later(_ENABLED, name, LATER_PORT_DRIVERS, known)
+    raise ConfigError(f"{_ENABLED} = {name}: there is no such port driver; known: {', '.join(known)}")
+
+
+def _loaded(entry: metadata.EntryPoint) -> Factory:
+    try:
+        factory: Factory = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{_ENABLED} = {entry.name}: {entry.value} cannot be loaded: {error}") from error
+    return factory
+
+
+def _bindings(enabled: Sequence[str], default: str, drivers: Iterable[PortDriver]) -> frozenset[str]:
+    known = sorted(set(VethDriver.bindings).union(*(driver.bindings for driver in drivers)))
+    names = _bare_names(enabled, BINDING_PATHS)
+    for name in names:
+        if name not in known:
+            _refuse_later(_BINDINGS, name, LATER_BINDINGS, known)
+            raise ConfigError(f"{_BINDINGS} = {name}: there is no such binding driver; known: {', '.join(known)}")
+    if _bare_name(default, BINDING_PATHS) not in names:
+        raise ConfigError(f"{_BINDING} = {default}: must be one of {_BINDINGS} ({', '.join(names)})")
+    return frozenset(names)
+
+
+def _refuse_later(option: str, name: str, later: frozenset[str], known: Sequence[str]) -> None:
+    if name in later:
+        raise ConfigError(f"{option} = {name}: not in this release of kuryr-libnetwork; known: {', '.join(known)}")
+
+
+def _bare_names(names: Iterable[str], paths: tuple[str, ...]) -> list[str]:
+    return list(dict.fromkeys(_bare_name(name, paths) for name in names))
+
+
+def _bare_name(name: str, paths: tuple[str, ...]) -> str:
+    """The name without upstream's module path; a path of anybody else stays whole, and is then unknown."""
+    for path in paths:
+        if name.startswith(path):
+            return name.removeprefix(path)
+    return name
