@@ -323,9 +323,8 @@ def _check_credentials(reader: Reader) -> None:
 
 def _check_urls(reader: Reader, section: str) -> None:
     for name in ("auth_url", "endpoint"):
-        if (section, name) in reader.conf.known:
-            if not _is_url(reader.get(name, section) or ""):
-                reader.refuse(name, section, "must be a URL, http://... or https://...")
+        if (section, name) in reader.conf.known and not _is_url(reader.get(name, section) or ""):
+            reader.refuse(name, section, "must be a URL, http://... or https://...")
 
 
 def _is_url(text: str) -> bool:

@@ -359,6 +359,13 @@ def test_options_without_effect_are_said_to_be(write: Write) -> None:
     assert all("without effect" in text for text in said)
 
 
+def test_tls_without_tcp(write: Write) -> None:
+    """Fails if an operator who asked for TLS is not told that only the Unix socket is listened on."""
+    assert texts(write("[DEFAULT]\nenable_ssl = true"), logging.WARNING) == [
+        "enable_ssl is set but kuryr_uri is not: only the Unix socket is listened on"
+    ]
+
+
 def test_options_of_other_auth_plugins_are_known(write: Write) -> None:
     """Fails if an option that keystoneauth reads for another auth_type is called unknown."""
     path = write("[neutron]\nusername = x\nsystem_scope = all\nuser_domain_name = d\nsplit_loggers = true")
