@@ -1,0 +1,209 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""This host in memory: interfaces, Open vSwitch, the journal. The contract tests hold them to the real ones.
+
+``fail_next(method, error)`` makes the next call of that method raise, without effect or, with ``after``, once the
+effect has happened (an answer that was lost).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+import msgspec
+
+from kuryr_libnetwork.errors import BridgeNotFound, Conflict, KuryrError, LinkError, LinkExists
+from kuryr_libnetwork.model import (
+    EndpointRecord,
+    IntentRecord,
+    LeaseRecord,
+    Link,
+    NetworkRecord,
+    OvsInterface,
+    PoolRecord,
+    Value,
+    VethSpec,
+)
+
+R = TypeVar("R", bound=Value)
+NAME_LENGTH = 15
+MTU_RANGE = range(68, 65536)
+
+
+class Failing:
+    """What all fakes of this module have: a lock, and failures on request."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._failures: dict[str, list[tuple[KuryrError, bool]]] = {}
+
+    def fail_next(self, method: str, error: KuryrError, after: bool = False) -> None:
+        self._failures.setdefault(method, []).append((error, after))
+
+    @contextmanager
+    def called(self, method: str) -> Iterator[None]:
+        with self.lock:
+            waiting = self._failures.get(method, [])
+            error, after = waiting.pop(0) if waiting else (None, False)
+            if error is not None and not after:
+                raise error
+            yield
+            if error is not None:
+                raise error
+
+
+class FakeLinks(Failing):
+    """Implements ``Links``. Interfaces that left for another network namespace are still there for their peers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._links: dict[str, Link] = {}
+        self._peers: dict[int, int] = {}
+        self._away: set[int] = set()
+        self._last_index = 1
+
+    def get(self, name: str) -> Link | None:
+        with self.called("get"):
+            return self._visible().get(name)
+
+    def find_by_alias(self, alias: str) -> list[Link]:
+        with self.called("find_by_alias"):
+            return [link for link in self._visible().values() if link.alias == alias]
+
+    def create_veth(self, spec: VethSpec) -> None:
+        with self.called("create_veth"):
+            for name in (spec.host_name, spec.container_name):
+                if name in self._visible():
+                    raise LinkExists(f"interface {name} exists")
+                if not 0 < len(name) <= NAME_LENGTH or spec.mtu not in MTU_RANGE:
+                    raise LinkError(f"cannot make the interface {name} with MTU {spec.mtu}")
+            host = self.add(spec.host_name, kind="veth", mtu=spec.mtu, alias=spec.alias, up=True)
+            container = self.add(spec.container_name, kind="veth", mac=spec.mac, mtu=spec.mtu, alias=spec.alias)
+            self._peers |= {host.index: container.index, container.index: host.index}
+
+    def delete(self, name: str) -> bool:
+        with self.called("delete"):
+            link = self._visible().get(name)
+            if link is None:
+                return False
+            gone = {link.index, self._peers.get(link.index, link.index)}
+            self._links = {key: other for key, other in self._links.items() if other.index not in gone}
+            return True
+
+    # -- what others do on this host --
+
+    def add(self, name: str, kind: str = "", mac: str = "", mtu: int = 1500, alias: str = "", up: bool = False) -> Link:
+        with self.lock:
+            self._last_index += 1
+            mac = mac or f"02:00:00:00:00:{self._last_index % 256:02x}"
+            link = Link(index=self._last_index, name=name, kind=kind, mac=mac, mtu=mtu, up=up, alias=alias)
+            self._links[f"{name} {link.index}"] = link
+            return link
+
+    def rename(self, old: str, new: str) -> None:
+        with self.lock:
+            link = self._visible()[old]
+            self._links[f"{old} {link.index}"] = msgspec.structs.replace(link, name=new)
+
+    def move_away(self, name: str) -> None:
+        """What Docker does with the container's end at ``docker run``."""
+        with self.lock:
+            self._away.add(self._visible()[name].index)
+
+    def names(self) -> list[str]:
+        with self.lock:
+            return sorted(self._visible())
+
+    def _visible(self) -> dict[str, Link]:
+        return {link.name: link for link in self._links.values() if link.index not in self._away}
+
+
+class FakeOvs(Failing):
+    """Implements ``Ovs``, with the bridges given."""
+
+    def __init__(self, bridges: Iterable[str] = ("br-int",)) -> None:
+        super().__init__()
+        self.bridges = set(bridges)
+        self.foreign: set[str] = set(bridges)
+        self._rows: dict[str, OvsInterface] = {}
+
+    def plug(self, interface: OvsInterface) -> None:
+        with self.called("plug"):
+            if interface.bridge not in self.bridges:
+                raise BridgeNotFound(f"there is no bridge {interface.bridge}")
+            if interface.name in self.foreign:
+                raise Conflict(f"interface {interface.name} is not ours")
+            self._remove(interface.port_id)
+            self._rows[interface.name] = interface
+
+    def unplug(self, port_id: str) -> list[str]:
+        with self.called("unplug"):
+            return self._remove(port_id)
+
+    def owned(self) -> list[OvsInterface]:
+        with self.called("owned"):
+            return list(self._rows.values())
+
+    def _remove(self, port_id: str) -> list[str]:
+        gone = [name for name, row in self._rows.items() if row.port_id == port_id]
+        for name in gone:
+            del self._rows[name]
+        return gone
+
+
+class FakeJournal(Failing):
+    """Implements ``Journal``. The methods that can fail are called ``endpoints.put`` and so on, and ``transaction``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pools = FakeTable(self, "pools", "pool_id", PoolRecord)
+        self.networks = FakeTable(self, "networks", "docker_id", NetworkRecord)
+        self.leases = FakeTable(self, "leases", "port_id", LeaseRecord)
+        self.endpoints = FakeTable(self, "endpoints", "endpoint_id", EndpointRecord)
+        self.intents = FakeTable(self, "intents", "token", IntentRecord)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        tables = (self.pools.rows, self.networks.rows, self.leases.rows, self.endpoints.rows, self.intents.rows)
+        with self.lock:
+            before = [dict(rows) for rows in tables]
+            done = False
+            try:
+                with self.called("transaction"):
+                    yield
+                done = True
+            finally:
+                if not done:
+                    for rows, old in zip(tables, before, strict=True):
+                        rows.clear()
+                        rows.update(old)
+
+
+class FakeTable(Generic[R]):
+    """Implements ``Table``; records are kept as JSON, so that one which cannot be stored is noticed."""
+
+    def __init__(self, journal: Failing, name: str, key: str, kind: type[R]) -> None:
+        self.rows: dict[str, bytes] = {}
+        self._journal = journal
+        self._name = name
+        self._key = key
+        self._decoder = msgspec.json.Decoder(kind)
+
+    def get(self, key: str) -> R | None:
+        with self._journal.called(f"{self._name}.get"):
+            return self._decoder.decode(self.rows[key]) if key in self.rows else None
+
+    def all(self) -> list[R]:
+        with self._journal.called(f"{self._name}.all"):
+            return [self._decoder.decode(row) for row in self.rows.values()]
+
+    def put(self, record: R) -> None:
+        with self._journal.called(f"{self._name}.put"):
+            self.rows[getattr(record, self._key)] = msgspec.json.encode(record)
+
+    def drop(self, key: str) -> None:
+        with self._journal.called(f"{self._name}.drop"):
+            self.rows.pop(key, None)
