@@ -1,0 +1,51 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What an answer of Neutron or Keystone, or the lack of one, means in our own error tree."""
+
+from __future__ import annotations
+
+from kuryr_libnetwork.errors import (
+    NeutronConflict,
+    NeutronError,
+    NeutronForbidden,
+    NeutronNotFound,
+    NeutronRefused,
+    NeutronUnavailable,
+)
+
+# Neutron answers 500 with these where the request itself is what cannot be done (seen in release 29).
+CONFLICTS_TOLD_AS_500 = frozenset({"SubnetAllocationError"})
+
+_LONGEST = 600
+
+
+def class_of(status: int, kind: str = "") -> type[NeutronError]:
+    """The error for an HTTP status; ``kind`` is the ``type`` of Neutron's error body."""
+    if kind in CONFLICTS_TOLD_AS_500:
+        return NeutronConflict
+    special = {401: NeutronForbidden, 403: NeutronForbidden, 404: NeutronNotFound, 409: NeutronConflict}
+    if status in special:
+        return special[status]
+    if 400 <= status < 500:
+        return NeutronRefused
+    return NeutronError if status == 500 else NeutronUnavailable
+
+
+def from_answer(asked: str, status: int, kind: str = "", message: str = "") -> NeutronError:
+    """``asked`` is method and path of the request; ``message`` Neutron's own words."""
+    words = one_line(message) or f"no message (HTTP {status})"
+    return class_of(status, kind)(f"Neutron refused {asked}: {words}")
+
+
+def one_line(text: str) -> str:
+    """Fold all white space, and cut what no person would read."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+
+
+class NotConnected(NeutronUnavailable):
+    """No connection could be opened: whatever was asked has not happened."""
+
+
+class NoAnswer(NeutronUnavailable):
+    """The request went out, and nothing that can be relied upon came back: it may have happened."""

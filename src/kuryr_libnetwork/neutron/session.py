@@ -1,0 +1,215 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""One REST request to Neutron: signed by keystoneauth, bounded in time, repeated only where that does no harm.
+
+keystoneauth is loaded and logs in with the first request, not before.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import msgspec
+import tenacity
+
+from kuryr_libnetwork.calls import note_neutron_call
+from kuryr_libnetwork.errors import NeutronError, NeutronForbidden, NeutronUnavailable
+from kuryr_libnetwork.neutron.errors import NoAnswer, NotConnected, from_answer, one_line
+
+if TYPE_CHECKING:
+    import requests
+    from keystoneauth1.adapter import Adapter
+    from oslo_config.cfg import ConfigOpts
+
+AdapterFactory = Callable[[], "Adapter"]
+
+CONNECTIONS = 64
+TRIES = 3
+_API = "/v2.0"
+_PASSING = (502, 503, 504)
+
+
+def build_adapter(
+    conf: ConfigOpts,
+    group: str = "neutron",
+    *,
+    region_name: str | None = None,
+    endpoint_type: str = "public",
+    timeout: float,
+) -> Adapter:
+    """What ``[neutron]`` says: credentials, certificates and the place in Keystone's catalog. Asks nothing yet.
+
+    Raises keystoneauth's own errors, so it is to be called by :class:`Rest` only (as ``partial(build_adapter, …)``).
+    """
+    from keystoneauth1 import adapter, loading
+    from requests.adapters import HTTPAdapter
+
+    loading.register_session_conf_options(conf, group)
+    loading.register_auth_conf_options(conf, group)
+    auth = loading.load_auth_from_conf_options(conf, group)
+    session = loading.load_session_from_conf_options(conf, group, auth=auth, timeout=timeout)
+    for transport in session.session.adapters.values():
+        if isinstance(transport, HTTPAdapter):
+            transport.init_poolmanager(CONNECTIONS, CONNECTIONS)
+    return adapter.Adapter(
+        session,
+        service_type="network",
+        interface=endpoint_type,
+        region_name=region_name,
+        client_name="kuryr-libnetwork",
+        raise_exc=False,
+    )
+
+
+class Rest:
+    """Safe for many threads. ``timeout``: seconds for one call, its repetitions included.
+
+    ``sleep`` waits between two tries.
+    """
+
+    def __init__(
+        self, adapter_factory: AdapterFactory, timeout: float, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._factory = adapter_factory
+        self._timeout = timeout
+        self._sleep = sleep
+        self._adapter: Adapter | None = None
+        self._lock = threading.Lock()
+
+    def call(
+        self, method: str, path: str, query: Mapping[str, list[str]] | None = None, body: Any = None
+    ) -> dict[str, Any]:
+        """Send one request, and repeat it if that is harmless; answers the decoded body ({} when there is none).
+
+        ``path`` begins behind ``/v2.0``.
+        """
+        path = _API + path
+        end = time.monotonic() + self._timeout
+        # A GET may always be asked again; anything else only if it never left.
+        harmless = (NotConnected, NoAnswer) if method == "GET" else NotConnected
+        for attempt in tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(TRIES) | tenacity.stop_after_delay(self._timeout),
+            wait=tenacity.wait_random_exponential(multiplier=0.1, max=1.0),
+            retry=tenacity.retry_if_exception_type(harmless),
+            sleep=self._sleep,
+            reraise=True,
+        ):
+            with attempt:
+                answer = self._send(method, path, query or {}, body, max(end - time.monotonic(), 0.1))
+        return answer
+
+    def _send(
+        self, method: str, path: str, query: Mapping[str, list[str]], body: Any, seconds: float
+    ) -> dict[str, Any]:
+        import requests
+        from keystoneauth1 import exceptions
+
+        asked = f"{method} {path}"
+        try:
+            adapter = self._connected()
+            url = _url(adapter, path, query)
+            note_neutron_call(method, path)
+            connect = min(seconds, max(1.0, self._timeout / TRIES))
+            response = adapter.request(
+                url, method, json=body, timeout=(connect, seconds), connect_retries=0, status_code_retries=0
+            )
+        except (exceptions.ClientException, requests.exceptions.RequestException, OSError) as error:
+            raise translate(asked, error) from error
+        return _answer(asked, response)
+
+    def _connected(self) -> Adapter:
+        with self._lock:
+            if self._adapter is None:
+                self._adapter = self._factory()
+            return self._adapter
+
+
+def translate(asked: str, error: Exception) -> NeutronError:
+    """What an exception of keystoneauth or requests means.
+
+    HTTP errors among them are Keystone's: Neutron's own come back as responses.
+    """
+    import requests
+    from keystoneauth1 import exceptions
+
+    if isinstance(error, exceptions.HttpError):
+        words = f"Keystone refused what {asked} needs: {one_line(str(error.message or error))}"
+        status = error.http_status
+        return NeutronForbidden(words) if status in (401, 403) else NeutronUnavailable(words)
+    reason = _reason(error)
+    if _never_left(error):
+        return NotConnected(f"no connection for {asked}: {reason}")
+    lost = (exceptions.ConnectionError, requests.exceptions.RequestException, OSError)
+    if isinstance(error, lost):
+        return NoAnswer(f"no answer to {asked}: {reason}")
+    return NeutronUnavailable(f"cannot ask {asked}: {reason}")
+
+
+def _url(adapter: Adapter, path: str, query: Mapping[str, list[str]]) -> str:
+    from keystoneauth1 import exceptions
+
+    endpoint = adapter.get_endpoint()
+    if not endpoint:
+        place = f"interface {adapter.interface}, region {adapter.region_name or 'any'}"
+        raise exceptions.EndpointNotFound(f"Keystone's catalog has no endpoint of type network ({place})")
+    base = endpoint.rstrip("/").removesuffix(_API)
+    return base + path + (f"?{urlencode(query, doseq=True)}" if query else "")
+
+
+def _answer(asked: str, response: requests.Response) -> dict[str, Any]:
+    status = response.status_code
+    if status in _PASSING:
+        raise NoAnswer(f"no answer to {asked}: HTTP {status}")
+    try:
+        body = msgspec.json.decode(response.content) if response.content else None
+    except msgspec.DecodeError:
+        body = None
+        if status < 400:
+            raise NeutronUnavailable(f"no usable answer to {asked}: the body is not JSON") from None
+    if status < 300:
+        return body if isinstance(body, dict) else {}
+    kind, message = _told(body)
+    if status == 404 and not kind:
+        # Neutron tells what it cannot find; a bare 404 comes from a proxy or a wrong endpoint.
+        raise NeutronUnavailable(f"no usable answer to {asked}: HTTP 404 that is not Neutron's; check its endpoint")
+    if status < 400:
+        raise NeutronUnavailable(f"no usable answer to {asked}: HTTP {status}")
+    request_id = response.headers.get("X-Openstack-Request-Id")
+    raise from_answer(asked, status, kind, f"{message} ({request_id})" if message and request_id else message)
+
+
+def _told(body: Any) -> tuple[str, str]:
+    """``type`` and ``message`` of an error body of Neutron or of the middlewares before it."""
+    error = body.get("NeutronError") or body.get("error") or body if isinstance(body, dict) else {}
+    if not isinstance(error, dict):
+        return "", str(error)
+    return str(error.get("type") or ""), str(error.get("message") or "")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        inner = seen.args[0] if seen.args and isinstance(seen.args[0], BaseException) else None
+        seen = seen.__cause__ or inner or seen.__context__
+
+
+def _never_left(error: BaseException) -> bool:
+    """Whether not even a connection came about."""
+    import requests
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+    opening = (NewConnectionError, ConnectTimeoutError, requests.exceptions.ConnectTimeout)
+    return any(
+        isinstance(cause, opening) or isinstance(getattr(cause, "reason", None), opening) for cause in _causes(error)
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """The system's own words where there are any; the libraries wrap them in several lines."""
+    system = [cause for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror]
+    return one_line(str(system[-1].strerror if system else error)) or type(error).__name__

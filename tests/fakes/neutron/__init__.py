@@ -1,0 +1,299 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Neutron in memory, behaving as release 29 with ML2/OVN does wherever the service depends on it.
+
+The contract suite (``tests/adapters/test_neutron_contract.py``) holds it against the real one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from kuryr_libnetwork.calls import note_neutron_call
+from kuryr_libnetwork.errors import KuryrError
+from kuryr_libnetwork.model import Agent, Network, Port, Subnet, SubnetPool, TagOwner
+from kuryr_libnetwork.neutron.errors import from_answer
+from tests.fakes.neutron import networks, ports, store
+from tests.fakes.neutron.store import BULK_TAGS, TAG_CREATION, Store
+from tests.fakes.neutron.wire import Fault, Resource, select
+
+__all__ = ["BULK_TAGS", "DEFAULT_EXTENSIONS", "TAG_CREATION", "FakeNeutron", "Fault"]
+
+DEFAULT_EXTENSIONS = frozenset(
+    {
+        "agent",
+        "binding",
+        "dns-integration",
+        "filter-validation",
+        "net-mtu",
+        "pagination",
+        "port-security",
+        "standard-attr-description",
+        "standard-attr-tag",
+        "subnet_allocation",
+        BULK_TAGS,
+        TAG_CREATION,
+    }
+)
+
+T = TypeVar("T")
+Hook = Callable[[str, tuple[Any, ...]], None]
+
+
+def _no_hook(method: str, arguments: tuple[Any, ...]) -> None:
+    """Do nothing."""
+
+
+class FakeNeutron:
+    """Implements :class:`kuryr_libnetwork.interfaces.Neutron`.
+
+    ``calls``: method name and arguments of every REST call, in order. ``hook(method, arguments)`` runs before each
+    call, outside of all locks: a test may block there. ``store``: the cloud itself, for what no helper does.
+
+    ``stores_bulk_tags``: a real cloud may store them without listing the extension (ML2/OVN of release 29 does);
+    ``None``: exactly where the extension is listed.
+    """
+
+    def __init__(
+        self,
+        *,
+        hosts: Iterable[str] = ("h1",),
+        sriov_hosts: Iterable[str] = (),
+        extensions: Iterable[str] = DEFAULT_EXTENSIONS,
+        stores_bulk_tags: bool | None = None,
+        metadata_ports: bool = True,
+    ) -> None:
+        self.extension_aliases = frozenset(extensions)
+        bulk = BULK_TAGS in self.extension_aliases if stores_bulk_tags is None else stores_bulk_tags
+        self.store = Store(hosts, sriov_hosts, bulk, metadata_ports)
+        self.calls: list[tuple[Any, ...]] = []
+        self.hook: Hook = _no_hook
+        self._lock = threading.RLock()
+        self._failures: dict[str, list[tuple[KuryrError, bool]]] = {}
+        self._asked = False
+        for host in sorted(self.store.alive_hosts):
+            self.seed_agent(host, "OVN Controller agent", binary="ovn-controller")
+        for host in sorted(self.store.sriov_hosts):
+            self.seed_agent(host, "NIC Switch agent", binary="neutron-sriov-nic-agent")
+
+    # -- the protocol ------------------------------------------------------------------------------------------------
+
+    def extensions(self) -> frozenset[str]:
+        if not self._asked:
+            self._call("extensions", (), "GET", "/extensions", lambda: None)
+            self._asked = True
+        return self.extension_aliases
+
+    def find_networks(self, **query: str | Iterable[str]) -> list[Network]:
+        return self._find("networks", Network, query)
+
+    def find_subnets(self, **query: str | Iterable[str]) -> list[Subnet]:
+        return self._find("subnets", Subnet, query)
+
+    def find_subnetpools(self, **query: str | Iterable[str]) -> list[SubnetPool]:
+        return self._find("subnetpools", SubnetPool, query)
+
+    def find_ports(self, **query: str | Iterable[str]) -> list[Port]:
+        return self._find("ports", Port, query)
+
+    def find_agents(self, **query: str | Iterable[str]) -> list[Agent]:
+        return self._find("agents", Agent, query)
+
+    def create_network(self, attributes: Mapping[str, Any]) -> Network:
+        return self._make("network", Network, attributes, networks.create_network)
+
+    def create_subnet(self, attributes: Mapping[str, Any]) -> Subnet:
+        return self._make("subnet", Subnet, attributes, networks.create_subnet)
+
+    def create_subnetpool(self, attributes: Mapping[str, Any]) -> SubnetPool:
+        return self._make("subnetpool", SubnetPool, attributes, networks.create_subnetpool)
+
+    def create_port(self, attributes: Mapping[str, Any], tags: Iterable[str] = ()) -> Port:
+        wanted, tags = dict(attributes), list(tags)
+        sent = {**wanted, "tags": tags} if tags and "standard-attr-tag" in self.extensions() else wanted
+        arguments = (wanted, tuple(tags))
+        return self._call(
+            "create_port", arguments, "POST", "/ports", lambda: _shown(Port, ports.create_port(self.store, sent))
+        )
+
+    def update_port(self, port_id: str, attributes: Mapping[str, Any]) -> Port:
+        wanted = dict(attributes)
+        path = f"/ports/{port_id}"
+        return self._call(
+            "update_port",
+            (port_id, wanted),
+            "PUT",
+            path,
+            lambda: _shown(Port, ports.update_port(self.store, port_id, wanted)),
+        )
+
+    def delete_network(self, network_id: str) -> None:
+        self._remove("network", network_id, networks.delete_network)
+
+    def delete_subnet(self, subnet_id: str) -> None:
+        self._remove("subnet", subnet_id, networks.delete_subnet)
+
+    def delete_subnetpool(self, pool_id: str) -> None:
+        self._remove("subnetpool", pool_id, networks.delete_subnetpool)
+
+    def delete_port(self, port_id: str) -> None:
+        self._remove("port", port_id, ports.delete_port)
+
+    def set_tags(self, owner: TagOwner, resource_id: str, tags: Iterable[str]) -> None:
+        wanted, path = list(tags), f"/{owner}/{resource_id}/tags"
+        self._call(
+            "set_tags",
+            (owner, resource_id, tuple(wanted)),
+            "PUT",
+            path,
+            lambda: store.set_tags(self.store, owner, resource_id, wanted),
+        )
+
+    def add_tags(self, owner: TagOwner, resource_id: str, tags: Iterable[str]) -> None:
+        wanted, path = list(tags), f"/{owner}/{resource_id}/tags"
+        if TAG_CREATION in self.extensions():
+            arguments = (owner, resource_id, tuple(wanted))
+            self._call(
+                "add_tags", arguments, "POST", path, lambda: store.add_tags(self.store, owner, resource_id, wanted)
+            )
+            return
+        for tag in wanted:
+            self._add_tag(owner, resource_id, tag)
+
+    def remove_tag(self, owner: TagOwner, resource_id: str, tag: str) -> None:
+        path = f"/{owner}/{resource_id}/tags/{tag}"
+        self._call(
+            "remove_tag",
+            (owner, resource_id, tag),
+            "DELETE",
+            path,
+            lambda: store.remove_tag(self.store, owner, resource_id, tag),
+        )
+
+    # -- for the tests -----------------------------------------------------------------------------------------------
+
+    def fail_next(self, method: str, error: KuryrError, after: bool = False) -> None:
+        """Let the next call of ``method`` fail; ``after``: it takes effect, and only its answer is lost."""
+        self._failures.setdefault(method, []).append((error, after))
+
+    def called(self, *methods: str) -> list[tuple[Any, ...]]:
+        """The recorded calls of these methods."""
+        return [call for call in self.calls if call[0] in methods]
+
+    def seed_network(self, **attributes: Any) -> Network:
+        """A network of the user's; ``tags`` are taken as they are."""
+        return self._seed("networks", Network, attributes, networks.create_network)
+
+    def seed_subnet(self, network_id: str, cidr: str, **attributes: Any) -> Subnet:
+        return self._seed("subnets", Subnet, {"network_id": network_id, "cidr": cidr, **attributes}, _subnet)
+
+    def seed_subnetpool(self, name: str, *prefixes: str, **attributes: Any) -> SubnetPool:
+        wanted = {"name": name, "prefixes": list(prefixes), **attributes}
+        return self._seed("subnetpools", SubnetPool, wanted, networks.create_subnetpool)
+
+    def seed_port(self, network_id: str, **attributes: Any) -> Port:
+        return self._seed("ports", Port, {"network_id": network_id, **attributes}, ports.create_port)
+
+    def seed_agent(self, host: str, agent_type: str, **attributes: Any) -> Agent:
+        wanted = {"host": host, "agent_type": agent_type, **attributes}
+        return _shown(Agent, self.store.add("agents", self.store.build("agents", wanted)))
+
+    def change_port(self, port_id: str, **attributes: Any) -> Port:
+        """Write into a port what no API call would (``status="ACTIVE"``)."""
+        with self._lock:
+            port = self.store.get("ports", port_id)
+            port.update(attributes)
+            return _shown(Port, port)
+
+    def port(self, port_id: str) -> Port | None:
+        """A port as it is now, without a recorded call."""
+        with self._lock:
+            found = self.store.tables["ports"].get(port_id)
+            return None if found is None else _shown(Port, found)
+
+    def user_ports(self, network_id: str | None = None) -> list[Port]:
+        """All ports but those that Neutron makes by itself, without a recorded call."""
+        with self._lock:
+            there = [each for each in self.store.all("ports") if each["device_owner"] != ports.METADATA]
+            return [_shown(Port, each) for each in there if network_id in (None, each["network_id"])]
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _find(self, what: str, kind: type[T], query: Mapping[str, str | Iterable[str]]) -> list[T]:
+        wanted = {key: [value] if isinstance(value, str) else list(value) for key, value in query.items()}
+        if any(not values and key not in ("tags", "not-tags") for key, values in wanted.items()):
+            return []  # as the client does: no call
+        return self._call(
+            f"find_{what}",
+            (wanted,),
+            "GET",
+            f"/{what}",
+            lambda: [_shown(kind, each) for each in select(what, self.store.all(what), wanted)],
+        )
+
+    def _make(
+        self,
+        what: str,
+        kind: type[T],
+        attributes: Mapping[str, Any],
+        create: Callable[[Store, Mapping[str, Any]], Resource],
+    ) -> T:
+        wanted = dict(attributes)
+        return self._call(
+            f"create_{what}", (wanted,), "POST", f"/{what}s", lambda: _shown(kind, create(self.store, wanted))
+        )
+
+    def _remove(self, what: str, resource_id: str, delete: Callable[[Store, str], None]) -> None:
+        path = f"/{what}s/{resource_id}"
+        self._call(f"delete_{what}", (resource_id,), "DELETE", path, lambda: delete(self.store, resource_id))
+
+    def _add_tag(self, owner: TagOwner, resource_id: str, tag: str) -> None:
+        path = f"/{owner}/{resource_id}/tags/{tag}"
+        arguments = (owner, resource_id, (tag,))
+        self._call("add_tags", arguments, "PUT", path, lambda: store.add_tag(self.store, owner, resource_id, tag))
+
+    def _seed(
+        self,
+        what: str,
+        kind: type[T],
+        attributes: Mapping[str, Any],
+        create: Callable[[Store, Mapping[str, Any]], Resource],
+    ) -> T:
+        wanted = dict(attributes)
+        tags, resource_id = list(wanted.pop("tags", ())), wanted.pop("id", None)
+        with self._lock:
+            made = create(self.store, wanted)
+            if resource_id is not None:
+                made = self.store.rename(what, made["id"], resource_id)
+            made["tags"] = sorted(tags)
+            return _shown(kind, made)
+
+    def _call(self, method: str, arguments: tuple[Any, ...], verb: str, path: str, effect: Callable[[], T]) -> T:
+        note_neutron_call(verb, f"/v2.0{path}")
+        self.hook(method, arguments)
+        with self._lock:
+            self.calls.append((method, *arguments))
+            planned = self._failures.get(method)
+            error, after = planned.pop(0) if planned else (None, False)
+            if error is not None and not after:
+                raise error
+            try:
+                answer = effect()
+            except Fault as fault:
+                raise from_answer(f"{verb} {path}", fault.status, fault.kind, fault.message) from fault
+            if error is not None:
+                raise error
+            return answer
+
+
+def _subnet(cloud: Store, attributes: Mapping[str, Any]) -> Resource:
+    version = 6 if ":" in attributes["cidr"] else 4
+    return networks.create_subnet(cloud, {"ip_version": version, **attributes})
+
+
+def _shown(kind: type[T], resource: Resource) -> T:
+    return msgspec.convert(resource, kind)

@@ -1,0 +1,131 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a cloud holds, and how it is set up."""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tests.fakes.neutron.wire import TEMPLATES, Fault, Resource, bad_request, not_found
+
+BULK_TAGS = "tag-ports-during-bulk-creation"
+TAG_CREATION = "tag-creation"
+MAX_TAGS = 50
+MAX_TAG_LENGTH = 255
+
+
+class Store:
+    """All resources by kind and id; not thread-safe by itself.
+
+    ``alive_hosts``: hosts with an OVN chassis. ``sriov_hosts``: hosts with an alive NIC switch agent.
+    ``stores_bulk_tags``: whether ML2 has the extension driver that stores the tags of a bulk POST.
+    ``metadata_ports``: whether every network has a ``network:distributed`` port, as with OVN's metadata agent.
+    """
+
+    def __init__(
+        self,
+        alive_hosts: Iterable[str],
+        sriov_hosts: Iterable[str],
+        stores_bulk_tags: bool,
+        metadata_ports: bool,
+    ) -> None:
+        self.alive_hosts = set(alive_hosts)
+        self.sriov_hosts = set(sriov_hosts)
+        self.stores_bulk_tags = stores_bulk_tags
+        self.metadata_ports = metadata_ports
+        self.tables: dict[str, dict[str, Resource]] = {what: {} for what in TEMPLATES}
+        self._macs = 0
+
+    def all(self, what: str) -> list[Resource]:
+        return list(self.tables[what].values())
+
+    def get(self, what: str, resource_id: str) -> Resource:
+        found = self.tables[what].get(resource_id)
+        if found is None:
+            raise not_found(what, resource_id)
+        return found
+
+    def build(self, what: str, attributes: Mapping[str, Any]) -> Resource:
+        """A new resource, not yet in its table."""
+        resource = copy.deepcopy(TEMPLATES[what]) | copy.deepcopy(dict(attributes))
+        resource["id"] = resource["id"] or str(uuid.uuid4())
+        return resource
+
+    def add(self, what: str, resource: Resource) -> Resource:
+        self.tables[what][resource["id"]] = resource
+        return resource
+
+    def drop(self, what: str, resource_id: str) -> Resource:
+        resource = self.get(what, resource_id)
+        del self.tables[what][resource_id]
+        return resource
+
+    def rename(self, what: str, old_id: str, new_id: str) -> Resource:
+        """Give a seeded resource the id that a test wants; its own references follow."""
+        resource = self.drop(what, old_id)
+        for other in (*self.all("networks"), *self.all("subnets"), *self.all("ports")):
+            for key in ("network_id", "subnetpool_id"):
+                if other.get(key) == old_id:
+                    other[key] = new_id
+            for fixed in other.get("fixed_ips", ()):
+                fixed["subnet_id"] = new_id if fixed["subnet_id"] == old_id else fixed["subnet_id"]
+            if old_id in other.get("subnets", ()):
+                other["subnets"] = [new_id if each == old_id else each for each in other["subnets"]]
+        return self.add(what, resource | {"id": new_id})
+
+    def new_mac(self) -> str:
+        self._macs += 1
+        return "fa:16:3e:" + ":".join(f"{self._macs >> shift & 0xFF:02x}" for shift in (16, 8, 0))
+
+    def ports_of(self, network_id: str) -> list[Resource]:
+        return [port for port in self.all("ports") if port["network_id"] == network_id]
+
+    def subnets_of(self, network_id: str) -> list[Resource]:
+        return [subnet for subnet in self.all("subnets") if subnet["network_id"] == network_id]
+
+
+def set_tags(store: Store, what: str, resource_id: str, tags: list[str]) -> None:
+    check_tags(tags)
+    _limit(what, tags)
+    store.get(what, resource_id)["tags"] = sorted(set(tags))
+
+
+def add_tags(store: Store, what: str, resource_id: str, tags: list[str]) -> None:
+    """``POST …/tags``: the limit holds for the new tags alone (seen in release 29)."""
+    check_tags(tags)
+    _limit(what, tags)
+    resource = store.get(what, resource_id)
+    resource["tags"] = sorted({*resource["tags"], *tags})
+
+
+def add_tag(store: Store, what: str, resource_id: str, tag: str) -> None:
+    check_tags([tag])
+    resource = store.get(what, resource_id)
+    _limit(what, [*resource["tags"], tag])
+    resource["tags"] = sorted({*resource["tags"], tag})
+
+
+def remove_tag(store: Store, what: str, resource_id: str, tag: str) -> None:
+    resource = store.get(what, resource_id)
+    if tag not in resource["tags"]:
+        raise Fault(404, "TagNotFound", f"Tag {tag} could not be found.")
+    resource["tags"] = [each for each in resource["tags"] if each != tag]
+
+
+def check_tags(tags: list[str]) -> None:
+    if len(set(tags)) != len(tags):
+        text = f"Invalid input for operation: Duplicate items in the list: '{', '.join(tags)}'."
+        raise bad_request(text, "InvalidInput")
+    for tag in tags:
+        if len(tag) > MAX_TAG_LENGTH:
+            text = f"Invalid input for operation: '{tag}' exceeds maximum length of {MAX_TAG_LENGTH}."
+            raise bad_request(text, "InvalidInput")
+
+
+def _limit(what: str, tags: list[str]) -> None:
+    if len(set(tags)) > MAX_TAGS:
+        text = f"Bad {what} request: The number of tags exceed the per-resource limit of {MAX_TAGS}."
+        raise bad_request(text, "BadRequest")
