@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""This host in memory: interfaces, Open vSwitch, the journal. The contract tests hold them to the real ones.
+"""A host in memory: interfaces, Open vSwitch, the journal. The contract tests hold it to the real ones.
 
 ``fail_next(method, error)`` makes the next call of that method raise, without effect or, with ``after``, once the
 effect has happened (an answer that was lost).
