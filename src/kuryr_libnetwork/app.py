@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+from functools import partial
 
 from oslo_config import cfg
 
@@ -20,7 +21,8 @@ from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.links import KernelLinks
 from kuryr_libnetwork.host.ovsdb import OvsDatabase
 from kuryr_libnetwork.interfaces import Drivers, Engine, Journal, Neutron
-from kuryr_libnetwork.neutron.client import NeutronClient, build_adapter
+from kuryr_libnetwork.neutron.client import NeutronClient
+from kuryr_libnetwork.neutron.session import build_adapter
 from kuryr_libnetwork.port_driver.registry import build_registry
 from kuryr_libnetwork.services.assembly import Services, assemble
 from kuryr_libnetwork.services.settings import ServiceSettings
@@ -59,7 +61,14 @@ class App:
 def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     """Everything joined; raises :class:`~kuryr_libnetwork.errors.ConfigError` for what cannot start."""
     plugin = settings.plugin
-    neutron = NeutronClient(lambda: build_adapter(conf, settings.neutron))
+    adapter = partial(
+        build_adapter,
+        conf,
+        region_name=settings.neutron.region_name,
+        endpoint_type=settings.neutron.endpoint_type,
+        timeout=settings.neutron.timeout,
+    )
+    neutron = NeutronClient(adapter, settings.neutron.timeout)
     journal = SqliteJournal(plugin.state_path / JOURNAL_FILE)
     drivers = build_registry(
         enabled_port_drivers=plugin.enabled_port_drivers,

@@ -1,0 +1,27 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conversation.dockerside import Docker
+from tests.conversation.plugin import Plugin, running
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Iterator[Plugin]:
+    with running(tmp_path) as plugin:
+        yield plugin
+
+
+@pytest.fixture(params=[20, 26, 28, 29])
+def docker(request: pytest.FixtureRequest, plugin: Plugin) -> Docker:
+    """An engine of each generation in turn: their calls differ (docker-plugin-protocol §2.4)."""
+    version: int = request.param
+    docker = plugin.docker(version)
+    docker.activate()
+    return docker

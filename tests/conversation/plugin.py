@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The whole service over fakes, behind a real unix socket."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
+from kuryr_libnetwork.port_driver.registry import DriverRegistry
+
+from kuryr_libnetwork.docker.boundary import Boundary
+from kuryr_libnetwork.docker.listeners import unix_listener
+from kuryr_libnetwork.docker.routes import Constants, build_routes
+from kuryr_libnetwork.docker.server import PluginServer
+from kuryr_libnetwork.interfaces import Engine
+from kuryr_libnetwork.model import EngineView
+from kuryr_libnetwork.services.assembly import Services, assemble
+from kuryr_libnetwork.services.settings import ServiceSettings
+from tests.conversation.dockerside import Docker
+from tests.fakes.host import FakeJournal, FakeLinks, FakeOvs
+from tests.fakes.neutron import FakeNeutron
+
+HOST = "h1"
+
+
+class FakeEngine:
+    """Docker's word about what it knows; what a test sets."""
+
+    def __init__(self) -> None:
+        self.networks: set[str] = set()
+        self.endpoints: set[str] = set()
+
+    def view(self) -> EngineView:
+        return EngineView(network_ids=frozenset(self.networks), endpoint_ids=frozenset(self.endpoints))
+
+
+class Plugin:
+    """One host with its service; ``restart`` replaces the service, with or without its journal."""
+
+    def __init__(self, folder: Path, neutron: FakeNeutron | None = None, host: str = HOST) -> None:
+        self.host = host
+        self.socket = folder / f"{host}.sock"
+        self.neutron = neutron or FakeNeutron(hosts=[host])
+        self.links = FakeLinks()
+        self.ovs = FakeOvs()
+        self.journal = FakeJournal()
+        self.engine = FakeEngine()
+        self.now = 1000.0
+        self.services: Services = self._assemble()
+        self._server: PluginServer | None = None
+        self._thread: threading.Thread | None = None
+
+    def docker(self, version: int = 28) -> Docker:
+        return Docker(self.socket, version)
+
+    def _assemble(self) -> Services:
+        engine: Engine = self.engine
+        driver = VethDriver(self.links, self.ovs)
+        return assemble(
+            neutron=self.neutron,
+            journal=self.journal,
+            drivers=DriverRegistry([driver]),
+            engine=engine,
+            settings=ServiceSettings(host=self.host, lock_timeout=10, reconcile_grace=120),
+            now=lambda: self.now,
+        )
+
+    def start(self) -> None:
+        self.services = self._assemble()
+        boundary = Boundary(
+            build_routes(self.services.network_driver, self.services.ipam_driver, Constants()),
+        )
+        self._server = PluginServer(boundary, [unix_listener(self.socket)], threads=32, stop_timeout=2)
+        self._thread = threading.Thread(target=self._server.serve, daemon=True)
+        self._thread.start()
+        assert self._server.ready.wait(10)
+
+    def stop(self) -> None:
+        assert self._server is not None
+        assert self._thread is not None
+        self._server.stop()
+        self._thread.join(10)
+
+    def restart(self, *, lose_journal: bool = False) -> None:
+        self.stop()
+        if lose_journal:
+            self.journal = FakeJournal()
+        self.start()
+
+    def nothing_left(self) -> None:
+        """Assert that neither the host, nor the journal, nor Neutron holds anything of ours."""
+        assert self.links.names() == []
+        assert self.ovs.owned() == []
+        for table in (self.journal.endpoints, self.journal.leases, self.journal.intents):
+            assert table.all() == []
+        assert self.journal.networks.all() == []
+        assert self.journal.pools.all() == []
+
+
+@contextmanager
+def running(folder: Path, neutron: FakeNeutron | None = None, host: str = HOST) -> Iterator[Plugin]:
+    plugin = Plugin(folder, neutron, host)
+    plugin.start()
+    try:
+        yield plugin
+    finally:
+        plugin.stop()
