@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -41,12 +42,17 @@ class Server:
         self.systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         address = folder / f"notify-{len(list(folder.iterdir()))}"
         self.systemd.bind(str(address))
-        self.systemd.settimeout(LIMIT)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "CAPABILITY_"))}
         env = kept | {"NOTIFY_SOCKET": str(address), "HOME": str(folder)} | (environment or {})
         self.process = subprocess.Popen(words, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def told(self) -> str:
+        """What systemd is told next; fails at once if the process ends instead."""
+        end = os.pidfd_open(self.process.pid)
+        ready, _, _ = select.select([self.systemd.fileno(), end], [], [], LIMIT)
+        os.close(end)
+        if self.systemd.fileno() not in ready:
+            pytest.fail(f"systemd was told nothing: {self.end() if ready else 'the server hangs'}")
         return self.systemd.recv(100).decode()
 
     def end(self) -> tuple[int, str, str]:
