@@ -1,0 +1,134 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the drivers rely on in network interfaces, those of the kernel and those of the tests alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from kuryr_libnetwork.errors import LinkError, LinkExists
+from kuryr_libnetwork.host.links import KernelLinks
+from kuryr_libnetwork.interfaces import Links
+from kuryr_libnetwork.model import Link, VethSpec
+from tests.fakes.host import FakeLinks
+from tests.linux.namespace import Namespace, namespace
+
+SPEC = VethSpec(
+    host_name="tap0f9e3a55-7c", container_name="t_c0f9e3a55-7c", mac="fa:16:3e:00:00:01", mtu=1442, alias="kuryr:p1"
+)
+BOTH = [SPEC.container_name, SPEC.host_name]
+
+
+class Inside:
+    """The kernel's interfaces of a throw-away namespace."""
+
+    def __init__(self, inside: Namespace) -> None:
+        self._inside = inside
+        self._links = KernelLinks()
+
+    def get(self, name: str) -> Link | None:
+        return self._inside.run(self._links.get, name)
+
+    def find_by_alias(self, alias: str) -> list[Link]:
+        return self._inside.run(self._links.find_by_alias, alias)
+
+    def create_veth(self, spec: VethSpec) -> None:
+        self._inside.run(self._links.create_veth, spec)
+
+    def delete(self, name: str) -> bool:
+        return self._inside.run(self._links.delete, name)
+
+    def rename(self, old: str, new: str) -> None:
+        self._inside.command("ip", "link", "set", old, "down", "name", new)
+
+    def names(self) -> list[str]:
+        lines = self._inside.command("ip", "-brief", "link").splitlines()
+        return sorted(line.split()[0].partition("@")[0] for line in lines if not line.startswith("lo "))
+
+
+@pytest.fixture(params=["kernel", "fake"])
+def links(request: pytest.FixtureRequest) -> Iterator[Inside | FakeLinks]:
+    if request.param == "fake":
+        yield FakeLinks()
+        return
+    with namespace() as inside:
+        yield Inside(inside)
+
+
+def aliased(links: Links, alias: str) -> list[str]:
+    return sorted(link.name for link in links.find_by_alias(alias))
+
+
+def test_a_pair_is_made_as_asked(links: Inside | FakeLinks) -> None:
+    """The container would have another MAC or MTU than its Neutron port, or no packet would leave the host's end."""
+    links.create_veth(SPEC)
+    host, container = links.get(SPEC.host_name), links.get(SPEC.container_name)
+    assert host is not None
+    assert container is not None
+    assert (host.kind, host.mtu, host.up, host.alias) == ("veth", 1442, True, "kuryr:p1")
+    assert (container.kind, container.mtu, container.alias) == ("veth", 1442, "kuryr:p1")
+    assert container.mac == SPEC.mac
+    assert host.mac != SPEC.mac
+    assert host.index != container.index
+
+
+def test_what_is_not_there_is_none(links: Inside | FakeLinks) -> None:
+    """Looking whether a name is free would fail."""
+    assert links.get("tapnothing") is None
+    assert links.find_by_alias("kuryr:nothing") == []
+
+
+@pytest.mark.parametrize("name", ["a-name-that-is-much-too-long", "x" * 300])
+def test_a_name_that_cannot_be_is_refused_or_none(links: Inside | FakeLinks, name: str) -> None:
+    """An error of the netlink library would escape."""
+    with pytest.raises(LinkError):
+        links.create_veth(msgspec.structs.replace(SPEC, host_name=name))
+    assert links.names() == []
+
+
+@pytest.mark.parametrize(
+    "other", [{}, {"host_name": "tapother"}, {"container_name": "t_cother"}], ids=["both", "container", "host"]
+)
+def test_a_taken_name_is_said_and_nothing_changes(links: Inside | FakeLinks, other: dict[str, str]) -> None:
+    """Somebody else's interface would be replaced, or half a pair would stay."""
+    links.create_veth(SPEC)
+    with pytest.raises(LinkExists):
+        links.create_veth(msgspec.structs.replace(SPEC, alias="kuryr:p2", **other))
+    assert links.names() == BOTH
+    assert aliased(links, "kuryr:p1") == BOTH
+
+
+def test_a_refused_mtu_leaves_nothing_behind(links: Inside | FakeLinks) -> None:
+    """Each try with a wrong MTU would leave interfaces on the host."""
+    with pytest.raises(LinkError):
+        links.create_veth(msgspec.structs.replace(SPEC, mtu=10))
+    assert links.names() == []
+
+
+def test_deleting_one_end_deletes_both_and_once_only(links: Inside | FakeLinks) -> None:
+    """A second cleaning up would fail, or the other end would stay."""
+    links.create_veth(SPEC)
+    assert links.delete(SPEC.host_name)
+    assert not links.delete(SPEC.host_name)
+    assert not links.delete(SPEC.container_name)
+    assert links.names() == []
+
+
+def test_an_alias_survives_a_rename_and_is_matched_whole(links: Inside | FakeLinks) -> None:
+    """A renamed interface would never be found again, or that of another port would be taken for it."""
+    links.create_veth(SPEC)
+    links.create_veth(msgspec.structs.replace(SPEC, host_name="tap2", container_name="t_c2", alias="kuryr:p12"))
+    links.rename(SPEC.host_name, "veth77")
+    assert aliased(links, "kuryr:p1") == sorted([SPEC.container_name, "veth77"])
+
+
+def test_a_failure_after_the_pair_was_made_takes_it_away() -> None:
+    """An alias that the kernel refuses (it takes 255 characters) would leave a pair nobody knows."""
+    with namespace() as inside:
+        links = Inside(inside)
+        with pytest.raises(LinkError):
+            links.create_veth(msgspec.structs.replace(SPEC, alias="x" * 300))
+        assert links.names() == []

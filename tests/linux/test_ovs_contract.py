@@ -1,0 +1,209 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the drivers rely on in Open vSwitch, a real one and the one of the tests alike."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from kuryr_libnetwork.errors import BridgeNotFound, Conflict, OvsdbUnavailable
+from kuryr_libnetwork.host.links import KernelLinks
+from kuryr_libnetwork.host.ovsdb import OvsDatabase
+from kuryr_libnetwork.interfaces import Ovs
+from kuryr_libnetwork.model import OvsInterface, Port
+from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
+from tests.fakes.host import FakeOvs
+from tests.linux.namespace import Namespace, Switch, namespace, switch
+
+BRIDGES = ("br-int", "br-other")
+TIMEOUT = 20.0
+TAP = OvsInterface(name="tap1", bridge="br-int", port_id="port1", endpoint_id="e1", mac="fa:16:3e:00:00:01")
+
+
+@pytest.fixture(scope="module")
+def inside() -> Iterator[Namespace]:
+    with namespace() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def real(inside: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Switch]:
+    with switch(tmp_path_factory.mktemp("ovs"), inside, *BRIDGES) as started:
+        yield started
+
+
+@pytest.fixture
+def database(real: Switch) -> Iterator[OvsDatabase]:
+    made = OvsDatabase(real.address, TIMEOUT)
+    yield made
+    for row in made.owned():
+        made.unplug(row.port_id)
+    made.close()
+
+
+@pytest.fixture(params=["real", "fake"])
+def ovs(request: pytest.FixtureRequest) -> Ovs:
+    if request.param == "fake":
+        return FakeOvs(BRIDGES)
+    database: OvsDatabase = request.getfixturevalue("database")
+    return database
+
+
+def changed(**fields: str) -> OvsInterface:
+    return msgspec.structs.replace(TAP, **fields)
+
+
+def test_an_interface_is_plugged_and_seen(ovs: Ovs) -> None:
+    """The port would never become active, or the reconciler would not find the interface."""
+    ovs.plug(TAP)
+    assert ovs.owned() == [TAP]
+
+
+def test_plugging_again_changes_nothing(ovs: Ovs) -> None:
+    """A repeated call of Docker would fail, or plug twice."""
+    ovs.plug(TAP)
+    ovs.plug(TAP)
+    assert ovs.owned() == [TAP]
+
+
+def test_an_interface_of_ours_on_another_bridge_is_moved(ovs: Ovs) -> None:
+    """After Neutron bound the port to another bridge the container would stay on the old one."""
+    ovs.plug(TAP)
+    moved = changed(bridge="br-other", endpoint_id="e2")
+    ovs.plug(moved)
+    assert ovs.owned() == [moved]
+
+
+def test_a_name_that_served_another_port_is_taken_over(ovs: Ovs) -> None:
+    """A row left by a crash would keep its name from being used, or the port would get another one's identity."""
+    ovs.plug(TAP)
+    ovs.plug(changed(port_id="port2"))
+    assert ovs.owned() == [changed(port_id="port2")]
+
+
+def test_a_port_has_one_interface_only(ovs: Ovs) -> None:
+    """Two interfaces would claim one Neutron port, and the wrong one could get its packets."""
+    ovs.plug(changed(name="tap1a"))
+    ovs.plug(TAP)
+    assert ovs.owned() == [TAP]
+
+
+def test_a_missing_bridge_is_said(ovs: Ovs) -> None:
+    """A typo in the agent's bridge mapping would end in a traceback, or in a container without network."""
+    with pytest.raises(BridgeNotFound, match="br-nowhere"):
+        ovs.plug(changed(bridge="br-nowhere"))
+    assert ovs.owned() == []
+
+
+def test_somebody_elses_interface_is_left_alone(ovs: Ovs) -> None:
+    """An uplink of the operator could be taken over by a container."""
+    with pytest.raises(Conflict, match="br-other"):
+        ovs.plug(changed(name="br-other"))
+    assert ovs.owned() == []
+
+
+def test_unplugging_names_what_went_and_succeeds_twice(ovs: Ovs) -> None:
+    """A second cleaning up would fail, or another port would lose its interface."""
+    other = changed(name="tap2", port_id="port2")
+    ovs.plug(TAP)
+    ovs.plug(other)
+    assert ovs.unplug("port1") == ["tap1"]
+    assert ovs.unplug("port1") == []
+    assert ovs.owned() == [other]
+
+
+def test_twenty_at_once(ovs: Ovs) -> None:
+    """Containers started at once would lose their places in the bridge to each other."""
+    wanted = [changed(name=f"tap{number}", port_id=f"port{number}") for number in range(20)]
+    threads = [threading.Thread(target=ovs.plug, args=(interface,)) for interface in wanted]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(row.port_id for row in ovs.owned()) == sorted(row.port_id for row in wanted)
+
+
+def test_the_identity_is_upstreams_and_others_keys_stay(real: Switch, database: OvsDatabase) -> None:
+    """ovn-controller would not bind the port, or a repeated plug would drop what it has written."""
+    database.plug(TAP)
+    real.vsctl("--no-wait", "set", "Interface", "tap1", "external_ids:ovn-installed=true")
+    database.plug(changed(endpoint_id="e2"))
+    text = real.vsctl("get", "Interface", "tap1", "external_ids")
+    assert text == (
+        '{attached-mac="fa:16:3e:00:00:01", iface-id=port1, iface-status=active, '
+        'ovn-installed="true", owner=kuryr, vm-uuid=e2}'
+    )
+
+
+def test_a_bridge_made_this_moment_is_seen(real: Switch, database: OvsDatabase) -> None:
+    """The first container after the agent made its bridge would be refused."""
+    database.owned()
+    for number in range(5):
+        real.vsctl("--no-wait", "add-br", f"br-new{number}")
+        database.plug(changed(bridge=f"br-new{number}"))
+        database.unplug(TAP.port_id)
+        real.vsctl("--no-wait", "del-br", f"br-new{number}")
+        with pytest.raises(BridgeNotFound):
+            database.plug(changed(bridge=f"br-new{number}"))
+
+
+def test_the_database_may_restart(real: Switch, database: OvsDatabase) -> None:
+    """After an upgrade of Open vSwitch the service would have to be restarted, too."""
+    database.plug(TAP)
+    real.stop_server()
+    real.start_server()
+    database.plug(changed(name="tap2", port_id="port2"))
+    assert {row.name for row in database.owned()} == {"tap1", "tap2"}
+
+
+def test_a_database_that_hangs_is_given_up(real: Switch) -> None:
+    """A hanging ovsdb-server would hang every call of Docker, and with it Docker."""
+    database = OvsDatabase(real.address, 0.5)
+    database.owned()
+    assert real.server is not None
+    real.server.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(OvsdbUnavailable, match=rf"{real.address} within 0.5 s"):
+            database.owned()
+    finally:
+        real.server.send_signal(signal.SIGCONT)
+    database.close()
+
+
+def test_no_database_is_said_and_later_found(inside: Namespace, tmp_path: Path) -> None:
+    """A service started before Open vSwitch would stay without it, or the error would not name the option."""
+    folder = tmp_path / "late"
+    folder.mkdir()
+    database = OvsDatabase(f"unix:{folder}/db.sock", 0.2)
+    with pytest.raises(OvsdbUnavailable, match="ovsdb_connection"):
+        database.owned()
+    with switch(folder, inside):
+        patient = OvsDatabase(f"unix:{folder}/db.sock", TIMEOUT)
+        assert patient.owned() == []
+        patient.close()
+    database.close()
+
+
+def test_the_driver_gives_a_port_a_working_interface(inside: Namespace, real: Switch, database: OvsDatabase) -> None:
+    """The interface would be in the database but not in the data path of Open vSwitch."""
+    port = Port(
+        id="0f9e3a55-7c1b-4d6e-9a57-1b2c3d4e5f60",
+        network_id="n",
+        mac_address="FA:16:3E:00:00:02",
+        vif_type="ovs",
+        vif_details={"bridge_name": "br-other"},
+    )
+    driver = VethDriver(KernelLinks(), database)
+    plug = inside.run(driver.plan, port, "e1")
+    inside.run(driver.plug, plug, port, "e1", 1442)
+    real.vsctl("wait-until", "Interface", plug.host_ifname, "ofport>0", "admin_state=up")
+    assert real.vsctl("port-to-br", plug.host_ifname) == "br-other"
+    inside.run(driver.unplug, plug)
+    assert database.owned() == []
+    assert inside.run(KernelLinks().get, plug.host_ifname) is None
