@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The names of drivers that kuryr.conf may have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kuryr_libnetwork.errors import ConfigError, UnsupportedVif
+from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
+from kuryr_libnetwork.port_driver.registry import DriverRegistry, build_registry
+from tests.fakes.host import FakeLinks, FakeOvs
+
+PORT_DRIVER = "kuryr_libnetwork.port_driver.drivers.veth"
+BINDING = "kuryr.lib.binding.drivers.veth"
+
+
+class SmartDriver(VethDriver):
+    """What another package could bring."""
+
+    name = "smart"
+    vnic_types = frozenset({"normal", "smart-nic"})
+    bindings = frozenset({"smartbind"})
+
+
+def build(
+    drivers: Sequence[str] = (PORT_DRIVER,),
+    default: str = PORT_DRIVER,
+    bindings: Sequence[str] = (BINDING,),
+    binding: str = BINDING,
+) -> DriverRegistry:
+    return build_registry(
+        enabled_port_drivers=drivers,
+        default_port_driver=default,
+        enabled_bindings=bindings,
+        default_binding=binding,
+        links=FakeLinks(),
+        ovs=FakeOvs(),
+    )
+
+
+def port(vnic_type: str) -> Port:
+    return Port(id="p1", network_id="n", vnic_type=vnic_type)
+
+
+@pytest.fixture
+def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another package is installed, with one driver that works and one that does not."""
+    folder = tmp_path / "other-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text(
+        f"[kuryr_libnetwork.port_drivers]\nsmart = {__name__}:SmartDriver\nbroken = no_such_module:Driver\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", [PORT_DRIVER, "veth"])
+@pytest.mark.parametrize("binding", [BINDING, "veth", "kuryr_libnetwork.binding.veth"])
+def test_every_spelling_of_old_files_is_understood(name: str, binding: str) -> None:
+    """A service with the kuryr.conf of an existing cloud would not start."""
+    registry = build((name,), PORT_DRIVER, (binding,), BINDING)
+    assert registry.for_port(port("normal")).name == "veth"
+    assert registry.named("veth") is registry.for_port(port("normal"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"drivers": ["veht"], "default": "veht"}, r"enabled_port_drivers = veht: there is no .*; known: veth"),
+        ({"drivers": ["my.own.veth"], "default": "my.own.veth"}, r"my\.own\.veth: there is no such port driver"),
+        ({"drivers": ["veth", "sriov"]}, r"enabled_port_drivers = sriov: not in this release"),
+        ({"drivers": ["kuryr_libnetwork.port_driver.drivers.nested", "veth"]}, r"= nested: not in this release"),
+        ({"default": "vlan"}, r"default_port_driver = vlan: must be one of .*enabled_port_drivers \(veth\)"),
+        ({"bindings": ["bridge"]}, r"\[binding\] enabled_drivers = bridge: there is no .*; known: veth"),
+        ({"bindings": [BINDING, "kuryr.lib.binding.drivers.hw_veb"]}, r"enabled_drivers = hw_veb: not in this release"),
+        ({"bindings": ["macvlan"], "binding": "macvlan"}, r"enabled_drivers = macvlan: not in this release"),
+        ({"binding": "ipvlan"}, r"\[binding\] default_driver = ipvlan: must be one of .*enabled_drivers \(veth\)"),
+    ],
+)
+def test_what_cannot_be_had_is_said(arguments: dict[str, Any], message: str) -> None:
+    """A typo or a driver that is not there would show at the first container only, or with a traceback."""
+    with pytest.raises(ConfigError, match=message):
+        build(**arguments)
+
+
+def test_a_vnic_type_without_driver_is_refused() -> None:
+    """A port for SR-IOV would be plugged like an ordinary one."""
+    with pytest.raises(UnsupportedVif, match=r"no port driver available for vnic_type direct .*enabled: veth"):
+        build().for_port(port("direct"))
+
+
+def test_a_driver_that_is_not_enabled_any_more_is_named() -> None:
+    """After a change of kuryr.conf an old interface would end the call with a traceback."""
+    with pytest.raises(UnsupportedVif, match=r"sriov.*enabled_port_drivers"):
+        build().named("sriov")
+
+
+@pytest.mark.usefixtures("others")
+def test_the_default_driver_is_taken_first_whatever_the_order() -> None:
+    """``default_port_driver`` would be without effect, as it is upstream."""
+    registry = build(("veth", "smart"), "smart", ("veth", "smartbind"))
+    assert registry.for_port(port("normal")).name == "smart"
+    assert registry.named("veth").name == "veth"
+    registry = build(("smart", "veth"), "veth", ("veth", "smartbind"))
+    assert registry.for_port(port("normal")).name == "veth"
+    assert registry.for_port(port("smart-nic")).name == "smart"
+
+
+@pytest.mark.usefixtures("others")
+def test_a_driver_without_its_binding_is_refused() -> None:
+    """The driver would be loaded and then fail for each container."""
+    with pytest.raises(ConfigError, match=r"enabled_drivers = veth: port driver smart needs one of smartbind"):
+        build(("veth", "smart"))
+
+
+@pytest.mark.usefixtures("others")
+def test_a_driver_that_cannot_be_loaded_is_named() -> None:
+    """A broken package of somebody else would end the start with a traceback."""
+    with pytest.raises(ConfigError, match=r"broken: no_such_module:Driver cannot be loaded"):
+        build(("veth", "broken"))
+    with pytest.raises(ConfigError, match=r"known: broken, smart, veth"):
+        build(("veth", "unknown"))
+
+
+def test_upstreams_module_paths_can_be_imported() -> None:
+    """Tools that look whether the modules named in kuryr.conf exist would say that they do not."""
+    assert util.find_spec(PORT_DRIVER) is not None
+    assert util.find_spec(BINDING) is not None
