@@ -162,7 +162,7 @@ class FakeNeutron:
             )
             return
         for tag in wanted:
-            self._add_tag(owner, resource_id, tag)
+            self.add_one_tag(owner, resource_id, tag)
 
     def remove_tag(self, owner: TagOwner, resource_id: str, tag: str) -> None:
         path = f"/{owner}/{resource_id}/tags/{tag}"
@@ -251,7 +251,7 @@ class FakeNeutron:
         path = f"/{what}s/{resource_id}"
         self._call(f"delete_{what}", (resource_id,), "DELETE", path, lambda: delete(self.store, resource_id))
 
-    def _add_tag(self, owner: TagOwner, resource_id: str, tag: str) -> None:
+    def add_one_tag(self, owner: TagOwner, resource_id: str, tag: str) -> None:
         path = f"/{owner}/{resource_id}/tags/{tag}"
         arguments = (owner, resource_id, (tag,))
         self._call("add_tags", arguments, "PUT", path, lambda: store.add_tag(self.store, owner, resource_id, tag))

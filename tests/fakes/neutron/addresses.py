@@ -123,6 +123,6 @@ def compact(prefixes: Iterable[Prefix]) -> list[str]:
     return [*map(str, collapse_addresses(v4)), *map(str, collapse_addresses(v6))]
 
 
-def first_host(prefix: Prefix) -> Address:
-    """Neutron's choice of a gateway."""
-    return prefix.network_address + 1
+def default_gateway(prefix: Prefix) -> Address:
+    """Neutron's choice of a gateway; for IPv6 the routers' anycast address (seen in release 29)."""
+    return prefix.network_address + 1 if prefix.version == 4 else prefix.network_address

@@ -47,7 +47,7 @@ def create_subnet(store: Store, attributes: Mapping[str, Any]) -> Resource:
         text = f"Invalid input for operation: cidr '{prefix}' does not match the ip_version '{version}'."
         raise bad_request(text, "InvalidInput")
     _check_neighbours(store, network["id"], prefix, pool)
-    gateway = wanted.get("gateway_ip", str(addresses.first_host(prefix)))
+    gateway = wanted.get("gateway_ip", str(addresses.default_gateway(prefix)))
     wanted["cidr"], wanted["gateway_ip"] = str(prefix), gateway
     if wanted.get("allocation_pools"):
         addresses.check_pools(wanted["allocation_pools"], prefix, gateway)

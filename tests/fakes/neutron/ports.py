@@ -151,6 +151,8 @@ def _automatic(store: Store, network_id: str, subnets: list[Resource], mac: str)
 
 def _subnet_for(store: Store, network_id: str, subnets: list[Resource], one: Fixed) -> Resource:
     address = addresses.address_of(one["ip_address"]) if "ip_address" in one else None
+    if not subnets:
+        raise bad_request("Invalid input for operation: IP allocation requires subnets for network.", "InvalidInput")
     if "subnet_id" in one:
         subnet = store.get("subnets", one["subnet_id"])
         if subnet["network_id"] != network_id:
