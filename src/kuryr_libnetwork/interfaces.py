@@ -87,7 +87,7 @@ class Links(Protocol):
         ...
 
     def create_veth(self, spec: VethSpec) -> None:
-        """Make the pair: alias on both ends, ``mtu`` on both, ``mac`` on the container's end, host's end up.
+        """Make the pair: alias and ``mtu`` on both ends, ``mac`` and ``tx_checksum`` on the container's, host's end up.
 
         Raises :class:`~kuryr_libnetwork.errors.LinkExists` if either name is taken; leaves nothing behind on error.
         """

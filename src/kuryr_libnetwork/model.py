@@ -126,13 +126,17 @@ class Link(Value, frozen=True):
 
 
 class VethSpec(Value, frozen=True):
-    """A veth pair to be made: the host's end, and the end that Docker moves into the container."""
+    """A veth pair to be made: the host's end, and the end that Docker moves into the container.
+
+    ``tx_checksum``: whether the container's end may leave checksums to be finished later (the kernel's default).
+    """
 
     host_name: str
     container_name: str
     mac: str
     mtu: int
     alias: str
+    tx_checksum: bool = True
 
 
 class OvsInterface(Value, frozen=True):

@@ -18,7 +18,7 @@ class VethBinding:
         self._links = links
         self._ovs = ovs
 
-    def plug(self, plug: PlugRecord, endpoint_id: str, mac: str, mtu: int) -> None:
+    def plug(self, plug: PlugRecord, endpoint_id: str, mac: str, mtu: int, *, tx_checksum: bool = True) -> None:
         """Undoes what this call made before it raises; what an earlier call made stays."""
         spec = VethSpec(
             host_name=plug.host_ifname,
@@ -26,6 +26,7 @@ class VethBinding:
             mac=mac,
             mtu=mtu,
             alias=names.alias(plug.port_id),
+            tx_checksum=tx_checksum,
         )
         made = self._make(spec)
         plugged = False

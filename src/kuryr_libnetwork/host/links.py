@@ -4,8 +4,12 @@
 
 from __future__ import annotations
 
+import array
 import errno
+import fcntl
 import os
+import socket as socket_module
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +18,8 @@ from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
 from kuryr_libnetwork.model import Link, VethSpec
 
 IFF_UP = 1
+SIOCETHTOOL = 0x8946
+ETHTOOL_STXCSUM = 0x17
 _REASONS = {
     errno.EPERM: "not permitted; the service needs CAP_NET_ADMIN",
     errno.EOPNOTSUPP: "the kernel has no support for it (is the veth module there?)",
@@ -41,6 +47,8 @@ class KernelLinks:
             finished = False
             try:
                 socket.link("set", index=_index(socket, spec.container_name), ifalias=spec.alias)
+                if not spec.tx_checksum:
+                    _finish_checksums(spec.container_name)
                 socket.link("set", index=_index(socket, spec.host_name), ifalias=spec.alias, state="up")
                 finished = True
             finally:
@@ -100,6 +108,14 @@ def _delete(socket: Any, name: str) -> bool:
             raise
         return False
     return True
+
+
+def _finish_checksums(name: str) -> None:
+    """Turn tx checksum offloading off (include/uapi/linux/ethtool.h, ``ethtool_value``)."""
+    value = array.array("I", [ETHTOOL_STXCSUM, 0])
+    request = struct.pack("16sP", name.encode(), value.buffer_info()[0])
+    with socket_module.socket(socket_module.AF_INET, socket_module.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, SIOCETHTOOL, request)
 
 
 def _link(message: Any) -> Link:

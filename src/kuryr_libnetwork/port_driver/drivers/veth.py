@@ -12,6 +12,8 @@ from kuryr_libnetwork.rules import names
 
 DEFAULT_BRIDGE = "br-int"
 SUPPORTED = "ovs"
+USER_SPACE = "netdev"
+"""Open vSwitch's ``datapath_type`` without the kernel module (DPDK, small machines)."""
 
 
 class VethDriver:
@@ -47,7 +49,9 @@ class VethDriver:
         )
 
     def plug(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:
-        self._binding.plug(plug, endpoint_id, port.mac_address.lower(), mtu)
+        """On the user-space datapath nobody finishes a checksum that the container's kernel left open: TCP would hang."""
+        user_space = port.vif_details.get("datapath_type") == USER_SPACE
+        self._binding.plug(plug, endpoint_id, port.mac_address.lower(), mtu, tx_checksum=not user_space)
 
     def unplug(self, plug: PlugRecord) -> None:
         self._binding.unplug(plug)
