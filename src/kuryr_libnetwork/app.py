@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from oslo_config import cfg
@@ -17,6 +18,7 @@ from kuryr_libnetwork.docker.engine import DockerEngine
 from kuryr_libnetwork.docker.listeners import Listener, handed_over, tcp_listener, unix_listener
 from kuryr_libnetwork.docker.routes import Constants, build_routes
 from kuryr_libnetwork.docker.server import PluginServer, Tls
+from kuryr_libnetwork.errors import KuryrError
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.links import KernelLinks
 from kuryr_libnetwork.host.ovsdb import OvsDatabase
@@ -35,10 +37,13 @@ JOURNAL_FILE = "kuryr.db"
 class App:
     """One running plugin."""
 
-    def __init__(self, server: PluginServer, services: Services, interval: float) -> None:
+    def __init__(
+        self, server: PluginServer, services: Services, interval: float, warm_ups: Sequence[Callable[[], object]]
+    ) -> None:
         self._server = server
         self._services = services
         self._interval = interval
+        self._warm_ups = warm_ups
         self._end = threading.Event()
         self._background = threading.Thread(target=self._run_background, name="reconciler", daemon=True)
 
@@ -55,6 +60,11 @@ class App:
 
     def _run_background(self) -> None:
         self._server.ready.wait()
+        for warm_up in self._warm_ups:
+            try:
+                warm_up()
+            except KuryrError as error:
+                LOG.warning("%s", error)  # tried again by the first call that needs it
         self._services.reconciler.run(self._end, self._interval)
 
 
@@ -70,13 +80,15 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     )
     neutron = NeutronClient(adapter, settings.neutron.timeout)
     journal = SqliteJournal(plugin.state_path / JOURNAL_FILE)
+    links = KernelLinks()
+    ovs = OvsDatabase(settings.ovs.ovsdb_connection, settings.ovs.ovsdb_timeout)
     drivers = build_registry(
         enabled_port_drivers=plugin.enabled_port_drivers,
         default_port_driver=plugin.default_port_driver,
         enabled_bindings=settings.binding.enabled_drivers,
         default_binding=settings.binding.default_driver,
-        links=KernelLinks(),
-        ovs=OvsDatabase(settings.ovs.ovsdb_connection, settings.ovs.ovsdb_timeout),
+        links=links,
+        ovs=ovs,
     )
     services = _services(settings, neutron, journal, drivers)
     constants = Constants(
@@ -87,7 +99,9 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     boundary = Boundary(build_routes(services.network_driver, services.ipam_driver, constants))
     tls = _tls(plugin)
     server = PluginServer(boundary, _listeners(plugin), threads=plugin.worker_threads, tls=tls)
-    return App(server, services, plugin.reconcile_interval)
+    # What the first container would have to wait for: slow imports, connections, the list of Neutron's extensions.
+    warm_ups = (neutron.extensions, partial(links.get, "lo"), ovs.owned)
+    return App(server, services, plugin.reconcile_interval, warm_ups)
 
 
 def _services(settings: Settings, neutron: Neutron, journal: Journal, drivers: Drivers) -> Services:
