@@ -67,6 +67,7 @@ class NeutronFront:
         self.tokens: set[str] | None = None
         self._server = Server(("127.0.0.1", 0), self._serve, numthreads=8)
         self._server.shutdown_timeout = 1
+        self._server.expiration_interval = 0.01
 
     def __enter__(self) -> Self:
         self._server.prepare()
