@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -42,12 +43,12 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 512 KiB."""
+    """A file system of 4 MiB."""
     if os.geteuid():
         pytest.skip("mounting a file system needs root")
     folder = tmp_path / "small"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "kuryr-test", str(folder)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "kuryr-test", str(folder)], check=True)
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
@@ -89,15 +90,51 @@ def test_a_full_disk_is_said_and_survived(small_disk: Path) -> None:
     with pytest.raises(JournalError, match="disk is full"), journal.transaction():
         journal.intents.put(intent("lost", 200_000))
     assert journal.intents.all() == held
-    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
     journal.intents.put(intent("after"))
     assert journal.intents.all() == [*held, intent("after")]
     journal.close()
 
 
 def fill(journal: SqliteJournal) -> None:
-    for number in range(100):
+    for number in range(1000):
         journal.intents.put(intent(str(number), 20_000))
+
+
+def take_the_rest(folder: Path) -> None:
+    """What another program does that fills the disk, too."""
+    with contextlib.suppress(OSError), (folder / "other").open("ab", buffering=0) as other:
+        while True:
+            other.write(bytes(4096))
+
+
+def test_known_records_can_be_changed_and_dropped_on_a_full_disk(small_disk: Path) -> None:
+    """On a full disk no container could be removed any more, though every DeleteEndpoint frees room."""
+    journal = SqliteJournal(small_disk / "kuryr.db")
+    with pytest.raises(JournalError):
+        fill(journal)
+    for record in journal.intents.all():
+        take_the_rest(small_disk)
+        journal.intents.put(IntentRecord(token=record.token, resource="ports", created_at=1))
+        take_the_rest(small_disk)
+        journal.intents.drop(record.token)
+    assert journal.intents.all() == []
+    with pytest.raises(JournalError, match="cannot take new records"):
+        journal.intents.put(intent("new"))
+    journal.close()
+
+
+def test_the_service_starts_on_a_full_disk(small_disk: Path) -> None:
+    """A service that restarts on a full disk could not clean up what would free it."""
+    path = small_disk / "kuryr.db"
+    journal = SqliteJournal(path)
+    journal.intents.put(intent("before"))
+    journal.close()
+    take_the_rest(small_disk)
+    again = SqliteJournal(path)
+    again.intents.drop("before")
+    assert again.intents.all() == []
+    again.close()
 
 
 def test_two_services_never_share_a_journal(path: Path) -> None:

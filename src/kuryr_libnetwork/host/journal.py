@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -26,7 +26,11 @@ VERSION = 1
 TABLES = ("pools", "networks", "leases", "endpoints", "intents")
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
-WAL_LIMIT = 4 * 1024 * 1024
+RESERVE = 1024 * 1024
+"""Disk space kept for changes and drops of known records, so that containers can still be removed on a full disk."""
+CHECKPOINT_PAGES = 200
+"""The file grows by less than the reserve between two checkpoints (pages of 4096 bytes)."""
+WAL_LIMIT = RESERVE
 
 R = TypeVar("R", bound=Value)
 
@@ -42,6 +46,9 @@ _REASONS = {
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
 }
+
+_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+"""SQLite tells of a full disk as an I/O error where the shared-memory file cannot grow."""
 
 
 class SqliteJournal:
@@ -92,10 +99,16 @@ class _Table(Generic[R]):
         return [self._decode(row) for row in self._store.run(self._all)]
 
     def put(self, record: R) -> None:
-        self._store.run(self._put, getattr(record, self._key), msgspec.json.encode(record).decode())
+        key = getattr(record, self._key)
+        statement, text = self._put, msgspec.json.encode(record).decode()
+        if self._store.run(self._get, key):
+            self._store.change(statement, key, text)
+        else:
+            self._store.keep_reserve()
+            self._store.run(statement, key, text)
 
     def drop(self, key: str) -> None:
-        self._store.run(self._drop, key)
+        self._store.change(self._drop, key)
 
     def _decode(self, row: tuple[str]) -> R:
         try:
@@ -109,6 +122,8 @@ class _Store:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._reserve_path = path.with_name(path.name + ".reserve")
+        self._reserved = False
         self._lock = threading.RLock()
         self._depth = 0
         self._lock_file = -1
@@ -116,6 +131,7 @@ class _Store:
             self._lock_file = self._reserve()
             self._connection = self._open()
             self._prepare()
+            self._reserved = self._reserve_path.exists()
         except OSError as error:
             self._release()
             raise self.failure(f"cannot be used: {error}") from error
@@ -131,6 +147,43 @@ class _Store:
         with self._lock, self._translated():
             return self._connection.execute(statement, values).fetchall()
 
+    def change(self, statement: str, *values: str) -> None:
+        """A statement that needs little room; on a full disk it takes that of the reserve.
+
+        Inside a transaction, which SQLite has undone by then, the room is made for the next attempt.
+        """
+        with self._lock:
+            try:
+                self.run(statement, *values)
+            except JournalError as error:
+                if not _is_full(error) or not self._make_room() or self._depth:
+                    raise
+                self.run(statement, *values)
+
+    def keep_reserve(self) -> None:
+        """New records have to leave the reserve alone."""
+        with self._lock:
+            if self._reserved:
+                return
+            try:
+                _fill(self._reserve_path)
+            except OSError as error:
+                self._reserve_path.unlink(missing_ok=True)
+                raise self.failure(f"cannot take new records: {error.strerror}") from error
+            self._reserved = True
+
+    def _make_room(self) -> bool:
+        """Move the log into the file, which may grow by the reserve; then the log's own room is used again."""
+        self._reserve_path.unlink(missing_ok=True)
+        self._reserved = False
+        try:
+            self.run("PRAGMA wal_checkpoint(RESTART)")
+        except JournalError as error:
+            if not _is_full(error):
+                raise
+            return False
+        return True
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         with self._lock:
@@ -144,12 +197,20 @@ class _Store:
             done = False
             try:
                 yield
-                self.run(commit)
+                self._commit(commit)
                 done = True
             finally:
                 self._depth -= 1
                 if not done:
                     self._undo(mark)
+
+    def _commit(self, statement: str) -> None:
+        try:
+            self.run(statement)
+        except JournalError as error:
+            if _is_full(error):
+                self._make_room()
+            raise
 
     def _undo(self, mark: str) -> None:
         """SQLite itself has rolled back already after some errors (disk full, I/O error)."""
@@ -182,8 +243,9 @@ class _Store:
             holder = os.pread(lock, 20, 0).decode(errors="replace").strip()
             os.close(lock)
             raise self.failure(f"is in use by another service (process {holder or 'unknown'})") from error
-        os.ftruncate(lock, 0)
-        os.write(lock, f"{os.getpid()}\n".encode())
+        with suppress(OSError):  # the number is for people only; on a full disk it is missing
+            os.ftruncate(lock, 0)
+            os.write(lock, f"{os.getpid()}\n".encode())
         return lock
 
     def _release(self) -> None:
@@ -200,15 +262,19 @@ class _Store:
             return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
 
     def _prepare(self) -> None:
+        """Writes nothing to a file that is as it should be, so that the service starts on a full disk."""
         try:
-            self.run("PRAGMA journal_mode = WAL")
+            self._open_log()
             self.run("PRAGMA synchronous = FULL")
             self.run(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+            self.run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             version = int(self.run("PRAGMA user_version")[0][0])
             if version > VERSION:
                 raise self.failure(f"was written by a newer release (format {version}, this one knows {VERSION})")
             if self.run("PRAGMA quick_check")[0][0] != "ok":
                 raise self.failure(_DAMAGED)
+            if version == VERSION:
+                return
             with self.transaction():
                 for table in TABLES:
                     self.run(f"CREATE TABLE IF NOT EXISTS {table} (key TEXT NOT NULL UNIQUE, record TEXT NOT NULL)")
@@ -216,3 +282,27 @@ class _Store:
         except JournalError:
             self._connection.close()
             raise
+
+    def _open_log(self) -> None:
+        try:
+            self.run("PRAGMA journal_mode = WAL")
+            self.run("PRAGMA user_version")
+        except JournalError as error:
+            if not _is_full(error):
+                raise
+            self._reserve_path.unlink(missing_ok=True)
+            self.run("PRAGMA journal_mode = WAL")
+
+
+def _is_full(error: JournalError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode & 0xFF in _NO_ROOM
+
+
+def _fill(path: Path) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    try:
+        os.posix_fallocate(file, 0, RESERVE)
+        os.fsync(file)
+    finally:
+        os.close(file)
