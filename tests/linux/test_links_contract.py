@@ -125,6 +125,17 @@ def test_an_alias_survives_a_rename_and_is_matched_whole(links: Inside | FakeLin
     assert aliased(links, "kuryr:p1") == sorted([SPEC.container_name, "veth77"])
 
 
+def test_an_altname_is_no_name() -> None:
+    """Somebody else's interface would be deleted because it has our name as an alternative one."""
+    with namespace() as inside:
+        links = Inside(inside)
+        inside.command("ip", "link", "add", "uplink", "type", "veth", "peer", "name", "beyond")
+        inside.command("ip", "link", "property", "add", "dev", "uplink", "altname", SPEC.host_name)
+        assert links.get(SPEC.host_name) is None
+        assert not links.delete(SPEC.host_name)
+        assert links.names() == ["beyond", "uplink"]
+
+
 def test_a_failure_after_the_pair_was_made_takes_it_away() -> None:
     """An alias that the kernel refuses (it takes 255 characters) would leave a pair nobody knows."""
     with namespace() as inside:

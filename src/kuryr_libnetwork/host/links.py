@@ -87,7 +87,8 @@ def _find(socket: Any, name: str) -> Link | None:
         if error.code == errno.ENODEV:
             return None
         raise
-    return _link(found[0]) if found else None
+    link = _link(found[0]) if found else None
+    return link if link and link.name == name else None  # the kernel finds interfaces by their altnames, too
 
 
 def _index(socket: Any, name: str) -> int:
