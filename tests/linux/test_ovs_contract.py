@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from kuryr_libnetwork.errors import BridgeNotFound, Conflict, OvsdbUnavailable
+from kuryr_libnetwork.host import ovsdb
 from kuryr_libnetwork.host.links import KernelLinks
 from kuryr_libnetwork.host.ovsdb import OvsDatabase
 from kuryr_libnetwork.interfaces import Ovs
@@ -22,6 +23,7 @@ from tests.fakes.host import FakeOvs
 from tests.linux.namespace import Namespace, Switch, namespace, switch
 
 BRIDGES = ("br-int", "br-other")
+NETDEV = ("--", "set", "bridge", "br-other", "datapath_type=netdev")
 TIMEOUT = 20.0
 TAP = OvsInterface(name="tap1", bridge="br-int", port_id="port1", endpoint_id="e1", mac="fa:16:3e:00:00:01")
 
@@ -118,6 +120,13 @@ def test_unplugging_names_what_went_and_succeeds_twice(ovs: Ovs) -> None:
     assert ovs.owned() == [other]
 
 
+def test_no_port_has_no_interface(ovs: Ovs) -> None:
+    """One record without a port id would unplug every container of the host."""
+    ovs.plug(TAP)
+    assert ovs.unplug("") == []
+    assert ovs.owned() == [TAP]
+
+
 def test_twenty_at_once(ovs: Ovs) -> None:
     """Containers started at once would lose their places in the bridge to each other."""
     wanted = [changed(name=f"tap{number}", port_id=f"port{number}") for number in range(20)]
@@ -151,6 +160,33 @@ def test_a_bridge_made_this_moment_is_seen(real: Switch, database: OvsDatabase) 
         real.vsctl("--no-wait", "del-br", f"br-new{number}")
         with pytest.raises(BridgeNotFound):
             database.plug(changed(bridge=f"br-new{number}"))
+
+
+@pytest.mark.parametrize(
+    ("step", "change"),
+    [
+        ("_insert", ("del-br", "br-other", "--", "add-br", "br-other", *NETDEV)),
+        ("_mark", ("del-port", "tap1")),
+    ],
+)
+def test_a_change_by_others_before_the_commit_is_noticed(
+    real: Switch, database: OvsDatabase, monkeypatch: pytest.MonkeyPatch, step: str, change: tuple[str, ...]
+) -> None:
+    """A container would start without network, plugged into a row that was gone by then."""
+    wanted = changed(bridge="br-other")
+    if step == "_mark":
+        database.plug(wanted)
+    original = getattr(ovsdb._View, step)
+    waiting = [change]
+
+    def interrupted(view: object, *rows: object) -> None:
+        original(view, *rows)
+        if waiting:
+            real.vsctl("--no-wait", *waiting.pop())
+
+    monkeypatch.setattr(ovsdb._View, step, interrupted)
+    database.plug(changed(bridge="br-other", endpoint_id="e2"))
+    assert [(row.bridge, row.endpoint_id) for row in database.owned()] == [("br-other", "e2")]
 
 
 def test_the_database_may_restart(real: Switch, database: OvsDatabase) -> None:

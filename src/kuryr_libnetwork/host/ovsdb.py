@@ -17,6 +17,8 @@ from kuryr_libnetwork.errors import BridgeNotFound, Conflict, OvsdbError, OvsdbU
 from kuryr_libnetwork.model import OvsInterface
 
 OWNER = "kuryr"
+BACKOFF = (100, 1000)
+"""Milliseconds between attempts to connect, first and at most; by default they grow to 8 s, longer than a call waits."""
 _REF = {"min": 0, "max": "unlimited"}
 _SCHEMA = {
     "name": "Open_vSwitch",
@@ -123,6 +125,7 @@ class OvsDatabase:
         helper = SchemaHelper(schema_json=_SCHEMA)
         helper.register_all()
         idl = connection.OvsdbIdl(self._address, helper)
+        idl._session.reconnect.set_backoff(*BACKOFF)  # ovsdbapp has no public way to say it
         made = connection.Connection(idl, self._timeout)
         try:
             made.start()
@@ -192,7 +195,11 @@ class _View:
         self.synchronise()
         gone = []
         for port in self._rows("Port"):
-            names = [row.name for row in port.interfaces if _is_ours(row, port_id) and row.name != but]
+            names = [
+                row.name
+                for row in port.interfaces
+                if _is_ours(row) and row.external_ids.get("iface-id") == port_id and row.name != but
+            ]
             if names:
                 self._detach(port)
                 port.delete()
@@ -203,6 +210,7 @@ class _View:
         bridge = next((row for row in self._rows("Bridge") if row.name == wanted.bridge), None)
         if bridge is None:
             raise BridgeNotFound(f"there is no bridge {wanted.bridge} in Open vSwitch for port {wanted.port_id}")
+        self._require("Bridge", bridge)
         self.unplug(wanted.port_id, but=wanted.name)
         port = next((row for row in self._rows("Port") if row.name == wanted.name), None)
         row = next((row for row in self._rows("Interface") if row.name == wanted.name), None)
@@ -211,10 +219,25 @@ class _View:
             return
         if port is None or row is None or row not in port.interfaces or not _is_ours(row):
             raise Conflict(f"interface {wanted.name} is in Open vSwitch already, and not ours")
+        self._require("Port", port)
         if port not in bridge.ports:
             self._detach(port)
             bridge.addvalue("ports", port)
         self._mark(row, wanted)
+
+    def _require(self, table: str, row: Any) -> None:
+        """Have the transaction made again if the row is gone by then: changing it would succeed without effect."""
+        self._txn.add_op(
+            {
+                "op": "wait",
+                "timeout": 0,
+                "table": table,
+                "where": [["_uuid", "==", ["uuid", str(row.uuid)]]],
+                "columns": ["name"],
+                "until": "==",
+                "rows": [{"name": row.name}],
+            }
+        )
 
     def _insert(self, bridge: Any, wanted: OvsInterface) -> None:
         row = self._txn.insert(self._tables["Interface"])
@@ -243,9 +266,8 @@ class _View:
         return list(self._tables[table].rows.values())
 
 
-def _is_ours(row: Any, port_id: str = "") -> bool:
-    ids = row.external_ids
-    return ids.get("owner") == OWNER and (not port_id or ids.get("iface-id") == port_id)
+def _is_ours(row: Any) -> bool:
+    return bool(row.external_ids.get("owner") == OWNER)
 
 
 def _external_ids(wanted: OvsInterface) -> dict[str, str]:
