@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from functools import partial
 
 from oslo_config import cfg
@@ -13,7 +14,7 @@ from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.session import build_adapter
 
 
-def configured(**options: str) -> cfg.ConfigOpts:
+def configured(options: Mapping[str, str]) -> cfg.ConfigOpts:
     """``[neutron]`` with these lines."""
     conf = cfg.ConfigOpts()
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
@@ -24,16 +25,16 @@ def configured(**options: str) -> cfg.ConfigOpts:
 
 
 def connect(
-    timeout: float = 20, region_name: str | None = None, endpoint_type: str = "public", **options: str
+    options: Mapping[str, str], timeout: float = 20, region_name: str | None = None, endpoint_type: str = "public"
 ) -> NeutronClient:
     factory = partial(
-        build_adapter, configured(**options), region_name=region_name, endpoint_type=endpoint_type, timeout=timeout
+        build_adapter, configured(options), region_name=region_name, endpoint_type=endpoint_type, timeout=timeout
     )
     return NeutronClient(factory, timeout, sleep=_no_pause)
 
 
 def without_keystone(endpoint: str, timeout: float = 20) -> NeutronClient:
-    return connect(timeout, auth_type="none", endpoint=endpoint)
+    return connect({"auth_type": "none", "endpoint": endpoint}, timeout)
 
 
 def _no_pause(seconds: float) -> None:

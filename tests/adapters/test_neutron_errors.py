@@ -25,8 +25,9 @@ from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.errors import NoAnswer, NotConnected, one_line
 from kuryr_libnetwork.neutron.session import TRIES, Rest, translate
 from tests.adapters.neutron_client import without_keystone
+from tests.fakes.loopback import Answer
 from tests.fakes.neutron import DEFAULT_EXTENSIONS, TAG_CREATION, FakeNeutron
-from tests.fakes.neutron_http import Answer, NeutronFront
+from tests.fakes.neutron_http import NeutronFront
 
 KEYSTONE = sorted(
     (
