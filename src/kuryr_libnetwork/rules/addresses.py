@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from kuryr_libnetwork.errors import InvalidRequest
 from kuryr_libnetwork.model import HostRoute, IpVersion
@@ -15,17 +15,19 @@ NO_GATEWAY = {4: "0.0.0.0", 6: "::"}  # noqa: S104  - a placeholder in an answer
 
 
 def canonical_cidr(text: str) -> str:
-    """``10.0.0.7/24`` is ``10.0.0.0/24``; IPv6 in its compressed form."""
+    """``10.0.0.7/24`` is ``10.0.0.0/24``; IPv6 in its compressed form; IPv4 mapped into IPv6 is IPv4, as in Go."""
     try:
-        return str(ipaddress.ip_network(text, strict=False))
+        network = ipaddress.ip_network(_without_zone(text), strict=False)
     except ValueError as error:
         raise InvalidRequest(f"pool {text!r} is not a CIDR: {error}") from None
+    first = _unmapped(network.network_address)
+    return f"{first}/{network.prefixlen - (network.max_prefixlen - first.max_prefixlen)}"
 
 
 def canonical_ip(text: str) -> str:
-    """The compressed form of an address; a prefix length behind it is dropped."""
+    """The compressed form of an address; a prefix length behind it is dropped. Mapped IPv4 as in a CIDR."""
     try:
-        return str(ipaddress.ip_interface(text).ip)
+        return str(_unmapped(ipaddress.ip_interface(_without_zone(text)).ip))
     except ValueError as error:
         raise InvalidRequest(f"address {text!r} is not an IP address: {error}") from None
 
@@ -53,26 +55,36 @@ def no_gateway_answer(version: IpVersion) -> str:
     return f"{NO_GATEWAY[version]}/0"
 
 
-def usable_routes(routes: Iterable[HostRoute], *, has_gateway: bool) -> list[HostRoute]:
-    """The host routes to give to Docker.
+def usable_routes(routes: Iterable[HostRoute], *, has_gateway: bool, on_link: Collection[str] = ()) -> list[HostRoute]:
+    """The host routes to give to Docker: any other would fail the start of the container.
 
-    A default route beside a gateway makes Docker fail with "file exists" (docker-plugin-protocol §7, cilium#26190); an
-    empty destination makes dockerd 28 and later panic (§2.1).
+    1. An empty destination makes dockerd 28 and later panic (docker-plugin-protocol §2.1). 2. The kernel says "file
+    exists" to a default route beside a gateway (§7, cilium#26190), 3. to a second route of one destination (Neutron
+    accepts it) and 4. to one of the subnet itself. 5. A next hop must be reachable through the interface (§2.3);
+    ``on_link`` are the CIDRs that are, not checked when none is given.
     """
-    return [
-        route
-        for route in routes
-        if route.destination
-        and route.nexthop
-        and not (has_gateway and ipaddress.ip_network(route.destination, strict=False).prefixlen == 0)
-    ]
+    usable: dict[str, HostRoute] = {}
+    for route in routes:
+        if not route.destination or not route.nexthop:
+            continue
+        destination = canonical_cidr(route.destination)
+        beside_gateway = has_gateway and destination.endswith("/0")
+        if beside_gateway or destination in on_link or not _reachable(route.nexthop, on_link):
+            continue
+        usable.setdefault(destination, route)
+    return list(usable.values())
 
 
 def allocation_pools(cidr: str, reserved: Iterable[str]) -> list[dict[str, str]]:
-    """Neutron's ``allocation_pools`` for a subnet without the reserved addresses (and, IPv4, the first and the last)."""
+    """Neutron's ``allocation_pools`` for a subnet without the reserved addresses.
+
+    Neutron accepts neither the first nor, IPv4, the last address in it, but both of a /31 and the one of a /32
+    (validate_allocation_pools).
+    """
     network = ipaddress.ip_network(cidr)
-    low = int(network.network_address) + 1
-    high = int(network.broadcast_address) - (1 if network.version == 4 else 0)
+    point_to_point = network.version == 4 and network.prefixlen > 30
+    low = int(network.network_address) + (0 if point_to_point else 1)
+    high = int(network.broadcast_address) - (1 if network.version == 4 and not point_to_point else 0)
     address = type(network.network_address)
     pools = []
     taken = sorted(int(ipaddress.ip_address(ip)) for ip in reserved if ip and contains(cidr, ip))
@@ -81,3 +93,18 @@ def allocation_pools(cidr: str, reserved: Iterable[str]) -> list[dict[str, str]]
             pools.append({"start": str(address(low)), "end": str(address(stop - 1))})
         low = max(low, stop + 1)
     return pools
+
+
+def _without_zone(text: str) -> str:
+    if "%" in text:
+        raise ValueError("a zone means nothing outside of its host")
+    return text
+
+
+def _unmapped(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    return (ip.ipv4_mapped or ip) if isinstance(ip, ipaddress.IPv6Address) else ip
+
+
+def _reachable(next_hop: str, on_link: Collection[str]) -> bool:
+    ip = ipaddress.ip_address(next_hop)
+    return not on_link or (ip.version == 6 and ip.is_link_local) or any(contains(cidr, next_hop) for cidr in on_link)

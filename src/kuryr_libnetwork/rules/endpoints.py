@@ -7,16 +7,20 @@ from __future__ import annotations
 from kuryr_libnetwork.docker.messages import InterfaceName, JoinResponse, StaticRoute
 from kuryr_libnetwork.errors import InvalidRequest
 from kuryr_libnetwork.model import EndpointRecord, NetworkRecord, SubnetRecord
-from kuryr_libnetwork.rules.addresses import usable_routes
+from kuryr_libnetwork.rules.addresses import canonical_ip, contains, usable_routes
+from kuryr_libnetwork.rules.networks import subnet_for
 
 ROUTE_BY_NEXT_HOP = 0
+ROUTE_ON_LINK = 1
 
 
 def subnets_of(network: NetworkRecord, endpoint: EndpointRecord) -> list[SubnetRecord]:
-    """The subnets of the families in which the endpoint has an address."""
-    versions = {4} if endpoint.address else set()
-    versions |= {6} if endpoint.address_ipv6 else set()
-    return [subnet for subnet in network.subnets if subnet.ip_version in versions]
+    """The subnets in which the endpoint has an address.
+
+    Not simply those of its families: a record rebuilt from Neutron may name subnets of other Docker networks as well.
+    """
+    found = (subnet_for(network, canonical_ip(text)) for text in (endpoint.address, endpoint.address_ipv6) if text)
+    return [subnet for subnet in found if subnet is not None]
 
 
 def join_answer(network: NetworkRecord, endpoint: EndpointRecord, dst_prefix: str, ifname: str) -> JoinResponse:
@@ -24,17 +28,14 @@ def join_answer(network: NetworkRecord, endpoint: EndpointRecord, dst_prefix: st
 
     ``DisableGatewayService`` is always set: without it Docker adds a NATed second way out through docker_gwbridge when
     we give no gateway (docker-plugin-protocol §2.3). An internal network gets neither gateway nor routes: Docker does
-    not enforce ``--internal`` for remote drivers.
+    not enforce ``--internal`` for remote drivers. A gateway outside of its subnet, as Neutron allows, is reachable by a
+    route of its own (§2.3).
     """
     if endpoint.plug is None:
         raise InvalidRequest(f"endpoint {endpoint.endpoint_id[:12]} has no interface")
     subnets = [] if network.internal else subnets_of(network, endpoint)
     gateways = {subnet.ip_version: subnet.gateway_ip for subnet in subnets if subnet.gateway_ip}
-    routes = [
-        StaticRoute(destination=route.destination, route_type=ROUTE_BY_NEXT_HOP, next_hop=route.nexthop)
-        for subnet in subnets
-        for route in usable_routes(subnet.host_routes, has_gateway=subnet.ip_version in gateways)
-    ]
+    routes = [route for subnet in subnets for route in _routes(subnet)]
     return JoinResponse(
         interface_name=InterfaceName(src_name=endpoint.plug.container_ifname, dst_prefix=dst_prefix, dst_name=ifname),
         gateway=gateways.get(4, ""),
@@ -42,3 +43,20 @@ def join_answer(network: NetworkRecord, endpoint: EndpointRecord, dst_prefix: st
         static_routes=routes,
         disable_gateway_service=True,
     )
+
+
+def _routes(subnet: SubnetRecord) -> list[StaticRoute]:
+    gateway = subnet.gateway_ip
+    to_gateway = [] if not gateway or contains(subnet.cidr, gateway) else [_host_cidr(gateway)]
+    usable = usable_routes(subnet.host_routes, has_gateway=bool(gateway), on_link=(subnet.cidr, *to_gateway))
+    return [
+        *(StaticRoute(destination=cidr, route_type=ROUTE_ON_LINK) for cidr in to_gateway),
+        *(
+            StaticRoute(destination=route.destination, route_type=ROUTE_BY_NEXT_HOP, next_hop=route.nexthop)
+            for route in usable
+        ),
+    ]
+
+
+def _host_cidr(ip: str) -> str:
+    return f"{ip}/{128 if ':' in ip else 32}"

@@ -9,9 +9,11 @@ endpoint id, under the same two keys. Source: kuryr-compat §0; the values must 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from kuryr_libnetwork.model import Port, SubnetPool
+from kuryr_libnetwork.rules.addresses import canonical_cidr
 
 LOWER_HALF = "kuryr.net.uuid.lh:"
 UPPER_HALF = "kuryr.net.uuid.uh:"
@@ -24,6 +26,7 @@ DEVICE_OWNER = "compute:kuryr"
 UNBOUND_PORT_NAME = "kuryr-unbound-port"
 SUBNET_PREFIX = "kuryr-subnet-"
 _MADE_ON = "made by kuryr-libnetwork on "
+_DOCKER_ID = re.compile(r"[0-9a-f]{64}|[0-9a-z]{25}")
 MAX_TAGS = 50
 """Tags per resource (neutron/extensions/tagging.py)."""
 
@@ -34,11 +37,25 @@ def id_tags(docker_id: str) -> tuple[str, ...]:
     return (LOWER_HALF + lower, UPPER_HALF + upper) if upper else (LOWER_HALF + lower,)
 
 
+def is_docker_id(text: str) -> bool:
+    """Whether the text has the form of an id of Docker. Devices of others (Nova, Zun) are UUIDs with hyphens."""
+    return _DOCKER_ID.fullmatch(text) is not None
+
+
 def id_from_tags(tags: Iterable[str]) -> str | None:
-    """The Docker id in the tags of one resource; ``None`` when there is none, or more than one."""
+    """The Docker id in the tags of one resource; ``None`` when there is none, or more than one.
+
+    A swarm id fills no half: an upper half beside it is what a crash left of another one. And a full lower half alone is
+    half an id.
+    """
+    tags = tuple(tags)
     lower = [tag.removeprefix(LOWER_HALF) for tag in tags if tag.startswith(LOWER_HALF)]
     upper = [tag.removeprefix(UPPER_HALF) for tag in tags if tag.startswith(UPPER_HALF)]
-    return "".join(lower + upper) if len(lower) == 1 and len(upper) <= 1 else None
+    if len(lower) != 1:
+        return None
+    if len(lower[0]) < HALF:
+        return lower[0] or None
+    return lower[0] + upper[0] if len(upper) == 1 else None
 
 
 def network_tags(docker_id: str, *, existing: bool) -> tuple[str, ...]:
@@ -48,9 +65,13 @@ def network_tags(docker_id: str, *, existing: bool) -> tuple[str, ...]:
 
 
 def other_users(tags: Iterable[str], docker_id: str) -> int:
-    """How many other Docker networks (of any host) use the Neutron network with these tags."""
-    mine = id_tags(docker_id)[0]
-    return len({tag for tag in tags if tag.startswith(LOWER_HALF)} - {mine})
+    """How many other Docker networks (of any host) use the Neutron network with these tags.
+
+    Upstream sets and takes its tags one by one, so any of the three may stand alone: each kind is counted.
+    """
+    others = set(tags) - set(network_tags(docker_id, existing=True))
+    kinds = (LOWER_HALF, UPPER_HALF, EXISTING_NETWORK)
+    return max(sum(tag.startswith(kind) for tag in others) for kind in kinds)
 
 
 def is_ours(tag: str) -> bool:
@@ -90,7 +111,8 @@ def made_by_us(port: Port) -> bool:
     """Whether kuryr (this service or upstream's) created the port, so that it may be deleted with its endpoint.
 
     1. Adopted ports say so by a tag. 2. Created ones have the tag ``compute:kuryr`` or, 3. without it (clouds that
-    cannot tag in the create call), the name that the binding gave them. 4. Not yet bound: the name from the create.
+    cannot tag in the create call), the name that the binding gave them. 4. Not yet bound: the name from the create. Under
+    either name, another owner says that somebody else has taken the port.
     """
     if EXISTING_PORT in port.tags:
         return False
@@ -98,11 +120,13 @@ def made_by_us(port: Port) -> bool:
         return True
     if port.device_id and port.name == port_name(port.device_id):
         return port.device_owner == DEVICE_OWNER
-    return port.name == UNBOUND_PORT_NAME
+    return port.name == UNBOUND_PORT_NAME and port.device_owner in {"", DEVICE_OWNER}
 
 
 def pool_made_by_us(pool: SubnetPool, prefix: str) -> bool:
     """Whether a subnetpool has the shape of those that kuryr makes for one CIDR."""
     return (
-        EXISTING_POOL not in pool.tags and len(pool.prefixes) == 1 and pool.name == pool_name(prefix, pool.prefixes[0])
+        EXISTING_POOL not in pool.tags
+        and len(pool.prefixes) == 1
+        and pool.name == pool_name(prefix, canonical_cidr(pool.prefixes[0]))
     )

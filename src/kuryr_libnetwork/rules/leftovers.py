@@ -35,11 +35,12 @@ def suspects(
 ) -> set[Suspect]:
     """Everything that nobody uses at this moment.
 
-    1. Leases without an endpoint. 2. Pools that no network uses. 3. Endpoints and networks that Docker does not know,
+    1. Leases without an endpoint, or with one that is gone. 2. Pools that no network uses. 3. Endpoints and networks that Docker does not know,
     where its word counts. 4. Endpoints whose creation or removal never ended.
     """
     used = {subnet.pool_id for network in networks for subnet in network.subnets}
-    found: set[Suspect] = {("lease", lease.port_id) for lease in leases if not lease.endpoint_id}
+    known = {endpoint.endpoint_id for endpoint in endpoints}
+    found: set[Suspect] = {("lease", lease.port_id) for lease in leases if lease.endpoint_id not in known}
     found |= {("pool", pool.pool_id) for pool in pools if pool.pool_id not in used}
     found |= {("endpoint", endpoint.endpoint_id) for endpoint in endpoints if endpoint.state != "ready"}
     if view is not None and trusted(view, networks):

@@ -14,7 +14,13 @@ from collections.abc import Iterable, Sequence
 
 from kuryr_libnetwork.errors import Conflict, InvalidOption, InvalidRequest, UnknownObject
 from kuryr_libnetwork.model import IpVersion, Network, NetworkRecord, PoolRecord, Subnet, SubnetPool, SubnetRecord
-from kuryr_libnetwork.rules.addresses import canonical_cidr, canonical_ip, first_address, no_gateway_answer, version_of
+from kuryr_libnetwork.rules.addresses import (
+    canonical_cidr,
+    canonical_ip,
+    contains,
+    first_address,
+    no_gateway_answer,
+)
 from kuryr_libnetwork.rules.identity import (
     EXISTING_NETWORK,
     MAX_TAGS,
@@ -79,7 +85,7 @@ def gateway_answer(cidr: str, version: IpVersion, asked: str, subnets: Sequence[
     if asked:
         return canonical_ip(asked)
     if len(subnets) == 1:
-        return subnets[0].gateway_ip or no_gateway_answer(version).partition("/")[0]
+        return _gateway_of(subnets[0]) or no_gateway_answer(version).partition("/")[0]
     return first_address(cidr)
 
 
@@ -110,7 +116,7 @@ def match_subnet(network: Network, subnets: Sequence[Subnet], pool: PoolRecord) 
     if not same:
         return None
     subnet = same[0]
-    if pool.gateway and not pool.gateway_chosen and pool.gateway != subnet.gateway_ip:
+    if pool.gateway and not pool.gateway_chosen and pool.gateway != _gateway_of(subnet):
         raise Conflict(
             f"--gateway {pool.gateway} contradicts subnet {subnet.id} of Neutron network {network.id}, whose gateway is "
             f"{subnet.gateway_ip or 'none'}"
@@ -140,7 +146,7 @@ def subnet_record(subnet: Subnet, pool_id: str, *, made: bool) -> SubnetRecord:
         cidr=canonical_cidr(subnet.cidr),
         ip_version=subnet.ip_version,
         made=made,
-        gateway_ip=subnet.gateway_ip,
+        gateway_ip=_gateway_of(subnet),
         host_routes=subnet.host_routes,
     )
 
@@ -173,16 +179,21 @@ def may_delete(record: NetworkRecord, network: Network) -> bool:
 
 
 def subnet_for(record: NetworkRecord, ip: str) -> SubnetRecord | None:
-    """The subnet of the Docker network that serves an address family of ``ip``."""
-    version = version_of(ip)
-    return next((subnet for subnet in record.subnets if subnet.ip_version == version), None)
+    """The subnet of the Docker network that ``ip`` is in."""
+    return next((subnet for subnet in record.subnets if contains(subnet.cidr, ip)), None)
+
+
+def _gateway_of(subnet: Subnet) -> str | None:
+    return canonical_ip(subnet.gateway_ip) if subnet.gateway_ip else None
 
 
 def _pool_of(subnet: Subnet) -> str:
+    """Of several UUIDs (the user's own tags may look so) the pool that the subnet comes from, if it is among them."""
     bare = [tag for tag in subnet.tags if _is_uuid(tag)]
+    own = subnet.subnetpool_id or ""
     if bare:
-        return bare[0]
-    return subnet.subnetpool_id or "" if subnet.name.startswith(SUBNET_PREFIX) else ""
+        return own if own in bare else bare[0]
+    return own if subnet.name.startswith(SUBNET_PREFIX) else ""
 
 
 def _is_uuid(text: str) -> bool:

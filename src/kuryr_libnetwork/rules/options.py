@@ -41,11 +41,12 @@ class NetworkOptions(Value, frozen=True):
 def parse_network_options(options: Mapping[str, Any]) -> NetworkOptions:
     """Decide what the user asked for; raises :class:`InvalidOption` for what cannot be meant."""
     refuse_unknown(options)
-    network_uuid = str(options.get(NET_UUID, ""))
+    given = {key: value for key, value in options.items() if value is not None}
+    network_uuid = str(given.get(NET_UUID, ""))
     return NetworkOptions(
         network_uuid=_uuid(NET_UUID, network_uuid) if network_uuid else "",
-        network_name=str(options.get(NET_NAME, "")),
-        shared=_boolean(NET_SHARED, options[NET_SHARED]) if NET_SHARED in options else None,
+        network_name=str(given.get(NET_NAME, "")),
+        shared=_boolean(NET_SHARED, given[NET_SHARED]) if NET_SHARED in given else None,
     )
 
 

@@ -16,12 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kuryr_libnetwork.errors import PortNotAdoptable
-from kuryr_libnetwork.model import Agent, FixedIp, LeaseRecord, Network, Port, PortOriginal, SubnetRecord
+from kuryr_libnetwork.model import Agent, FixedIp, LeaseRecord, Port, PortOriginal, SubnetRecord
 from kuryr_libnetwork.rules.identity import (
     DEVICE_OWNER,
     EXISTING_PORT,
     UNBOUND_PORT_NAME,
     id_tags,
+    is_docker_id,
     is_ours,
     made_by_us,
     made_on,
@@ -59,7 +60,8 @@ def may_adopt(port: Port, host: str, leased: Iterable[str]) -> None:
     1. A container of this host has it already. 2. Kuryr made it: for a container of another host, or one that is about to
     be cleaned up here. 3. The binding is not visible: we cannot know. 4. Neutron's own ports (routers, DHCP …) are never
     given away. 5. Zun's, which prepares ports for us with its own container as the device (kuryr-compat §6): free.
-    6. Bound to a host: in use. 7. Not bound, but with a device: somebody is about to use it.
+    6. Bound to a host: in use. 7. Upstream leaves the id of the last endpoint as device, and nothing else: free. 8. Not
+    bound, but with a device or an owner (a trunk's subport has no device): somebody is about to use it.
     """
     what = f"port {port.id} ({', '.join(ip.ip_address for ip in port.fixed_ips)})"
     if port.id in set(leased):
@@ -76,7 +78,9 @@ def may_adopt(port: Port, host: str, leased: Iterable[str]) -> None:
         return
     if port.host_id:
         raise PortNotAdoptable(f"{what} is bound to host {port.host_id} by {_owner(port)}")
-    if port.device_id:
+    if is_docker_id(port.device_id) and not port.device_owner:
+        return
+    if port.device_id or port.device_owner:
         raise PortNotAdoptable(f"{what} is reserved by {_owner(port)}")
 
 
@@ -101,31 +105,43 @@ def adoption_tags(endpoint_id: str) -> tuple[str, ...]:
 
 
 def original_of(port: Port) -> PortOriginal:
-    """What the port looked like without us: our own tags and device, left by a crash, are not part of it."""
-    tags = tuple(tag for tag in port.tags if not is_ours(tag))
-    adopted_before = EXISTING_PORT in port.tags
+    """What the port looked like without us: our own tags, device and binding, left by a crash, are not part of it.
+
+    A device that is no endpoint was there before us, and with it (rule 5 of :func:`may_adopt`) its owner and binding.
+    """
+    left = is_docker_id(port.device_id) or (EXISTING_PORT in port.tags and not port.device_id)
     return PortOriginal(
         name=port.name,
-        device_id="" if adopted_before and _device_is_endpoint(port) else port.device_id,
-        device_owner="" if adopted_before else port.device_owner,
-        host_id="" if adopted_before else port.host_id or "",
+        device_id="" if left else port.device_id,
+        device_owner="" if left else port.device_owner,
+        host_id="" if left else port.host_id or "",
         admin_state_up=port.admin_state_up,
         mac_address=port.mac_address,
-        tags=tags,
+        tags=tuple(tag for tag in port.tags if not is_ours(tag)),
     )
 
 
 def unbinding(original: PortOriginal, mac_now: str) -> dict[str, Any]:
-    """The PUT that puts an adopted port back as it was."""
+    """The PUT that takes an adopted port off this host; the first of its :func:`restoration`."""
+    return restoration(original, mac_now)[0]
+
+
+def restoration(original: PortOriginal, mac_now: str) -> list[dict[str, Any]]:
+    """The PUTs that put an adopted port back as it was.
+
+    The MAC, where a container had another one, needs a second: Neutron looks at the binding before the PUT, and refuses
+    a new MAC while there is one (409 PortBound), also in the very PUT that ends it. A port that was bound before kept
+    its MAC for the same reason.
+    """
     attributes: dict[str, Any] = {
         "binding:host_id": original.host_id,
         "device_owner": original.device_owner,
         "device_id": original.device_id,
         "admin_state_up": original.admin_state_up,
     }
-    if mac_now.lower() != original.mac_address.lower() and not original.host_id:
-        attributes["mac_address"] = original.mac_address
-    return attributes
+    if original.host_id or mac_now.lower() == original.mac_address.lower():
+        return [attributes]
+    return [attributes, {"mac_address": original.mac_address}]
 
 
 def release_of_unknown(port: Port, host: str) -> bool:
@@ -142,18 +158,23 @@ def release_of_unknown(port: Port, host: str) -> bool:
 
 
 def lease_of(
-    port: Port, docker_network_id: str, subnets: Sequence[SubnetRecord], asked: str, now: float
+    port: Port, docker_network_id: str, subnets: Sequence[SubnetRecord], asked: str, now: float, address: str = ""
 ) -> LeaseRecord:
-    """The lease of a port for the subnet ``asked``: that address is held, others on the network's subnets are spare."""
+    """The lease of a port for the subnet ``asked``: that address is held, others on the network's subnets are spare.
+
+    ``address`` tells which, where an adopted port has several on one subnet.
+    """
     ours = {subnet.subnet_id for subnet in subnets}
     on_network = [ip for ip in port.fixed_ips if ip.subnet_id in ours]
+    on_asked = [ip for ip in on_network if ip.subnet_id == asked]
+    on_asked.sort(key=lambda ip: ip.ip_address != address)
     return LeaseRecord(
         port_id=port.id,
         docker_network_id=docker_network_id,
         neutron_network_id=port.network_id,
         mac_address=port.mac_address,
         vnic_type=port.vnic_type,
-        held=tuple(ip for ip in on_network if ip.subnet_id == asked)[:1],
+        held=tuple(on_asked[:1]),
         spare=tuple(ip for ip in on_network if ip.subnet_id != asked),
         original=None if made_by_us(port) else original_of(port),
         created_at=now,
@@ -191,13 +212,5 @@ def why_unbound(port: Port, host: str, agents: Sequence[Agent]) -> str:
     return f"{head}: {names} is alive; is the network's physical network mapped on this host?"
 
 
-def network_mtu(network: Network, default: int) -> int:
-    return network.mtu or default
-
-
 def _owner(port: Port) -> str:
     return f"{port.device_owner or 'an unnamed owner'} (device {port.device_id or 'none'})"
-
-
-def _device_is_endpoint(port: Port) -> bool:
-    return bool(port.device_id) and set(adoption_tags(port.device_id)) <= set(port.tags)

@@ -1,0 +1,177 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""How Docker's ids and our ownership stand in Neutron's tags, names and descriptions."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from kuryr_libnetwork.rules import identity
+from kuryr_libnetwork.rules.identity import (
+    DEVICE_OWNER,
+    EXISTING_POOL,
+    EXISTING_PORT,
+    LOWER_HALF,
+    OWN_PORT,
+    UNBOUND_PORT_NAME,
+    UPPER_HALF,
+    id_from_tags,
+    id_tags,
+    made_by_us,
+    network_tags,
+    other_users,
+    pool_made_by_us,
+    port_name,
+)
+from tests.unit.values import (
+    DOCKER_ID,
+    ENDPOINT_ID,
+    OTHER_ID,
+    PORT,
+    SUBNETPOOL,
+    SWARM_ID,
+    docker_ids,
+    hex_ids,
+    swarm_ids,
+)
+
+user_tags = st.lists(st.text(max_size=60).filter(lambda tag: not tag.startswith("kuryr.")), max_size=5)
+
+
+@given(docker_ids, user_tags, st.randoms())
+def test_an_id_comes_back_from_its_tags(docker_id: str, users: list[str], shuffle: Random) -> None:
+    """A network or port of upstream's service would not be found again after an upgrade."""
+    tags = [*users, *id_tags(docker_id)]
+    shuffle.shuffle(tags)
+    assert id_from_tags(tags) == docker_id
+    assert id_from_tags(iter(tags)) == docker_id
+
+
+@given(docker_ids)
+def test_tags_fit_into_neutron(docker_id: str) -> None:
+    """Neutron would refuse a tag of more than 60 characters, and with it the network."""
+    assert all(len(tag) <= 60 for tag in network_tags(docker_id, existing=True))
+
+
+def test_tags_are_upstreams() -> None:
+    """Networks made by one service would be strangers to the other."""
+    assert network_tags(DOCKER_ID, existing=True) == (
+        "kuryr.net.uuid.lh:" + DOCKER_ID[:32],
+        "kuryr.net.uuid.uh:" + DOCKER_ID[32:],
+        "kuryr.net.existing:" + DOCKER_ID[:12],
+    )
+    assert network_tags(SWARM_ID, existing=False) == ("kuryr.net.uuid.lh:" + SWARM_ID,)
+    assert (OWN_PORT, EXISTING_PORT, EXISTING_POOL) == (
+        "compute:kuryr",
+        "kuryr.port.existing",
+        "kuryr.subnetpool.existing",
+    )
+
+
+def test_names_are_upstreams() -> None:
+    """Upstream deletes and finds by these names."""
+    assert identity.network_name(DOCKER_ID) == "kuryr-net-01234567"
+    assert identity.subnet_name("10.0.0.0/24") == "kuryr-subnet-10.0.0.0/24"
+    assert identity.pool_name("kuryrPool", "10.0.0.0/24") == "kuryrPool-10.0.0.0/24"
+    assert port_name(ENDPOINT_ID) == ENDPOINT_ID + "-port"
+    assert (UNBOUND_PORT_NAME, DEVICE_OWNER) == ("kuryr-unbound-port", "compute:kuryr")
+
+
+@given(hex_ids, hex_ids)
+def test_two_ids_are_no_id(one: str, two: str) -> None:
+    """A network with several Docker networks would be taken for one of them, or for a mixture."""
+    tags = {*id_tags(one), *id_tags(two)}
+    if one[:32] != two[:32]:
+        assert id_from_tags(tags) is None
+
+
+def test_no_or_half_an_id_is_no_id() -> None:
+    """A crash between two tags would make up a Docker network that does not exist."""
+    assert id_from_tags([]) is None
+    assert id_from_tags(["web", "kuryr.net.existing:012345678901"]) is None
+    assert id_from_tags([id_tags(DOCKER_ID)[1]]) is None
+    assert id_from_tags([id_tags(DOCKER_ID)[0]]) is None
+    assert id_from_tags([*id_tags(DOCKER_ID), UPPER_HALF + OTHER_ID[32:]]) is None
+    assert id_from_tags([LOWER_HALF]) is None
+
+
+@given(swarm_ids, hex_ids)
+def test_a_leftover_upper_half_is_not_joined_to_a_swarm_id(swarm: str, gone: str) -> None:
+    """A swarm network would get an id of 57 characters, which Docker never uses."""
+    assert id_from_tags([*id_tags(swarm), id_tags(gone)[1]]) == swarm
+
+
+def test_docker_ids_are_told_from_other_devices() -> None:
+    """A port prepared by Zun or Nova would be taken for a leftover of a dead container."""
+    assert identity.is_docker_id(DOCKER_ID)
+    assert identity.is_docker_id(SWARM_ID)
+    for device in ("", "1a2b3c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d", DOCKER_ID + "0", DOCKER_ID.upper(), DOCKER_ID + "\n"):
+        assert not identity.is_docker_id(device)
+
+
+@given(st.lists(docker_ids, unique_by=lambda i: i[:12], min_size=1, max_size=8), user_tags, st.booleans())
+def test_other_users_are_counted(ids: list[str], users: list[str], existing: bool) -> None:
+    """A Neutron network would go while other Docker networks use it, or stay for ever."""
+    tags = [*users, *(tag for each in ids for tag in network_tags(each, existing=existing))]
+    assert other_users(tags, ids[0]) == len(ids) - 1
+
+
+@given(hex_ids, hex_ids, st.integers(0, 2))
+def test_any_single_tag_of_another_counts(mine: str, other: str, which: int) -> None:
+    """Another host's network, whose tags upstream is just setting one by one, would be deleted below it."""
+    tag = network_tags(other, existing=True)[which]
+    if tag not in network_tags(mine, existing=True):
+        assert other_users([*network_tags(mine, existing=False), tag], mine) == 1
+
+
+def test_only_our_tags_are_ours() -> None:
+    """Tags of the user would be lost when an adopted port is put back."""
+    assert all(map(identity.is_ours, (OWN_PORT, EXISTING_PORT, *id_tags(DOCKER_ID))))
+    assert not any(map(identity.is_ours, ("web", "kuryr", "kuryr.net.existing:0123", "compute:nova", "")))
+
+
+@given(st.text(min_size=1, max_size=64), st.uuids().map(str))
+def test_a_description_names_its_host(host: str, token: str) -> None:
+    """A port that another host is about to bind would be taken for ours, also where a host's name has a comma."""
+    assert identity.made_on(identity.intent_description(host, token)) == host
+
+
+def test_a_foreign_description_names_no_host() -> None:
+    """The user's own description would decide over a port."""
+    assert identity.made_on("") == ""
+    assert identity.made_on("web server, made by kuryr-libnetwork on c1, x") == ""
+
+
+def test_ports_that_kuryr_made() -> None:
+    """Ports would leak, or a user's port would be deleted with the container."""
+    named = replace(PORT, name=port_name(ENDPOINT_ID), device_id=ENDPOINT_ID)
+    assert made_by_us(replace(PORT, tags=(OWN_PORT,)))
+    assert made_by_us(replace(named, device_owner=DEVICE_OWNER))
+    assert made_by_us(replace(PORT, name=UNBOUND_PORT_NAME))
+    assert made_by_us(replace(PORT, name=UNBOUND_PORT_NAME, device_id=ENDPOINT_ID, device_owner=DEVICE_OWNER))
+
+
+def test_ports_that_kuryr_did_not_make() -> None:
+    """A port of the user would be deleted with the container."""
+    named = replace(PORT, name=port_name(ENDPOINT_ID), device_id=ENDPOINT_ID)
+    assert not made_by_us(PORT)
+    assert not made_by_us(replace(PORT, tags=(OWN_PORT, EXISTING_PORT)))
+    assert not made_by_us(replace(PORT, name=UNBOUND_PORT_NAME, tags=(EXISTING_PORT,)))
+    assert not made_by_us(replace(named, device_owner="compute:nova"))
+    assert not made_by_us(replace(PORT, name="-port"))
+    assert not made_by_us(replace(PORT, name=UNBOUND_PORT_NAME, device_owner="compute:nova", host_id="other"))
+
+
+def test_pools_that_kuryr_made() -> None:
+    """A pool of the operator would be deleted with the network, or ours would stay."""
+    assert pool_made_by_us(SUBNETPOOL, "kuryrPool")
+    mapped = replace(SUBNETPOOL, prefixes=("2001:DB8:0::/64",), name="kuryrPool-2001:db8::/64")
+    assert pool_made_by_us(mapped, "kuryrPool")
+    assert not pool_made_by_us(replace(SUBNETPOOL, tags=(EXISTING_POOL,)), "kuryrPool")
+    assert not pool_made_by_us(replace(SUBNETPOOL, prefixes=("10.0.0.0/24", "10.2.0.0/24")), "kuryrPool")
+    assert not pool_made_by_us(replace(SUBNETPOOL, prefixes=()), "kuryrPool")
+    assert not pool_made_by_us(SUBNETPOOL, "other")

@@ -1,0 +1,283 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which pool, Neutron network and subnet a Docker network stands for, and what may be deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from kuryr_libnetwork.errors import Conflict, InvalidOption, InvalidRequest, UnknownObject
+from kuryr_libnetwork.model import HostRoute, Network, SubnetPool
+from kuryr_libnetwork.rules import networks as rules
+from kuryr_libnetwork.rules.identity import MAX_TAGS, network_name, network_tags
+from kuryr_libnetwork.rules.options import NetworkOptions
+from tests.unit.values import (
+    CIDR,
+    DOCKER_ID,
+    DUAL,
+    NET,
+    NETWORK,
+    OTHER_ID,
+    POOL,
+    POOL6_ID,
+    POOL_ID,
+    RECORD,
+    SUBNET,
+    SUBNET6,
+    SUBNETPOOL,
+    USED,
+    USED6,
+    docker_ids,
+    uuids,
+)
+
+NAME = SUBNETPOOL.name
+OTHER_POOL = replace(SUBNETPOOL, id="00000000-0000-4000-8000-000000000000")
+
+
+# -- pools -------------------------------------------------------------------------------------------------------
+
+
+def test_a_pool_is_made_where_there_is_none() -> None:
+    """The first network of a CIDR could not be created."""
+    assert rules.choose_pool(NAME, CIDR, []) is None
+
+
+@given(st.permutations([SUBNETPOOL, OTHER_POOL, replace(SUBNETPOOL, prefixes=("10.0.0.0/16",), id="0")]))
+def test_every_host_chooses_the_same_pool(found: Sequence[SubnetPool]) -> None:
+    """Hosts that created one network at the same time would use different pools from then on."""
+    assert rules.choose_pool(NAME, CIDR, found) == OTHER_POOL
+
+
+def test_a_pool_is_recognised_in_any_spelling() -> None:
+    """A second pool would be made beside one of IPv6 that is written in full."""
+    pool = replace(SUBNETPOOL, prefixes=("2001:DB8:0:0::/64",))
+    assert rules.choose_pool(NAME, "2001:db8::/64", [pool]) == pool
+
+
+@pytest.mark.parametrize("prefixes", [(), ("10.0.0.0/16",), (CIDR, "10.9.0.0/24")])
+def test_a_pool_of_ours_by_name_only_is_refused(prefixes: tuple[str, ...]) -> None:
+    """Subnets would come from prefixes that Docker knows nothing about."""
+    with pytest.raises(Conflict, match=r"does not hold exactly 10\.0\.0\.0/24"):
+        rules.choose_pool(NAME, CIDR, [replace(SUBNETPOOL, prefixes=prefixes)])
+
+
+def test_the_operators_pool_is_the_default() -> None:
+    """``docker network create`` without ``--subnet`` would fail although the operator provided a pool."""
+    assert rules.default_pool("kuryr", "default_subnetpool_v4", [SUBNETPOOL], held=["another"]) == SUBNETPOOL
+
+
+def test_no_usable_default_pool_says_what_to_do() -> None:
+    """The user would not learn that ``--subnet`` helps, or which option of kuryr.conf is meant."""
+    with pytest.raises(InvalidRequest, match=r"no subnetpool 'kuryr' \(\[neutron\] default_subnetpool_v4\)"):
+        rules.default_pool("kuryr", "default_subnetpool_v4", [], held=[])
+    with pytest.raises(Conflict, match="2 subnetpools named 'kuryr'"):
+        rules.default_pool("kuryr", "default_subnetpool_v4", [SUBNETPOOL, OTHER_POOL], held=[])
+    with pytest.raises(Conflict, match="has no prefix; give --subnet"):
+        rules.default_pool("kuryr", "default_subnetpool_v4", [replace(SUBNETPOOL, prefixes=())], held=[])
+
+
+def test_the_default_pool_is_given_once() -> None:
+    """Old engines would ask for another pool for ever."""
+    with pytest.raises(Conflict, match=r"\(10.0.0.0/24\) is taken by another Docker network or overlaps"):
+        rules.default_pool("kuryr", "default_subnetpool_v4", [SUBNETPOOL], held=iter([POOL_ID]))
+
+
+# -- gateways ----------------------------------------------------------------------------------------------------
+
+
+def test_the_users_gateway_wins() -> None:
+    """``--gateway`` would be ignored, or compared in a spelling that Neutron does not use."""
+    assert rules.gateway_answer(CIDR, 4, "10.0.0.254", [SUBNET]) == "10.0.0.254"
+    assert rules.gateway_answer("2001:db8::/64", 6, "2001:DB8::0:1", []) == "2001:db8::1"
+
+
+def test_the_gateway_of_the_only_subnet_is_told() -> None:
+    """Docker would hold another address as gateway than Neutron's router has."""
+    assert rules.gateway_answer(CIDR, 4, "", [replace(SUBNET, gateway_ip="10.0.0.254")]) == "10.0.0.254"
+    written = replace(SUBNET6, gateway_ip="2001:DB8::0:FE")
+    assert rules.gateway_answer("2001:db8::/64", 6, "", [written]) == "2001:db8::fe"
+
+
+def test_a_subnet_without_gateway_has_the_placeholder() -> None:
+    """Docker would reserve an address as gateway that is a container's."""
+    assert rules.gateway_answer(CIDR, 4, "", [replace(SUBNET, gateway_ip=None)]) == "0.0.0.0"
+    assert rules.gateway_answer("2001:db8::/64", 6, "", [replace(SUBNET6, gateway_ip=None)]) == "::"
+
+
+def test_otherwise_the_first_address_is_the_gateway() -> None:
+    """``--gateway`` would be mandatory, as it is upstream."""
+    assert rules.gateway_answer(CIDR, 4, "", []) == "10.0.0.1"
+    assert rules.gateway_answer(CIDR, 4, "", [SUBNET, replace(SUBNET, id="x", gateway_ip="10.0.0.9")]) == "10.0.0.1"
+
+
+# -- networks ----------------------------------------------------------------------------------------------------
+
+
+def test_the_named_network_is_used() -> None:
+    """``-o neutron.net.uuid`` would not lead to that network."""
+    for shared in (None, False):
+        assert rules.pick_network(NetworkOptions(network_uuid=NET, shared=shared), [NETWORK]) == NETWORK
+
+
+@pytest.mark.parametrize(
+    ("options", "found", "words"),
+    [
+        (NetworkOptions(network_uuid=NET), [], f"neutron.net.uuid={NET}: no such network"),
+        (NetworkOptions(network_name="x"), [], "neutron.net.name=x: no such network"),
+        (NetworkOptions(network_name="x"), [NETWORK, NETWORK], "2 networks have this name; use neutron.net.uuid"),
+        (NetworkOptions(network_uuid=NET, network_name="x", shared=True), [NETWORK], "has shared=False"),
+        (NetworkOptions(network_uuid=NET, shared=False), [replace(NETWORK, shared=True)], "has shared=True"),
+    ],
+)
+def test_a_network_that_is_not_meant_is_refused(options: NetworkOptions, found: list[Network], words: str) -> None:
+    """Containers would land in somebody else's network, or the user would not learn why not."""
+    with pytest.raises(InvalidOption) as caught:
+        rules.pick_network(options, found)
+    assert words in str(caught.value)
+
+
+def test_a_network_full_of_tags_is_refused_before_the_change() -> None:
+    """The tags would be cut by Neutron's limit, and the network not found again."""
+    tags = network_tags(DOCKER_ID, existing=True)
+    room = replace(NETWORK, tags=tuple(f"t{n}" for n in range(MAX_TAGS - len(tags))))
+    rules.check_tag_room(room, tags)
+    rules.check_tag_room(replace(room, tags=(*room.tags, *tags)), tags)
+    with pytest.raises(Conflict, match="has 48 tags, 50 is Neutron's limit"):
+        rules.check_tag_room(replace(room, tags=(*room.tags, "one more")), tags)
+
+
+# -- subnets -----------------------------------------------------------------------------------------------------
+
+
+def test_a_subnet_is_matched_by_its_cidr() -> None:
+    """A second subnet of the same CIDR would be asked from Neutron, which refuses it."""
+    pool6 = replace(POOL, cidr="2001:db8::/64", ip_version=6)
+    assert rules.match_subnet(NETWORK, [SUBNET6, SUBNET], POOL) == SUBNET
+    written = replace(SUBNET6, cidr="2001:0DB8::/64")
+    assert rules.match_subnet(NETWORK, [SUBNET, written], pool6) == written
+    assert rules.match_subnet(NETWORK, [replace(SUBNET, cidr="10.0.0.0/25")], POOL) is None
+
+
+def test_a_contradicting_gateway_is_refused() -> None:
+    """Docker would believe in a gateway that the network does not have."""
+    wrong = replace(POOL, gateway="10.0.0.254")
+    with pytest.raises(Conflict, match=r"--gateway 10\.0\.0\.254 contradicts .* whose gateway is 10\.0\.0\.1"):
+        rules.match_subnet(NETWORK, [SUBNET], wrong)
+    with pytest.raises(Conflict, match="whose gateway is none"):
+        rules.match_subnet(NETWORK, [replace(SUBNET, gateway_ip=None)], wrong)
+
+
+def test_an_agreeing_gateway_is_accepted() -> None:
+    """A correct ``--gateway`` would be refused, or one that we chose ourselves."""
+    for pool in (POOL, replace(POOL, gateway="10.0.0.1"), replace(POOL, gateway="10.0.0.7", gateway_chosen=True)):
+        assert rules.match_subnet(NETWORK, [SUBNET], pool) == SUBNET
+    pool6 = replace(POOL, cidr="2001:db8::/64", gateway="2001:db8::1")
+    written = replace(SUBNET6, gateway_ip="2001:DB8:0::1")
+    assert rules.match_subnet(NETWORK, [written], pool6) == written
+
+
+def test_the_pool_is_the_one_just_requested() -> None:
+    """A network would take the pool, with gateway and reserved addresses, of another one of the same CIDR."""
+    used, old, new = (
+        replace(POOL, pool_id=name, created_at=at) for name, at in (("used", 9.0), ("a", 1.0), ("b", 2.0))
+    )
+    network = replace(RECORD, subnets=(replace(USED, pool_id="used"),))
+    given_back = replace(POOL, pool_id="given back", created_at=8.0, requests=0)
+    other = replace(POOL, pool_id="other", cidr="10.1.0.0/24", created_at=8.0)
+    assert rules.match_pool(CIDR, [used, old, new, given_back, other], [network]) == new
+    assert rules.match_pool(CIDR, [used], [network]) == used
+
+
+def test_a_pool_of_another_ipam_driver_is_refused() -> None:
+    """A network with Docker's own IPAM would be made, and no container could start on it."""
+    with pytest.raises(UnknownObject, match="--ipam-driver=kuryr"):
+        rules.match_pool(CIDR, [replace(POOL, requests=0)], [])
+
+
+def test_a_record_holds_canonical_values() -> None:
+    """Later comparisons with what Docker says would fail by spelling."""
+    hop = HostRoute(destination="2001:db8:9::/48", nexthop="2001:db8::fe")
+    subnet = replace(SUBNET6, cidr="2001:0DB8::/64", gateway_ip="2001:DB8::0:1", host_routes=(hop,))
+    assert rules.subnet_record(subnet, POOL6_ID, made=True) == replace(USED6, host_routes=(hop,))
+    assert rules.subnet_record(replace(SUBNET, gateway_ip=None), POOL_ID, made=False).gateway_ip is None
+
+
+def test_an_address_is_served_by_the_subnet_it_is_in() -> None:
+    """An address would be looked up in a subnet of its family that another Docker network uses."""
+    other = replace(USED, subnet_id="other", cidr="10.5.0.0/24")
+    record = replace(DUAL, subnets=(other, *DUAL.subnets))
+    assert rules.subnet_for(record, "10.0.0.9") == USED
+    assert rules.subnet_for(record, "10.5.0.9") == other
+    assert rules.subnet_for(record, "2001:db8::9") == USED6
+    assert rules.subnet_for(record, "10.6.0.9") is None
+    assert rules.subnet_for(RECORD, "2001:db8::9") is None
+
+
+# -- rebuilding --------------------------------------------------------------------------------------------------
+
+
+def test_a_network_of_upstream_is_rebuilt() -> None:
+    """Containers on networks of upstream's service, or after the journal was lost, could not start or stop."""
+    network = replace(NETWORK, name=network_name(DOCKER_ID), mtu=None, tags=network_tags(DOCKER_ID, existing=False))
+    subnets = [
+        replace(SUBNET6, tags=(POOL6_ID,)),
+        replace(SUBNET, name=f"kuryr-subnet-{CIDR}", tags=("web", POOL_ID)),
+    ]
+    record = rules.rebuild(DOCKER_ID, network, subnets)
+    assert (record.docker_id, record.neutron_id, record.made, record.mtu) == (DOCKER_ID, NET, True, 1500)
+    assert record.subnets == (USED, replace(USED6, made=False))
+
+
+def test_an_existing_network_stays_the_users() -> None:
+    """The user's network would be deleted with the Docker network."""
+    tags = network_tags(DOCKER_ID, existing=True)
+    assert not rules.rebuild(DOCKER_ID, replace(NETWORK, name=network_name(DOCKER_ID), tags=tags), []).made
+    assert not rules.rebuild(DOCKER_ID, replace(NETWORK, tags=tags[:2]), []).made
+    assert not rules.rebuild("", replace(NETWORK, name="kuryr-net-"), []).subnets
+
+
+def test_another_networks_mark_does_not_count() -> None:
+    """A network that we made would be left behind because another host's Docker network joined it."""
+    tags = (*network_tags(DOCKER_ID, existing=False), *network_tags(OTHER_ID, existing=True))
+    network = replace(NETWORK, name=network_name(DOCKER_ID), tags=tags)
+    assert rules.rebuild(DOCKER_ID, network, []).made
+    assert not rules.rebuild(OTHER_ID, network, []).made
+
+
+@pytest.mark.parametrize("tags", [(), ("web",), (POOL_ID.upper(),), (POOL_ID.replace("-", ""),), (POOL_ID[:-1] + "g",)])
+def test_subnets_of_the_user_are_left_out(tags: tuple[str, ...]) -> None:
+    """Addresses would come from a subnet of the network that Docker was not told about."""
+    assert rules.rebuild(DOCKER_ID, NETWORK, [replace(SUBNET, tags=tags, subnetpool_id=POOL_ID)]).subnets == ()
+
+
+def test_a_subnet_of_kuryr_without_tag_is_known_by_its_pool() -> None:
+    """Networks from clouds that could not tag would have no subnet."""
+    subnet = replace(SUBNET, name=f"kuryr-subnet-{CIDR}")
+    assert rules.rebuild(DOCKER_ID, NETWORK, [replace(subnet, subnetpool_id=POOL_ID)]).subnets == (USED,)
+    assert rules.rebuild(DOCKER_ID, NETWORK, [subnet]).subnets == ()
+
+
+@given(uuids)
+def test_the_users_own_uuid_tags_do_not_hide_the_pool(tag: str) -> None:
+    """The record would name a pool that does not exist, and no address could be asked or released."""
+    subnet = replace(SUBNET, name=f"kuryr-subnet-{CIDR}", subnetpool_id=POOL_ID, tags=(tag, POOL_ID))
+    assert rules.rebuild(DOCKER_ID, NETWORK, [subnet]).subnets == (USED,)
+
+
+# -- deleting ----------------------------------------------------------------------------------------------------
+
+
+@given(docker_ids, docker_ids, st.integers(0, 7), st.booleans())
+def test_a_network_with_anothers_tags_is_never_deleted(mine: str, other: str, some: int, made: bool) -> None:
+    """Another host's containers would lose their network."""
+    tags = network_tags(other, existing=True)
+    theirs = {tag for bit, tag in enumerate(tags) if some & 1 << bit} - set(network_tags(mine, existing=True))
+    network = replace(NETWORK, tags=(*network_tags(mine, existing=False), *theirs))
+    record = replace(RECORD, docker_id=mine, made=made)
+    assert rules.may_delete(record, network) is (made and not theirs)

@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Plain values that the tests of the rules vary with ``msgspec.structs.replace``, and strategies for them."""
+
+from __future__ import annotations
+
+import string
+
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from kuryr_libnetwork.model import (
+    EndpointRecord,
+    FixedIp,
+    LeaseRecord,
+    Network,
+    NetworkRecord,
+    PlugRecord,
+    PoolRecord,
+    Port,
+    Subnet,
+    SubnetPool,
+    SubnetRecord,
+)
+
+HOST = "compute-1"
+OTHER_HOST = "compute-2"
+DOCKER_ID = "0123456789abcdef" * 4
+OTHER_ID = "fedcba9876543210" * 4
+SWARM_ID = "n3k5x0q2v7w9y1z4b6d8f0h2j"
+ENDPOINT_ID = "ab" * 32
+NET = "5f0c0c3c-30cf-4f5e-8a4b-3f3a7b6f1d01"
+SUBNET_ID = "6a1d1d4d-41df-4a6f-9b5c-4a4b8c7a2e02"
+SUBNET6_ID = "7b2e2e5e-52ea-4b7a-8c6d-5b5c9d8b3f03"
+POOL_ID = "8c3f3f6f-63fb-4c8b-9d7e-6c6d0e9c4a04"
+POOL6_ID = "9d4a4a7a-74ac-4d9c-8e8f-7d7e1f0d5b05"
+PORT_ID = "0f9e3a55-7c1b-4d6e-9a57-1b2c3d4e5f60"
+ZUN_CONTAINER = "1a2b3c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d"
+MAC = "fa:16:3e:11:22:33"
+
+CIDR = "10.0.0.0/24"
+CIDR6 = "2001:db8::/64"
+IP = FixedIp(subnet_id=SUBNET_ID, ip_address="10.0.0.5")
+IP6 = FixedIp(subnet_id=SUBNET6_ID, ip_address="2001:db8::5")
+
+NETWORK = Network(id=NET, name="private", mtu=1442, subnets=(SUBNET_ID,))
+SUBNET = Subnet(id=SUBNET_ID, network_id=NET, cidr=CIDR, ip_version=4, gateway_ip="10.0.0.1")
+SUBNET6 = Subnet(id=SUBNET6_ID, network_id=NET, cidr=CIDR6, ip_version=6, gateway_ip="2001:db8::1")
+SUBNETPOOL = SubnetPool(id=POOL_ID, name=f"kuryrPool-{CIDR}", prefixes=(CIDR,))
+PORT = Port(id=PORT_ID, network_id=NET, mac_address=MAC, fixed_ips=(IP,), host_id="")
+POOL = PoolRecord(pool_id=POOL_ID, cidr=CIDR, ip_version=4, made=True)
+USED = SubnetRecord(subnet_id=SUBNET_ID, pool_id=POOL_ID, cidr=CIDR, ip_version=4, made=True, gateway_ip="10.0.0.1")
+USED6 = SubnetRecord(
+    subnet_id=SUBNET6_ID, pool_id=POOL6_ID, cidr=CIDR6, ip_version=6, made=True, gateway_ip="2001:db8::1"
+)
+RECORD = NetworkRecord(docker_id=DOCKER_ID, neutron_id=NET, made=True, mtu=1442, subnets=(USED,))
+LEASE = LeaseRecord(
+    port_id=PORT_ID,
+    docker_network_id=DOCKER_ID,
+    neutron_network_id=NET,
+    mac_address=MAC,
+    vnic_type="normal",
+    held=(IP,),
+)
+PLUG = PlugRecord(
+    driver="veth",
+    binding="veth",
+    port_id=PORT_ID,
+    vif_type="ovs",
+    host_ifname="tap0f9e3a55-7c",
+    container_ifname="t_c0f9e3a55-7c",
+    bridge="br-int",
+)
+ENDPOINT = EndpointRecord(
+    endpoint_id=ENDPOINT_ID,
+    docker_network_id=DOCKER_ID,
+    port_id=PORT_ID,
+    state="ready",
+    mac_address=MAC,
+    address="10.0.0.5/24",
+    plug=PLUG,
+)
+DUAL = replace(RECORD, subnets=(USED, USED6))
+ADOPTED_ZUN = replace(PORT, name="web", device_owner="compute:kuryr", device_id=ZUN_CONTAINER, host_id=HOST)
+
+hex_ids = st.text(alphabet="0123456789abcdef", min_size=64, max_size=64)
+swarm_ids = st.text(alphabet=string.digits + string.ascii_lowercase, min_size=25, max_size=25)
+docker_ids = hex_ids | swarm_ids
+uuids = st.uuids().map(str)
+macs = st.lists(st.integers(0, 255), min_size=6, max_size=6).map(lambda octets: ":".join(f"{o:02x}" for o in octets))
