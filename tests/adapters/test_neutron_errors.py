@@ -272,6 +272,26 @@ def test_tags_of_a_new_port_are_sent_where_they_are_known(without: frozenset[str
         assert without_keystone(front.url).create_port({"network_id": network.id}, ["a"]).tags == stored
 
 
+def test_counters_nest(fake: FakeNeutron) -> None:
+    """A count inside of another would take its calls away."""
+    with count_calls() as outer:
+        fake.find_ports()
+        with count_calls() as inner:
+            fake.find_networks()
+    fake.find_ports()
+    assert (outer.neutron, inner.requests) == (2, (("GET", "/v2.0/networks"),))
+
+
+def test_a_planned_failure_comes_before_or_after_its_effect(fake: FakeNeutron) -> None:
+    """Tests of lost answers would test nothing."""
+    fake.fail_next("create_network", NeutronUnavailable("before"))
+    fake.fail_next("create_network", NeutronUnavailable("after"), after=True)
+    for words, there in (("before", 0), ("after", 1)):
+        with pytest.raises(NeutronUnavailable, match=words):
+            fake.create_network({"name": "x"})
+        assert len(fake.find_networks(name="x")) == there
+
+
 def test_long_texts_become_one_short_line() -> None:
     """A page of HTML would be shown to the user of docker."""
     line = one_line("a\n\n b" * 1000)
