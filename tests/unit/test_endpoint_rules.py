@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What Docker is answered about an endpoint."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from kuryr_libnetwork.docker.messages import InterfaceName, JoinResponse, StaticRoute
+from kuryr_libnetwork.errors import InvalidRequest
+from kuryr_libnetwork.model import HostRoute
+from kuryr_libnetwork.rules.endpoints import join_answer, subnets_of
+from tests.unit.values import DUAL, ENDPOINT, RECORD, USED, USED6
+
+ENDPOINT_DUAL = replace(ENDPOINT, address_ipv6="2001:db8::5/64")
+HOP = HostRoute(destination="10.9.0.0/16", nexthop="10.0.0.254")
+HOP6 = HostRoute(destination="2001:db8:9::/48", nexthop="2001:db8::fe")
+DEFAULT = HostRoute(destination="0.0.0.0/0", nexthop="10.0.0.254")
+
+
+def via(route: HostRoute) -> StaticRoute:
+    return StaticRoute(destination=route.destination, route_type=0, next_hop=route.nexthop)
+
+
+def test_only_the_subnets_of_the_endpoint_count() -> None:
+    """An IPv4 container on a dual-stack network would get an IPv6 gateway that it cannot reach."""
+    assert subnets_of(DUAL, ENDPOINT) == [USED]
+    assert subnets_of(DUAL, ENDPOINT_DUAL) == [USED, USED6]
+    assert subnets_of(DUAL, replace(ENDPOINT_DUAL, address="")) == [USED6]
+    assert subnets_of(RECORD, ENDPOINT_DUAL) == [USED]
+
+
+def test_a_second_subnet_of_the_family_does_not_count() -> None:
+    """A record rebuilt from a Neutron network with several Docker networks would lead to the gateway of another."""
+    other = replace(USED, subnet_id="other", cidr="10.5.0.0/24", gateway_ip="10.5.0.1", host_routes=(HOP,))
+    for subnets in ((USED, other), (other, USED)):
+        answer = join_answer(replace(RECORD, subnets=subnets), ENDPOINT, "eth", "")
+        assert (answer.gateway, answer.static_routes) == ("10.0.0.1", [])
+
+
+def test_join_names_interface_gateways_and_routes() -> None:
+    """A container would start without network, or with the network of Docker's gateway bridge instead."""
+    record = replace(DUAL, subnets=(replace(USED, host_routes=(HOP,)), replace(USED6, host_routes=(HOP6,))))
+    assert join_answer(record, ENDPOINT_DUAL, "eth", "web0") == JoinResponse(
+        interface_name=InterfaceName(src_name="t_c0f9e3a55-7c", dst_prefix="eth", dst_name="web0"),
+        gateway="10.0.0.1",
+        gateway_ipv6="2001:db8::1",
+        static_routes=[via(HOP), via(HOP6)],
+        disable_gateway_service=True,
+    )
+
+
+def test_no_gateway_is_no_way_out() -> None:
+    """Docker would add a NATed second way out, or the subnet's own default route would be lost."""
+    record = replace(RECORD, subnets=(replace(USED, gateway_ip=None, host_routes=(DEFAULT,)),))
+    answer = join_answer(record, ENDPOINT, "eth", "")
+    assert (answer.gateway, answer.gateway_ipv6, answer.disable_gateway_service) == ("", "", True)
+    assert answer.static_routes == [via(DEFAULT)]
+
+
+def test_a_default_route_beside_the_gateway_is_left_out() -> None:
+    """The start of the container would fail with "file exists"."""
+    record = replace(RECORD, subnets=(replace(USED, host_routes=(DEFAULT, HOP)),))
+    assert join_answer(record, ENDPOINT, "eth", "").static_routes == [via(HOP)]
+
+
+@pytest.mark.parametrize(
+    ("gateway", "gateway6"), [("192.0.2.1", "fe80::1"), ("10.0.1.1", "2001:db8:1::1")], ids=["far", "next door"]
+)
+def test_a_gateway_outside_of_its_subnet_gets_a_route(gateway: str, gateway6: str) -> None:
+    """The start of the container would fail: Docker finds no route for the gateway."""
+    through = HostRoute(destination="10.9.0.0/16", nexthop=gateway)
+    far = HostRoute(destination="10.8.0.0/16", nexthop="198.51.100.1")
+    subnets = (replace(USED, gateway_ip=gateway, host_routes=(through, far)), replace(USED6, gateway_ip=gateway6))
+    answer = join_answer(replace(DUAL, subnets=subnets), ENDPOINT_DUAL, "eth", "")
+    assert (answer.gateway, answer.gateway_ipv6) == (gateway, gateway6)
+    assert answer.static_routes == [
+        StaticRoute(destination=f"{gateway}/32", route_type=1),
+        via(through),
+        StaticRoute(destination=f"{gateway6}/128", route_type=1),
+    ]
+
+
+def test_an_internal_network_has_neither_gateway_nor_routes() -> None:
+    """``--internal`` would be no barrier: Docker does not enforce it for remote drivers."""
+    record = replace(DUAL, internal=True, subnets=(replace(USED, host_routes=(HOP,)), USED6))
+    answer = join_answer(record, ENDPOINT_DUAL, "eth", "")
+    assert (answer.gateway, answer.gateway_ipv6, answer.static_routes) == ("", "", [])
+    assert answer.disable_gateway_service
+    assert answer.interface_name is not None
+
+
+def test_an_endpoint_without_interface_is_refused() -> None:
+    """Docker would start the container without any interface, and nobody would notice."""
+    with pytest.raises(InvalidRequest, match="endpoint abababababab has no interface"):
+        join_answer(RECORD, replace(ENDPOINT, plug=None), "eth", "")
