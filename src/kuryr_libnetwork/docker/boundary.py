@@ -28,6 +28,7 @@ LOG = logging.getLogger(__name__)
 _ID = re.compile(r"[0-9a-f]{64}|[0-9a-z]{25}")
 _NAMES = ("network_id", "endpoint_id", "pool_id", "address")
 _SHORT = 12
+_LONG = 64
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -46,33 +47,46 @@ class Boundary:
             path: msgspec.json.Decoder(route.request) for path, route in routes.items() if route.request is not None
         }
 
+    def answers_at_once(self, method: str, path: str) -> bool:
+        """Whether the answer needs no verb: a constant, or a refusal."""
+        route = self._routes.get(path)
+        return route is None or method != "POST" or route.request is None
+
     def handle(self, method: str, path: str, body: bytes) -> Answer:
         """Answer one request; never raises."""
         route = self._routes.get(path)
-        if route is None:
-            return Answer(404, _error(f"{path} is not served by this plugin"))
-        if method != "POST":
-            return Answer(405, _error(f"{path} takes POST, not {method}"), allow="POST")
+        if route is None or method != "POST":
+            return _refuse(method, path, known=route is not None)
         started = time.monotonic()
         request: Message = Empty()
         with count_calls() as calls:
             try:
                 request = self._decode(path, route, body)
-                answer = route.answer(request)
-                status, encoded, outcome = 200, msgspec.json.encode(answer), "ok"
-                undo = _undo(path, route, request, answer)
+                answer = self._answer(path, route, request)
+                outcome = "ok"
             except KuryrError as error:
-                status, encoded, outcome, undo = error.status, _error(str(error)), f"{error.code}: {error}", None
+                answer, outcome = Answer(error.status, error_body(str(error))), f"{error.code}: {error}"
             except Exception:  # the boundary
                 number = secrets.token_hex(4)
                 LOG.exception("%s: unexpected error %s", path, number)
-                text = f"internal error {number}; the log of kuryr-server has the details"
-                status, encoded, outcome, undo = 500, _error(text), text, None
+                outcome = f"internal error {number}; the log of kuryr-server has the details"
+                answer = Answer(500, error_body(outcome))
         elapsed = (time.monotonic() - started) * 1000
-        level = logging.INFO if status == 200 else logging.WARNING
-        LOG.log(level, "%s%s %s (%.1f ms, %d Neutron calls)", path[1:], _ids(request), outcome, elapsed, calls.neutron)
-        LOG.debug("%s <- %s -> %s", path[1:], body, encoded)
-        return Answer(status, encoded, undo)
+        level = logging.INFO if answer.status == 200 else logging.WARNING
+        text = f"{_ids(request)} {_one_line(outcome)}"
+        LOG.log(level, "%s%s (%.1f ms, %d Neutron calls)", path[1:], text, elapsed, calls.neutron)
+        LOG.debug("%s <- %s -> %s", path[1:], body, answer.body)
+        return answer
+
+    def _answer(self, path: str, route: Route[Any, Any], request: Message) -> Answer:
+        answer = route.answer(request)
+        undo = _undo(path, route, request, answer)
+        try:
+            return Answer(200, msgspec.json.encode(answer), undo)
+        except Exception:
+            if undo is not None:
+                undo()
+            raise
 
     def _decode(self, path: str, route: Route[Any, Any], body: bytes) -> Message:
         """An empty body is Docker's retry of a call that was cut off: the arguments are lost, nothing may happen."""
@@ -85,13 +99,22 @@ class Boundary:
             )
         try:
             request: Message = decoder.decode(body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidRequest(f"{path[1:]}: {error}") from None
         for name in ("network_id", "endpoint_id"):
             value = getattr(request, name, None)
             if value is not None and not _ID.fullmatch(value):
-                raise InvalidRequest(f"{path[1:]}: {value!r} is not a Docker id (64 hexadecimal or 25 characters)")
+                raise InvalidRequest(
+                    f"{path[1:]}: {_shown(value)!r} is not a Docker id (64 hexadecimal or 25 characters)"
+                )
         return request
+
+
+def _refuse(method: str, path: str, *, known: bool) -> Answer:
+    shown = _shown(path)
+    text = f"{shown} takes POST, not {_shown(method)}" if known else f"{shown} is not served by this plugin"
+    LOG.warning("%s", text)
+    return Answer(405, error_body(text), allow="POST") if known else Answer(404, error_body(text))
 
 
 def _undo(path: str, route: Route[Any, Any], request: Message, answer: Message) -> Callable[[], object] | None:
@@ -100,20 +123,35 @@ def _undo(path: str, route: Route[Any, Any], request: Message, answer: Message) 
     step = route.undo
 
     def run() -> None:
-        LOG.warning("%s: Docker did not take the answer; undone", path[1:])
+        text = f"{path[1:]}{_ids(request)}"
+        LOG.warning("%s: Docker did not get the answer; undoing the call", text)
         try:
             step(request, answer)
         except KuryrError as error:
-            LOG.warning("%s: undo failed: %s", path[1:], error)
+            LOG.warning("%s: undo failed: %s", text, _one_line(str(error)))
+        except Exception:  # a boundary: nobody is left to tell
+            LOG.exception("%s: undo failed", text)
 
     return run
 
 
 def _ids(request: Message) -> str:
     values = [getattr(request, name, "") for name in _NAMES]
-    return "".join(f" {value if '.' in value or ':' in value else value[:_SHORT]}" for value in values if value)
+    return "".join(" " + _shown(each, _LONG if set(each) & {".", ":"} else _SHORT) for each in values if each)
 
 
-def _error(text: str) -> bytes:
+def _shown(text: str, length: int = _LONG) -> str:
+    """Foreign text for a log line or a message: short, and without control characters."""
+    part = text[:length]
+    return part if part.isprintable() else "".join(each if each.isprintable() else "?" for each in part)
+
+
+def _one_line(text: str) -> str:
     line = " ".join(text.split())
+    return _shown(line, len(line))
+
+
+def error_body(text: str) -> bytes:
+    """One line, under the names that both of Docker's clients read."""
+    line = _one_line(text)
     return msgspec.json.encode({"Err": line, "Error": line})

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import os
 import socket
 import stat
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from kuryr_libnetwork.errors import ConfigError
 
+LOG = logging.getLogger(__name__)
 BACKLOG = 512
 FIRST_HANDED_OVER = 3
 """The first descriptor that systemd passes (sd_listen_fds(3))."""
@@ -28,8 +30,9 @@ class Listener:
         self._close = close
 
     def remove(self) -> None:
-        """Take away what only we made (the file of our unix socket)."""
-        self._close()
+        """Take away what only we made (the file of our unix socket), while the socket is still open."""
+        close, self._close = self._close, lambda: None
+        close()
 
 
 def unix_listener(path: Path) -> Listener:
@@ -43,16 +46,20 @@ def unix_listener(path: Path) -> Listener:
     os.fchmod(sock.fileno(), 0o600)  # Linux gives the file the mode of the socket, so that it is never open to others
     try:
         sock.bind(str(path))
-        path.chmod(0o600)
+        sock.listen(BACKLOG)  # from now on another service sees that somebody lives here
+        path.chmod(0o600)  # a umask may have taken more away
+        ours = path.lstat()
     except OSError as error:
         sock.close()
         raise ConfigError(f"[DEFAULT] socket_path={path}: {error.strerror or error}") from None
-    inode = path.stat().st_ino
 
     def remove() -> None:
-        with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_ino == inode:
-                path.unlink()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            try:
+                if os.path.samestat(path.lstat(), ours):
+                    path.unlink()
+            except PermissionError as error:
+                LOG.warning("%s is left behind: %s", path, error.strerror)
 
     return Listener(sock, f"unix:{path}", remove)
 
@@ -72,7 +79,9 @@ def _make_room(path: Path) -> None:
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
-            path.unlink()
+            path.unlink(missing_ok=True)
+            return
+        except FileNotFoundError:
             return
         except OSError as error:
             raise ConfigError(f"[DEFAULT] socket_path={path}: {error.strerror or error}") from None
@@ -80,16 +89,25 @@ def _make_room(path: Path) -> None:
 
 
 def handed_over(environment: MutableMapping[str, str]) -> list[Listener]:
-    """The sockets of systemd's socket activation, if any; the variables are taken out of the environment."""
+    """The unix sockets of systemd's socket activation, if any; the variables are taken out of the environment."""
     pid, count = environment.pop("LISTEN_PID", ""), environment.pop("LISTEN_FDS", "")
     environment.pop("LISTEN_FDNAMES", None)
-    if pid != str(os.getpid()) or not count.isdigit():
+    if pid != str(os.getpid()) or not count.isdecimal():
         return []
-    listeners = []
-    for descriptor in range(FIRST_HANDED_OVER, FIRST_HANDED_OVER + int(count)):
-        os.set_inheritable(descriptor, False)
-        listeners.append(Listener(socket.socket(fileno=descriptor), f"systemd:{descriptor}"))
-    return listeners
+    return [_taken_over(number) for number in range(FIRST_HANDED_OVER, FIRST_HANDED_OVER + int(count))]
+
+
+def _taken_over(number: int) -> Listener:
+    """Only a unix socket: TCP has rules about TLS, which a socket from outside would get round."""
+    try:
+        os.set_inheritable(number, False)
+        sock = socket.socket(fileno=number)
+    except OSError as error:
+        raise ConfigError(f"systemd's descriptor {number}: {error.strerror or error}") from None
+    if sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:
+        sock.close()
+        raise ConfigError(f"systemd's descriptor {number} is not a unix stream socket; set kuryr_uri to listen on TCP")
+    return Listener(sock, f"systemd:{number}")
 
 
 def tcp_listener(host: str, port: int, *, encrypted: bool) -> Listener:
@@ -103,9 +121,11 @@ def tcp_listener(host: str, port: int, *, encrypted: bool) -> Listener:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))
-    except OSError as error:
+        sock.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
         sock.close()
-        raise ConfigError(f"[DEFAULT] kuryr_uri: cannot listen on {host}:{port}: {error.strerror or error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"[DEFAULT] kuryr_uri: cannot listen on {host}:{port}: {reason}") from None
     return Listener(sock, f"tcp:{host}:{sock.getsockname()[1]}")
 
 
