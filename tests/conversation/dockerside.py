@@ -1,88 +1,31 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Docker's side of the plugin protocol, as Docker's own client speaks it (docker-plugin-protocol §1.3 to 1.5, §2.2, §2.5).
+"""Docker's side of the plugin protocol: what an engine calls, in which order, and what it undoes after a failure.
 
-:class:`PluginClient` sends one call as the Go client does; :class:`Docker` replays what an engine of a given version calls
-for ``network create``, ``run``, ``rm`` and ``network rm``, with its clean-up after a failure, and keeps its view of
-networks and endpoints, so that a test reads as a story.
+:class:`Docker` replays an engine of a given version (docker-plugin-protocol §2.2 to 2.5) for ``network create``, ``run``,
+``network connect``, ``restart``, ``rm`` and ``network rm``. It keeps Docker's own view of networks, containers and which
+endpoint is a container's gateway, so that a test reads as a story.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
 import secrets
-import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.conversation.dockerclient import PluginClient, PluginError
+
+__all__ = ["Container", "Docker", "DockerNetwork", "PluginClient", "PluginError", "Pool", "Wish", "new_id"]
+
 GENERIC = "com.docker.network.generic"
-GATEWAY = {"RequestAddressType": "com.docker.network.gateway"}
+GATEWAY = "com.docker.network.gateway"
 
 
-class PluginError(Exception):
-    """What Docker shows its user: the plugin's message."""
-
-    def __init__(self, method: str, message: str, status: int) -> None:
-        super().__init__(f"{method}: {message}")
-        self.message = message
-        self.status = status
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("plugin", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
-class PluginClient:
-    """One call each on a connection of its own; ``host`` is "" as engines before 23.0.7 send it."""
-
-    def __init__(self, path: Path, host: str = "plugin.moby.localhost", timeout: float = 30) -> None:
-        self._path = path
-        self._host = host
-        self._timeout = timeout
-
-    def raw(self, method: str, body: bytes, verb: str = "POST") -> tuple[int, dict[str, str], bytes]:
-        """Status, headers (lower case) and body of one request."""
-        connection = _UnixConnection(self._path, self._timeout)
-        try:
-            connection.putrequest(verb, f"/{method}", skip_host=True, skip_accept_encoding=True)
-            connection.putheader("Host", self._host)
-            connection.putheader("User-Agent", "Go-http-client/1.1")
-            connection.putheader("Content-Length", str(len(body)))
-            connection.putheader("Accept", "application/vnd.docker.plugins.v1.2+json")
-            connection.endheaders(body or None)
-            answer = connection.getresponse()
-            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
-        finally:
-            connection.close()
-
-    def call(self, method: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """A call with Docker's reading of the answer; raises :class:`PluginError`."""
-        body = b"" if arguments is None else json.dumps(arguments).encode() + b"\n"
-        status, _, text = self.raw(method, body)
-        if status != 200:
-            try:
-                message = json.loads(text)["Err"]
-            except (ValueError, KeyError):
-                message = text.decode(errors="replace")
-            raise PluginError(method, message, status)
-        if not text:
-            raise PluginError(method, "EOF", status)
-        answer: dict[str, Any] = json.loads(text) or {}
-        message = answer.get("Err" if method.startswith("NetworkDriver") else "Error")
-        if message:
-            raise PluginError(method, f"remote: {message}", status)
-        return answer
+def new_id() -> str:
+    return secrets.token_hex(32)
 
 
 @dataclass
@@ -108,24 +51,47 @@ class DockerNetwork:
     network_id: str
     pools: list[Pool]
     internal: bool = False
+    name: str = ""
 
     def pool(self, *, v6: bool) -> Pool | None:
         return next((pool for pool in self.pools if pool.v6 is v6), None)
 
 
-@dataclass
+@dataclass(frozen=True)
+class Wish:
+    """What the user asks of one endpoint."""
+
+    ip: str = ""
+    ip6: str = ""
+    mac: str = ""
+    name: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Sandbox:
+    """A container's network namespace, and the endpoint that is its way out."""
+
+    key: str = field(default_factory=lambda: f"/var/run/docker/netns/{secrets.token_hex(6)}")
+    endpoints: list[Container] = field(default_factory=list)
+    gateway: Container | None = None
+
+
+@dataclass(eq=False)
 class Container:
-    """What the container got."""
+    """A container on one network: an endpoint, and what the container got by it."""
 
     network: DockerNetwork
     endpoint_id: str
-    addresses: dict[str, str]
-    mac: str
-    interface: dict[str, str]
-    gateway: str
-    gateway_v6: str
-    routes: list[dict[str, Any]]
-    disable_gateway_service: bool
+    wish: Wish = field(default_factory=Wish)
+    sandbox: Sandbox = field(default_factory=Sandbox, repr=False)
+    addresses: dict[str, str] = field(default_factory=dict)
+    mac: str = ""
+    interface: dict[str, str] = field(default_factory=dict)
+    gateway: str = ""
+    gateway_v6: str = ""
+    routes: list[dict[str, Any]] = field(default_factory=list)
+    disable_gateway_service: bool = False
 
     @property
     def ip(self) -> str:
@@ -135,18 +101,19 @@ class Container:
     def ip6(self) -> str:
         return self.addresses.get("v6", "").partition("/")[0]
 
-
-def new_id() -> str:
-    return secrets.token_hex(32)
+    @property
+    def ids(self) -> dict[str, Any]:
+        return {"NetworkID": self.network.network_id, "EndpointID": self.endpoint_id}
 
 
 class Docker:
-    """An engine; ``version`` is its major number (20 … 29)."""
+    """An engine; ``version`` is its major number (20 … 29). ``log``: the methods called, in order."""
 
     def __init__(self, path: Path, version: int = 28) -> None:
         self.version = version
         self.client = PluginClient(path, host="" if version < 23 else "plugin.moby.localhost")
         self.log: list[str] = []
+        self._to_lose: set[str] = set()
 
     def activate(self) -> dict[str, Any]:
         answer = self._call("Plugin.Activate")
@@ -154,13 +121,17 @@ class Docker:
         self._call("IpamDriver.GetCapabilities")
         return answer
 
+    def lose_answer(self, method: str) -> None:
+        """Let the connection break before the next answer to this method; Docker repeats it with an empty body (§1.5)."""
+        self._to_lose.add(method)
+
     # -- networks --------------------------------------------------------------------------------------------------
 
     def network_create(
         self,
-        subnet: str | None = "10.1.0.0/24",
+        subnet: str | Sequence[str] | None = "10.1.0.0/24",
         *,
-        subnet_v6: str | None = None,
+        subnet_v6: str | Sequence[str] | None = None,
         gateway: str = "",
         gateway_v6: str = "",
         aux: Mapping[str, str] | None = None,
@@ -168,10 +139,9 @@ class Docker:
         ipam_options: Mapping[str, str] | None = None,
         internal: bool = False,
         ipv4: bool = True,
+        name: str = "",
     ) -> DockerNetwork:
-        """``docker network create``; after a failure the releases that the engine sends, and the error."""
-        wanted = [(subnet or "", gateway, False)] if ipv4 else []
-        wanted += [(subnet_v6, gateway_v6, True)] if subnet_v6 is not None else []
+        """``docker network create``; after a failure the engine's releases. The first subnet gets ``gateway``, ``aux``."""
         shown: dict[str, Any] = {GENERIC: dict(options or {}), "com.docker.network.enable_ipv6": subnet_v6 is not None}
         if internal:
             shown["com.docker.network.internal"] = True
@@ -179,52 +149,70 @@ class Docker:
             shown["com.docker.network.enable_ipv4"] = ipv4
             self._call("NetworkDriver.GwAllocCheck", {"Options": shown})
         self._call("IpamDriver.GetDefaultAddressSpaces")
-        network = DockerNetwork(new_id(), [], internal)
+        network = DockerNetwork(new_id(), [], internal, name)
+        if ipv4:
+            self._allocate(network, _each(subnet), gateway, aux or {}, ipam_options, v6=False)
+        if subnet_v6 is not None:
+            self._allocate(network, _each(subnet_v6), gateway_v6, {}, ipam_options, v6=True)
+        data = {
+            f"IPv{6 if v6 else 4}Data": [each.data for each in network.pools if each.v6 is v6] for v6 in (False, True)
+        }
         try:
-            for cidr, asked, v6 in wanted:
-                network.pools.append(self._pool(cidr, asked, v6, {} if v6 else aux or {}, ipam_options))
-            self._call(
-                "NetworkDriver.CreateNetwork",
-                {
-                    "NetworkID": network.network_id,
-                    "Options": shown,
-                    "IPv4Data": [pool.data for pool in network.pools if not pool.v6],
-                    "IPv6Data": [pool.data for pool in network.pools if pool.v6],
-                },
-            )
-        except PluginError:
-            self._release_pools(network)
+            self._call("NetworkDriver.CreateNetwork", {"NetworkID": network.network_id, "Options": shown} | data)
+        except PluginError:  # DeleteNetwork is not called
+            self._release_pools(network.pools)
             raise
         return network
 
-    def _pool(self, cidr: str, asked: str, v6: bool, aux: Mapping[str, str], options: Mapping[str, str] | None) -> Pool:
+    def _allocate(
+        self,
+        network: DockerNetwork,
+        subnets: Sequence[str],
+        gateway: str,
+        aux: Mapping[str, str],
+        options: Mapping[str, str] | None,
+        *,
+        v6: bool,
+    ) -> None:
+        for number, cidr in enumerate(subnets):
+            try:
+                first = number == 0
+                pool = self._pool(cidr, gateway if first else "", aux if first else {}, options, v6=v6)
+            except PluginError:
+                if self.version not in (27, 28):  # these forget the earlier pools of the family
+                    for pool in reversed([each for each in network.pools if each.v6 is v6]):
+                        self._quietly("IpamDriver.ReleasePool", {"PoolID": pool.pool_id})
+                self._release_pools([each for each in network.pools if each.v6 is not v6])
+                raise
+            network.pools.append(pool)
+
+    def _pool(
+        self, cidr: str, asked: str, aux: Mapping[str, str], options: Mapping[str, str] | None, *, v6: bool
+    ) -> Pool:
         if self.version >= 27:
             self._call("IpamDriver.GetDefaultAddressSpaces")
         request = {"AddressSpace": "no_address_space", "Pool": cidr, "SubPool": "", "Options": options, "V6": v6}
         answer = self._call("IpamDriver.RequestPool", request)
         pool = Pool(answer["PoolID"], answer["Pool"], "", v6)
         try:
-            gateway = {"PoolID": pool.pool_id, "Address": asked, "Options": GATEWAY}
-            pool.gateway = self._call("IpamDriver.RequestAddress", gateway)["Address"]
+            pool.gateway = self._request(pool, asked, {"RequestAddressType": GATEWAY})
             for name, address in aux.items():
-                request = {"PoolID": pool.pool_id, "Address": address, "Options": None}
-                pool.aux[name] = self._call("IpamDriver.RequestAddress", request)["Address"]
-        except PluginError:
+                pool.aux[name] = self._request(pool, address, None)
+        except PluginError:  # the pool alone is released, its addresses go with it
             self._quietly("IpamDriver.ReleasePool", {"PoolID": pool.pool_id})
             raise
         return pool
 
     def network_rm(self, network: DockerNetwork) -> None:
         """``docker network rm``: addresses and pools go first; errors are only logged."""
-        self._release_pools(network)
+        self._release_pools(network.pools)
         self._quietly("NetworkDriver.DeleteNetwork", {"NetworkID": network.network_id})
 
-    def _release_pools(self, network: DockerNetwork) -> None:
-        for pool in network.pools:
+    def _release_pools(self, pools: Sequence[Pool]) -> None:
+        for pool in pools:
             for address in [pool.gateway, *pool.aux.values()]:
                 if address:
-                    ip = address.partition("/")[0]
-                    self._quietly("IpamDriver.ReleaseAddress", {"PoolID": pool.pool_id, "Address": ip})
+                    self._release(pool, address)
             self._quietly("IpamDriver.ReleasePool", {"PoolID": pool.pool_id})
 
     # -- containers ------------------------------------------------------------------------------------------------
@@ -239,104 +227,165 @@ class Docker:
         name: str = "",
         options: Mapping[str, Any] | None = None,
     ) -> Container:
-        """``docker run --network``: addresses, endpoint, join; after a failure what the engine undoes, and the error."""
-        endpoint_id = new_id()
-        got: dict[str, tuple[Pool, str]] = {}
-        for family, asked in (("v4", ip), ("v6", ip6)):  # after a failure of the second, the first is never released
+        """``docker run --network``; after a failure what the engine undoes, and the error."""
+        return self._connect(Sandbox(), network, Wish(ip, ip6, mac, name, options or {}))
+
+    def connect(self, container: Container, network: DockerNetwork, wish: Wish | None = None) -> Container:
+        """``docker network connect``: one more interface for a running container."""
+        return self._connect(container.sandbox, network, wish or Wish())
+
+    def disconnect(self, container: Container) -> None:
+        """``docker network disconnect``: this interface only."""
+        self._leave(container, delete_endpoint=True, leaves=1)
+
+    def rm(self, container: Container, *, delete_endpoint: bool = True, leaves: int = 1) -> None:
+        """``docker rm -f``, all its networks; errors are only logged. The knobs are the engine's own faults (§2.5)."""
+        for each in list(container.sandbox.endpoints):
+            self._leave(each, delete_endpoint=delete_endpoint, leaves=leaves)
+
+    def restart(self, container: Container) -> Container:
+        """``docker restart``: everything anew, with new endpoint ids. The answer is on the same network."""
+        old = list(container.sandbox.endpoints)
+        self.rm(container)
+        sandbox = Sandbox()
+        new = [self._connect(sandbox, each.network, each.wish) for each in old]
+        return new[old.index(container)]
+
+    def crash(self, container: Container) -> None:
+        """dockerd died under the container: at its next start it only releases the addresses (§2.2, daemon restart)."""
+        for each in container.sandbox.endpoints:
+            self._release_addresses(each)
+        container.sandbox.endpoints.clear()
+
+    def _connect(self, sandbox: Sandbox, network: DockerNetwork, wish: Wish) -> Container:
+        self._look(sandbox)
+        box = Container(network, new_id(), wish, sandbox)
+        for family, asked in (("v4", wish.ip), ("v6", wish.ip6)):  # if the second fails, the first is never released
             pool = network.pool(v6=family == "v6")
             if pool is not None:
-                got[family] = (pool, self._address(pool, asked, name))
-        addresses = {family: address for family, (_, address) in got.items()}
+                label = {"com.docker.network.endpoint.name": wish.name}
+                options = label if self.version >= 29 and wish.name else None
+                box.addresses[family] = self._request(pool, asked, options)
         try:
-            answered = self._create_endpoint(network, endpoint_id, addresses, mac, options)
+            self._create_endpoint(box)
         except PluginError:
-            self._release(got)
+            self._release_addresses(box)
             raise
         try:
-            joined = self._join(network, endpoint_id)
+            self._join(box)
         except PluginError:
-            if self.version >= 29:
-                self._quietly("NetworkDriver.Leave", self._ids(network, endpoint_id))
-            self._quietly("NetworkDriver.DeleteEndpoint", self._ids(network, endpoint_id))
-            self._release(got)
+            self._take_back(box, leaves=1 if self.version >= 29 else 0)
             raise
-        if joined.get("Gateway"):
-            ids = self._ids(network, endpoint_id)
-            self._call("NetworkDriver.ProgramExternalConnectivity", ids | {"Options": {}})
-        self._call("NetworkDriver.EndpointOperInfo", self._ids(network, endpoint_id))
-        return Container(
-            network=network,
-            endpoint_id=endpoint_id,
-            addresses=addresses,
-            mac=mac or answered.get("MacAddress", ""),
-            interface=joined.get("InterfaceName") or {},
-            gateway=joined.get("Gateway", ""),
-            gateway_v6=joined.get("GatewayIPv6", ""),
-            routes=joined.get("StaticRoutes") or [],
-            disable_gateway_service=joined.get("DisableGatewayService", False),
-        )
+        sandbox.endpoints.append(box)
+        try:
+            self._choose_gateway(sandbox)
+        except PluginError:
+            sandbox.endpoints.remove(box)
+            self._take_back(box, leaves=2 if self.version >= 29 else 1)
+            raise
+        self._look(sandbox)
+        return box
 
-    def _address(self, pool: Pool, asked: str, name: str) -> str:
-        options = {"com.docker.network.endpoint.name": name} if self.version >= 29 and name else None
-        request = {"PoolID": pool.pool_id, "Address": asked, "Options": options}
-        address: str = self._call("IpamDriver.RequestAddress", request)["Address"]
-        assert address, "Docker refuses an empty address"
-        return address
-
-    def _create_endpoint(
-        self,
-        network: DockerNetwork,
-        endpoint_id: str,
-        addresses: Mapping[str, str],
-        mac: str,
-        options: Mapping[str, Any] | None,
-    ) -> dict[str, str]:
+    def _create_endpoint(self, box: Container) -> None:
         interface = {
-            "Address": addresses.get("v4", ""),
-            "AddressIPv6": addresses.get("v6", ""),
-            "MacAddress": mac,
+            "Address": box.addresses.get("v4", ""),
+            "AddressIPv6": box.addresses.get("v6", ""),
+            "MacAddress": box.wish.mac,
         }
-        shown = {"com.docker.network.endpoint.exposedports": [], "com.docker.network.portmap": [], **(options or {})}
-        request = self._ids(network, endpoint_id) | {"Interface": interface, "Options": shown}
+        options = {"com.docker.network.endpoint.exposedports": [], "com.docker.network.portmap": [], **box.wish.options}
+        request = box.ids | {"Interface": interface, "Options": options}
         answer = self._call("NetworkDriver.CreateEndpoint", request).get("Interface") or {}
         for key, value in answer.items():
             assert not (value and interface[key]), f"Docker refuses an answer that overrides {key}"
-        return dict(answer)
+        box.mac = box.wish.mac or answer.get("MacAddress", "")
 
-    def _join(self, network: DockerNetwork, endpoint_id: str) -> dict[str, Any]:
-        key = f"/var/run/docker/netns/{endpoint_id[:12]}"
-        request = self._ids(network, endpoint_id) | {"SandboxKey": key, "Options": {}}
-        return self._call("NetworkDriver.Join", request)
+    def _join(self, box: Container) -> None:
+        request = box.ids | {"SandboxKey": box.sandbox.key, "Options": {}}
+        answer = self._call("NetworkDriver.Join", request)
+        box.interface = answer.get("InterfaceName") or {}
+        box.gateway = answer.get("Gateway", "")
+        box.gateway_v6 = answer.get("GatewayIPv6", "")
+        box.routes = answer.get("StaticRoutes") or []
+        assert all(route["Destination"] for route in box.routes), "an empty Destination ends dockerd (§2.1)"
+        box.disable_gateway_service = answer.get("DisableGatewayService", False)
 
-    def rm(self, container: Container, *, delete_endpoint: bool = True, leaves: int = 1) -> None:
-        """``docker rm -f``; errors are only logged. The knobs are the engine's own ways to go wrong (§2.5)."""
-        ids = self._ids(container.network, container.endpoint_id)
-        if container.gateway:
-            self._quietly("NetworkDriver.RevokeExternalConnectivity", ids)
+    def _choose_gateway(self, sandbox: Sandbox) -> None:
+        """The endpoint with most gateways, then the network's name (§2.3); engines before 28 see IPv4 only."""
+
+        def gateways(box: Container) -> int:
+            return bool(box.gateway) + bool(box.gateway_v6)
+
+        able = [box for box in sandbox.endpoints if box.gateway or (self.version >= 28 and box.gateway_v6)]
+        able.sort(key=lambda box: (box.network.internal, -gateways(box), box.network.name))
+        best = able[0] if able else None
+        if best is sandbox.gateway:
+            return
+        if sandbox.gateway is not None:
+            self._call("NetworkDriver.RevokeExternalConnectivity", sandbox.gateway.ids)
+        sandbox.gateway = best
+        if best is not None:
+            try:
+                self._call("NetworkDriver.ProgramExternalConnectivity", best.ids | {"Options": {}})
+            except PluginError:
+                sandbox.gateway = None
+                raise
+
+    def _leave(self, box: Container, *, delete_endpoint: bool, leaves: int) -> None:
+        sandbox = box.sandbox
+        if sandbox.gateway is box:
+            self._quietly("NetworkDriver.RevokeExternalConnectivity", box.ids)
+            sandbox.gateway = None
         for _ in range(leaves):
-            self._quietly("NetworkDriver.Leave", ids)
+            self._quietly("NetworkDriver.Leave", box.ids)
+        sandbox.endpoints.remove(box)
+        with contextlib.suppress(PluginError):
+            self._choose_gateway(sandbox)
+        self._look(sandbox)
         if delete_endpoint:
-            self._quietly("NetworkDriver.DeleteEndpoint", ids)
-        for family, address in container.addresses.items():
-            pool = container.network.pool(v6=family == "v6")
+            self._quietly("NetworkDriver.DeleteEndpoint", box.ids)
+        self._release_addresses(box)
+
+    def _take_back(self, box: Container, leaves: int) -> None:
+        for _ in range(leaves):
+            self._quietly("NetworkDriver.Leave", box.ids)
+        self._quietly("NetworkDriver.DeleteEndpoint", box.ids)
+        self._release_addresses(box)
+
+    def _look(self, sandbox: Sandbox) -> None:
+        for box in sandbox.endpoints:
+            self._quietly("NetworkDriver.EndpointOperInfo", box.ids)
+
+    # -- addresses and calls ---------------------------------------------------------------------------------------
+
+    def _request(self, pool: Pool, asked: str, options: Mapping[str, str] | None) -> str:
+        request = {"PoolID": pool.pool_id, "Address": asked, "Options": options}
+        address: str = self._call("IpamDriver.RequestAddress", request)["Address"]
+        assert "/" in address, f"Docker refuses {address!r}: not a CIDR"
+        return address
+
+    def _release_addresses(self, box: Container) -> None:
+        for family, address in box.addresses.items():
+            pool = box.network.pool(v6=family == "v6")
             assert pool is not None
-            request = {"PoolID": pool.pool_id, "Address": address.partition("/")[0]}
-            self._quietly("IpamDriver.ReleaseAddress", request)
+            self._release(pool, address)
 
-    def _release(self, got: Mapping[str, tuple[Pool, str]]) -> None:
-        for pool, address in got.values():
-            request = {"PoolID": pool.pool_id, "Address": address.partition("/")[0]}
-            self._quietly("IpamDriver.ReleaseAddress", request)
-
-    # -- calls -----------------------------------------------------------------------------------------------------
-
-    def _ids(self, network: DockerNetwork, endpoint_id: str) -> dict[str, Any]:
-        return {"NetworkID": network.network_id, "EndpointID": endpoint_id}
+    def _release(self, pool: Pool, address: str) -> None:
+        request = {"PoolID": pool.pool_id, "Address": address.partition("/")[0]}
+        self._quietly("IpamDriver.ReleaseAddress", request)
 
     def _call(self, method: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
         self.log.append(method)
+        if method in self._to_lose and arguments is not None:
+            self._to_lose.remove(method)
+            self.client.abandon(method, arguments)
+            arguments = None
         return self.client.call(method, arguments)
 
     def _quietly(self, method: str, arguments: Mapping[str, Any]) -> None:
         with contextlib.suppress(PluginError):
             self._call(method, arguments)
+
+
+def _each(subnets: str | Sequence[str] | None) -> Sequence[str]:
+    """No subnet is one empty one (§2.2)."""
+    return [subnets or ""] if subnets is None or isinstance(subnets, str) else subnets
