@@ -151,6 +151,12 @@ class LinkExists(LinkError):
     code = "link-exists"
 
 
+class DeviceError(HostError):
+    """A PCI function cannot be bound, unbound, divided or found in sysfs."""
+
+    code = "device"
+
+
 class OvsdbError(HostError):
     """Open vSwitch's database refused or lost a transaction."""
 
