@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Docker commands on a lab's host: timed, and with the Neutron calls that each one made."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from lab.api import Host, Lab, NeutronCall
+from lab.errors import LabError
+
+PREFIX = "bench-"
+BACKGROUND = "/v2.0/subnets?id="
+"""The reconciler's look at gateways and routes, once a minute whatever Docker does."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    seconds: float
+    calls: list[NeutronCall]
+
+    @property
+    def neutron(self) -> float:
+        return sum(call.milliseconds for call in self.calls) / 1000
+
+
+class Bench:
+    """What all measurements share: a lab, its one host, and names that can be swept away."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.host: Host = lab.host()
+
+    def docker(self, *arguments: str) -> Timed:
+        position = self.lab.neutron_log_position()
+        begin = time.monotonic()
+        self.host.docker(*arguments)
+        seconds = time.monotonic() - begin
+        calls = [call for call in self.lab.neutron_calls(position) if not call.uri.startswith(BACKGROUND)]
+        return Timed(seconds, calls)
+
+    def create(self, driver: str, name: str, *arguments: str) -> Timed:
+        ipam = ["--ipam-driver=kuryr"] if driver == "kuryr" else []
+        return self.docker("network", "create", "-d", driver, *ipam, *arguments, PREFIX + name)
+
+    def remove_network(self, name: str) -> Timed:
+        return self.docker("network", "rm", PREFIX + name)
+
+    def run(self, network: str, name: str, *arguments: str) -> Timed:
+        """``network`` "none" is Docker's own."""
+        where = network if network == "none" else PREFIX + network
+        return self.docker("run", "-d", "--name", PREFIX + name, "--net", where, *arguments, "busybox")
+
+    def rm(self, *names: str) -> Timed:
+        return self.docker("rm", "-f", *(PREFIX + name for name in names))
+
+    def run_together(self, network: str, names: list[str]) -> float:
+        """One ``docker run`` for each name, all at once; the seconds until the last has ended."""
+        begin = time.monotonic()
+        started = [
+            self.host.popen(
+                ["docker", "run", "-d", "--name", PREFIX + name, "--net", PREFIX + network, "busybox"],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+            for name in names
+        ]
+        errors = [process.communicate(timeout=200)[1] for process in started]
+        failed = [error for process, error in zip(started, errors, strict=True) if process.returncode]
+        if failed:
+            msg = f"{len(failed)} of {len(names)} x docker run failed: {failed[0].strip()}"
+            raise LabError(msg)
+        return time.monotonic() - begin
+
+    # -- Neutron ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def tenant_network(self, cidr: str, address: str) -> Iterator[str]:
+        """A network of somebody else's with one port that waits at ``address``; gives the network's id."""
+        network = self._post("network", name="bench-tenant")
+        try:
+            subnet = self._post("subnet", network_id=network, cidr=cidr, ip_version=4)
+            self._post("port", network_id=network, fixed_ips=[{"subnet_id": subnet, "ip_address": address}])
+            yield network
+        finally:
+            for port in self.lab.neutron("GET", f"/v2.0/ports?network_id={network}&device_owner=")["ports"]:
+                self.lab.neutron("DELETE", f"/v2.0/ports/{port['id']}")
+            self.lab.neutron("DELETE", f"/v2.0/networks/{network}")
+
+    def _post(self, kind: str, **attributes: Any) -> str:
+        return str(self.lab.neutron("POST", f"/v2.0/{kind}s", {kind: attributes})[kind]["id"])
