@@ -124,8 +124,8 @@ class NeutronClient:
             asked.append(following)
             page = self._rest.call("GET", f"/{what}", following)
             yield page
-            links = page.get(f"{what}_links") or []
-            hrefs = [str(link.get("href")) for link in links if link.get("rel") == "next"]
+            links = _convert(page.get(f"{what}_links") or [], list[_Link])
+            hrefs = [link.href for link in links if link.rel == "next"]
             following = parse_qs(urlsplit(hrefs[0]).query, keep_blank_values=True) if hrefs else None
 
     def _write(self, method: str, path: str, member: str, kind: type[T], attributes: Mapping[str, Any]) -> T:
@@ -145,6 +145,11 @@ class NeutronClient:
 
 class _Extension(msgspec.Struct):
     alias: str
+
+
+class _Link(msgspec.Struct):
+    rel: str
+    href: str
 
 
 def _part(text: str) -> str:

@@ -18,6 +18,7 @@ import tenacity
 
 from kuryr_libnetwork.calls import note_neutron_call
 from kuryr_libnetwork.errors import NeutronError, NeutronForbidden, NeutronUnavailable
+from kuryr_libnetwork.neutron.bounded import Depart, GaveUp, run_within
 from kuryr_libnetwork.neutron.errors import NoAnswer, NotConnected, from_answer, one_line
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ CONNECTIONS = 64
 TRIES = 3
 _API = "/v2.0"
 _PASSING = (502, 503, 504)
+_GRACE = 0.5  # the libraries' own time-outs come first: they know better what they waited for
 
 
 def build_adapter(
@@ -105,27 +107,45 @@ class Rest:
     def _send(
         self, method: str, path: str, query: Mapping[str, list[str]], body: Any, seconds: float
     ) -> dict[str, Any]:
-        import requests
-        from keystoneauth1 import exceptions
-
         asked = f"{method} {path}"
-        try:
-            adapter = self._connected()
-            url = _url(adapter, path, query)
-            note_neutron_call(method, path)
-            connect = min(seconds, max(1.0, self._timeout / TRIES))
-            response = adapter.request(
-                url, method, json=body, timeout=(connect, seconds), connect_retries=0, status_code_retries=0
-            )
-        except (exceptions.ClientException, requests.exceptions.RequestException, OSError) as error:
-            raise translate(asked, error) from error
-        return _answer(asked, response)
 
-    def _connected(self) -> Adapter:
-        with self._lock:
+        def work(depart: Depart) -> dict[str, Any]:
+            from keystoneauth1 import exceptions
+            from requests.exceptions import RequestException
+            from urllib3.exceptions import HTTPError
+
+            try:
+                adapter, base = self._logged_in(asked, seconds)
+                depart()
+                note_neutron_call(method, path)
+                response = self._request(adapter, method, base + _target(path, query), body, seconds)
+            except (exceptions.ClientException, RequestException, HTTPError, OSError) as error:
+                raise translate(asked, error) from error
+            return _answer(asked, response)
+
+        try:
+            return run_within(seconds + _GRACE, work)
+        except GaveUp as late:
+            if late.departed:
+                raise NoAnswer(f"no answer to {asked}: timed out") from None
+            raise NotConnected(f"no connection for {asked}: timed out before it was sent") from None
+
+    def _request(self, adapter: Adapter, method: str, url: str, body: Any, seconds: float) -> requests.Response:
+        connect = min(seconds, max(1.0, self._timeout / TRIES))
+        return adapter.request(
+            url, method, json=body, timeout=(connect, seconds), connect_retries=0, status_code_retries=0
+        )
+
+    def _logged_in(self, asked: str, seconds: float) -> tuple[Adapter, str]:
+        """The adapter, and where Neutron is. One thread logs in; others wait for it, but no longer than they may."""
+        if not self._lock.acquire(timeout=seconds):
+            raise NotConnected(f"no connection for {asked}: Keystone has not answered another request in time")
+        try:
             if self._adapter is None:
                 self._adapter = self._factory()
-            return self._adapter
+            return self._adapter, _base(self._adapter)
+        finally:
+            self._lock.release()
 
 
 def translate(asked: str, error: Exception) -> NeutronError:
@@ -149,21 +169,22 @@ def translate(asked: str, error: Exception) -> NeutronError:
     return NeutronUnavailable(f"cannot ask {asked}: {reason}")
 
 
-def _url(adapter: Adapter, path: str, query: Mapping[str, list[str]]) -> str:
+def _base(adapter: Adapter) -> str:
     from keystoneauth1 import exceptions
 
     endpoint = adapter.get_endpoint()
     if not endpoint:
         place = f"interface {adapter.interface}, region {adapter.region_name or 'any'}"
         raise exceptions.EndpointNotFound(f"Keystone's catalog has no endpoint of type network ({place})")
-    base = endpoint.rstrip("/").removesuffix(_API)
-    return base + path + (f"?{urlencode(query, doseq=True)}" if query else "")
+    return endpoint.rstrip("/").removesuffix(_API)
+
+
+def _target(path: str, query: Mapping[str, list[str]]) -> str:
+    return path + (f"?{urlencode(query, doseq=True)}" if query else "")
 
 
 def _answer(asked: str, response: requests.Response) -> dict[str, Any]:
     status = response.status_code
-    if status in _PASSING:
-        raise NoAnswer(f"no answer to {asked}: HTTP {status}")
     try:
         body = msgspec.json.decode(response.content) if response.content else None
     except msgspec.DecodeError:
@@ -173,6 +194,9 @@ def _answer(asked: str, response: requests.Response) -> dict[str, Any]:
     if status < 300:
         return body if isinstance(body, dict) else {}
     kind, message = _told(body)
+    if status in _PASSING:
+        # Mostly a proxy's; but Neutron has words of its own for some (MacAddressGenerationFailure).
+        raise NoAnswer(f"no answer to {asked}: HTTP {status}{': ' * bool(message)}{one_line(message)}")
     if status == 404 and not kind:
         # Neutron tells what it cannot find; a bare 404 comes from a proxy or a wrong endpoint.
         raise NeutronUnavailable(f"no usable answer to {asked}: HTTP 404 that is not Neutron's; check its endpoint")

@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Nothing holds a caller for longer than allowed.
+
+The time-outs of requests count from packet to packet, and hold neither while a host name is resolved nor while another
+thread logs in. So each request has a thread of its own, which its caller may leave behind. What is left behind before
+it departed never departs: a port that nobody waits for is not made afterwards.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from contextlib import suppress
+from contextvars import copy_context
+from typing import TypeVar
+
+T = TypeVar("T")
+Depart = Callable[[], None]
+
+
+class GaveUp(Exception):
+    """The time is over. ``departed``: the work had gone so far that it may still take effect."""
+
+    def __init__(self, departed: bool) -> None:
+        super().__init__(departed)
+        self.departed = departed
+
+
+def run_within(seconds: float, work: Callable[[Depart], T]) -> T:
+    """What ``work`` answers or raises, or :class:`GaveUp`.
+
+    ``work`` calls its argument right before it does what cannot be taken back; that does not return if nobody waits.
+    """
+    outcome: Future[T] = Future()
+
+    def depart() -> None:
+        if not outcome.set_running_or_notify_cancel():
+            raise CancelledError
+
+    def run() -> None:
+        try:
+            result = work(depart)
+        except BaseException as error:  # noqa: BLE001  the caller gets it, whatever it is
+            with suppress(InvalidStateError):  # nobody waits any more
+                outcome.set_exception(error)
+        else:
+            with suppress(InvalidStateError):
+                outcome.set_result(result)
+
+    threading.Thread(target=copy_context().run, args=(run,), name="neutron", daemon=True).start()
+    try:
+        return outcome.result(seconds)
+    except TimeoutError:
+        if outcome.cancel():
+            raise GaveUp(departed=False) from None
+        if outcome.done():
+            return outcome.result()
+        raise GaveUp(departed=True) from None
