@@ -28,13 +28,16 @@ def openssl(folder: Path, *words: str) -> None:
 
 
 def make(folder: Path, name: str, issuer: str = "") -> None:
-    """A key and a certificate for 127.0.0.1, of its own or of ``issuer``."""
-    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    words += ["-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem"]
-    if issuer:
-        words += ["-CA", f"{issuer}.pem", "-CAkey", f"{issuer}.key", "-addext", "subjectAltName=IP:127.0.0.1"]
-        words += ["-addext", "basicConstraints=critical,CA:FALSE"]
-    openssl(folder, *words)
+    """A key and a certificate: of its own, or for 127.0.0.1 of ``issuer``."""
+    new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}"]
+    new += ["-keyout", f"{name}.key"]
+    if not issuer:
+        openssl(folder, *new, "-x509", "-days", "2", "-out", f"{name}.pem")
+        return
+    openssl(folder, *new, "-new", "-out", f"{name}.csr")
+    (folder / "extensions").write_text("subjectAltName=IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n")
+    sign = ["x509", "-req", "-in", f"{name}.csr", "-CA", f"{issuer}.pem", "-CAkey", f"{issuer}.key", "-CAcreateserial"]
+    openssl(folder, *sign, "-days", "2", "-extfile", "extensions", "-out", f"{name}.pem")
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from kuryr_libnetwork.docker import messages as m
+from kuryr_libnetwork.docker.listeners import tcp_listener
 from kuryr_libnetwork.docker.server import MAX_BODY
 from tests.conversation.dockerside import PluginClient
 from tests.conversation.edge import (
@@ -297,3 +298,22 @@ def test_an_error_that_does_not_arrive_undoes_nothing(edge: Edge, caplog: pytest
         gone.set()
         until(lambda: "connection lost" in caplog.text, "the failed answer is noticed")
     assert edge.verbs.called == ["join"]
+
+
+def test_what_docker_is_not_told_over_tcp_is_undone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Fails if an answer over TCP counts as delivered although its client had gone before."""
+    listener = tcp_listener("127.0.0.1", 0, encrypted=False)
+    with serving(tmp_path, [listener]) as edge, caplog.at_level(logging.INFO):
+        gone = threading.Event()
+
+        def late(_: object) -> m.Message:
+            gone.wait(LIMIT)
+            return ANSWERS["join"]
+
+        edge.verbs.does["join"] = late
+        with socket.create_connection(listener.socket.getsockname(), LIMIT) as sock:
+            sock.sendall(request("NetworkDriver.Join", JOIN))
+            until(lambda: edge.verbs.calls, "the verb is called")
+        gone.set()
+        until(lambda: "connection lost" in caplog.text, "the failed answer is noticed")
+        assert edge.verbs.calls[1:] == [UNDONE["NetworkDriver.Join"]]

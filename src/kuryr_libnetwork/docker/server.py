@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import select
 import socket
 import ssl
 import threading
@@ -261,11 +262,21 @@ def _serve(req: Any, method: str, path: str, body: bytes) -> None:
     """Call the verb, and undo what Docker cannot be told."""
     answer = req.server.boundary.handle(method, path, body)
     try:
+        _check_peer(req.conn.socket)
         _write(req, answer)
     except OSError:
         if answer.undo is not None:
             answer.undo()
         raise
+
+
+def _check_peer(sock: socket.socket) -> None:
+    """On TCP the first bytes to a peer that has gone are lost without an error; Docker never closes one side only."""
+    if sock.family != socket.AF_UNIX:
+        poll = select.poll()
+        poll.register(sock, select.POLLRDHUP)
+        if poll.poll(0):
+            raise BrokenPipeError("the client has closed the connection")
 
 
 def _write(req: Any, answer: Answer) -> None:
