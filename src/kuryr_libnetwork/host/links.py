@@ -1,47 +1,37 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Network interfaces by rtnetlink; the only module that knows pyroute2, and the only one that knows its errors."""
+"""Network interfaces by rtnetlink: the pairs that join containers to Open vSwitch."""
 
 from __future__ import annotations
 
 import array
 import errno
 import fcntl
-import os
 import socket as socket_module
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
+from kuryr_libnetwork.host.netlink import find, netlink, refusal
 from kuryr_libnetwork.model import Link, VethSpec
 
 IFF_UP = 1
 SIOCETHTOOL = 0x8946
 ETHTOOL_STXCSUM = 0x17
-_REASONS = {
-    errno.EPERM: "not permitted; the service needs CAP_NET_ADMIN",
-    errno.EOPNOTSUPP: "the kernel has no support for it (is the veth module there?)",
-}
 
 
 class KernelLinks:
-    """Implements :class:`~kuryr_libnetwork.interfaces.Links`: one netlink socket per operation, none shared.
-
-    pyroute2 takes a tenth of a second to import, so that waits for the first use.
-    """
+    """Implements :class:`~kuryr_libnetwork.interfaces.Links`."""
 
     def get(self, name: str) -> Link | None:
-        with self._socket(f"look at interface {name}") as socket:
+        with netlink(f"look at interface {name}") as socket:
             return _find(socket, name)
 
     def find_by_alias(self, alias: str) -> list[Link]:
-        with self._socket("list the interfaces") as socket:
+        with netlink("list the interfaces") as socket:
             return [_link(message) for message in socket.get_links() if message.get_attr("IFLA_IFALIAS") == alias]
 
     def create_veth(self, spec: VethSpec) -> None:
-        with self._socket(f"make the interfaces {spec.host_name} and {spec.container_name}") as socket:
+        with netlink(f"make the interfaces {spec.host_name} and {spec.container_name}") as socket:
             peer = {"ifname": spec.container_name, "mtu": spec.mtu, "address": spec.mac}
             socket.link("add", ifname=spec.host_name, kind="veth", mtu=spec.mtu, peer=peer)
             finished = False
@@ -56,39 +46,13 @@ class KernelLinks:
                     _delete(socket, spec.host_name)
 
     def delete(self, name: str) -> bool:
-        with self._socket(f"delete interface {name}") as socket:
+        with netlink(f"delete interface {name}") as socket:
             return _delete(socket, name)
-
-    @contextmanager
-    def _socket(self, task: str) -> Iterator[Any]:
-        from pyroute2 import IPRoute
-        from pyroute2.netlink.exceptions import NetlinkError
-
-        try:
-            with IPRoute() as socket:
-                yield socket
-        except NetlinkError as error:
-            raise _translated(task, error.code, error) from error
-        except OSError as error:
-            raise _translated(task, error.errno or 0, error) from error
-
-
-def _translated(task: str, code: int, error: Exception) -> LinkError:
-    text = f"cannot {task}: {_REASONS.get(code) or (os.strerror(code) if code else error)}"
-    return {errno.ENODEV: LinkNotFound, errno.EEXIST: LinkExists}.get(code, LinkError)(text)
 
 
 def _find(socket: Any, name: str) -> Link | None:
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    try:
-        found = socket.link("get", ifname=name)
-    except NetlinkError as error:
-        if error.code == errno.ENODEV:
-            return None
-        raise
-    link = _link(found[0]) if found else None
-    return link if link and link.name == name else None  # the kernel finds interfaces by their altnames, too
+    message = find(socket, name)
+    return None if message is None else _link(message)
 
 
 def _index(socket: Any, name: str) -> int:
@@ -97,18 +61,8 @@ def _index(socket: Any, name: str) -> int:
 
 def _delete(socket: Any, name: str) -> bool:
     """By the index of the name: the kernel never takes an index for another interface while both exist."""
-    from pyroute2.netlink.exceptions import NetlinkError
-
     link = _find(socket, name)
-    if link is None:
-        return False
-    try:
-        socket.link("del", index=link.index)
-    except NetlinkError as error:
-        if error.code != errno.ENODEV:
-            raise
-        return False
-    return True
+    return link is not None and not refusal(lambda: socket.link("del", index=link.index), errno.ENODEV)
 
 
 def _finish_checksums(name: str) -> None:

@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The seam to rtnetlink: sockets, and the kernel's errors as ours.
+
+One socket per operation, none shared. It belongs to the network namespace of the thread that opens it. pyroute2 takes a
+tenth of a second to import, so that waits for the first use.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
+
+Connect = Callable[[str], AbstractContextManager[Any]]
+"""Opens a socket for a task; the task's name stands in the errors."""
+
+ENOTSUPP = 524
+"""Of the kernel alone; some drivers let it out."""
+NOT_SUPPORTED = (errno.EOPNOTSUPP, ENOTSUPP)
+_REASONS = {
+    errno.EPERM: "not permitted; the service needs CAP_NET_ADMIN",
+    errno.EOPNOTSUPP: "the kernel or the driver has no support for it (is the module loaded?)",
+    ENOTSUPP: "the driver has no support for it",
+}
+
+
+@contextmanager
+def netlink(task: str) -> Iterator[Any]:
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        with IPRoute() as socket:
+            yield socket
+    except NetlinkError as error:
+        raise translated(task, error.code, error) from error
+    except OSError as error:
+        raise translated(task, error.errno or 0, error) from error
+
+
+def translated(task: str, code: int, error: Exception | None = None) -> LinkError:
+    text = f"cannot {task}: {_REASONS.get(code) or (os.strerror(code) if code else error)}"
+    return {errno.ENODEV: LinkNotFound, errno.EEXIST: LinkExists}.get(code, LinkError)(text)
+
+
+def refusal(request: Callable[[], object], *expected: int) -> int:
+    """0 when the kernel did as asked; the error's number if it is one of those expected (none given: any); else raises."""
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        request()
+    except NetlinkError as error:
+        if expected and error.code not in expected:
+            raise
+        return int(error.code)
+    return 0
+
+
+def find(socket: Any, name: str, **options: int) -> Any | None:
+    """The kernel's message about an interface of that name; the kernel finds interfaces by their altnames, too."""
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        found = socket.link("get", ifname=name, **options)
+    except NetlinkError as error:
+        if error.code == errno.ENODEV:
+            return None
+        raise
+    return found[0] if found and found[0].get_attr("IFLA_IFNAME") == name else None
