@@ -124,6 +124,13 @@ class UnsupportedVif(KuryrError):
     status = 400
 
 
+class NoFreeDevice(KuryrError):
+    """No VF or PF can be given to the container; the text counts them and says who holds them."""
+
+    code = "no-free-device"
+    status = 400
+
+
 # -- this host ---------------------------------------------------------------------------------------------------
 
 

@@ -34,6 +34,7 @@ class Network(Value, frozen=True):
     subnets: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     project_id: str | None = None
+    physical_network: str | None = msgspec.field(name="provider:physical_network", default=None)
 
 
 class HostRoute(Value, frozen=True):
@@ -96,6 +97,20 @@ class Port(Value, frozen=True):
     vif_type: str = msgspec.field(name="binding:vif_type", default="unbound")
     vif_details: dict[str, Any] = msgspec.field(name="binding:vif_details", default_factory=dict)
     profile: dict[str, Any] = msgspec.field(name="binding:profile", default_factory=dict)
+    port_security_enabled: bool = True
+    trusted: bool | None = None
+    propagate_uplink_status: bool = False
+    qos_policy_id: str | None = None
+    qos_network_policy_id: str | None = None
+
+
+class QosRule(Value, frozen=True):
+    """Source: Neutron API v2, QoS policies. ``type``: bandwidth_limit, minimum_bandwidth, dscp_marking …; rates in kbit/s."""
+
+    type: str
+    direction: str = "egress"
+    max_kbps: int | None = None
+    min_kbps: int | None = None
 
 
 class Agent(Value, frozen=True):
@@ -190,13 +205,18 @@ class SubnetRecord(Value, frozen=True):
 
 
 class NetworkRecord(Value, frozen=True):
-    """A Docker network (key: ``docker_id``) and its Neutron network."""
+    """A Docker network (key: ``docker_id``) and its Neutron network.
+
+    ``state``: ``creating`` (as much as stands in Neutron so far), ``ready``, ``deleting``. ``neutron_id`` is "" before
+    there is one. ``made``: kuryr made the Neutron network, for this or for another Docker network.
+    """
 
     docker_id: str
     neutron_id: str
     made: bool
     mtu: int
     subnets: tuple[SubnetRecord, ...]
+    state: Literal["creating", "ready", "deleting"] = "ready"
     internal: bool = False
     fingerprint: str = ""
     options: dict[str, str] = {}

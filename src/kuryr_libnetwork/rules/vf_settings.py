@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a Neutron port to what the NIC must enforce for its VF, and to the port's ``binding:profile``.
+
+Neutron's SR-IOV agent does not see a VF inside a container (sriov §0.1), so this service does what the agent would: it
+derives spoof check, trust, link state and rates from the port, as the agent and Nova derive them, sets them, and sets them
+again when the port changes. VLAN and MAC were never the agent's work; Nova and libvirt do that for virtual machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from kuryr_libnetwork.errors import InvalidOption, UnsupportedVif
+from kuryr_libnetwork.model import Port, QosRule
+from kuryr_libnetwork.sriov import LinkState, PhysicalFunction, VfSettings, VirtualFunction
+
+MAX_VLAN = 4094
+NO_MAC = "00:00:00:00:00:00"
+OURS = ("pci_vendor_info", "pci_slot", "physical_network", "pf_mac_address", "vf_num", "device_mac_address")
+"""What a binding writes into the profile, and an unbinding takes out; Nova's list (nova/network/neutron.py)."""
+SUPPORTED = ("normal", "direct", "macvtap", "direct-physical")
+_REFUSED = {
+    "virtio-forwarder": "it needs a vhost-user relay in Open vSwitch",
+    "vdpa": "it needs a vDPA device and a virtual machine",
+    "remote-managed": "the port belongs to a SmartNIC's own controller",
+    "smart-nic": "it is for bare-metal machines",
+    "baremetal": "it is for bare-metal machines",
+    "accelerator-direct": "it needs Cyborg",
+    "accelerator-direct-physical": "it needs Cyborg",
+}
+_TRUE = {"1", "t", "true", "on", "y", "yes"}
+
+
+def check_vnic_type(vnic_type: str, profile: Mapping[str, Any]) -> None:
+    """Refuse by name what this service does not do, with the reason."""
+    if vnic_type not in SUPPORTED:
+        reason = _REFUSED.get(vnic_type, "it is not known")
+        raise UnsupportedVif(f"vnic_type {vnic_type} is not supported: {reason}; supported: {', '.join(SUPPORTED)}")
+    capabilities = profile.get("capabilities")
+    if isinstance(capabilities, list) and "switchdev" in capabilities:
+        raise UnsupportedVif(
+            "the port's profile asks for switchdev (hardware offload of Open vSwitch), which is not supported"
+        )
+
+
+def vlan_of(port: Port) -> int:
+    """The VLAN of the binding: a string in ``vif_details``, "0" or absent on flat networks."""
+    text = str(port.vif_details.get("vlan", "0"))
+    if not text.isdigit() or int(text) > MAX_VLAN:
+        raise UnsupportedVif(f"port {port.id}: vif_details.vlan is {text!r}; it must be 0 to {MAX_VLAN}")
+    return int(text)
+
+
+def wanted_settings(port: Port, qos: Sequence[QosRule], *, trust_allowed: bool) -> VfSettings:
+    """What the PF's driver is to enforce for the port. Without a QoS rule there is no rate limit."""
+    rates = {rule.type: to_mbps(rule.max_kbps or rule.min_kbps or 0) for rule in qos if rule.direction == "egress"}
+    return VfSettings(
+        mac=port.mac_address.lower(),
+        vlan=vlan_of(port),
+        qos=0,
+        spoofchk=port.port_security_enabled,
+        trust=wants_trust(port) and trust_allowed,
+        link_state=link_state(port),
+        min_tx_rate=rates.get("minimum_bandwidth", 0),
+        max_tx_rate=rates.get("bandwidth_limit", 0),
+    )
+
+
+def wants_trust(port: Port) -> bool:
+    """The port's field ``trusted`` (extension port-trusted-vif), else the older key of the profile."""
+    if port.trusted is not None:
+        return port.trusted
+    return str(port.profile.get("trusted", "")).lower() in _TRUE
+
+
+def link_state(port: Port) -> LinkState:
+    """As Neutron's agent: disabled has precedence, then the uplink's state if it is to be propagated."""
+    if not port.admin_state_up:
+        return "disable"
+    return "auto" if port.propagate_uplink_status else "enable"
+
+
+def to_mbps(kbps: int) -> int:
+    """Rounded as Neutron's agent rounds; what is less than one but more than nothing is one."""
+    if 0 < kbps < 1000:
+        return 1
+    return (kbps + 500) // 1000
+
+
+def vf_profile(existing: Mapping[str, Any], vf: VirtualFunction, physical_network: str, pf_mac: str) -> dict[str, Any]:
+    """The profile of a port on a VF; the user's own keys stay."""
+    return {
+        **existing,
+        "pci_vendor_info": vf.pci_vendor_info,
+        "pci_slot": vf.pci_address,
+        "physical_network": physical_network,
+        "pf_mac_address": pf_mac,
+        "vf_num": vf.index,
+    }
+
+
+def pf_profile(existing: Mapping[str, Any], pf: PhysicalFunction, physical_network: str, mac: str) -> dict[str, Any]:
+    """The profile of a ``direct-physical`` port: Neutron gives the port the PF's MAC, which must stand here (sriov §0.9)."""
+    return {
+        **existing,
+        "pci_vendor_info": f"{pf.vendor_id}:{pf.device_id}",
+        "pci_slot": pf.pci_address,
+        "physical_network": physical_network,
+        "device_mac_address": mac,
+    }
+
+
+def without_ours(profile: Mapping[str, Any]) -> dict[str, Any]:
+    """The profile after unbinding a port whose device this service chose."""
+    return {key: value for key, value in profile.items() if key not in OURS}
+
+
+def requested_slot(profile: Mapping[str, Any]) -> str:
+    """The PCI address that the user wrote into the port's profile (the guide's way); "" when there is none."""
+    slot = profile.get("pci_slot", "")
+    if not isinstance(slot, str):
+        raise InvalidOption("binding:profile pci_slot", slot, "must be a PCI address such as 0000:07:00.2")
+    return slot
+
+
+def restored(original: VfSettings) -> VfSettings:
+    """What to set on a VF that comes back: what was there; a VF without an administrative MAC gets none again.
+
+    The port's MAC left on it would make the PF unable to reach the port elsewhere (sriov §0.10).
+    """
+    return msgspec.structs.replace(original, mac=original.mac or NO_MAC)

@@ -1,0 +1,231 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kuryr_libnetwork.errors import NoFreeDevice
+from kuryr_libnetwork.rules.devices import DevicePolicy, FoundPf, choose, choose_pf, judge
+from kuryr_libnetwork.rules.pci import parse_device_spec
+from kuryr_libnetwork.sriov import DeviceLease, DeviceRequest, PhysicalFunction, VirtualFunction
+
+MAPPED = DevicePolicy(mappings={"physnet2": ("pf0", "pf1")})
+ANY = DeviceRequest(vnic_type="direct", physical_network="physnet2")
+
+
+def nic(number: int, vfs: int = 4, numa_node: int = 0, **changes: Any) -> FoundPf:
+    pf = PhysicalFunction(
+        pci_address=f"0000:0{number + 1}:00.0",
+        vendor_id="8086",
+        device_id="10c9",
+        driver="igb",
+        netdevs=(f"pf{number}",),
+        total_vfs=7,
+        num_vfs=vfs,
+        numa_node=numa_node,
+    )
+    functions = tuple(
+        VirtualFunction(
+            pci_address=f"0000:0{number + 1}:10.{index}",
+            pf_address=pf.pci_address,
+            index=index,
+            vendor_id="8086",
+            device_id="10ca",
+            driver="igbvf",
+            netdevs=(f"v{number}{index}",),
+            numa_node=numa_node,
+        )
+        for index in range(vfs)
+    )
+    return msgspec.structs.replace(FoundPf(pf=pf, vfs=functions), **changes)
+
+
+def lease(address: str, port: str = "port-1", state: Any = "leased", reason: str = "") -> DeviceLease:
+    return DeviceLease(
+        pci_address=address,
+        pf_address="",
+        index=0,
+        port_id=port,
+        vnic_type="direct",
+        state=state,
+        generation="g",
+        reason=reason,
+    )
+
+
+def pick(
+    request: DeviceRequest = ANY,
+    found: tuple[FoundPf, ...] = (nic(0), nic(1)),
+    leases: tuple[DeviceLease, ...] = (),
+    named: dict[str, str] | None = None,
+    policy: DevicePolicy = MAPPED,
+) -> str:
+    held = {each.pci_address: each for each in leases}
+    return choose(request, judge(request, found, held, named or {}, policy), policy).vf.pci_address
+
+
+def changed(found: FoundPf, index: int, **changes: Any) -> FoundPf:
+    vfs = list(found.vfs)
+    vfs[index] = msgspec.structs.replace(vfs[index], **changes)
+    return msgspec.structs.replace(found, vfs=tuple(vfs))
+
+
+@given(st.sets(st.tuples(st.integers(0, 1), st.integers(0, 3))))
+def test_a_held_vf_is_never_given_out(held: set[tuple[int, int]]) -> None:
+    """Two containers would get one VF."""
+    leases = tuple(lease(f"0000:0{pf + 1}:10.{vf}") for pf, vf in held)
+    if len(held) == 8:
+        with pytest.raises(NoFreeDevice, match="8 in use"):
+            pick(leases=leases)
+    else:
+        assert pick(leases=leases) not in {each.pci_address for each in leases}
+
+
+def test_spread_and_pack() -> None:
+    """All containers would share one wire while the other is idle, or the reverse of what the operator chose."""
+    one = (lease("0000:01:10.0"),)
+    assert pick(leases=one) == "0000:02:10.0"
+    assert pick(leases=one, policy=msgspec.structs.replace(MAPPED, selection="pack")) == "0000:01:10.1"
+    assert pick() == "0000:01:10.0"
+
+
+def test_numa_node_is_preferred_not_demanded() -> None:
+    """A container would get a VF across the sockets though a near one is free, or none when only far ones are."""
+    found = (nic(0, numa_node=0), nic(1, numa_node=1))
+    near = msgspec.structs.replace(ANY, numa_node=1)
+    assert pick(near, found).startswith("0000:02")
+    assert pick(near, (nic(0, numa_node=0),)).startswith("0000:01")
+
+
+def test_chosen_pf_and_chosen_slot() -> None:
+    """The options kuryr.pf and kuryr.pci_slot would be ignored."""
+    assert pick(msgspec.structs.replace(ANY, pf_name="pf1")) == "0000:02:10.0"
+    assert pick(msgspec.structs.replace(ANY, pci_slot="0000:02:10.3")) == "0000:02:10.3"
+
+
+def test_without_a_word_of_the_operator() -> None:
+    """The guide, which sets no mapping, would find no VF, or take those of the management interface."""
+    silent = DevicePolicy()
+    found = (nic(0, default_route=True), nic(1))
+    assert pick(found=found, policy=silent) == "0000:02:10.0"
+    slot = msgspec.structs.replace(ANY, pci_slot="0000:01:10.0")
+    with pytest.raises(NoFreeDevice, match="carries a default route"):
+        pick(slot, found, policy=silent)
+
+
+def test_whitelist_and_its_network() -> None:
+    """A device that the operator did not list would be used."""
+    specs = tuple(parse_device_spec("o", ['{"address": "0000:02:10.*", "physical_network": "physnet2"}']))
+    policy = DevicePolicy(specs=specs)
+    assert pick(policy=policy).startswith("0000:02")
+    with pytest.raises(NoFreeDevice, match="not in device_spec"):
+        pick(msgspec.structs.replace(ANY, pci_slot="0000:01:10.0"), policy=policy)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"netdevs": (), "netdev_elsewhere": True}, "in another namespace"),
+        ({"netdevs": (), "driver": ""}, "has no network driver"),
+        ({"netdevs": ("a", "b")}, "several network devices"),
+        ({"netdevs": (), "driver": "vfio-pci"}, "bound to vfio-pci"),
+    ],
+)
+def test_what_speaks_against_a_vf_is_said(changes: dict[str, Any], reason: str) -> None:
+    """A VF that cannot work would be given out, or the refusal would not say why."""
+    with pytest.raises(NoFreeDevice, match=reason):
+        pick(found=(changed(nic(0, vfs=1), 0, **changes),))
+
+
+def test_vfio_where_the_operator_allows_it() -> None:
+    """DPDK's VFs could not be leased at all."""
+    found = (changed(nic(0, vfs=1), 0, netdevs=(), driver="vfio-pci"),)
+    assert pick(found=found, policy=msgspec.structs.replace(MAPPED, allow_vfio=True)) == "0000:01:10.0"
+
+
+def test_a_refusal_counts_and_names() -> None:
+    """The user would read "no free VF" and not know whom to ask."""
+    found = (nic(0, in_use={"0000:01:10.3": "is up"}),)
+    policy = msgspec.structs.replace(MAPPED, exclusions={"pf0": frozenset({"0000:01:10.2"})})
+    leases = (lease("0000:01:10.0", "port-a"), lease("0000:01:10.1", state="quarantined", reason="MAC"))
+    with pytest.raises(NoFreeDevice) as caught:
+        pick(found=found, leases=leases, policy=policy)
+    text = str(caught.value)
+    assert "no free VF on physnet2: 1 in use (0000:01:10.0 by port port-a)" in text
+    assert "1 quarantined (MAC)" in text
+    assert "1 excluded by exclude_devices" in text
+    assert "1 is up" in text
+
+
+def test_another_port_of_this_host_names_the_vf() -> None:
+    """A VF of a virtual machine on this host would be taken."""
+    with pytest.raises(NoFreeDevice, match="by port vm-port"):
+        pick(found=(nic(0, vfs=1),), named={"0000:01:10.0": "vm-port"})
+
+
+@pytest.mark.parametrize("request_", [ANY, msgspec.structs.replace(ANY, pci_slot="0000:09:10.0", pf_name="pf9")])
+def test_nothing_there_at_all(request_: DeviceRequest) -> None:
+    """The user would not learn that no PF is mapped."""
+    with pytest.raises(NoFreeDevice, match="none exists, or its PF is not mapped"):
+        pick(request_, found=())
+
+
+def test_a_slot_of_another_physical_network() -> None:
+    """A container would be wired to another network than its port's."""
+    policy = DevicePolicy(mappings={"physnet2": ("pf0",), "physnet3": ("pf1",)})
+    with pytest.raises(NoFreeDevice, match="not mapped to physnet2"):
+        pick(msgspec.structs.replace(ANY, pci_slot="0000:02:10.0"), policy=policy)
+
+
+def test_vfs_of_a_pf_that_is_given_away() -> None:
+    """The PF's container would lose its wire to another one."""
+    with pytest.raises(NoFreeDevice, match="its PF is given away"):
+        pick(found=(nic(0),), leases=(lease("0000:01:00.0"),))
+
+
+PHYSICAL = DeviceRequest(vnic_type="direct-physical", physical_network="physnet2")
+ALLOWED = msgspec.structs.replace(MAPPED, allow_direct_physical=True)
+
+
+def whole(
+    request: DeviceRequest, found: tuple[FoundPf, ...], leases: tuple[DeviceLease, ...] = (), policy: Any = ALLOWED
+) -> str:
+    return choose_pf(request, found, {each.pci_address: each for each in leases}, policy).pf.pci_address
+
+
+def test_a_whole_pf_only_where_allowed() -> None:
+    """A tenant would take the machine's interface."""
+    with pytest.raises(NoFreeDevice, match="allow_direct_physical"):
+        whole(PHYSICAL, (nic(0),), policy=MAPPED)
+    assert whole(PHYSICAL, (nic(0),)) == "0000:01:00.0"
+    assert whole(msgspec.structs.replace(PHYSICAL, pf_name="pf1"), (nic(0), nic(1))) == "0000:02:00.0"
+    assert whole(msgspec.structs.replace(PHYSICAL, pci_slot="0000:02:00.0"), (nic(0), nic(1))) == "0000:02:00.0"
+
+
+@pytest.mark.parametrize(
+    ("found", "leases", "reason"),
+    [
+        (nic(0, default_route=True), (), "carries a default route"),
+        (nic(0), (lease("0000:01:00.0", "port-x"),), "is held by port port-x"),
+        (nic(0), (lease("0000:01:10.1"),), "has 1 VFs in use"),
+        (nic(0, in_use={"0000:01:00.0": "is in bridge br-ex"}), (), "is in bridge br-ex"),
+        (msgspec.structs.replace(nic(0), pf=msgspec.structs.replace(nic(0).pf, netdevs=())), (), "none is mapped"),
+    ],
+)
+def test_a_pf_that_anybody_uses_is_refused(found: FoundPf, leases: tuple[DeviceLease, ...], reason: str) -> None:
+    """A container would take the wire from others."""
+    with pytest.raises(NoFreeDevice, match=reason):
+        whole(PHYSICAL, (found,), leases)
+
+
+def test_a_pf_without_a_device_here() -> None:
+    """A PF that sits in a namespace already would be given away again."""
+    bare = msgspec.structs.replace(nic(0), pf=msgspec.structs.replace(nic(0).pf, netdevs=()))
+    with pytest.raises(NoFreeDevice, match="has no network device here"):
+        whole(msgspec.structs.replace(PHYSICAL, pci_slot="0000:01:00.0"), (bare,))

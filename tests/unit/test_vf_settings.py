@@ -1,0 +1,138 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kuryr_libnetwork.errors import InvalidOption, UnsupportedVif
+from kuryr_libnetwork.model import Port, QosRule
+from kuryr_libnetwork.rules import vf_settings as rules
+from kuryr_libnetwork.sriov import VfSettings, unchanged
+from tests.unit.test_pci_rules import PF, VF
+
+PORT = Port(id="p1", network_id="n", mac_address="FA:16:3E:00:00:01", vif_details={"vlan": "150"})
+
+
+def port(**changes: Any) -> Port:
+    return msgspec.structs.replace(PORT, **changes)
+
+
+def test_settings_of_an_ordinary_port() -> None:
+    """A VF would carry another VLAN or MAC than its port, or no spoof check."""
+    assert rules.wanted_settings(PORT, [], trust_allowed=False) == VfSettings(
+        mac="fa:16:3e:00:00:01", vlan=150, spoofchk=True, trust=False, link_state="enable", min_tx_rate=0, max_tx_rate=0
+    )
+
+
+@pytest.mark.parametrize(("details", "vlan"), [({}, 0), ({"vlan": "0"}, 0), ({"vlan": 7}, 7), ({"vlan": "4094"}, 4094)])
+def test_vlan_of_a_binding(details: dict[str, Any], vlan: int) -> None:
+    """A flat network would be tagged, or a VLAN network not."""
+    assert rules.vlan_of(port(vif_details=details)) == vlan
+
+
+@pytest.mark.parametrize("vlan", ["4095", "-1", "x", ""])
+def test_a_vlan_that_cannot_be(vlan: str) -> None:
+    """Some drivers accept VLAN 4095 and then leak between networks."""
+    with pytest.raises(UnsupportedVif, match="must be 0 to 4094"):
+        rules.vlan_of(port(vif_details={"vlan": vlan}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "trusted"),
+    [
+        ({}, False),
+        ({"trusted": True}, True),
+        ({"profile": {"trusted": "true"}}, True),
+        ({"profile": {"trusted": True}}, True),
+        ({"trusted": False, "profile": {"trusted": "true"}}, False),
+        ({"profile": {"trusted": "no"}}, False),
+    ],
+)
+def test_trust_needs_the_port_and_the_operator(changes: dict[str, Any], trusted: bool) -> None:
+    """A tenant would get a trusted VF without the operator's word."""
+    assert rules.wants_trust(port(**changes)) is trusted
+    assert rules.wanted_settings(port(**changes), [], trust_allowed=True).trust is trusted
+    assert rules.wanted_settings(port(**changes), [], trust_allowed=False).trust is False
+
+
+@pytest.mark.parametrize(
+    ("up", "propagate", "state"),
+    [(True, False, "enable"), (True, True, "auto"), (False, True, "disable"), (False, False, "disable")],
+)
+def test_link_state(up: bool, propagate: bool, state: str) -> None:
+    """A port that was set down in Neutron would still pass traffic."""
+    assert rules.link_state(port(admin_state_up=up, propagate_uplink_status=propagate)) == state
+
+
+def test_rates_of_qos_rules() -> None:
+    """A bandwidth limit would not be set, or set from the rule of the other direction."""
+    qos = [
+        QosRule(type="bandwidth_limit", max_kbps=10_000),
+        QosRule(type="bandwidth_limit", direction="ingress", max_kbps=99_000),
+        QosRule(type="minimum_bandwidth", min_kbps=2_400),
+        QosRule(type="dscp_marking"),
+    ]
+    found = rules.wanted_settings(PORT, qos, trust_allowed=False)
+    assert (found.max_tx_rate, found.min_tx_rate) == (10, 2)
+
+
+@given(st.integers(0, 10**8))
+def test_a_limit_never_becomes_no_limit(kbps: int) -> None:
+    """A limit below one megabit would round to 0, which means no limit."""
+    assert (rules.to_mbps(kbps) == 0) is (kbps == 0)
+
+
+@pytest.mark.parametrize(
+    "vnic_type", ["virtio-forwarder", "vdpa", "remote-managed", "accelerator-direct", "unheard-of"]
+)
+def test_vnic_types_that_are_not_done_are_refused_by_name(vnic_type: str) -> None:
+    """A port for a virtual machine's device would be plugged as something else."""
+    with pytest.raises(UnsupportedVif, match=f"vnic_type {vnic_type} is not supported"):
+        rules.check_vnic_type(vnic_type, {})
+
+
+def test_switchdev_is_refused_and_the_rest_is_not() -> None:
+    """A port for hardware offload would be bound without its representor, and carry nothing."""
+    with pytest.raises(UnsupportedVif, match="switchdev"):
+        rules.check_vnic_type("direct", {"capabilities": ["switchdev"]})
+    for vnic_type in rules.SUPPORTED:
+        rules.check_vnic_type(vnic_type, {"capabilities": "odd"})
+
+
+@given(st.dictionaries(st.sampled_from(["trusted", "mine", "capabilities"]), st.text()))
+def test_the_users_keys_of_the_profile_stay(profile: dict[str, str]) -> None:
+    """What the user wrote into the profile would be lost with the binding."""
+    bound = rules.vf_profile(profile, VF, "physnet2", "52:54:00:00:00:01")
+    assert bound["pci_slot"] == VF.pci_address
+    assert bound["pci_vendor_info"] == "8086:10ca"
+    assert (bound["physical_network"], bound["vf_num"]) == ("physnet2", 1)
+    assert rules.without_ours(bound) == profile
+    whole = rules.pf_profile(profile, PF, "physnet2", "52:54:00:00:00:01")
+    assert (whole["pci_slot"], whole["device_mac_address"]) == (PF.pci_address, "52:54:00:00:00:01")
+    assert rules.without_ours(whole) == profile
+
+
+def test_the_slot_that_the_user_chose() -> None:
+    """The guide's port, with its PCI address in the profile, would get another VF."""
+    assert rules.requested_slot({"pci_slot": "0000:0A:00.1"}) == "0000:0A:00.1"
+    assert rules.requested_slot({}) == ""
+    with pytest.raises(InvalidOption, match="pci_slot"):
+        rules.requested_slot({"pci_slot": 7})
+
+
+def test_a_vf_without_a_mac_gets_none_again() -> None:
+    """The port's MAC would stay on the freed VF and black-hole the port elsewhere."""
+    assert rules.restored(VfSettings(mac="")).mac == rules.NO_MAC
+    assert rules.restored(VfSettings(mac="02:00:00:00:00:01", vlan=7)) == VfSettings(mac="02:00:00:00:00:01", vlan=7)
+
+
+def test_what_the_driver_does_not_know_is_not_compared() -> None:
+    """Every VF of a driver without trust would be quarantined."""
+    assert unchanged(VfSettings(mac="a", trust=None), VfSettings(mac="a", trust=False))
+    assert not unchanged(VfSettings(mac="a", vlan=1), VfSettings(mac="a"))
