@@ -72,7 +72,7 @@ class Story:
 
     paths: LabPaths
     hosts: int
-    step: str = "the start"
+    step: str = "starting"
     taken: list[Taken] = field(default_factory=list)
     number: int = 0
     fresh: bool = False
@@ -93,7 +93,7 @@ class Story:
 
     def begin(self, what: str, words: str = "") -> None:
         self.number += 1
-        self.step = words or what
+        self.step = f"step {self.number} ({what})"
         heading(f"{self.number}. {what}")
         if words:
             command(words)
@@ -172,7 +172,7 @@ class Story:
     # -- what happened -----------------------------------------------------------------------------------------------
 
     def show_what_is_what(self, lab: api.Lab) -> None:
-        self.step = "asking Docker and Neutron what is what"
+        self.step = "the question what is what"
         heading("What is what")
         rows = demo_cloud.network_facts(lab, lab.host())
         show_table(["in Docker", "in Neutron", "id in Neutron", ""], rows)
@@ -195,7 +195,7 @@ class Story:
             line("(The first calls of a Neutron just started are slow; the next ./dev demo shows its usual pace.)", DIM)
 
     def tell_how_to_play(self, lab: api.Lab) -> None:
-        self.step = "making a network in Neutron to play with"
+        self.step = "the network to play with"
         office = demo_cloud.prepare_office(lab)
         name = self.paths.name
         heading("Now you: all of it is still running")
