@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import array
-import errno
 import fcntl
 import socket as socket_module
 import struct
 from typing import Any
 
-from kuryr_libnetwork.host.netlink import find, netlink, refusal
+from kuryr_libnetwork.host.netlink import delete, find, netlink
 from kuryr_libnetwork.model import Link, VethSpec
 
 IFF_UP = 1
@@ -43,11 +42,11 @@ class KernelLinks:
                 finished = True
             finally:
                 if not finished:
-                    _delete(socket, spec.host_name)
+                    delete(socket, spec.host_name)
 
     def delete(self, name: str) -> bool:
         with netlink(f"delete interface {name}") as socket:
-            return _delete(socket, name)
+            return delete(socket, name)
 
 
 def _find(socket: Any, name: str) -> Link | None:
@@ -57,12 +56,6 @@ def _find(socket: Any, name: str) -> Link | None:
 
 def _index(socket: Any, name: str) -> int:
     return int(socket.link("get", ifname=name)[0]["index"])
-
-
-def _delete(socket: Any, name: str) -> bool:
-    """By the index of the name: the kernel never takes an index for another interface while both exist."""
-    link = _find(socket, name)
-    return link is not None and not refusal(lambda: socket.link("del", index=link.index), errno.ENODEV)
 
 
 def _finish_checksums(name: str) -> None:

@@ -72,3 +72,9 @@ def find(socket: Any, name: str, **options: int) -> Any | None:
             return None
         raise
     return found[0] if found and found[0].get_attr("IFLA_IFNAME") == name else None
+
+
+def delete(socket: Any, name: str) -> bool:
+    """By the index of the name: the kernel never takes an index for another interface while both exist."""
+    message = find(socket, name)
+    return message is not None and not refusal(lambda: socket.link("del", index=message["index"]), errno.ENODEV)

@@ -1,0 +1,252 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Network devices of PFs and VFs, in our namespace and in those of containers."""
+
+from __future__ import annotations
+
+import errno
+import socket as socket_module
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from ipaddress import ip_address
+from typing import Any
+
+from kuryr_libnetwork.errors import LinkError, LinkNotFound
+from kuryr_libnetwork.host.announcements import frame
+from kuryr_libnetwork.host.namespaces import OWN, is_own, opened, run_inside
+from kuryr_libnetwork.host.netlink import delete, find, netlink, refusal, translated
+from kuryr_libnetwork.sriov import NetdevState
+
+IFF_UP = 1
+IFF_LOWER_UP = 0x10000
+RETRIES = 20
+PAUSE = 0.1
+"""Seconds. Drivers of VFs ask the PF for a MAC and answer before they know (i40e, iavf), or refuse while they reset."""
+FINAL = (errno.EINVAL, errno.ENODEV, errno.EPERM, errno.EOPNOTSUPP)
+
+
+def parent_device(message: Any) -> str:
+    """The PCI address of what is behind a device (since Linux 5.14)."""
+    return message.get_attr("IFLA_PARENT_DEV_NAME") or ""
+
+
+class KernelNetdevs:
+    """Implements :class:`~kuryr_libnetwork.interfaces_sriov.Netdevs`.
+
+    A device that is up counts as in use: an idle VF is down, and whoever set this one up has plans for it.
+    """
+
+    def __init__(self, parent: Callable[[Any], str] = parent_device) -> None:
+        self._parent = parent
+
+    def state(self, name: str) -> NetdevState | None:
+        with netlink(f"look at device {name}") as socket:
+            message = find(socket, name)
+        return None if message is None else _state(message)
+
+    def in_use(self, name: str) -> str:
+        with netlink(f"look at the use of device {name}") as socket:
+            message = _found(socket, name)
+            index = int(message["index"])
+            master = message.get_attr("IFLA_MASTER")
+            if master:
+                return f"is in {_described(socket, master)}"
+            for other in socket.get_links():
+                if _stands_on(other, index):
+                    return f"carries {_described(socket, other['index'])}"
+            for address in socket.get_addr(index=index):
+                text = address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
+                if address["index"] == index and not ip_address(text).is_link_local:
+                    return f"has address {text}"
+            if index in _default_devices(socket):
+                return "carries a default route"
+            return "is up" if message["flags"] & IFF_UP else ""
+
+    def carries_default_route(self, names: Iterable[str]) -> bool:
+        with netlink("look at the default routes") as socket:
+            devices = _default_devices(socket)
+            return any(message and message["index"] in devices for message in (find(socket, name) for name in names))
+
+    def configure(self, name: str, *, new_name: str = "", mac: str = "", mtu: int = 0, up: bool = False) -> None:
+        with netlink(f"configure device {name}") as socket:
+            device = _Device(socket, name)
+            device.down()
+            if new_name and new_name != name:
+                device.rename(new_name)
+            if mac:
+                device.set_mac(mac.lower())
+            if mtu:
+                device.set("MTU", mtu=mtu)
+            if up:
+                device.set("state", state="up")
+
+    def wait_carrier(self, name: str, timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        with netlink(f"wait for the carrier of {name}") as socket:
+            while not _found(socket, name)["flags"] & IFF_LOWER_UP:
+                if time.monotonic() >= deadline:
+                    return False
+                time.sleep(min(PAUSE, max(0.0, deadline - time.monotonic())))
+        return True
+
+    def bring_home(self, pci_address: str, sandboxes: Sequence[str], name: str) -> bool:
+        with opened(OWN) as home:
+            return any(self._bring(pci_address, sandbox, name, home) for sandbox in sandboxes)
+
+    def _bring(self, pci_address: str, sandbox: str, name: str, home: int) -> bool:
+        if is_own(sandbox):
+            return False
+        try:
+            return run_inside(sandbox, partial(self._send_home, pci_address, name, home))
+        except LinkNotFound:  # a container that has just gone: its device comes home by itself
+            return False
+
+    def _send_home(self, pci_address: str, name: str, home: int) -> bool:
+        """Move and rename in one message, for its present name may be taken at home.
+
+        The kernel does one after the other: if the new name is taken, the device may be at home under its present one.
+        """
+        with netlink(f"bring the device of {pci_address} home as {name}") as socket:
+            for message in list(socket.get_links()):
+                if self._parent(message) == pci_address:
+                    device = _Device(socket, message.get_attr("IFLA_IFNAME"))
+                    device.down()
+                    device.drop_altname(name)
+                    socket.link("set", index=device.index, net_ns_fd=home, ifname=name)
+                    return True
+        return False
+
+    def create_macvtap(self, parent: str, name: str, mtu: int, alias: str) -> None:
+        _create(parent, name, mtu, alias, kind="macvtap", macvtap_mode="passthru")
+
+    def create_vlan(self, parent: str, name: str, vlan: int, mtu: int, alias: str) -> None:
+        _create(parent, name, mtu, alias, kind="vlan", vlan_id=vlan)
+
+    def delete(self, name: str) -> bool:
+        with netlink(f"delete device {name}") as socket:
+            return delete(socket, name)
+
+    def announce(self, sandbox: str, name: str, addresses: Iterable[str]) -> None:
+        run_inside(sandbox, partial(_announce, name, tuple(addresses)))
+
+
+class _Device:
+    """A device by its index, which stays while others rename it."""
+
+    def __init__(self, socket: Any, name: str) -> None:
+        self._socket = socket
+        self._name = name
+        self.index = int(_found(socket, name)["index"])
+
+    def set(self, label: str, **values: Any) -> None:
+        code = refusal(partial(self._socket.link, "set", index=self.index, **values))
+        if code:
+            raise translated(f"set the {label} of device {self._name} to {next(iter(values.values()))}", code)
+
+    def down(self) -> None:
+        self.set("state", state="down")
+
+    def rename(self, new_name: str) -> None:
+        """Before Linux 6.2 not while it is up, and network managers set up again what they see go down."""
+        self.drop_altname(new_name)
+        code = errno.EBUSY
+        for _ in range(RETRIES):
+            code = refusal(partial(self._socket.link, "set", index=self.index, ifname=new_name))
+            if code != errno.EBUSY:
+                break
+            self.down()
+            time.sleep(PAUSE)
+        if code:
+            raise translated(f"rename device {self._name} to {new_name}", code)
+
+    def drop_altname(self, name: str) -> None:
+        """A device cannot have a name that is an alternative one of its own."""
+        properties = self._message().get_attr("IFLA_PROP_LIST")
+        if properties is not None and name in properties.get_attrs("IFLA_ALT_IFNAME"):
+            self._socket.link("property_del", index=self.index, altname=[name])
+
+    def set_mac(self, mac: str) -> None:
+        code = 0
+        for _ in range(RETRIES):
+            if self._message().get_attr("IFLA_ADDRESS") == mac:
+                return
+            code = refusal(partial(self._socket.link, "set", index=self.index, address=mac))
+            if code in FINAL:
+                break
+            if self._message().get_attr("IFLA_ADDRESS") != mac:
+                time.sleep(PAUSE)
+        found = self._message().get_attr("IFLA_ADDRESS")
+        if found == mac:
+            return
+        if code:
+            raise translated(f"set the MAC of device {self._name} to {mac}", code)
+        raise LinkError(f"the MAC of device {self._name} is {found} after it was set to {mac}")
+
+    def _message(self) -> Any:
+        return self._socket.link("get", index=self.index)[0]
+
+
+def _found(socket: Any, name: str) -> Any:
+    message = find(socket, name)
+    if message is None:
+        raise translated(f"find device {name}", errno.ENODEV)
+    return message
+
+
+def _state(message: Any) -> NetdevState:
+    return NetdevState(
+        name=message.get_attr("IFLA_IFNAME"),
+        mac=message.get_attr("IFLA_ADDRESS") or "",
+        mtu=message.get_attr("IFLA_MTU") or 0,
+        up=bool(message["flags"] & IFF_UP),
+    )
+
+
+def _kind(message: Any) -> str:
+    info = message.get_attr("IFLA_LINKINFO")
+    return (info.get_attr("IFLA_INFO_KIND") if info is not None else "") or ""
+
+
+def _stands_on(message: Any, index: int) -> bool:
+    """Of the devices that name another one, only the two ends of a veth pair do not stand on it."""
+    below = message.get_attr("IFLA_LINK")
+    here = message.get_attr("IFLA_LINK_NETNSID") is None
+    return here and below == index and message["index"] != index and _kind(message) != "veth"
+
+
+def _described(socket: Any, index: int) -> str:
+    message = socket.link("get", index=index)[0]
+    return f"{_kind(message) or 'device'} {message.get_attr('IFLA_IFNAME')}"
+
+
+def _default_devices(socket: Any) -> set[int]:
+    """The devices of all default routes, of both families and in any table."""
+    found: set[int] = set()
+    for family in (socket_module.AF_INET, socket_module.AF_INET6):
+        for route in socket.get_routes(family=family):
+            if route["dst_len"] == 0:
+                hops = route.get_attr("RTA_MULTIPATH") or []
+                found |= {route.get_attr("RTA_OIF"), *(hop["oif"] for hop in hops)} - {None}
+    return found
+
+
+def _create(parent: str, name: str, mtu: int, alias: str, **kind: Any) -> None:
+    with netlink(f"make {kind['kind']} {name} on {parent}") as socket:
+        socket.link("add", ifname=name, link=int(_found(socket, parent)["index"]), mtu=mtu, **kind)
+        finished = False
+        try:
+            socket.link("set", index=int(_found(socket, name)["index"]), ifalias=alias)
+            finished = True
+        finally:
+            if not finished:
+                delete(socket, name)
+
+
+def _announce(name: str, addresses: Sequence[str]) -> None:
+    with netlink(f"announce the addresses of {name}") as socket:
+        mac = _found(socket, name).get_attr("IFLA_ADDRESS")
+        with socket_module.socket(socket_module.AF_PACKET, socket_module.SOCK_RAW, 0) as sender:
+            sender.bind((name, 0))
+            for address in addresses:
+                sender.send(frame(mac, address))

@@ -1,0 +1,279 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Network devices on the real kernel. Pairs and macvlans stand for VFs in what all devices have in common."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from functools import partial
+from ipaddress import IPv6Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
+from kuryr_libnetwork.host.announcements import checksum
+from kuryr_libnetwork.host.netdevs import KernelNetdevs
+from kuryr_libnetwork.sriov import NetdevState
+from tests.linux.namespace import Namespace, namespace
+
+MAC = "fa:16:3e:00:00:01"
+PCI = "0000:01:10.4"
+LOOP = 10
+"""Seconds after which a frame that should come is given up."""
+
+
+def alias_as_parent(message: Any) -> str:
+    """There is no PCI device behind a pair: its alias stands for the address."""
+    return message.get_attr("IFLA_IFALIAS") or ""
+
+
+@pytest.fixture
+def host() -> Iterator[Namespace]:
+    with namespace() as inside:
+        inside.command("ip", "link", "add", "vf0", "type", "veth", "peer", "name", "wire0")
+        yield inside
+
+
+@pytest.fixture
+def container() -> Iterator[Namespace]:
+    with namespace() as inside:
+        yield inside
+
+
+@pytest.fixture
+def netdevs() -> KernelNetdevs:
+    return KernelNetdevs(alias_as_parent)
+
+
+def path_of(inside: Namespace) -> str:
+    """As long as its thread lives."""
+    return inside.run(lambda: os.readlink("/proc/thread-self")).join(("/proc/", "/ns/net"))
+
+
+def test_renamed_mac_and_mtu_set_and_down(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """The container would get a device with another MAC or MTU than its port, or one that the kernel refuses to rename."""
+    host.command("ip", "link", "set", "vf0", "up")
+    host.run(partial(netdevs.configure, "vf0", new_name="kv0f9e3a557c1", mac=MAC.upper(), mtu=1442))
+    assert host.run(netdevs.state, "kv0f9e3a557c1") == NetdevState(name="kv0f9e3a557c1", mac=MAC, mtu=1442, up=False)
+    assert host.run(netdevs.state, "vf0") is None
+
+
+def test_set_up_when_asked(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """A macvtap on a VF that is down carries nothing."""
+    host.run(partial(netdevs.configure, "vf0", up=True))
+    found = host.run(netdevs.state, "vf0")
+    assert found is not None
+    assert found.up
+
+
+def test_a_name_that_is_its_own_altname_is_taken(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """udev gives devices their old names as alternative ones; putting the name back would fail with "File exists"."""
+    host.command("ip", "link", "property", "add", "dev", "vf0", "altname", "enp1s0f0v0")
+    host.run(partial(netdevs.configure, "vf0", new_name="enp1s0f0v0"))
+    assert host.run(netdevs.state, "enp1s0f0v0") is not None
+
+
+def test_a_taken_name_is_said(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """Another error would not tell the caller to choose another name."""
+    with pytest.raises(LinkExists, match="rename device vf0 to wire0"):
+        host.run(partial(netdevs.configure, "vf0", new_name="wire0"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [({"mac": "01:00:5e:00:00:01"}, "MAC of device vf0"), ({"mtu": 10}, "MTU of device vf0 to 10")],
+)
+def test_a_refused_value_is_named(host: Namespace, netdevs: KernelNetdevs, wrong: dict[str, Any], text: str) -> None:
+    """An operator would not know which setting the kernel refused."""
+    with pytest.raises(LinkError, match=text):
+        host.run(partial(netdevs.configure, "vf0", **wrong))
+
+
+def test_what_is_not_there_is_said(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """A device that left would be taken for one that is ready."""
+    with pytest.raises(LinkNotFound):
+        host.run(partial(netdevs.configure, "vf9", mtu=1400))
+    with pytest.raises(LinkNotFound):
+        host.run(netdevs.in_use, "vf9")
+    assert not host.run(netdevs.delete, "vf9")
+
+
+def test_an_idle_device_is_free(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """No VF could ever be given out."""
+    assert host.run(netdevs.in_use, "vf0") == ""
+
+
+@pytest.mark.parametrize(
+    ("commands", "reason"),
+    [
+        (["ip link set vf0 up"], "is up"),
+        (["ip address add 192.0.2.1/24 dev vf0"], "has address 192.0.2.1"),
+        (["ip address add 2001:db8::1/64 dev vf0"], "has address 2001:db8::1"),
+        (["ip link add br7 type bridge", "ip link set vf0 master br7"], "is in bridge br7"),
+        (["ip link add link vf0 name mv0 type macvlan mode bridge"], "carries macvlan mv0"),
+    ],
+)
+def test_a_device_that_somebody_uses_is_not_free(
+    host: Namespace, netdevs: KernelNetdevs, commands: list[str], reason: str
+) -> None:
+    """A VF that the operator uses otherwise would vanish from the host."""
+    for command in commands:
+        host.command(*command.split())
+    assert host.run(netdevs.in_use, "vf0") == reason
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "ip route add default dev vf0",
+        "ip route add default dev vf0 table 77",
+        "ip route add default nexthop dev vf0 nexthop dev vf1",
+        "ip -6 route add default dev vf0 metric 5",
+        "ip -6 route add default via fe80::1 dev vf0 table 9",
+    ],
+)
+def test_a_default_route_is_seen(host: Namespace, netdevs: KernelNetdevs, route: str) -> None:
+    """The host would lose its way out: the PF or VF that carries it would be taken."""
+    host.command("ip", "link", "add", "vf1", "type", "veth", "peer", "name", "wire1")
+    for name in ("vf0", "wire0", "vf1"):
+        host.command("ip", "link", "set", name, "up")
+    assert not host.run(netdevs.carries_default_route, ["vf0", "vf1"])
+    host.command(*route.split())
+    assert host.run(netdevs.carries_default_route, ["wire0", "nothing", "vf0"])
+    assert not host.run(netdevs.carries_default_route, ["wire0"])
+    assert host.run(netdevs.in_use, "vf0") == "carries a default route"
+
+
+def test_carrier_is_waited_for(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """Announcements would be lost, for a VF has its carrier seconds after it is up."""
+    host.command("ip", "link", "set", "vf0", "up")
+    assert not host.run(netdevs.wait_carrier, "vf0", 0.0)
+    host.command("ip", "link", "set", "wire0", "up")
+    assert host.run(netdevs.wait_carrier, "vf0", float(LOOP))
+
+
+def away(host: Namespace, container: Namespace, *names: str) -> None:
+    host.command("ip", "link", "set", "vf0", "alias", PCI)
+    pid = path_of(container).split("/")[-3]
+    host.command("ip", "link", "set", "vf0", "netns", pid)
+    container.command("ip", "link", "set", "vf0", "name", *(names or ("eth0",)))
+
+
+def test_a_device_is_brought_home_under_its_name(
+    host: Namespace, container: Namespace, netdevs: KernelNetdevs, tmp_path: Path
+) -> None:
+    """A VF of a container that is gone would stay lost, or take the name of the host's own eth0."""
+    away(host, container)
+    container.command("ip", "link", "set", "eth0", "up")
+    host.command("ip", "link", "set", "wire0", "name", "eth0")
+    dead = tmp_path / "dead"
+    dead.touch()
+    places = [str(tmp_path / "nothing"), str(dead), path_of(host), path_of(container)]
+    assert host.run(netdevs.bring_home, PCI, places, "kv0f9e3a557c1")
+    found = host.run(netdevs.state, "kv0f9e3a557c1")
+    assert found is not None
+    assert not found.up
+    assert container.run(netdevs.state, "eth0") is None
+    assert not host.run(netdevs.bring_home, PCI, places, "again")
+
+
+def test_a_device_with_its_home_name_as_altname_is_brought_home(
+    host: Namespace, container: Namespace, netdevs: KernelNetdevs
+) -> None:
+    """The alternative name that udev gave it would stand in the way of its own."""
+    away(host, container)
+    container.command("ip", "link", "property", "add", "dev", "eth0", "altname", "enp1s0f0v0")
+    assert host.run(netdevs.bring_home, PCI, [path_of(container)], "enp1s0f0v0")
+    assert host.run(netdevs.state, "enp1s0f0v0") is not None
+
+
+def test_a_taken_home_name_is_said_and_the_device_is_home(
+    host: Namespace, container: Namespace, netdevs: KernelNetdevs
+) -> None:
+    """The kernel moves first and renames then: whoever looks in the container again would think the device lost."""
+    away(host, container)
+    with pytest.raises(LinkExists, match=f"bring the device of {PCI} home as wire0"):
+        host.run(netdevs.bring_home, PCI, [path_of(container)], "wire0")
+    assert container.run(netdevs.state, "eth0") is None
+    assert host.run(netdevs.state, "eth0") is not None
+
+
+def test_the_calling_thread_stays_at_home(host: Namespace, container: Namespace, netdevs: KernelNetdevs) -> None:
+    """The service's next operation would happen in a container."""
+    away(host, container)
+    before = path_of(host), host.run(os.readlink, "/proc/thread-self/ns/net")
+    host.run(netdevs.bring_home, "0000:09:00.0", [path_of(container)], "none")
+    assert (path_of(host), host.run(os.readlink, "/proc/thread-self/ns/net")) == before
+
+
+def test_a_macvtap_is_made_and_deleted(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """A macvtap port would have no device, or one that nobody knows as ours."""
+    host.run(netdevs.create_macvtap, "vf0", "kv0f9e3a557c1", 1442, "kuryr:p1")
+    shown = host.command("ip", "-details", "link", "show", "kv0f9e3a557c1")
+    assert "macvtap mode passthru" in shown
+    assert "alias kuryr:p1" in shown
+    made, below = host.run(netdevs.state, "kv0f9e3a557c1"), host.run(netdevs.state, "vf0")
+    assert made is not None
+    assert below is not None
+    assert (made.mac, made.mtu) == (below.mac, 1442)
+    assert host.run(netdevs.delete, "kv0f9e3a557c1")
+    assert not host.run(netdevs.delete, "kv0f9e3a557c1")
+
+
+def test_a_macvtap_that_cannot_be_finished_is_taken_away(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """A device without our alias would block its VF for ever."""
+    with pytest.raises(LinkError):
+        host.run(netdevs.create_macvtap, "vf0", "kv1", 1442, "x" * 300)
+    assert host.run(netdevs.state, "kv1") is None
+
+
+def test_a_vlan_is_made_where_the_kernel_has_them(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """A kernel without VLANs would be reported as something else, or the VLAN would be another."""
+    try:
+        host.run(netdevs.create_vlan, "vf0", "vf0.100", 100, 1442, "kuryr:p1")
+    except LinkError as error:
+        assert "no support" in str(error)  # noqa: PT017
+        return
+    assert "vlan protocol 802.1Q id 100" in host.command("ip", "-details", "link", "show", "vf0.100")
+
+
+def test_addresses_are_announced_to_the_neighbours(
+    host: Namespace, container: Namespace, netdevs: KernelNetdevs
+) -> None:
+    """Neighbours would send to the port's former place until their caches forget it."""
+    away(host, container)
+    container.run(partial(netdevs.configure, "eth0", mac=MAC, up=True))
+    host.command("ip", "link", "set", "wire0", "up")
+    with host.run(partial(socket.socket, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))) as tap:
+        tap.bind(("wire0", 3))
+        tap.settimeout(LOOP)
+        netdevs.announce(path_of(container), "eth0", ["192.0.2.7/24", "2001:db8::7"])
+        frames = [next_frame(tap, b"\x08\x06"), next_frame(tap, b"\x86\xdd", 136)]
+    hardware = bytes.fromhex(MAC.replace(":", ""))
+    assert frames[0][:12] == b"\xff" * 6 + hardware
+    assert frames[0][14:42] == bytes.fromhex("0001080006040001") + hardware + bytes.fromhex(
+        "c0000207 000000000000 c0000207"
+    )
+    source, target, icmp = frames[1][22:38], frames[1][38:54], frames[1][54:]
+    assert (IPv6Address(source), IPv6Address(target)) == (IPv6Address("2001:db8::7"), IPv6Address("ff02::1"))
+    assert frames[1][:12] == bytes.fromhex("333300000001") + hardware
+    assert checksum(source + target + len(icmp).to_bytes(4, "big") + (58).to_bytes(4, "big") + icmp) == 0
+    assert icmp[4:] == bytes.fromhex("20000000") + source + b"\x02\x01" + hardware
+
+
+def next_frame(tap: socket.socket, kind: bytes, icmp: int | None = None) -> bytes:
+    """The next one of that EtherType, past what the kernel itself sends."""
+    while True:
+        data = tap.recv(2048)
+        if data[12:14] == kind and (icmp is None or (data[54] == icmp and data[20] == 58)):
+            return data
+
+
+def test_announcing_from_a_container_that_is_gone_is_said(netdevs: KernelNetdevs, tmp_path: Path) -> None:
+    """The announcements would go out from the host."""
+    with pytest.raises(LinkNotFound):
+        netdevs.announce(str(tmp_path / "gone"), "eth0", ["192.0.2.7"])
