@@ -29,6 +29,7 @@ from kuryr_libnetwork.model import (
     TagOwner,
     VethSpec,
 )
+from kuryr_libnetwork.sriov import DeviceLease
 
 T = TypeVar("T")
 
@@ -140,6 +141,8 @@ class Journal(Protocol):
     def endpoints(self) -> Table[EndpointRecord]: ...
     @property
     def intents(self) -> Table[IntentRecord]: ...
+    @property
+    def devices(self) -> Table[DeviceLease]: ...
 
     def transaction(self) -> AbstractContextManager[None]:
         """All puts and drops inside, by this thread, happen together or not at all."""

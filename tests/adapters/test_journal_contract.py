@@ -26,6 +26,7 @@ from kuryr_libnetwork.model import (
     PortOriginal,
     SubnetRecord,
 )
+from kuryr_libnetwork.sriov import DeviceLease, NetdevState, VfSettings
 from tests.fakes.host import FakeJournal
 
 
@@ -63,6 +64,17 @@ PLUG = PlugRecord(
 )
 ENDPOINT = EndpointRecord(endpoint_id="e1", docker_network_id="n" * 64, port_id="port", state="ready", plug=PLUG)
 INTENT = IntentRecord(token="t1", resource="ports", created_at=1.5)
+DEVICE = DeviceLease(
+    pci_address="0000:01:10.0",
+    pf_address="0000:01:00.0",
+    index=0,
+    port_id="port",
+    vnic_type="direct",
+    state="leased",
+    generation="g1",
+    original_netdev=NetdevState(name="eth5", mac="02:00:00:00:00:01", mtu=1500, up=False),
+    original_settings=VfSettings(mac="", vlan=0, spoofchk=True),
+)
 
 
 @pytest.fixture(params=["disk", "fake"])
@@ -82,11 +94,13 @@ def test_every_kind_of_record_comes_back_as_it_was(journal: Journal) -> None:
     journal.leases.put(LEASE)
     journal.endpoints.put(ENDPOINT)
     journal.intents.put(INTENT)
+    journal.devices.put(DEVICE)
     assert journal.pools.get("p1") == POOL
     assert journal.networks.get("n" * 64) == NETWORK
     assert journal.leases.get("port") == LEASE
     assert journal.endpoints.get("e1") == ENDPOINT
     assert journal.intents.get("t1") == INTENT
+    assert journal.devices.get("0000:01:10.0") == DEVICE
     assert journal.networks.all() == [NETWORK]
 
 

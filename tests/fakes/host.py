@@ -27,6 +27,7 @@ from kuryr_libnetwork.model import (
     Value,
     VethSpec,
 )
+from kuryr_libnetwork.sriov import DeviceLease
 
 R = TypeVar("R", bound=Value)
 NAME_LENGTH = 15
@@ -164,10 +165,12 @@ class FakeJournal(Failing):
         self.leases = FakeTable(self, "leases", "port_id", LeaseRecord)
         self.endpoints = FakeTable(self, "endpoints", "endpoint_id", EndpointRecord)
         self.intents = FakeTable(self, "intents", "token", IntentRecord)
+        self.devices = FakeTable(self, "devices", "pci_address", DeviceLease)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        tables = (self.pools.rows, self.networks.rows, self.leases.rows, self.endpoints.rows, self.intents.rows)
+        kinds = (self.pools, self.networks, self.leases, self.endpoints, self.intents, self.devices)
+        tables = [kind.rows for kind in kinds]
         with self.lock:
             before = [dict(rows) for rows in tables]
             done = False

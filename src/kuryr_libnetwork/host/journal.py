@@ -21,9 +21,11 @@ import msgspec
 
 from kuryr_libnetwork.errors import JournalError
 from kuryr_libnetwork.model import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord, Value
+from kuryr_libnetwork.sriov import DeviceLease
 
-VERSION = 1
-TABLES = ("pools", "networks", "leases", "endpoints", "intents")
+VERSION = 2
+"""1: the first. 2: with ``devices``."""
+TABLES = ("pools", "networks", "leases", "endpoints", "intents", "devices")
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 RESERVE = 1024 * 1024
@@ -64,6 +66,7 @@ class SqliteJournal:
         self.leases = _Table(self._store, "leases", "port_id", LeaseRecord)
         self.endpoints = _Table(self._store, "endpoints", "endpoint_id", EndpointRecord)
         self.intents = _Table(self._store, "intents", "token", IntentRecord)
+        self.devices = _Table(self._store, "devices", "pci_address", DeviceLease)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
