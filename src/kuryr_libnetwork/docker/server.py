@@ -9,12 +9,15 @@ nothing arrives holds no thread, and a TLS handshake is a reader's work: neither
 
 from __future__ import annotations
 
+import errno
 import functools
 import logging
 import select
 import socket
 import ssl
+import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
@@ -39,6 +42,9 @@ MAX_BODY = 1024 * 1024
 MAX_HEADER = 64 * 1024
 READ_TIMEOUT = 30
 """Seconds that a client may take to send its request, or to take the answer."""
+EXHAUSTED_PAUSE = 1
+"""Seconds until the next try to accept, when there is no descriptor or memory for a connection."""
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 HANDSHAKE_TIMEOUT = 5
 """Seconds for a TLS handshake, from its first byte on."""
 
@@ -151,6 +157,7 @@ class _Server(cheroot_server.HTTPServer):
         self.max_request_body_size = MAX_BODY
         self.max_request_header_size = MAX_HEADER
         self.requests = Workers(threads)
+        self._pause = threading.Event()
         if tls is not None and listener.name.startswith("tcp:"):
             self.ssl_adapter = _TlsAdapter(tls)
 
@@ -166,7 +173,17 @@ class _Server(cheroot_server.HTTPServer):
             self.requests.put(conn)
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+            self._make_room(error)
+            return
         LOG.log(logging.WARNING if traceback else min(level, logging.INFO), "%s", msg, exc_info=traceback)
+
+    def _make_room(self, error: OSError) -> None:
+        """Called in the accepting thread, which would otherwise try again at once, for ever, and log each time."""
+        LOG.warning("cannot accept: %s; closing connections on which nothing arrives", error.strerror)
+        self._connections._expire(time.time() - EXHAUSTED_PAUSE)
+        self._pause.wait(EXHAUSTED_PAUSE)
 
 
 class _TlsAdapter(Adapter):
@@ -189,6 +206,15 @@ class _TlsAdapter(Adapter):
 
 
 class _Request(cheroot_server.HTTPRequest):
+    def read_request_headers(self) -> bool:
+        """Refuse a length such as -1 as well: it would read until the client closes, without a limit."""
+        if not super().read_request_headers():  # type: ignore[no-untyped-call]
+            return False
+        if self.inheaders.get(b"Content-Length", b"0").isdigit():
+            return True
+        self.simple_response("400 Bad Request", "Malformed Content-Length Header.")
+        return False
+
     def simple_response(self, status: str, msg: str = "") -> None:
         """What cheroot itself refuses, in the form of all our answers."""
         code, _, phrase = str(status).partition(" ")
