@@ -22,7 +22,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from oslo_config import cfg
 
-from kuryr_libnetwork import config_opts, config_reader, config_source
+from kuryr_libnetwork import config_opts, config_reader, config_source, config_sriov
 from kuryr_libnetwork.config_opts import DEFAULT_TCP_PORT, NEUTRON_TIMEOUT, VIF_TIMEOUT_CAP, list_opts
 from kuryr_libnetwork.config_reader import Notice, Options, Reader
 from kuryr_libnetwork.config_source import LEGACY_ENVIRONMENT, Sources
@@ -39,7 +39,7 @@ from kuryr_libnetwork.settings import (
 __all__ = ["VIF_TIMEOUT_CAP", "Configuration", "Notice", "Settings", "list_opts", "load", "read"]
 
 PROJECT = "kuryr"
-SECTIONS = ("DEFAULT", "binding", "neutron", "ovs")
+SECTIONS = ("DEFAULT", "binding", "neutron", "ovs", config_sriov.SECTION)
 _ON_COMMAND_LINE = frozenset({"kuryr_uri", "host", "state_path", "socket_path"})
 _QUIET = ("docker=WARN", "pyroute2=WARN", "ovsdbapp.backend.ovs_idl.vlog=WARN")
 
@@ -64,7 +64,11 @@ def read(argv: Sequence[str], *, prog: str = "kuryr-server", description: str | 
         for section in SECTIONS:
             reader.check(section)
         settings = Settings(
-            plugin=_plugin(reader), neutron=_neutron(reader), binding=_binding(reader), ovs=_ovs(reader)
+            plugin=_plugin(reader),
+            neutron=_neutron(reader),
+            binding=_binding(reader),
+            ovs=_ovs(reader),
+            sriov=config_sriov.settings(reader),
         )
         _check_credentials(reader)
         notices = [*reader.notices, *_unread(reader)]
@@ -133,6 +137,8 @@ def _options() -> Options:
     conf.register_opts(config_opts.binding_options(), group="binding")
     conf.register_opts(config_opts.neutron_options(), group="neutron")
     conf.register_opts(config_opts.ovs_options(), group="ovs")
+    conf.register_opts(config_sriov.options(), group=config_sriov.SECTION)
+    conf.register_opts(config_sriov.agent_options(), group=config_sriov.AGENT_SECTION)
     loading.register_session_conf_options(conf, "neutron")
     conf.set_default("timeout", NEUTRON_TIMEOUT, group="neutron")
     conf.set_default("default_log_levels", [*log.get_default_log_levels(), *_QUIET])

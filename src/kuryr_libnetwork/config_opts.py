@@ -16,6 +16,8 @@ from typing import Any
 
 from oslo_config import cfg, types
 
+from kuryr_libnetwork import config_sriov
+
 VIF_TIMEOUT_CAP = 60
 NEUTRON_TIMEOUT = 20
 DEFAULT_TCP_PORT = 23750
@@ -364,4 +366,5 @@ def list_opts() -> Iterable[tuple[str, list[cfg.Opt]]]:
         ("binding", binding_options()),
         ("neutron", [*neutron_options(), *_keystoneauth_options()]),
         ("ovs", ovs_options()),
+        (config_sriov.SECTION, config_sriov.options()),
     ]

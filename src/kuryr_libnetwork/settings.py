@@ -14,6 +14,9 @@ import msgspec
 
 Scope = Literal["local", "global"]
 EndpointType = Literal["public", "internal", "admin"]
+Selection = Literal["spread", "pack"]
+Rebind = Literal["always", "if-needed", "never"]
+Unsupported = Literal["error", "warn"]
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,8 +94,40 @@ class OvsSettings(_Part, frozen=True):
     ovsdb_timeout: int
 
 
+class DeviceSpec(_Part, frozen=True):
+    """One entry of ``device_spec``. Empty members match everything; ``address`` holds one pattern per part."""
+
+    vendor_id: str = "*"
+    product_id: str = "*"
+    devname: str = ""
+    address: tuple[str, str, str, str] = ("*", "*", "*", "*")
+    regular: bool = False
+    physical_network: str = ""
+    trusted: bool = False
+
+
+class SriovSettings(_Part, frozen=True):
+    """``[sriov]``: which PFs and VFs may be used, and how. The first six members are those of ``DevicePolicy``.
+
+    ``mappings``: physical network -> names of its PFs; ``exclusions``: name of a PF -> addresses of VFs that are not for
+    us; ``allow_trust``: physical networks whose ports may ask for a trusted VF; ``carrier_timeout`` in seconds.
+    """
+
+    mappings: dict[str, tuple[str, ...]] = {}
+    exclusions: dict[str, frozenset[str]] = {}
+    specs: tuple[DeviceSpec, ...] = ()
+    allow_vfio: bool = False
+    allow_direct_physical: bool = False
+    selection: Selection = "spread"
+    allow_trust: frozenset[str] = frozenset()
+    rebind: Rebind = "if-needed"
+    carrier_timeout: float = 5.0
+    unsupported: Unsupported = "error"
+
+
 class Settings(_Part, frozen=True):
     plugin: PluginSettings
     neutron: NeutronSettings
     binding: BindingSettings
     ovs: OvsSettings
+    sriov: SriovSettings = SriovSettings()

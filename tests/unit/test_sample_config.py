@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from oslo_config import cfg, generator
 
-from kuryr_libnetwork import config, config_opts
+from kuryr_libnetwork import config, config_opts, config_sriov
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "etc" / "kuryr.conf.sample"
@@ -18,6 +18,7 @@ OURS = {
     "binding": config_opts.binding_options(),
     "neutron": config_opts.neutron_options(),
     "ovs": config_opts.ovs_options(),
+    "sriov": config_sriov.options(),
 }
 
 

@@ -20,25 +20,24 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.errors import ConfigError, InvalidOption
-from kuryr_libnetwork.model import Value
+from kuryr_libnetwork.settings import DeviceSpec
 from kuryr_libnetwork.sriov import PhysicalFunction, VirtualFunction
+
+__all__ = [
+    "DeviceSpec",
+    "allowed_by",
+    "canonical_pci",
+    "networks_of",
+    "parse_device_spec",
+    "parse_exclusions",
+    "parse_mappings",
+    "required_pci",
+]
 
 _ADDRESS = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([01][0-9a-f])\.([0-7])")
 _SHORT = re.compile(r"[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 _PARTS = ("domain", "bus", "slot", "function")
 _SPEC_KEYS = {"vendor_id", "product_id", "address", "devname", "physical_network", "trusted"}
-
-
-class DeviceSpec(Value, frozen=True):
-    """One entry of ``device_spec``. Empty members match everything; ``address`` holds one pattern per part."""
-
-    vendor_id: str = "*"
-    product_id: str = "*"
-    devname: str = ""
-    address: tuple[str, str, str, str] = ("*", "*", "*", "*")
-    regular: bool = False
-    physical_network: str = ""
-    trusted: bool = False
 
 
 def canonical_pci(text: str) -> str | None:
