@@ -17,10 +17,10 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from queue import SimpleQueue
 from types import FrameType
-from typing import Protocol
+from typing import Protocol, Self
 
 from oslo_config import cfg
 
@@ -123,62 +123,62 @@ def _real_build() -> Build:
 
 
 def _run(found: config.Configuration, build: Build) -> int:
-    wake: SimpleQueue[str] = SimpleQueue()
-    _listen_for_signals(wake)
-    service = build(found.settings, found.conf)
-    server = _Server(service, wake)
-    server.start()
-    notify("READY=1")
-    reason = wake.get()
-    if reason:
-        _stop(service, server, reason)
-    server.join()
-    if server.failure is not None:
-        raise server.failure
+    with _Wake() as wake, ThreadPoolExecutor(1, "server") as thread:
+        service = build(found.settings, found.conf)
+        server = thread.submit(service.serve)
+        server.add_done_callback(lambda _: wake.up())
+        notify("READY=1")
+        reason = wake.wait()
+        if reason:
+            _stop(service, server, reason)
+        server.result()
     return 0
 
 
-class _Server(threading.Thread):
-    """Runs the service and wakes the main thread when it ends."""
+class _Wake:
+    """What the main thread waits for: the name of a signal, or "" from :meth:`up`.
 
-    def __init__(self, service: Service, wake: SimpleQueue[str]) -> None:
-        super().__init__(name="server")
-        self.failure: BaseException | None = None
-        self._service = service
-        self._wake = wake
+    The signal's number comes through a socket (``signal.set_wakeup_fd``): a handler alone is not run while the main thread
+    waits for a lock, if the signal came just before it began to wait.
+    """
 
-    def run(self) -> None:
-        try:
-            self._service.serve()
-        except BaseException as error:  # noqa: BLE001  # carried over to the main thread
-            self.failure = error
-        finally:
-            self._wake.put("")
+    def __enter__(self) -> Self:
+        self._inner, self._outer = socket.socketpair()
+        self._outer.setblocking(False)
+        self._seen = False
+        signal.set_wakeup_fd(self._outer.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        # Log files that were moved away are reopened by themselves, so there is nothing to do, but the default is to die.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        signal.set_wakeup_fd(-1)
+        self._inner.close()
+        self._outer.close()
 
-def _listen_for_signals(wake: SimpleQueue[str]) -> None:
-    seen: list[int] = []
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        if seen:
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self._seen:
             os._exit(EXIT_FAILED)
-        seen.append(number)
-        wake.put(signal.Signals(number).name)
+        self._seen = True
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    # Log files that were moved away are reopened by themselves, so there is nothing to do, but the default is to die.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    def up(self) -> None:
+        self._outer.send(b"\0")
+
+    def wait(self) -> str:
+        number = self._inner.recv(1)[0]
+        return signal.Signals(number).name if number else ""
 
 
-def _stop(service: Service, server: _Server, reason: str) -> None:
+def _stop(service: Service, server: Future[None], reason: str) -> None:
     LOG.info("%s: finishing the calls under way", reason)
     notify("STOPPING=1")
     limit = threading.Timer(STOP_SECONDS, _give_up)
     limit.daemon = True
     limit.start()  # never cancelled: it also ends a thread that outlives the server
     service.stop()
-    server.join()
+    wait([server])
 
 
 def _give_up() -> None:
