@@ -19,7 +19,7 @@ from kuryr_libnetwork.errors import DeviceError
 from kuryr_libnetwork.sriov import PhysicalFunction, VirtualFunction
 
 ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
-DRIVER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+DRIVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 NETWORK_CLASS = "0x02"
 NO_OVERRIDE = "(null)"
 WRITE_LIMIT = 120.0
