@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The options of ``docker network create`` that this service understands (kuryr-compat §2).
+"""The options of ``docker network create`` and of an endpoint that this service understands (kuryr-compat §2).
+
+An endpoint's options are ``docker run --network name=N,driver-opt=KEY=VALUE`` (``docker network connect --driver-opt``).
 
 Keys below ``neutron.`` and ``kuryr.`` are ours: an unknown one is a mistake of the user and refused by name before
 anything is made. All other keys belong to Docker or to nobody and are left alone.
@@ -9,33 +11,57 @@ anything is made. All other keys belong to Docker or to nobody and are left alon
 from __future__ import annotations
 
 import json
+import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kuryr_libnetwork.errors import InvalidOption
+from kuryr_libnetwork.errors import InvalidOption, UnsupportedVif
 from kuryr_libnetwork.model import Value
+from kuryr_libnetwork.rules.pci import required_pci
+from kuryr_libnetwork.rules.vf_settings import check_vnic_type
 
 NET_UUID = "neutron.net.uuid"
 NET_NAME = "neutron.net.name"
 NET_SHARED = "neutron.net.shared"
-KNOWN = (NET_UUID, NET_NAME, NET_SHARED)
+VNIC_TYPE = "kuryr.vnic_type"
+PF = "kuryr.pf"
+PCI_SLOT = "kuryr.pci_slot"
+NUMA_NODE = "kuryr.numa_node"
+KNOWN = (NET_UUID, NET_NAME, NET_SHARED, VNIC_TYPE, PF)
+ENDPOINT_KNOWN = (VNIC_TYPE, PF, PCI_SLOT, NUMA_NODE)
 OWN_PREFIXES = ("neutron.", "kuryr.")
 
 _TRUE = {"1", "t", "true", "on", "y", "yes"}
 _FALSE = {"0", "f", "false", "off", "n", "no"}
+_IFNAME = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")
+_NODE = re.compile(r"[0-9]{1,3}")
 
 
 class NetworkOptions(Value, frozen=True):
-    """``network_uuid`` wins over ``network_name``; neither: a new Neutron network. ``shared``: ``None`` when not given."""
+    """``network_uuid`` wins over ``network_name``; neither: a new Neutron network. ``shared``: ``None`` when not given.
+
+    ``vnic_type`` and ``pf`` are for containers that say nothing themselves; empty when not given.
+    """
 
     network_uuid: str = ""
     network_name: str = ""
     shared: bool | None = None
+    vnic_type: str = ""
+    pf: str = ""
 
     @property
     def existing(self) -> bool:
         return bool(self.network_uuid or self.network_name)
+
+
+class EndpointOptions(Value, frozen=True):
+    """What one container wants of its device. Empty or ``None``: not given."""
+
+    vnic_type: str = ""
+    pf: str = ""
+    pci_slot: str = ""
+    numa_node: int | None = None
 
 
 def parse_network_options(options: Mapping[str, Any]) -> NetworkOptions:
@@ -43,18 +69,41 @@ def parse_network_options(options: Mapping[str, Any]) -> NetworkOptions:
     refuse_unknown(options)
     given = {key: value for key, value in options.items() if value is not None}
     network_uuid = str(given.get(NET_UUID, ""))
+    device = _device(given)
     return NetworkOptions(
         network_uuid=_uuid(NET_UUID, network_uuid) if network_uuid else "",
         network_name=str(given.get(NET_NAME, "")),
         shared=_boolean(NET_SHARED, given[NET_SHARED]) if NET_SHARED in given else None,
+        vnic_type=device.vnic_type,
+        pf=device.pf,
     )
 
 
-def refuse_unknown(options: Mapping[str, Any]) -> None:
+def parse_endpoint_options(options: Mapping[str, Any]) -> EndpointOptions:
+    """The top-level keys of ``CreateEndpoint.Options``; raises :class:`InvalidOption` for what cannot be meant."""
+    refuse_unknown(options, ENDPOINT_KNOWN)
+    return _device({key: value for key, value in options.items() if value is not None})
+
+
+def device_options(network: NetworkOptions, endpoint: EndpointOptions) -> EndpointOptions:
+    """What the container gets: its own word counts before that of its network.
+
+    An empty ``vnic_type`` in the answer: nobody said one; an adopted port has its own, a new one is ``normal``.
+    """
+    vnic_type = endpoint.vnic_type or network.vnic_type
+    pf = "" if vnic_type == "normal" or endpoint.pci_slot else endpoint.pf or network.pf
+    asked = EndpointOptions(
+        vnic_type=vnic_type, pf=endpoint.pf or pf, pci_slot=endpoint.pci_slot, numa_node=endpoint.numa_node
+    )
+    _refuse_contradictions(asked)
+    return asked
+
+
+def refuse_unknown(options: Mapping[str, Any], known: Sequence[str] = KNOWN) -> None:
     """Refuse keys in our own name space that mean nothing here."""
     for key in options:
-        if key.startswith(OWN_PREFIXES) and key not in KNOWN:
-            raise InvalidOption(key, options[key], f"no such option; known are {', '.join(KNOWN)}")
+        if key.startswith(OWN_PREFIXES) and key not in known:
+            raise InvalidOption(key, options[key], _unknown(key, known))
 
 
 def truthy(value: object) -> bool:
@@ -65,6 +114,61 @@ def truthy(value: object) -> bool:
 def fingerprint(request: Mapping[str, Any]) -> str:
     """One spelling of a request, to tell a repeated one from a contradicting one."""
     return json.dumps(request, sort_keys=True, separators=(",", ":"), default=str)
+
+
+def _unknown(key: str, known: Sequence[str]) -> str:
+    words = f"no such option; known are {', '.join(known)}"
+    if key in ENDPOINT_KNOWN:
+        return f"is for one container (docker run --network name=NETWORK,driver-opt={key}=…), not for a network"
+    return "is for docker network create, not for a container" if key in KNOWN else words
+
+
+def _device(given: Mapping[str, Any]) -> EndpointOptions:
+    texts = {key: str(given.get(key, "")).strip() for key in ENDPOINT_KNOWN}
+    options = EndpointOptions(
+        vnic_type=_vnic_type(texts[VNIC_TYPE].lower()),
+        pf=_pf(texts[PF]),
+        pci_slot=required_pci(PCI_SLOT, texts[PCI_SLOT]) if texts[PCI_SLOT] else "",
+        numa_node=_node(texts[NUMA_NODE]),
+    )
+    _refuse_contradictions(options)
+    return options
+
+
+def _refuse_contradictions(options: EndpointOptions) -> None:
+    given = {PF: options.pf, PCI_SLOT: options.pci_slot, NUMA_NODE: options.numa_node}
+    chosen = [key for key, value in given.items() if value not in ("", None)]
+    if options.vnic_type == "normal" and chosen:
+        key = chosen[0]
+        raise InvalidOption(key, given[key], f"contradicts {VNIC_TYPE} normal, which has no PCI device")
+    if PCI_SLOT in chosen and len(chosen) > 1:
+        key = next(key for key in chosen if key != PCI_SLOT)
+        raise InvalidOption(key, given[key], f"cannot be given with {PCI_SLOT}, which names the one device")
+    if options.vnic_type == "direct-physical" and NUMA_NODE in chosen:
+        raise InvalidOption(NUMA_NODE, options.numa_node, f"chooses among VFs; for direct-physical use {PF}")
+
+
+def _vnic_type(text: str) -> str:
+    if text:
+        try:
+            check_vnic_type(text, {})
+        except UnsupportedVif as error:
+            raise InvalidOption(VNIC_TYPE, text, str(error)) from None
+    return text
+
+
+def _pf(text: str) -> str:
+    if text and not _IFNAME.fullmatch(text):
+        raise InvalidOption(PF, text, "must be the name of a PF's network device, at most 15 characters")
+    return text
+
+
+def _node(text: str) -> int | None:
+    if not text:
+        return None
+    if not _NODE.fullmatch(text):
+        raise InvalidOption(NUMA_NODE, text, "must be the number of a NUMA node, 0 to 999")
+    return int(text)
 
 
 def _uuid(option: str, value: str) -> str:
