@@ -10,8 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 import lab as laboratory
+from lab import http
 from lab.api import Host, Lab
 from lab.paths import CLOUD_ADDRESS, NEUTRON_PORT
+from tests.cloud.relay import relay
 from tests.cloud.user import User, leftovers
 
 
@@ -21,8 +23,10 @@ def lab() -> Lab:
 
 
 @pytest.fixture(scope="session")
-def neutron_url() -> str:
-    return f"http://{CLOUD_ADDRESS}:{NEUTRON_PORT}"
+def neutron_url(lab: Lab) -> Iterator[str]:
+    """Neutron's API for a client in this process, which is outside of the lab's namespaces."""
+    with relay(http.inside(lab.paths.netns, (CLOUD_ADDRESS, NEUTRON_PORT))) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="session")

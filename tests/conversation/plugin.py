@@ -9,15 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
-from kuryr_libnetwork.port_driver.registry import DriverRegistry
-
 from kuryr_libnetwork.docker.boundary import Boundary
 from kuryr_libnetwork.docker.listeners import unix_listener
 from kuryr_libnetwork.docker.routes import Constants, build_routes
 from kuryr_libnetwork.docker.server import PluginServer
 from kuryr_libnetwork.interfaces import Engine
 from kuryr_libnetwork.model import EngineView
+from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
+from kuryr_libnetwork.port_driver.registry import DriverRegistry
 from kuryr_libnetwork.services.assembly import Services, assemble
 from kuryr_libnetwork.services.settings import ServiceSettings
 from tests.conversation.dockerside import Docker
