@@ -15,7 +15,7 @@ from typing import Any
 from kuryr_libnetwork.errors import LinkError, LinkNotFound
 from kuryr_libnetwork.host.announcements import frame
 from kuryr_libnetwork.host.namespaces import OWN, is_own, opened, run_inside
-from kuryr_libnetwork.host.netlink import delete, find, netlink, refusal, translated
+from kuryr_libnetwork.host.netlink import Connect, delete, find, netlink, refusal, translated
 from kuryr_libnetwork.sriov import NetdevState
 
 IFF_UP = 1
@@ -37,16 +37,17 @@ class KernelNetdevs:
     A device that is up counts as in use: an idle VF is down, and whoever set this one up has plans for it.
     """
 
-    def __init__(self, parent: Callable[[Any], str] = parent_device) -> None:
+    def __init__(self, parent: Callable[[Any], str] = parent_device, connect: Connect = netlink) -> None:
         self._parent = parent
+        self._connect = connect
 
     def state(self, name: str) -> NetdevState | None:
-        with netlink(f"look at device {name}") as socket:
+        with self._connect(f"look at device {name}") as socket:
             message = find(socket, name)
         return None if message is None else _state(message)
 
     def in_use(self, name: str) -> str:
-        with netlink(f"look at the use of device {name}") as socket:
+        with self._connect(f"look at the use of device {name}") as socket:
             message = _found(socket, name)
             index = int(message["index"])
             master = message.get_attr("IFLA_MASTER")
@@ -64,12 +65,12 @@ class KernelNetdevs:
             return "is up" if message["flags"] & IFF_UP else ""
 
     def carries_default_route(self, names: Iterable[str]) -> bool:
-        with netlink("look at the default routes") as socket:
+        with self._connect("look at the default routes") as socket:
             devices = _default_devices(socket)
             return any(message and message["index"] in devices for message in (find(socket, name) for name in names))
 
     def configure(self, name: str, *, new_name: str = "", mac: str = "", mtu: int = 0, up: bool = False) -> None:
-        with netlink(f"configure device {name}") as socket:
+        with self._connect(f"configure device {name}") as socket:
             device = _Device(socket, name)
             device.down()
             if new_name and new_name != name:
@@ -83,7 +84,7 @@ class KernelNetdevs:
 
     def wait_carrier(self, name: str, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
-        with netlink(f"wait for the carrier of {name}") as socket:
+        with self._connect(f"wait for the carrier of {name}") as socket:
             while not _found(socket, name)["flags"] & IFF_LOWER_UP:
                 if time.monotonic() >= deadline:
                     return False
@@ -107,7 +108,7 @@ class KernelNetdevs:
 
         The kernel does one after the other: if the new name is taken, the device may be at home under its present one.
         """
-        with netlink(f"bring the device of {pci_address} home as {name}") as socket:
+        with self._connect(f"bring the device of {pci_address} home as {name}") as socket:
             for message in list(socket.get_links()):
                 if self._parent(message) == pci_address:
                     device = _Device(socket, message.get_attr("IFLA_IFNAME"))
@@ -118,13 +119,13 @@ class KernelNetdevs:
         return False
 
     def create_macvtap(self, parent: str, name: str, mtu: int, alias: str) -> None:
-        _create(parent, name, mtu, alias, kind="macvtap", macvtap_mode="passthru")
+        _create(self._connect, parent, name, mtu, alias, kind="macvtap", macvtap_mode="passthru")
 
     def create_vlan(self, parent: str, name: str, vlan: int, mtu: int, alias: str) -> None:
-        _create(parent, name, mtu, alias, kind="vlan", vlan_id=vlan)
+        _create(self._connect, parent, name, mtu, alias, kind="vlan", vlan_id=vlan)
 
     def delete(self, name: str) -> bool:
-        with netlink(f"delete device {name}") as socket:
+        with self._connect(f"delete device {name}") as socket:
             return delete(socket, name)
 
     def announce(self, sandbox: str, name: str, addresses: Iterable[str]) -> None:
@@ -231,8 +232,8 @@ def _default_devices(socket: Any) -> set[int]:
     return found
 
 
-def _create(parent: str, name: str, mtu: int, alias: str, **kind: Any) -> None:
-    with netlink(f"make {kind['kind']} {name} on {parent}") as socket:
+def _create(connect: Connect, parent: str, name: str, mtu: int, alias: str, **kind: Any) -> None:
+    with connect(f"make {kind['kind']} {name} on {parent}") as socket:
         socket.link("add", ifname=name, link=int(_found(socket, parent)["index"]), mtu=mtu, **kind)
         finished = False
         try:
