@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from kuryr_libnetwork.model import (
     Agent,
+    BindingRequest,
     EndpointRecord,
     EngineView,
     IntentRecord,
@@ -28,6 +29,7 @@ from kuryr_libnetwork.model import (
     SubnetPool,
     TagOwner,
     VethSpec,
+    Whereabouts,
 )
 from kuryr_libnetwork.sriov import DeviceLease
 
@@ -169,6 +171,14 @@ class PortDriver(Protocol):
         """Short names of the binding drivers that it may use."""
         ...
 
+    def reserve(self, request: BindingRequest) -> Mapping[str, Any]:
+        """Take what the port needs of this host before it is bound; what the binding has to say besides."""
+        ...
+
+    def abandon(self, port_id: str) -> None:
+        """Give back what :meth:`reserve` took for a port that was not plugged; succeeds when there is nothing."""
+        ...
+
     def plan(self, port: Port, endpoint_id: str) -> PlugRecord:
         """Decide how this bound port would be plugged; refuses what it cannot do; changes nothing on the host."""
         ...
@@ -181,8 +191,19 @@ class PortDriver(Protocol):
         """Make the interface for the container; undoes its own work before it raises. Repeating it is harmless."""
         ...
 
-    def unplug(self, plug: PlugRecord) -> None:
-        """Take away whatever of it exists; succeeds when nothing does."""
+    def unplug(self, plug: PlugRecord, sandbox: str = "") -> None:
+        """Take away whatever of it exists; succeeds when nothing does.
+
+        ``sandbox``: the network namespace of the container, where its interface may still be ("": not known).
+        """
+        ...
+
+    def where(self, plug: PlugRecord) -> Whereabouts:
+        """Where its interface is now: whoever has one in a container is alive."""
+        ...
+
+    def strays(self) -> list[PlugRecord]:
+        """What of ours is configured on this host for interfaces that do not exist any more, as after a reboot."""
         ...
 
 
@@ -196,3 +217,5 @@ class Drivers(Protocol):
     def named(self, name: str) -> PortDriver:
         """The driver that made a :class:`~kuryr_libnetwork.model.PlugRecord`."""
         ...
+
+    def all(self) -> list[PortDriver]: ...

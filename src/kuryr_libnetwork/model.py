@@ -99,7 +99,7 @@ class Port(Value, frozen=True):
     profile: dict[str, Any] = msgspec.field(name="binding:profile", default_factory=dict)
     port_security_enabled: bool = True
     trusted: bool | None = None
-    propagate_uplink_status: bool = False
+    propagate_uplink_status: bool | None = None
     qos_policy_id: str | None = None
     qos_network_policy_id: str | None = None
 
@@ -265,6 +265,23 @@ class PlugRecord(Value, frozen=True):
     host_ifname: str
     container_ifname: str
     bridge: str = ""
+    pci_address: str = ""
+
+
+Whereabouts = Literal["container", "host", "gone"]
+"""Where the container's end of an interface is."""
+
+
+class BindingRequest(Value, frozen=True):
+    """What is known before the binding: the port, and what its user asked for."""
+
+    port_id: str
+    vnic_type: str
+    physical_network: str
+    profile: dict[str, Any] = {}
+    pci_slot: str = ""
+    pf_name: str = ""
+    numa_node: int | None = None
 
 
 class EndpointRecord(Value, frozen=True):

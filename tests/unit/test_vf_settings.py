@@ -26,7 +26,7 @@ def port(**changes: Any) -> Port:
 def test_settings_of_an_ordinary_port() -> None:
     """A VF would carry another VLAN or MAC than its port, or no spoof check."""
     assert rules.wanted_settings(PORT, [], trust_allowed=False) == VfSettings(
-        mac="fa:16:3e:00:00:01", vlan=150, spoofchk=True, trust=False, link_state="enable", min_tx_rate=0, max_tx_rate=0
+        mac="fa:16:3e:00:00:01", vlan=150, spoofchk=True, trust=False, link_state="auto", min_tx_rate=0, max_tx_rate=0
     )
 
 
@@ -63,9 +63,15 @@ def test_trust_needs_the_port_and_the_operator(changes: dict[str, Any], trusted:
 
 @pytest.mark.parametrize(
     ("up", "propagate", "state"),
-    [(True, False, "enable"), (True, True, "auto"), (False, True, "disable"), (False, False, "disable")],
+    [
+        (True, False, "enable"),
+        (True, True, "auto"),
+        (True, None, "auto"),
+        (False, True, "disable"),
+        (False, False, "disable"),
+    ],
 )
-def test_link_state(up: bool, propagate: bool, state: str) -> None:
+def test_link_state(up: bool, propagate: bool | None, state: str) -> None:
     """A port that was set down in Neutron would still pass traffic."""
     assert rules.link_state(port(admin_state_up=up, propagate_uplink_status=propagate)) == state
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from kuryr_libnetwork.interfaces import Links, Ovs
-from kuryr_libnetwork.model import Link, OvsInterface, PlugRecord, VethSpec
+from kuryr_libnetwork.model import Link, OvsInterface, PlugRecord, VethSpec, Whereabouts
 from kuryr_libnetwork.rules import names
 
 
@@ -62,10 +62,21 @@ class VethBinding:
 
     def _remove(self, plug: PlugRecord) -> None:
         """Deleting one end takes the other along, in whatever network namespace that is."""
-        found = [self._links.get(plug.host_ifname), self._links.get(plug.container_ifname)]
-        mine = [link for link in found if link and _removable(link, plug.port_id)]
-        for link in mine or self._links.find_by_alias(names.alias(plug.port_id)):
+        for link in self._named(plug) or self._links.find_by_alias(names.alias(plug.port_id)):
             self._links.delete(link.name)
+
+    def where(self, plug: PlugRecord) -> Whereabouts:
+        """Only the container's end ever leaves this namespace, and comes back perhaps under another name."""
+        mine = {link.index: link for link in self._named(plug)}
+        mine |= {link.index: link for link in self._links.find_by_alias(names.alias(plug.port_id))}
+        if not mine:
+            return "gone"
+        alone = len(mine) == 1 and plug.container_ifname not in {link.name for link in mine.values()}
+        return "container" if alone else "host"
+
+    def _named(self, plug: PlugRecord) -> list[Link]:
+        found = [self._links.get(plug.host_ifname), self._links.get(plug.container_ifname)]
+        return [link for link in found if link and _removable(link, plug.port_id)]
 
 
 def _as_wanted(host: Link, container: Link, spec: VethSpec) -> bool:

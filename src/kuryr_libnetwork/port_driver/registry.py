@@ -53,6 +53,9 @@ class DriverRegistry:
             )
         return self._drivers[name]
 
+    def all(self) -> list[PortDriver]:
+        return list(self._drivers.values())
+
     def _enabled(self) -> str:
         return ", ".join(self._drivers)
 

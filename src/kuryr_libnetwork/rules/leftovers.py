@@ -9,12 +9,13 @@ is only a suspect, and :func:`overdue` convicts those that were suspects without
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from kuryr_libnetwork.model import EndpointRecord, EngineView, LeaseRecord, NetworkRecord, PoolRecord
 
 Suspect = tuple[str, str]
-"""Kind (``lease``, ``endpoint``, ``network``, ``pool``) and key."""
+"""Kind and key: ``endpoint``, ``lease``, ``network``, ``pool`` of the journal; a ``plug`` on this host or a ``port`` in
+Neutron of which the journal knows nothing (keys: the port's id)."""
 
 
 def trusted(view: EngineView | None, networks: Sequence[NetworkRecord]) -> bool:
@@ -32,20 +33,25 @@ def suspects(
     leases: Sequence[LeaseRecord],
     pools: Sequence[PoolRecord],
     view: EngineView | None,
+    idle: Collection[str] = (),
 ) -> set[Suspect]:
     """Everything that nobody uses at this moment.
 
-    1. Leases without an endpoint, or with one that is gone. 2. Pools that no network uses. 3. Endpoints and networks that Docker does not know,
-    where its word counts. 4. Endpoints whose creation or removal never ended.
+    1. Leases without an endpoint, or with one that is gone. 2. Pools that no network uses. 3. Endpoints and networks
+    whose creation or removal never ended. 4. Endpoints and networks that Docker does not know, where its word counts.
+    5. Endpoints whose interface is in no container (``idle``), unless Docker knows better.
     """
+    believed = view if trusted(view, networks) else None
     used = {subnet.pool_id for network in networks for subnet in network.subnets}
     known = {endpoint.endpoint_id for endpoint in endpoints}
     found: set[Suspect] = {("lease", lease.port_id) for lease in leases if lease.endpoint_id not in known}
     found |= {("pool", pool.pool_id) for pool in pools if pool.pool_id not in used}
     found |= {("endpoint", endpoint.endpoint_id) for endpoint in endpoints if endpoint.state != "ready"}
-    if view is not None and trusted(view, networks):
-        found |= {("endpoint", e.endpoint_id) for e in endpoints if e.endpoint_id not in view.endpoint_ids}
-        found |= {("network", n.docker_id) for n in networks if n.docker_id not in view.network_ids}
+    found |= {("network", network.docker_id) for network in networks if network.state != "ready"}
+    if believed is None:
+        return found | {("endpoint", endpoint_id) for endpoint_id in idle}
+    found |= {("endpoint", e.endpoint_id) for e in endpoints if e.endpoint_id not in believed.endpoint_ids}
+    found |= {("network", n.docker_id) for n in networks if n.docker_id not in believed.network_ids}
     return found
 
 
@@ -56,6 +62,6 @@ def remember(seen: Mapping[Suspect, float], now_suspect: Iterable[Suspect], now:
 
 def overdue(seen: Mapping[Suspect, float], now: float, grace: float) -> list[Suspect]:
     """Who has been a suspect for the grace time, in the order of removal: interfaces, ports, networks, pools."""
-    order = {"endpoint": 0, "lease": 1, "network": 2, "pool": 3}
+    order = {"plug": 0, "endpoint": 0, "lease": 1, "port": 1, "network": 2, "pool": 3}
     late = [suspect for suspect, since in seen.items() if now - since >= grace]
     return sorted(late, key=lambda suspect: (order[suspect[0]], suspect[1]))

@@ -12,6 +12,9 @@ CONTAINER_PREFIX = "t_c"
 UPSTREAM_LENGTH = 14
 """Upstream cuts here; the kernel allows one character more (IFNAMSIZ is 16 with the closing zero)."""
 
+DEVICE_PREFIX = "kv"
+DEVICE_DIGITS = 11
+
 ALIAS_PREFIX = "kuryr:"
 SUFFIXES = "0123456789abcdefghijklmnopqrstuvwxyz"
 MAX_ALTERNATIVES = len(SUFFIXES)
@@ -25,6 +28,14 @@ def host_name(port_id: str, alternative: int = 0) -> str:
 def container_name(port_id: str, alternative: int = 0) -> str:
     """The end that Docker moves into the container; ``alternative`` 0 is upstream's name."""
     return _name(CONTAINER_PREFIX, port_id, alternative)
+
+
+def device_name(port_id: str) -> str:
+    """What the device of a VF or PF is called between the host and the container.
+
+    No ``ethN``: Docker moves a device under its host name first, and fails where the container has one of that name.
+    """
+    return DEVICE_PREFIX + port_id.replace("-", "")[:DEVICE_DIGITS]
 
 
 def _name(prefix: str, port_id: str, alternative: int) -> str:

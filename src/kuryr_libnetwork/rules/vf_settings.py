@@ -78,10 +78,14 @@ def wants_trust(port: Port) -> bool:
 
 
 def link_state(port: Port) -> LinkState:
-    """As Neutron's agent: disabled has precedence, then the uplink's state if it is to be propagated."""
+    """As Neutron's agent: disabled has precedence, then the uplink's state if it is to be propagated.
+
+    Where the cloud has no such field the port says nothing, and the NIC's own default is left: many drivers know no other,
+    and the agent's ``enable`` would only be refused there.
+    """
     if not port.admin_state_up:
         return "disable"
-    return "auto" if port.propagate_uplink_status else "enable"
+    return "enable" if port.propagate_uplink_status is False else "auto"
 
 
 def to_mbps(kbps: int) -> int:

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from kuryr_libnetwork.binding.veth import VethBinding
 from kuryr_libnetwork.errors import LinkExists, UnsupportedVif
 from kuryr_libnetwork.interfaces import Links, Ovs
-from kuryr_libnetwork.model import Link, PlugRecord, Port
+from kuryr_libnetwork.model import BindingRequest, Link, PlugRecord, Port, Whereabouts
 from kuryr_libnetwork.rules import names
 
 DEFAULT_BRIDGE = "br-int"
@@ -25,7 +28,14 @@ class VethDriver:
 
     def __init__(self, links: Links, ovs: Ovs) -> None:
         self._links = links
+        self._ovs = ovs
         self._binding = VethBinding(links, ovs)
+
+    def reserve(self, request: BindingRequest) -> Mapping[str, Any]:  # noqa: ARG002 - other drivers need it
+        return {}  # an interface of software needs no device
+
+    def abandon(self, port_id: str) -> None:
+        """Nothing was taken."""
 
     def plan(self, port: Port, endpoint_id: str) -> PlugRecord:  # noqa: ARG002 - other drivers need it
         if port.vif_type != SUPPORTED:
@@ -53,8 +63,27 @@ class VethDriver:
         user_space = port.vif_details.get("datapath_type") == USER_SPACE
         self._binding.plug(plug, endpoint_id, port.mac_address.lower(), mtu, tx_checksum=not user_space)
 
-    def unplug(self, plug: PlugRecord) -> None:
+    def unplug(self, plug: PlugRecord, sandbox: str = "") -> None:  # noqa: ARG002 - a pair is deleted by its end here
         self._binding.unplug(plug)
+
+    def where(self, plug: PlugRecord) -> Whereabouts:
+        return self._binding.where(plug)
+
+    def strays(self) -> list[PlugRecord]:
+        """Open vSwitch keeps its rows over a reboot, and a server that hung may add one later than it was asked to."""
+        return [
+            PlugRecord(
+                driver=self.name,
+                binding=VethBinding.name,
+                port_id=row.port_id,
+                vif_type=SUPPORTED,
+                host_ifname=row.name,
+                container_ifname=names.container_name(row.port_id),
+                bridge=row.bridge,
+            )
+            for row in self._ovs.owned()
+            if self._links.get(row.name) is None
+        ]
 
     def _record(self, port: Port, host_name: str, container_name: str) -> PlugRecord:
         return PlugRecord(

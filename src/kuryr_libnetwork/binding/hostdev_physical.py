@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The binding ``hostdev_physical``: a whole PF for one container.
+
+On a flat network the PF's device itself moves. On a VLAN network Neutron expects the tag to be made by whoever has the PF
+(sriov §3.4): the PF stays and is set up, and a VLAN device on it moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from kuryr_libnetwork.errors import DeviceError, LinkError
+from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions
+from kuryr_libnetwork.rules import names
+from kuryr_libnetwork.sriov import DeviceLease, NetdevState
+
+
+class PfBinding:
+    name = "hostdev_physical"
+
+    def __init__(self, pci: PciFunctions, netdevs: Netdevs) -> None:
+        self._pci = pci
+        self._netdevs = netdevs
+
+    def hand_over(self, lease: DeviceLease, vlan: int, mtu: int, save: Callable[[DeviceLease], None]) -> None:
+        name = self._own_netdev(lease)
+        save(msgspec.structs.replace(lease, original_netdev=lease.original_netdev or self._netdevs.state(name)))
+        if vlan:
+            self._netdevs.configure(name, mtu=mtu, up=True)
+            self._netdevs.delete(lease.temporary_name)
+            self._netdevs.create_vlan(name, lease.temporary_name, vlan, mtu, names.alias(lease.port_id))
+        else:
+            self._netdevs.configure(name, new_name=lease.temporary_name, mtu=mtu, up=True)
+
+    def put_back(self, lease: DeviceLease, sandboxes: Sequence[str]) -> str:
+        """As for a VF, but a PF has no driver to rebind: one that is in no known container is waited for."""
+        state = lease.original_netdev
+        if state is None:
+            return ""
+        try:
+            return self._restore(lease, state, sandboxes)
+        except (LinkError, DeviceError) as error:
+            return str(error)
+
+    def _restore(self, lease: DeviceLease, state: NetdevState, sandboxes: Sequence[str]) -> str:
+        pf = self._pci.physical_function(lease.pci_address)
+        if pf is None:
+            return ""
+        if not pf.netdevs and not self._netdevs.bring_home(lease.pci_address, sandboxes, lease.temporary_name):
+            return "its device is in another network namespace"
+        name = self._own_netdev(lease)
+        if name != lease.temporary_name:
+            self._netdevs.delete(lease.temporary_name)  # the VLAN device
+        self._netdevs.configure(name, new_name=state.name, mac=state.mac, mtu=state.mtu, up=state.up)
+        found = self._netdevs.state(state.name)
+        return "" if found == state else f"its device is {found}, not {state}"
+
+    def _own_netdev(self, lease: DeviceLease) -> str:
+        pf = self._pci.physical_function(lease.pci_address)
+        if pf is None or len(pf.netdevs) != 1:
+            raise DeviceError(f"PF {lease.pci_address} has no network device on this host, or several")
+        return pf.netdevs[0]

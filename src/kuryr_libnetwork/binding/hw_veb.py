@@ -1,0 +1,167 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The binding ``hw_veb``: the NIC's own switch forwards for a VF, whose network device moves into the container.
+
+The recipe that gave the right MAC in every run (sriov §2.4): set VLAN, MAC, trust, spoof check, rates and link state at the
+PF while the VF is down or without driver, then look whether the VF's own MAC agrees; a rebind makes it agree where the
+driver does not follow. Before the first change everything that will change is read; :meth:`VfBinding.put_back` writes it
+again, from whatever namespace and name the VF is in.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+
+from kuryr_libnetwork.errors import DeviceError, LinkError
+from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
+from kuryr_libnetwork.rules.vf_settings import NO_MAC, restored
+from kuryr_libnetwork.sriov import DeviceLease, NetdevState, VfSettings, VirtualFunction, unchanged
+
+LOG = logging.getLogger(__name__)
+BIND_TIMEOUT = 10.0
+"""Seconds for a driver to make the network device of a VF."""
+RebindPolicy = Literal["always", "if-needed", "never"]
+
+
+class VfBinding:
+    """``save`` writes the lease; it is called with the originals before anything is changed."""
+
+    name = "hw_veb"
+
+    def __init__(self, pci: PciFunctions, control: VfControl, netdevs: Netdevs, rebind: RebindPolicy) -> None:
+        self._pci = pci
+        self._control = control
+        self._netdevs = netdevs
+        self._rebind = rebind
+
+    # -- taking ----------------------------------------------------------------------------------------------------
+
+    def prepare(self, lease: DeviceLease, wanted: VfSettings, save: Callable[[DeviceLease], None]) -> DeviceLease:
+        """Remember how the VF is, then make it what the port wants; answers the lease as saved."""
+        vf = self._function(lease)
+        pf_netdev = self.pf_netdev(lease)
+        state = self._netdevs.state(vf.netdevs[0]) if vf.netdevs else None
+        lease = msgspec.structs.replace(
+            lease,
+            original_netdev=lease.original_netdev or state,
+            original_settings=lease.original_settings or self._control.read(pf_netdev, lease.index),
+            wanted=wanted,
+        )
+        save(lease)
+        if self._rebind == "always" and vf.driver:
+            self._pci.unbind(lease.pci_address)
+            self._control.apply(pf_netdev, lease.index, wanted)
+            self._pci.bind(lease.pci_address, vf.driver, BIND_TIMEOUT)
+        else:
+            if vf.netdevs:
+                self._netdevs.configure(vf.netdevs[0])
+            self._control.apply(pf_netdev, lease.index, wanted)
+        return lease
+
+    def hand_over(self, lease: DeviceLease, mtu: int) -> None:
+        """Give the VF's device its passing name, MAC and MTU, and set it up once, so that errors show here."""
+        wanted = lease.wanted
+        if wanted is None:
+            raise DeviceError(f"VF {lease.pci_address} was not prepared")
+        name = self._own_netdev(lease)
+        try:
+            self._netdevs.configure(name, new_name=lease.temporary_name, mac=wanted.mac, mtu=mtu, up=True)
+        except LinkError as error:
+            if self._rebind == "never":
+                raise
+            LOG.info("VF %s does not take the port's MAC (%s); rebinding it", lease.pci_address, error)
+            self._rebind_now(lease)
+            name = self._own_netdev(lease)
+            self._netdevs.configure(name, new_name=lease.temporary_name, mac=wanted.mac, mtu=mtu, up=True)
+
+    # -- giving back -----------------------------------------------------------------------------------------------
+
+    def put_back(self, lease: DeviceLease, sandboxes: Sequence[str]) -> str:
+        """Undo everything; answers what is still wrong ("": the VF is as it was). Repeating it is harmless."""
+        vf = self._pci.virtual_function(lease.pci_address)
+        if vf is None:
+            LOG.warning("VF %s has vanished; nothing to put back", lease.pci_address)
+            return ""
+        try:
+            self._bring_home(lease, vf, sandboxes)
+            return self._restore(lease)
+        except (LinkError, DeviceError) as error:
+            return str(error)
+
+    def _bring_home(self, lease: DeviceLease, vf: VirtualFunction, sandboxes: Sequence[str]) -> None:
+        """From a container's namespace; a rebind makes a new device here whatever became of the old one (sriov §0.5)."""
+        if vf.netdevs:
+            return
+        if vf.netdev_elsewhere and self._netdevs.bring_home(lease.pci_address, sandboxes, lease.temporary_name):
+            return
+        if lease.original_netdev is not None:
+            LOG.info("VF %s is in no known container; rebinding it", lease.pci_address)
+            self._rebind_now(lease)
+
+    def _restore(self, lease: DeviceLease) -> str:
+        pf_netdev = self.pf_netdev(lease)
+        state = lease.original_netdev
+        if state is not None:
+            self._netdevs.configure(self._own_netdev(lease))
+        wrong = ""
+        if lease.original_settings is not None:
+            wrong = self._restore_settings(pf_netdev, lease, restored(lease.original_settings))
+        if state is not None:
+            self._restore_netdev(lease, state)
+            found = self._netdevs.state(state.name)
+            if found != state:
+                wrong = f"its device is {found}, not {state}"
+        return wrong
+
+    def _restore_settings(self, pf_netdev: str, lease: DeviceLease, settings: VfSettings) -> str:
+        """Some cards do not let go of an administrative MAC: they get the VF's own, which is nobody else's either."""
+        try:
+            found = self._control.apply(pf_netdev, lease.index, settings)
+        except LinkError:
+            if settings.mac != NO_MAC or lease.original_netdev is None:
+                raise
+            settings = msgspec.structs.replace(settings, mac=lease.original_netdev.mac)
+            found = self._control.apply(pf_netdev, lease.index, settings)
+        return "" if unchanged(found, settings) else "its settings at the PF are not what they were"
+
+    def _restore_netdev(self, lease: DeviceLease, state: NetdevState) -> None:
+        name = self._own_netdev(lease)
+        try:
+            self._netdevs.configure(name, new_name=state.name, mac=state.mac, mtu=state.mtu, up=state.up)
+        except LinkError:
+            if self._rebind == "never":
+                raise
+            self._rebind_now(lease)
+            name = self._own_netdev(lease)
+            self._netdevs.configure(name, new_name=state.name, mac=state.mac, mtu=state.mtu, up=state.up)
+
+    # -- helpers ---------------------------------------------------------------------------------------------------
+
+    def pf_netdev(self, lease: DeviceLease) -> str:
+        pf = self._pci.physical_function(lease.pf_address)
+        if pf is None or not pf.netdevs:
+            raise DeviceError(f"PF {lease.pf_address} of VF {lease.pci_address} has no network device on this host")
+        return pf.netdevs[0]
+
+    def _function(self, lease: DeviceLease) -> VirtualFunction:
+        vf = self._pci.virtual_function(lease.pci_address)
+        if vf is None:
+            raise DeviceError(f"VF {lease.pci_address} does not exist (any more)")
+        return vf
+
+    def _own_netdev(self, lease: DeviceLease) -> str:
+        vf = self._function(lease)
+        if len(vf.netdevs) != 1:
+            raise DeviceError(f"VF {lease.pci_address} has {len(vf.netdevs)} network devices on this host, not one")
+        return vf.netdevs[0]
+
+    def _rebind_now(self, lease: DeviceLease) -> str:
+        vf = self._function(lease)
+        driver = vf.driver
+        if driver:
+            self._pci.unbind(lease.pci_address)
+        return self._pci.bind(lease.pci_address, driver, BIND_TIMEOUT)

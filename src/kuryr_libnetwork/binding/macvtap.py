@@ -1,0 +1,39 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The binding ``macvtap``: the VF stays at home, a macvtap in passthru mode on it moves into the container.
+
+The macvtap dies with the container's namespace, so the VF cannot get lost. Its ``/dev/tapN`` is not passed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kuryr_libnetwork.binding.hw_veb import VfBinding
+from kuryr_libnetwork.errors import DeviceError
+from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions
+from kuryr_libnetwork.rules import names
+from kuryr_libnetwork.sriov import DeviceLease
+
+
+class MacvtapBinding:
+    name = "macvtap"
+
+    def __init__(self, pci: PciFunctions, netdevs: Netdevs, function: VfBinding) -> None:
+        self._pci = pci
+        self._netdevs = netdevs
+        self._function = function
+
+    def hand_over(self, lease: DeviceLease, mtu: int) -> None:
+        """Set the VF up with the port's MAC, under its own name, and put the macvtap on it."""
+        vf = self._pci.virtual_function(lease.pci_address)
+        if vf is None or len(vf.netdevs) != 1 or lease.wanted is None:
+            raise DeviceError(f"VF {lease.pci_address} has no network device on this host for a macvtap")
+        parent = vf.netdevs[0]
+        self._netdevs.configure(parent, mac=lease.wanted.mac, mtu=mtu, up=True)
+        self._netdevs.delete(lease.temporary_name)
+        self._netdevs.create_macvtap(parent, lease.temporary_name, mtu, names.alias(lease.port_id))
+
+    def put_back(self, lease: DeviceLease, sandboxes: Sequence[str]) -> str:
+        self._netdevs.delete(lease.temporary_name)
+        return self._function.put_back(lease, sandboxes)
