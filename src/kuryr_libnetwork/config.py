@@ -57,8 +57,13 @@ def load(argv: Sequence[str]) -> Settings:
     return read(argv).settings
 
 
-def read(argv: Sequence[str], *, prog: str = "kuryr-server", description: str | None = None) -> Configuration:
-    """Parse and check everything. Exits as argparse does on ``--help``, ``--version`` and unknown flags."""
+def read(
+    argv: Sequence[str], *, prog: str = "kuryr-server", description: str | None = None, login: bool = True
+) -> Configuration:
+    """Parse and check everything. Exits as argparse does on ``--help``, ``--version`` and unknown flags.
+
+    Without ``login`` the credentials are not looked at: for commands that need no cloud, also before there is a file.
+    """
     with _libraries_heard() as heard:
         reader = _parse(argv, prog, description)
         for section in SECTIONS:
@@ -70,8 +75,10 @@ def read(argv: Sequence[str], *, prog: str = "kuryr-server", description: str | 
             ovs=_ovs(reader),
             sriov=config_sriov.settings(reader),
         )
-        _check_credentials(reader)
-        notices = [*reader.notices, *_unread(reader)]
+        notices = reader.notices
+        if login:
+            _check_credentials(reader)
+            notices = [*notices, *_unread(reader)]
     return Configuration(settings, reader.conf, (*heard, *notices))
 
 

@@ -1,0 +1,82 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""A look at the journal from another process, beside the running service, without writing anything.
+
+The service writes ahead (WAL), so a reader neither waits for it nor makes it wait. The lock file that keeps a second
+service away is only tried here, to learn whether one runs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from kuryr_libnetwork.errors import JournalError
+from kuryr_libnetwork.model import EndpointRecord, Value
+from kuryr_libnetwork.sriov import DeviceLease
+
+R = TypeVar("R", bound=Value)
+
+
+class JournalView(Value, frozen=True):
+    """What the operator's commands need of the journal."""
+
+    devices: tuple[DeviceLease, ...] = ()
+    endpoints: tuple[EndpointRecord, ...] = ()
+
+
+def look(path: Path) -> JournalView:
+    """Empty where there is no journal yet."""
+    if not path.exists():
+        return JournalView()
+    with _reading(path) as connection:
+        return JournalView(
+            devices=_records(connection, "devices", DeviceLease),
+            endpoints=_records(connection, "endpoints", EndpointRecord),
+        )
+
+
+def service_runs(path: Path) -> bool:
+    """Whether a service holds the journal."""
+    try:
+        lock = os.open(f"{path}.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise JournalError(f"the journal {path} cannot be looked at: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    # After a clean stop there is no log beside the file, and in a folder that we may not write none could be made.
+    still = "" if Path(f"{path}-wal").exists() else "&immutable=1"
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro{still}", uri=True, timeout=5)) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise JournalError(f"the journal {path} cannot be looked at: {error}") from error
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise JournalError(f"the journal {path} holds a record that cannot be read: {error}") from error
+
+
+def _records(connection: sqlite3.Connection, table: str, kind: type[R]) -> tuple[R, ...]:
+    """Nothing where the journal was written by a release that had no such table."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone():
+        return ()
+    rows = connection.execute(f"SELECT record FROM {table} ORDER BY rowid")  # noqa: S608 - a name of our own
+    return tuple(msgspec.json.decode(row[0], type=kind) for row in rows)

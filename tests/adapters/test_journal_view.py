@@ -1,0 +1,82 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The operator's look at the journal while the service has it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from kuryr_libnetwork.errors import JournalError
+from kuryr_libnetwork.host.journal import SqliteJournal
+from kuryr_libnetwork.host.journal_view import JournalView, look, service_runs
+from kuryr_libnetwork.sriov import DeviceLease
+
+LEASE = DeviceLease(
+    pci_address="0000:01:10.0",
+    pf_address="0000:01:00.0",
+    index=0,
+    port_id="p",
+    vnic_type="direct",
+    state="leased",
+    generation="g",
+)
+
+
+def test_no_journal_yet(tmp_path: Path) -> None:
+    """``kuryr vf list`` would fail on a host where the service never ran, or make a journal there."""
+    assert look(tmp_path / "kuryr.db") == JournalView()
+    assert not service_runs(tmp_path / "kuryr.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_beside_the_running_service(tmp_path: Path) -> None:
+    """The lists would show an old state, or fail, while the service runs, or stop it from writing."""
+    journal = SqliteJournal(tmp_path / "kuryr.db")
+    journal.devices.put(LEASE)
+    assert look(tmp_path / "kuryr.db").devices == (LEASE,)
+    with journal.transaction():
+        journal.devices.drop(LEASE.pci_address)
+        assert look(tmp_path / "kuryr.db").devices == (LEASE,)
+    assert look(tmp_path / "kuryr.db").devices == ()
+    assert service_runs(tmp_path / "kuryr.db")
+    journal.close()
+
+
+def test_after_the_service(tmp_path: Path) -> None:
+    """A stopped service's leases would not be shown, or the look would change its files."""
+    journal = SqliteJournal(tmp_path / "kuryr.db")
+    journal.devices.put(LEASE)
+    journal.close()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert look(tmp_path / "kuryr.db").devices == (LEASE,)
+    assert not service_runs(tmp_path / "kuryr.db")
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_journal_of_an_older_release(tmp_path: Path) -> None:
+    """The lists would fail until the service of this release has run once."""
+    with sqlite3.connect(tmp_path / "kuryr.db") as connection:
+        connection.execute("CREATE TABLE endpoints (key TEXT NOT NULL UNIQUE, record TEXT NOT NULL)")
+    connection.close()
+    assert look(tmp_path / "kuryr.db") == JournalView()
+
+
+def test_a_damaged_journal(tmp_path: Path) -> None:
+    """The operator would read a traceback instead of the name of the file."""
+    (tmp_path / "kuryr.db").write_bytes(b"no database" * 100)
+    with pytest.raises(JournalError, match=r"kuryr\.db cannot be looked at: file is not a database"):
+        look(tmp_path / "kuryr.db")
+
+
+def test_a_record_that_is_none(tmp_path: Path) -> None:
+    """The operator would read a traceback where a record is damaged."""
+    journal = SqliteJournal(tmp_path / "kuryr.db")
+    journal.close()
+    with sqlite3.connect(tmp_path / "kuryr.db") as connection:
+        connection.execute("INSERT INTO devices VALUES ('x', '{')")
+    connection.close()
+    with pytest.raises(JournalError, match="holds a record that cannot be read"):
+        look(tmp_path / "kuryr.db")
