@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import host as programs
-from lab import http, lifecycle
+from lab import http, lifecycle, sriov_api
 from lab.errors import LabError
 from lab.paths import CLOUD_ADDRESS, NEUTRON_PORT, HostPaths, LabPaths
 from lab.process import Registry, clean_environment
@@ -158,6 +158,15 @@ class Lab:
         self.name = paths.name
         self._registry = lifecycle.registry_of(paths)
         self.hosts = {each.name: Host(paths, each, self._registry) for each in lifecycle.hosts_of(paths)}
+        self.machines = sriov_api.machines(paths, self._registry)
+
+    def machine(self, name: str = "s1") -> sriov_api.Machine:
+        """An SR-IOV machine; `./dev up --sriov` starts it."""
+        try:
+            return self.machines[name]
+        except KeyError:
+            msg = f"the lab {self.name!r} has no SR-IOV machine {name!r}; run ./dev up --sriov --name {self.name}"
+            raise LabError(msg) from None
 
     def host(self, name: str = "h1") -> Host:
         try:

@@ -10,10 +10,12 @@ import signal
 import sys
 import time
 
-from lab import api, lifecycle
+from lab import api, lifecycle, sriov_api
 from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.progress import say
+from lab.sriov_image import DEFAULT_RELEASE
+from lab.sriov_machine import MOST, Fleet
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,6 +46,10 @@ def _parser() -> argparse.ArgumentParser:
     start = verb("up", _up, "start what is missing")
     start.add_argument("--hosts", type=int, default=1, help="Docker hosts (default: 1)")
     start.add_argument("--without-kuryr", action="store_true", help="leave kuryr-server to be started by hand")
+    start.add_argument(
+        "--sriov", type=int, nargs="?", const=1, default=0, help="SR-IOV machines, 1 or 2 (default: none)"
+    )
+    start.add_argument("--release", default=DEFAULT_RELEASE, help=f"their Debian release (default: {DEFAULT_RELEASE})")
     verb("down", _down, "stop and remove everything but logs").add_argument("--all", action="store_true")
     verb("status", _status, "what runs").add_argument("--json", action="store_true")
     verb("env", _env, "the variables of a host's shell").add_argument("--host", default="h1")
@@ -60,8 +66,12 @@ def _up(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.hosts <= 9:
         msg = "--hosts takes 1 to 9"
         raise LabError(msg)
+    if not 0 <= arguments.sriov <= MOST:
+        msg = f"--sriov takes 1 or {MOST}"
+        raise LabError(msg)
+    fleet = Fleet(arguments.sriov, arguments.release) if arguments.sriov else None
     begin = time.monotonic()
-    lifecycle.up(LabPaths(arguments.name), arguments.hosts, with_kuryr=not arguments.without_kuryr)
+    lifecycle.up(LabPaths(arguments.name), arguments.hosts, with_kuryr=not arguments.without_kuryr, fleet=fleet)
     say(f"the lab {arguments.name!r} is up ({time.monotonic() - begin:.1f} s)")
     return 0
 
@@ -85,20 +95,27 @@ def _down(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     paths = LabPaths(arguments.name)
     found = lifecycle.status(paths)
+    inside = sriov_api.programs(paths, lifecycle.registry_of(paths))
     if arguments.json:
         programs = {name: record.pid if record else None for name, record in found.items()}
-        print(json.dumps({"name": paths.name, "hosts": len(lifecycle.hosts_of(paths)), "programs": programs}))
+        print(
+            json.dumps(
+                {"name": paths.name, "hosts": len(lifecycle.hosts_of(paths)), "programs": programs, "guests": inside}
+            )
+        )
     elif not found:
         print(f"the lab {paths.name!r} is not up")
     else:
         for name, record in found.items():
             print(f"{name:20} {f'running, pid {record.pid}' if record else 'NOT RUNNING'}")
+        for name, pid in inside.items():
+            print(f"{name:26} {f'running, pid {pid} in the guest' if pid else 'NOT RUNNING'}")
         print(f"logs: {paths.logs}")
     return 0 if found and all(found.values()) else 3
 
 
 def _env(arguments: argparse.Namespace) -> int:
-    for name, value in _host(arguments).environment().items():
+    for name, value in _host_or_machine(arguments).environment().items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
 
@@ -108,16 +125,19 @@ def _exec(arguments: argparse.Namespace) -> int:
     if not command:
         msg = "exec needs a command, e.g. lab exec --host h1 -- docker ps"
         raise LabError(msg)
-    host = _host(arguments)
-    argv = host.enter(command)
-    os.execvpe(argv[0], argv, {**os.environ, **host.environment()})
+    host = _host_or_machine(arguments)
+    if isinstance(host, api.Host):
+        argv = host.enter(command)
+        os.execvpe(argv[0], argv, {**os.environ, **host.environment()})
+    return host.execute(command)
 
 
 def _kuryr(arguments: argparse.Namespace) -> int:
-    service = _host(arguments).kuryr
+    service = _host_or_machine(arguments).kuryr
     {"start": service.start, "stop": service.stop, "restart": service.restart, "kill": service.kill}[arguments.action]()
     return 0
 
 
-def _host(arguments: argparse.Namespace) -> api.Host:
-    return api.connect(arguments.name).host(arguments.host)
+def _host_or_machine(arguments: argparse.Namespace) -> api.Host | sriov_api.Machine:
+    lab = api.connect(arguments.name)
+    return lab.machines[arguments.host] if arguments.host in lab.machines else lab.host(arguments.host)

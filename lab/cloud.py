@@ -67,10 +67,12 @@ def start_ovsdb(
     wait_until(socket.is_socket, record, 20)
 
 
-def start_neutron(paths: LabPaths, registry: Registry) -> None:
+def start_neutron(paths: LabPaths, registry: Registry, transport_url: str = neutron_config.NO_BROKER) -> None:
     if not registry.running("neutron"):
         _end_orphans(paths, registry)
-        neutron_config.write(paths, conf=paths.neutron_conf, mysql_socket=paths.mysql_socket)
+        neutron_config.write(
+            paths, conf=paths.neutron_conf, mysql_socket=paths.mysql_socket, transport_url=transport_url
+        )
         argv = (str(paths.neutron_venv / "bin" / "uwsgi"), "--ini", str(neutron_config.uwsgi_file(paths)))
         env = {"OS_NEUTRON_CONFIG_FILES": str(paths.neutron_conf)}
         log = paths.log("neutron")

@@ -70,7 +70,7 @@ def _accepts(path: Path) -> bool:
 
 
 def _template(paths: LabPaths, registry: Registry) -> Path:
-    template = paths.cache / f"mariadb-{_server_version()}-neutron-{_neutron_version(paths)}"
+    template = paths.cache / f"mariadb-{_server_version()}-neutron-{neutron_version(paths)}"
     with _locked(paths.cache / "mariadb.lock"):
         if not template.exists():
             say("          making the database template (once)")
@@ -119,7 +119,7 @@ def _server_version() -> str:
     return found.group(1) if found else "unknown"
 
 
-def _neutron_version(paths: LabPaths) -> str:
+def neutron_version(paths: LabPaths) -> str:
     infos = paths.neutron_venv.glob("lib/python3*/site-packages/neutron-*.dist-info")
     return "-".join(sorted(info.name.removeprefix("neutron-").removesuffix(".dist-info") for info in infos))
 

@@ -179,7 +179,7 @@ def start_docker(paths: LabPaths, host: HostPaths, registry: Registry) -> None:
     record = registry.get(name)
     if record is not None:
         wait_until(lambda: http.answers(http.unix(host.docker_socket), "GET", "/_ping"), record, 60)
-        image.load(host.docker_socket)
+        image.load(http.unix(host.docker_socket))
 
 
 def _forget_containerd(host: HostPaths) -> None:

@@ -16,8 +16,7 @@ BINARY = Path("/bin/busybox")
 _COMMAND = ["/bin/sh", "-c", "trap 'exit 0' TERM INT; sleep 2147483647 & wait"]
 
 
-def load(docker_socket: Path) -> None:
-    connect = http.unix(docker_socket)
+def load(connect: http.Connect) -> None:
     if http.answers(connect, "GET", f"/images/{NAME}/json"):
         return
     change = "CMD [" + ", ".join(f'"{word}"' for word in _COMMAND) + "]"

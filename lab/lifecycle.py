@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab import cloud, database, host, network, teardown
+from lab import cloud, database, host, network, sriov_lifecycle, sriov_machine, teardown
 from lab.errors import LabError
 from lab.paths import RUN_ROOT, HostPaths, LabPaths
 from lab.process import Record, Registry, boot_id
 from lab.progress import say, step
+from lab.sriov_machine import Fleet
 
 LOG_GENERATIONS = 3
 
@@ -53,7 +54,7 @@ def names() -> list[str]:
     return sorted(file.parent.name for file in RUN_ROOT.glob("*/owner.json"))
 
 
-def up(paths: LabPaths, hosts: int, *, with_kuryr: bool = True) -> None:
+def up(paths: LabPaths, hosts: int, *, with_kuryr: bool = True, fleet: Fleet | None = None) -> None:
     with _alone(paths):
         registry = registry_of(paths)
         _refuse_foreign(paths, registry)
@@ -63,11 +64,13 @@ def up(paths: LabPaths, hosts: int, *, with_kuryr: bool = True) -> None:
                 teardown.everything(paths, hosts_of(paths), registry)
             _refuse_used_namespaces(paths, hosts)
             _rotate_logs(paths)
-        before = hosts_of(paths)
+        before, fleet_before = hosts_of(paths), sriov_machine.fleet_of(paths)
         hosts = max(hosts, len(before))
+        fleet = sriov_lifecycle.grow(paths, fleet or fleet_before)
         _own(paths, hosts)
+        sriov_machine.note_fleet(paths, fleet)
         try:
-            _start(paths, registry, hosts, with_kuryr=with_kuryr)
+            _start(paths, registry, hosts, fleet, with_kuryr=with_kuryr)
         except BaseException:
             # Ctrl-C too must leave nothing half-started behind.
             say("stopping what this run started")
@@ -78,6 +81,7 @@ def up(paths: LabPaths, hosts: int, *, with_kuryr: bool = True) -> None:
                 for added in hosts_of(paths)[len(before) :]:
                     teardown.remains_of_host(added)
                 _own(paths, len(before))
+                sriov_machine.note_fleet(paths, fleet_before)
             raise
 
 
@@ -124,20 +128,28 @@ def _own(paths: LabPaths, hosts: int) -> None:
     (paths.run / "owner.json").write_text(json.dumps(asdict(owner)))
 
 
-def _start(paths: LabPaths, registry: Registry, hosts: int, *, with_kuryr: bool) -> None:
+def _start(paths: LabPaths, registry: Registry, hosts: int, fleet: Fleet, *, with_kuryr: bool) -> None:
     all_hosts = [paths.host(number) for number in range(1, hosts + 1)]
     with step("namespaces and links"):
         network.make_cloud(paths)
         for each in all_hosts:
             network.make_host(paths, each)
-    branches: list[Callable[[], None]] = [lambda: _start_neutron(paths, registry)]
+    sriov_lifecycle.stop_neutron_without_broker(paths, registry, fleet)
+    branches: list[Callable[[], None]] = [lambda: _start_neutron(paths, registry, fleet)]
     branches.extend(_host_branch(paths, each, registry) for each in all_hosts)
+    branches.extend(sriov_lifecycle.branches(paths, registry, fleet))
     with step("OVN databases and northd"):
         cloud.start_ovn_central(paths, registry)
     _side_by_side(branches, registry)
     host.acquaint(all_hosts, registry)
     if with_kuryr and paths.kuryr_server.exists():
-        _side_by_side([_kuryr_branch(paths, each, registry) for each in all_hosts], registry)
+        _side_by_side(
+            [
+                *(_kuryr_branch(paths, each, registry) for each in all_hosts),
+                *sriov_lifecycle.kuryr_branches(paths, fleet),
+            ],
+            registry,
+        )
     elif with_kuryr:
         say(f"          kuryr-server is not installed in {paths.venv}: not started")
 
@@ -155,11 +167,12 @@ def _side_by_side(branches: list[Callable[[], None]], registry: Registry) -> Non
             raise
 
 
-def _start_neutron(paths: LabPaths, registry: Registry) -> None:
+def _start_neutron(paths: LabPaths, registry: Registry, fleet: Fleet) -> None:
     with step("MariaDB"):
         database.start(paths, registry)
     with step("Neutron API"):
-        cloud.start_neutron(paths, registry)
+        cloud.start_neutron(paths, registry, sriov_lifecycle.transport_url(fleet))
+    sriov_lifecycle.after_neutron(paths, registry, fleet)
 
 
 def _host_branch(paths: LabPaths, each: HostPaths, registry: Registry) -> Callable[[], None]:

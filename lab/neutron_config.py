@@ -7,14 +7,17 @@ from pathlib import Path
 from lab.paths import NEUTRON_PORT, LabPaths
 
 API_WORKERS = 3
+# For a lab in which no agent talks RPC.
+NO_BROKER = "fake://"
 
 _NEUTRON_CONF = """\
 [DEFAULT]
 auth_strategy = noauth
 core_plugin = ml2
 service_plugins = ovn-router,trunk,qos,segments
-# No agent talks RPC here, so no broker is needed.
-transport_url = fake://
+transport_url = {transport_url}
+rpc_workers = 1
+rpc_state_report_workers = 1
 notify_nova_on_port_status_changes = false
 notify_nova_on_port_data_changes = false
 api_paste_config = {venv}/etc/neutron/api-paste.ini
@@ -105,7 +108,7 @@ def uwsgi_file(paths: LabPaths) -> Path:
     return paths.neutron_conf.parent / "uwsgi.ini"
 
 
-def write(paths: LabPaths, *, conf: Path, mysql_socket: Path) -> None:
+def write(paths: LabPaths, *, conf: Path, mysql_socket: Path, transport_url: str = NO_BROKER) -> None:
     """Write neutron.conf and what belongs to it beside it."""
     state = conf.parent
     state.mkdir(parents=True, exist_ok=True)
@@ -116,6 +119,7 @@ def write(paths: LabPaths, *, conf: Path, mysql_socket: Path) -> None:
             database=database_url(mysql_socket),
             nb=paths.nb_socket,
             sb=paths.sb_socket,
+            transport_url=transport_url,
         )
     )
     (state / "policy.yaml").write_text(_POLICY)

@@ -9,7 +9,7 @@ files to remove.
 import shutil
 from collections.abc import Iterable
 
-from lab import network
+from lab import network, sriov_lifecycle
 from lab.paths import HostPaths, LabPaths
 from lab.process import Registry, end_all, kill_all
 
@@ -30,6 +30,7 @@ _ORDER = (
 
 def everything(paths: LabPaths, hosts: list[HostPaths], registry: Registry) -> None:
     """Stop the lab and remove all of it but the logs."""
+    sriov_lifecycle.remove(paths, registry)
     programs(hosts, registry, [record.name for record in registry.records()])
     for host in hosts:
         remains_of_host(host)

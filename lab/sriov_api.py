@@ -1,0 +1,210 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""A running SR-IOV machine in the hands of a test, like `lab.api.Host` for the other Docker hosts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lab import http, sriov_channel, sriov_guest, sriov_image, sriov_machine
+from lab.errors import LabError
+from lab.paths import CLOUD_ADDRESS, NEUTRON_PORT, LabPaths
+from lab.process import Place, Registry, clean_environment, wait_for
+from lab.sriov_machine import MachinePaths
+
+ENDLESS = 365 * 86400.0
+
+
+class GuestService:
+    """One program of the machine that a test may stop, kill and start again. It is `lab.api.Service` for a guest."""
+
+    def __init__(self, each: MachinePaths, name: str, start: Callable[[], None], grace: float) -> None:
+        self._each = each
+        self._name = name
+        self._start = start
+        self._grace = grace
+
+    @property
+    def log(self) -> Path:
+        """The log as seen from outside."""
+        return self._each.logs / f"{self._name}.log"
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id in the guest."""
+        found = self._each.channel.services().get(self._name)
+        return found["pid"] if found is not None and found["rc"] is None else None
+
+    def start(self) -> None:
+        """Start it if it does not run, and wait until it answers (Neutron's agent: see `Machine.wait_for_agent`)."""
+        self._start()
+
+    def stop(self) -> None:
+        """SIGTERM, and wait for the end."""
+        self._each.channel.stop(self._name, signal.SIGTERM, self._grace)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end."""
+        self._each.channel.stop(self._name, signal.SIGKILL)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+
+class Machine:
+    """Names, commands and services of one SR-IOV machine."""
+
+    pfs = sriov_guest.PFS
+    physical_network = sriov_guest.PHYSICAL_NETWORK
+    kuryr_conf = sriov_guest.KURYR_CONF
+
+    def __init__(self, lab: LabPaths, each: MachinePaths, registry: Registry) -> None:
+        self.paths = each
+        self.name = each.name  # also the host name in Neutron
+        self.logs = each.logs
+        self._lab = lab
+        self._registry = registry
+        self._channel = each.channel
+        self.kuryr = GuestService(each, sriov_guest.KURYR, self._start_kuryr, 20.0)
+        self.dockerd = GuestService(each, sriov_guest.DOCKERD, lambda: sriov_guest.start_docker(each), 20.0)
+        self.sriov_agent = GuestService(each, sriov_guest.AGENT, lambda: sriov_guest.start_agent(each), 10.0)
+
+    # ---- commands and files ----
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        check: bool = True,
+        timeout: float = 120,
+        stdin: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command in the machine; with `check` a failure is an error that shows what the command said."""
+        raw = self._channel.run(argv, timeout=timeout, stdin=(stdin or "").encode(), env=env)
+        result = subprocess.CompletedProcess(
+            raw.args, raw.returncode, raw.stdout.decode(errors="replace"), raw.stderr.decode(errors="replace")
+        )
+        _checked(self.name, result, check=check)
+        return result
+
+    def shell(self, script: str, *arguments: str, check: bool = True, timeout: float = 120) -> str:
+        """What a shell script says; its arguments are $1, $2 …"""
+        return self.run(["sh", "-c", script, "sh", *arguments], check=check, timeout=timeout).stdout
+
+    def push(self, source: Path, target: str) -> None:
+        sriov_channel.write(self._channel, target, source.read_bytes())
+
+    def write(self, target: str, text: str) -> None:
+        sriov_channel.write(self._channel, target, text.encode())
+
+    def pull(self, source: str) -> bytes:
+        return sriov_channel.read(self._channel, source)
+
+    def read(self, source: str) -> str:
+        return self.pull(source).decode(errors="replace")
+
+    # ---- Docker, the plugin, Neutron ----
+
+    def environment(self) -> dict[str, str]:
+        host, port = self.paths.docker_address
+        return {
+            "DOCKER_HOST": f"tcp://{host}:{port}",
+            "DOCKER_CONFIG": str(self.paths.state / "docker-cli"),
+            "PATH": ":".join(["/usr/sbin", "/usr/bin", os.environ.get("PATH", "/sbin:/bin")]),
+        }
+
+    def docker(self, *arguments: str, check: bool = True, timeout: float = 240) -> "subprocess.CompletedProcess[str]":
+        """The docker command outside at the engine inside: much faster than the command inside."""
+        result = subprocess.run(
+            Place(self.paths.netns).enter(["docker", *arguments]),
+            env={**clean_environment(), **self.environment()},
+            text=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=timeout,
+        )
+        _checked(self.name, result, check=check)
+        return result
+
+    def docker_inspect(self, thing: str) -> Any:
+        """The one object that `docker inspect` shows for a container, network or image."""
+        return json.loads(self.docker("inspect", thing).stdout)[0]
+
+    def plugin(self, method: str, body: Mapping[str, Any] | None = None) -> Any:
+        """A call of Docker's plugin protocol straight to the machine's kuryr-server."""
+        data = b"" if body is None else json.dumps(body).encode()
+        return json.loads(http.call(self._channel.unix(sriov_guest.PLUGIN_SOCKET), "POST", f"/{method}", data))
+
+    def agent_alive(self) -> bool:
+        """Whether Neutron sees the SR-IOV agent of this machine."""
+        connect = http.inside(self._lab.netns, (CLOUD_ADDRESS, NEUTRON_PORT))
+        query = f"/v2.0/agents?host={self.name}&agent_type=NIC%20Switch%20agent"
+        return any(agent["alive"] for agent in json.loads(http.call(connect, "GET", query))["agents"])
+
+    def wait_for_agent(self, seconds: float = 180) -> None:
+        if not wait_for(self.agent_alive, seconds):
+            msg = f"{self.name}: {sriov_guest.AGENT} is not alive after {seconds:.0f} s; see {self.sriov_agent.log}"
+            raise LabError(msg)
+
+    # ---- cards ----
+
+    def set_vfs(self, pf: str, count: int) -> None:
+        """Give a PF so many Virtual Functions, pf0v0, pf0v1 …, and wait for its carrier."""
+        sriov_guest.set_vfs(self.paths, pf, count)
+
+    def pci(self, interface: str) -> str:
+        """The PCI address of a network interface of the machine."""
+        return Path(self.shell('readlink -f "/sys/class/net/$1/device"', interface).strip()).name
+
+    # ---- the machine itself ----
+
+    def restart(self) -> None:
+        """Cut the power and boot again. What was written stays; nothing but the boot is done."""
+        self.run(["sync"])
+        self._registry.stop([self.paths.qemu], sudden=True)
+        sriov_machine.boot(self._lab, self.paths, sriov_machine.fleet_of(self._lab), self._registry)
+
+    def execute(self, argv: Sequence[str]) -> int:
+        """A command at the caller's terminal, or with its output and exit code if there is no terminal."""
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            term = os.environ.get("TERM", "linux")
+            self._channel.shell(argv, {"TERM": term, "PS1": f"({self._lab.name}/{self.name}) \\w\\$ ", "HOME": "/root"})
+            return 0
+        result = self._channel.run(argv, timeout=ENDLESS, stdin=sys.stdin.buffer.read())
+        sys.stdout.buffer.write(result.stdout)
+        sys.stderr.buffer.write(result.stderr)
+        return result.returncode
+
+    def _start_kuryr(self) -> None:
+        image = sriov_image.image(self._lab, sriov_machine.fleet_of(self._lab).release)
+        sriov_guest.start_kuryr(self._lab, self.paths, image)
+
+
+def machines(lab: LabPaths, registry: Registry) -> dict[str, Machine]:
+    return {each.name: Machine(lab, each, registry) for each in sriov_machine.fleet_of(lab).paths(lab)}
+
+
+def programs(lab: LabPaths, registry: Registry) -> dict[str, int | None]:
+    """What should run inside the machines: its process id there, or None if it does not run."""
+    found: dict[str, int | None] = {}
+    for each in sriov_machine.fleet_of(lab).paths(lab):
+        services = each.channel.services() if registry.running(each.qemu) and each.channel.answers() else {}
+        for name in (sriov_guest.DOCKERD, sriov_guest.AGENT, sriov_guest.KURYR):
+            service = services.get(name)
+            found[f"{each.name} {name}"] = service["pid"] if service is not None and service["rc"] is None else None
+    return found
+
+
+def _checked(name: str, result: "subprocess.CompletedProcess[str]", *, check: bool) -> None:
+    if check and result.returncode != 0:
+        said = (result.stderr or result.stdout).strip()
+        msg = f"{name}: {' '.join(result.args)} ended with {result.returncode}: {said}"
+        raise LabError(msg)

@@ -1,0 +1,194 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is set up and what runs inside the SR-IOV machine: Virtual Functions, Docker, Neutron's agent, our service."""
+
+import filecmp
+import shutil
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+from lab import http, image, sriov_image
+from lab.errors import LabError
+from lab.paths import LabPaths
+from lab.process import wait_for
+from lab.sriov_broker import transport_url
+from lab.sriov_channel import Channel
+from lab.sriov_image import Image
+from lab.sriov_machine import MachinePaths
+
+PFS = ("pf0", "pf1")
+VFS_PER_PF = 4
+PHYSICAL_NETWORK = "physnet2"
+DOCKERD, KURYR, AGENT = "dockerd", "kuryr", "neutron-sriov-nic-agent"
+PLUGIN_SOCKET = "/run/docker/plugins/kuryr.sock"
+KURYR_CONF = "/etc/kuryr/kuryr.conf"
+NEUTRON_CONF = "/etc/neutron/neutron.conf"
+AGENT_CONF = "/etc/neutron/plugins/ml2/sriov_agent.ini"
+
+_KURYR_CONF = """\
+[DEFAULT]
+host = {name}
+debug = true
+
+[neutron]
+auth_type = none
+endpoint = {neutron}
+"""
+
+_NEUTRON_CONF = """\
+[DEFAULT]
+host = {name}
+transport_url = {broker}
+state_path = /var/lib/neutron
+
+[oslo_concurrency]
+lock_path = /var/lib/neutron/lock
+
+[agent]
+report_interval = 10
+root_helper =
+
+[privsep]
+helper_command = /srv/neutron/bin/privsep-helper --config-file {neutron_conf} --config-file {agent_conf}
+"""
+
+_AGENT_CONF = """\
+[sriov_nic]
+physical_device_mappings = {mappings}
+"""
+
+# The PF is down while its Virtual Functions are made: else they may stay without a carrier.
+_SET_VFS = """\
+set -e
+device=/sys/class/net/$1/device
+ip link set "$1" down
+echo 0 >$device/sriov_numvfs
+echo "$2" >$device/sriov_numvfs
+number=0
+while [ $number -lt "$2" ]; do
+    ip link set "$(ls "$device/virtfn$number/net")" name "$1v$number"
+    number=$((number + 1))
+done
+ip link set "$1" up
+"""
+
+_COMMAND = """\
+#!/srv/kuryr/bin/python3
+import sys
+from {module} import {function}
+sys.exit({function}())
+"""
+
+
+def set_vfs(each: MachinePaths, pf: str, count: int) -> None:
+    """Give a PF so many Virtual Functions, named after it, and wait for its carrier."""
+    _succeed(each.channel, ["sh", "-c", _SET_VFS, "sh", pf, str(count)])
+    if not wait_for(lambda: _succeed(each.channel, ["cat", f"/sys/class/net/{pf}/carrier"]).strip() == "1", 20):
+        msg = f"{each.name}: {pf} has no carrier"
+        raise LabError(msg)
+
+
+def make_vfs(each: MachinePaths) -> None:
+    """As many as the lab offers on each PF that has none yet."""
+    for pf in PFS:
+        if _succeed(each.channel, ["cat", f"/sys/class/net/{pf}/device/sriov_numvfs"]).strip() == "0":
+            set_vfs(each, pf, VFS_PER_PF)
+
+
+def write_conf(paths: LabPaths, each: MachinePaths) -> None:
+    """The files of `/etc`, where there are none: a test may have its own there."""
+    files = {
+        KURYR_CONF: _KURYR_CONF.format(name=each.name, neutron=paths.neutron_url),
+        NEUTRON_CONF: _NEUTRON_CONF.format(
+            name=each.name, broker=transport_url(), neutron_conf=NEUTRON_CONF, agent_conf=AGENT_CONF
+        ),
+        AGENT_CONF: _AGENT_CONF.format(mappings=",".join(f"{PHYSICAL_NETWORK}:{pf}" for pf in PFS)),
+    }
+    for file, text in files.items():
+        script = '[ -e "$1" ] || { mkdir -p "${1%/*}" && cat >"$1"; }'
+        _succeed(each.channel, ["sh", "-c", script, "sh", file], text.encode())
+
+
+def start_agent(each: MachinePaths) -> None:
+    """It takes half a minute to be alive: nobody waits for it here."""
+    argv = [f"/srv/neutron/bin/{AGENT}", "--config-file", NEUTRON_CONF, "--config-file", AGENT_CONF]
+    _succeed(each.channel, ["mkdir", "-p", "/var/lib/neutron/lock"])
+    each.channel.start(AGENT, argv, f"/mnt/logs/{AGENT}.log", {"PYTHONWARNINGS": "ignore"})
+
+
+def start_docker(each: MachinePaths) -> None:
+    argv = ["dockerd", "--host=unix:///run/docker.sock", "--host=tcp://0.0.0.0:2375"]
+    # Without --tls=false dockerd waits for a quarter of a minute, so that the warning is read.
+    argv += ["--tls=false", "--iptables=false", "--ip6tables=false", "--shutdown-timeout=2"]
+    argv += ["--exec-opt=native.cgroupdriver=cgroupfs"]
+    each.channel.start(DOCKERD, argv, "/mnt/logs/dockerd.log")
+    connect = http.inside(each.netns, each.docker_address)
+    _wait_for(each, DOCKERD, lambda: http.answers(connect, "GET", "/_ping"), 120)
+    image.load(connect)
+
+
+def start_kuryr(paths: LabPaths, each: MachinePaths, guest: Image) -> None:
+    """Start our service as it is in the check-out now."""
+    if not service_runs(each, KURYR):
+        bring_source(paths, each, guest)
+        each.channel.start(KURYR, ["/usr/local/bin/kuryr-server", "--config-file", KURYR_CONF], "/mnt/logs/kuryr.log")
+    connect = each.channel.unix(PLUGIN_SOCKET)
+    _wait_for(each, KURYR, lambda: http.answers(connect, "POST", "/Plugin.Activate"), 90)
+
+
+def service_runs(each: MachinePaths, name: str) -> bool:
+    found = each.channel.services().get(name)
+    return found is not None and found["rc"] is None
+
+
+def bring_source(paths: LabPaths, each: MachinePaths, guest: Image) -> None:
+    """Copy what changed in `src` to where the guest sees it, compiled for its Python, and make its commands."""
+    _mirror(paths.repo / "src", each.source)
+    guest.python(
+        ["-m", "compileall", "-q", "-s", str(each.source), "-p", sriov_image.SOURCE_IN_GUEST, str(each.source)]
+    )
+    with (paths.repo / "pyproject.toml").open("rb") as file:
+        scripts: dict[str, str] = tomllib.load(file)["project"]["scripts"]
+    for name, target in scripts.items():
+        module, _, function = target.partition(":")
+        text = _COMMAND.format(module=module, function=function)
+        write = 'cat >"/usr/local/bin/$1" && chmod 755 "/usr/local/bin/$1"'
+        _succeed(each.channel, ["sh", "-c", write, "sh", name], text.encode())
+
+
+def _mirror(source: Path, target: Path) -> None:
+    """Change as little as can be: the guest may read at the same time, and what is compiled stays so."""
+    wanted = {file.relative_to(source) for file in source.rglob("*") if file.is_file() and file.suffix != ".pyc"}
+    for file in target.rglob("*"):
+        if file.is_file() and file.suffix != ".pyc" and file.relative_to(target) not in wanted:
+            file.unlink()
+    for name in wanted:
+        if not (target / name).exists() or not filecmp.cmp(source / name, target / name):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / name, target / name)
+
+
+def _succeed(channel: Channel, argv: list[str], stdin: bytes = b"") -> str:
+    result = channel.run(argv, stdin=stdin, timeout=60)
+    if result.returncode != 0:
+        said = result.stderr.decode(errors="replace").strip()
+        msg = f"{channel.name}: {' '.join(argv)[-80:]} ended with {result.returncode}: {said}"
+        raise LabError(msg)
+    return result.stdout.decode(errors="replace")
+
+
+def _wait_for(each: MachinePaths, name: str, question: Callable[[], bool], seconds: float) -> None:
+    """Wait until a service answers; one that ended is reported at once, not at the deadline."""
+    answered = False
+
+    def answered_or_dead() -> bool:
+        nonlocal answered
+        answered = question()
+        return answered or not service_runs(each, name)
+
+    wait_for(answered_or_dead, seconds)
+    if not answered:
+        what = f"did not answer within {seconds:.0f} s" if service_runs(each, name) else "ended while it was starting"
+        msg = f"{each.name}: {name} {what}; see {each.logs / f'{name}.log'}"
+        raise LabError(msg)

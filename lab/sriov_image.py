@@ -1,0 +1,177 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The disk of the SR-IOV machine: Debian with Docker, our service's dependencies and Neutron's SR-IOV agent.
+
+Made in two layers, each kept below `.dev/cache` by a key of what is in it: Debian (a minute), and the Python
+environments with the file system image (a minute). The project itself is not in it; see `sriov_source`.
+"""
+
+import hashlib
+import os
+import shutil
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import database, sriov_packages
+from lab.errors import LabError
+from lab.paths import LabPaths
+from lab.process import run
+
+RELEASES = {  # what is called differently there
+    "bookworm": (),
+    "trixie": ("docker-cli",),
+    "forky": ("docker-cli",),
+}
+DEFAULT_RELEASE = "trixie"
+PACKAGES = (
+    "bridge-utils",
+    "ca-certificates",
+    "docker.io",
+    "ethtool",
+    "iproute2",
+    "iptables",
+    "iputils-ping",
+    "kmod",
+    "less",
+    "pciutils",
+    "procps",
+    "psmisc",
+    "python3",
+    "python3-venv",
+    "tcpdump",
+    "tini",
+    "udev",
+)
+KERNEL = "linux-image-amd64"  # the "cloud" kernel has no igb
+IMAGE_SIZE = "6G"  # sparse
+SOURCE_IN_GUEST = "/mnt/source"
+_VERSION = 1  # of the way in which this module builds
+
+_IN_TREE = 'mount --bind "$SRV" /srv && mount --bind "$TREE/usr" /usr && exec "$@"'
+_MAKE_IMAGE = 'mount --bind "$SRV" "$TREE/srv" && exec "$@"'
+
+
+@dataclass(frozen=True)
+class Image:
+    release: str
+    tree: Path
+    kernel: Path
+    kernel_version: str
+    disk: Path
+    srv: Path
+
+    @property
+    def modules(self) -> Path:
+        return self.tree / "usr" / "lib" / "modules" / self.kernel_version
+
+    def python(self, arguments: Iterable[str]) -> str:
+        """Run the guest's Python on this machine."""
+        return _in_tree(self.tree, self.srv, ["/usr/bin/python3", *arguments])
+
+
+def image(paths: LabPaths, release: str = DEFAULT_RELEASE) -> Image:
+    """The image, made if there is none of just this content."""
+    if release not in RELEASES:
+        msg = f"the SR-IOV machine cannot be a Debian {release!r}, only {', '.join(RELEASES)}"
+        raise LabError(msg)
+    packages = sorted({*PACKAGES, *RELEASES[release]})
+    base = paths.cache / f"sriov-{release}-{_key(packages)}"
+    with sriov_packages.made_once(base, f"installing a Debian {release} for the SR-IOV machine") as draft:
+        if draft is not None:
+            _install_debian(paths, release, packages, draft)
+    wants = {"kuryr": _dependencies(paths), "neutron": [f"neutron=={database.neutron_version(paths)}"]}
+    target = base.with_name(f"{base.name}-{_key([wants, IMAGE_SIZE])}")
+    with sriov_packages.made_once(target, "making the disk of the SR-IOV machine") as draft:
+        if draft is not None:
+            _make_disk(base / "tree", wants, draft)
+            _forget_others(target, base)
+    version = (base / "kernel-version").read_text()
+    return Image(release, base / "tree", base / "vmlinuz", version, target / "root.ext4", target / "srv")
+
+
+def network_environment() -> dict[str, str]:
+    """The caller's proxies, which the lab's own programs must not see."""
+    return {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+
+
+def _key(what: object) -> str:
+    return hashlib.sha256(repr((_VERSION, what)).encode()).hexdigest()[:10]
+
+
+def _dependencies(paths: LabPaths) -> list[str]:
+    with (paths.repo / "pyproject.toml").open("rb") as file:
+        found: list[str] = tomllib.load(file)["project"]["dependencies"]
+    return sorted(found)
+
+
+def _install_debian(paths: LabPaths, release: str, packages: list[str], draft: Path) -> None:
+    tree = draft / "tree"
+    command = [
+        "debootstrap",
+        "--variant=minbase",
+        f"--include={','.join(packages)}",
+        f"--keyring={sriov_packages.KEYRING}",
+    ]
+    command += [release, str(tree), sriov_packages.mirror()]
+    if not Path(f"/usr/share/debootstrap/scripts/{release}").exists():
+        command.append("/usr/share/debootstrap/scripts/sid")  # newer than this machine's debootstrap
+    log = paths.dev / "logs" / "install-sriov-debian.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    run(["nice", *command], env=network_environment(), log=log, timeout=1800)
+    for folder in ("var/cache/apt/archives", "var/lib/apt/lists"):
+        shutil.rmtree(tree / folder)
+    # All that is not in Debian is in /srv, and the lab's folders are below /mnt.
+    for folder in ("srv", "mnt/source", "mnt/logs", "etc/kuryr", "etc/neutron"):
+        (tree / folder).mkdir(parents=True, exist_ok=True)
+    _install_kernel(paths, release, draft)
+
+
+def _install_kernel(paths: LabPaths, release: str, draft: Path) -> None:
+    """Unpacked only: its installation would make an initial ram disk, which takes long and is not ours."""
+    debian = sriov_packages.archive(paths.cache, release)
+    unpacked = draft / "kernel"
+    debian.unpack_only(debian.first_dependency(KERNEL), unpacked)
+    kernel = next((unpacked / "boot").glob("vmlinuz-*"))
+    version = kernel.name.removeprefix("vmlinuz-")
+    modules = [folder for folder in unpacked.glob(f"**/lib/modules/{version}") if folder.is_dir()]
+    target = draft / "tree" / "usr" / "lib" / "modules"
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.move(modules[0], target / version)
+    kernel.rename(draft / "vmlinuz")
+    run(["depmod", "-b", str(draft / "tree"), version])
+    (draft / "kernel-version").write_text(version)
+    shutil.rmtree(unpacked)
+
+
+def _make_disk(tree: Path, wants: dict[str, list[str]], draft: Path) -> None:
+    srv = draft / "srv"
+    srv.mkdir()
+    for name, packages in wants.items():
+        venv = f"/srv/{name}"
+        _in_tree(tree, srv, ["/usr/bin/python3", "-m", "venv", venv])
+        _in_tree(tree, srv, [f"{venv}/bin/python", "-m", "pip", "install", "--quiet", *packages])
+    site = next((srv / "kuryr" / "lib").glob("python3*/site-packages"))
+    (site / "kuryr_libnetwork.pth").write_text(f"{SOURCE_IN_GUEST}\n")
+    command = ["mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-E", "lazy_itable_init=1"]
+    command += ["-d", str(tree), str(draft / "root.ext4"), IMAGE_SIZE]
+    environment = {"SRV": str(srv), "TREE": str(tree)}
+    run(["nice", "unshare", "--mount", "sh", "-c", _MAKE_IMAGE, "sh", *command], env=environment, timeout=600)
+
+
+def _in_tree(tree: Path, srv: Path, command: list[str]) -> str:
+    """Run the tree's programs with this machine's network, certificates and settings of pip.
+
+    The tree's /usr is put over this machine's, in a mount namespace that ends with the command: Debian has had
+    everything in /usr for long, and programs do not mind that /etc is another release's.
+    """
+    environment = {"TREE": str(tree), "SRV": str(srv), **network_environment()}
+    return run(["nice", "unshare", "--mount", "sh", "-c", _IN_TREE, "sh", *command], env=environment, timeout=1200)
+
+
+def _forget_others(target: Path, base: Path) -> None:
+    """A disk takes a gigabyte: of those on the same Debian only the newest is kept."""
+    for other in target.parent.glob(f"{base.name}-*"):
+        if other.is_dir() and other.suffix == "" and other != target:
+            shutil.rmtree(other)

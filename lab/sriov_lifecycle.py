@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The part that SR-IOV machines have in bringing a lab up and taking it down."""
+
+import shutil
+from collections.abc import Callable
+from functools import partial
+
+from lab import neutron_config, sriov_broker, sriov_guest, sriov_image, sriov_machine
+from lab.errors import LabError
+from lab.paths import LabPaths
+from lab.process import Registry
+from lab.progress import step
+from lab.sriov_machine import Fleet, MachinePaths
+
+
+def grow(paths: LabPaths, fleet: Fleet) -> Fleet:
+    """The machines that the lab has from now on; those that it has already stay."""
+    before = sriov_machine.fleet_of(paths)
+    if before.machines and before.release != fleet.release:
+        msg = f"the SR-IOV machines of the lab {paths.name!r} are Debian {before.release}; run ./dev down first"
+        raise LabError(msg)
+    if before.machines == 1 and fleet.machines > 1:
+        msg = "a second SR-IOV machine needs a wire to the first from its start; run ./dev down first"
+        raise LabError(msg)
+    return Fleet(max(before.machines, fleet.machines), fleet.release)
+
+
+def transport_url(fleet: Fleet) -> str:
+    return sriov_broker.transport_url() if fleet.machines else neutron_config.NO_BROKER
+
+
+def stop_neutron_without_broker(paths: LabPaths, registry: Registry, fleet: Fleet) -> None:
+    """The first machine comes to a lab that is up: its Neutron must be started anew, with a broker."""
+    if fleet.machines and registry.running("neutron") and neutron_config.NO_BROKER in paths.neutron_conf.read_text():
+        registry.stop(["neutron"], sudden=True)
+
+
+def branches(paths: LabPaths, registry: Registry, fleet: Fleet) -> list[Callable[[], None]]:
+    """What can start beside the cloud and the other hosts."""
+    if not fleet.machines:
+        return []
+    return [
+        partial(_start_broker, paths, registry),
+        *(partial(_start_machine, paths, registry, fleet, each) for each in fleet.paths(paths)),
+    ]
+
+
+def _start_broker(paths: LabPaths, registry: Registry) -> None:
+    with step("RabbitMQ"):
+        sriov_broker.start_rabbitmq(paths, registry)
+
+
+def _start_machine(paths: LabPaths, registry: Registry, fleet: Fleet, each: MachinePaths) -> None:
+    with step(f"{each.name}: the image of the SR-IOV machine"):
+        sriov_image.image(paths, fleet.release)
+    with step(f"{each.name}: boot"):
+        sriov_machine.boot(paths, each, fleet, registry)
+    with step(f"{each.name}: Virtual Functions"):
+        sriov_guest.make_vfs(each)
+    sriov_guest.write_conf(paths, each)
+    sriov_guest.start_agent(each)
+    with step(f"{each.name}: Docker and the image busybox"):
+        sriov_guest.start_docker(each)
+
+
+def after_neutron(paths: LabPaths, registry: Registry, fleet: Fleet) -> None:
+    if fleet.machines:
+        sriov_broker.start_rpc_server(paths, registry)
+
+
+def kuryr_branches(paths: LabPaths, fleet: Fleet) -> list[Callable[[], None]]:
+    return [partial(_start_kuryr, paths, fleet, each) for each in fleet.paths(paths)]
+
+
+def _start_kuryr(paths: LabPaths, fleet: Fleet, each: MachinePaths) -> None:
+    with step(f"{each.name}: kuryr-server"):
+        sriov_guest.start_kuryr(paths, each, sriov_image.image(paths, fleet.release))
+
+
+def remove(paths: LabPaths, registry: Registry) -> None:
+    """Stop the machines first, for they take the processor from everything else that stops."""
+    machines = sriov_machine.fleet_of(paths).paths(paths)
+    registry.stop([each.qemu for each in machines], sudden=True)
+    for each in machines:
+        sriov_machine.remove(each)
+    shutil.rmtree(paths.state / sriov_broker.RABBITMQ, ignore_errors=True)

@@ -1,0 +1,154 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Debian packages of any release, downloaded and unpacked below `.dev/cache`: the machine's own stay as they are.
+
+apt does it, with folders of its own and this machine's settings. Where the packages come from is asked of apt too.
+"""
+
+import fcntl
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.process import run
+from lab.progress import say
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+# QEMU emulates a network card with Virtual Functions since 8.0; Debian 12 has 7.2.
+QEMU_RELEASE = "trixie"
+QEMU_PACKAGES = ("qemu-system-x86", "qemu-utils")
+
+
+def mirror() -> str:
+    """Where this machine gets Debian from."""
+    own = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    for line in run(["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)"]).splitlines():
+        release, component, address = line.split(maxsplit=2)
+        if release in (own, "stable", "oldstable") and component == "main":
+            return address
+    msg = f"apt has no source for the component main of Debian {own}, so there is nowhere to get packages from"
+    raise LabError(msg)
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Two labs that start for the first time at once do the work once."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def made_once(target: Path, what: str) -> Iterator[Path | None]:
+    """The folder to fill if `target` is not there yet; it becomes `target` when all went well."""
+    with alone(target.with_name(f"{target.name}.lock")):
+        if target.exists():
+            yield None
+            return
+        say(f"          {what} (once)")
+        draft = target.with_name(f"{target.name}.draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        yield draft
+        draft.rename(target)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One Debian release, seen through apt with state of its own below `folder`."""
+
+    release: str
+    folder: Path
+
+    def update(self) -> None:
+        for name in ("lists/partial", "archives/partial", "sources"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        (self.folder / "status").touch()  # nothing is installed: every package brings all that it depends on
+        (self.folder / "sources" / "lab.sources").write_text(
+            f"Types: deb\nURIs: {mirror()}\nSuites: {self.release}\nComponents: main\nSigned-By: {KEYRING}\n"
+        )
+        run(["apt-get", *self._options(), "-qq", "update"], timeout=300)
+
+    def unpack(self, packages: tuple[str, ...], target: Path) -> None:
+        """Packages with everything that they depend on."""
+        archives = self.folder / "archives"
+        command = ["install", "--download-only", "--no-install-recommends", "-y", "-qq"]
+        run(["apt-get", *self._options(), *command, *packages], timeout=900)
+        self._extract(archives, target)
+
+    def unpack_only(self, package: str, target: Path) -> None:
+        """One package without any other."""
+        archives = self.folder / "single"
+        shutil.rmtree(archives, ignore_errors=True)
+        archives.mkdir(parents=True)
+        run(
+            ["env", f"--chdir={archives}", "apt-get", *self._options(), "-qq", "download", package],
+            timeout=900,
+        )
+        self._extract(archives, target)
+
+    def first_dependency(self, package: str) -> str:
+        for line in run(["apt-cache", *self._options(), "depends", package]).splitlines():
+            relation, _, name = line.strip().partition(": ")
+            if relation == "Depends":
+                return name
+        msg = f"Debian {self.release} has no package {package} that depends on another"
+        raise LabError(msg)
+
+    def _extract(self, archives: Path, target: Path) -> None:
+        for file in sorted(archives.glob("*.deb")):
+            run(["dpkg-deb", "-x", str(file), str(target)])
+            file.unlink()
+
+    def _options(self) -> list[str]:
+        settings = {
+            "Dir::Etc::SourceList": "/dev/null",
+            "Dir::Etc::SourceParts": self.folder / "sources",
+            "Dir::State": self.folder,
+            "Dir::State::Lists": self.folder / "lists",
+            "Dir::State::Status": self.folder / "status",
+            "Dir::Cache": self.folder,
+            # Whatever is asked of it, this apt changes nothing on this machine.
+            "Dir::Bin::dpkg": "/bin/false",
+            # It would drop its rights to an account that cannot read a check-out below /root.
+            "APT::Sandbox::User": "root",
+        }
+        return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+
+
+def archive(cache: Path, release: str) -> Archive:
+    found = Archive(release, cache / f"apt-{release}")
+    with alone(cache / f"apt-{release}.lock"):
+        found.update()
+    return found
+
+
+@dataclass(frozen=True)
+class Qemu:
+    """QEMU with all its libraries in a tree of its own, run by the loader of that tree."""
+
+    tree: Path
+
+    def command(self, program: str) -> list[str]:
+        usr = self.tree / "usr"
+        libraries = usr / "lib" / "x86_64-linux-gnu"
+        loader = usr / "lib64" / "ld-linux-x86-64.so.2"
+        return [str(loader), "--library-path", str(libraries), str(usr / "bin" / program)]
+
+    @property
+    def firmware(self) -> list[str]:
+        share = self.tree / "usr" / "share"
+        return ["-L", str(share / "seabios"), "-L", str(share / "qemu")]
+
+
+def qemu(cache: Path) -> Qemu:
+    target = cache / f"sriov-qemu-{QEMU_RELEASE}"
+    with made_once(target, f"downloading QEMU of Debian {QEMU_RELEASE}") as draft:
+        if draft is not None:
+            archive(cache, QEMU_RELEASE).unpack(QEMU_PACKAGES, draft)
+    return Qemu(target)
