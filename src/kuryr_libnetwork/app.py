@@ -21,11 +21,16 @@ from kuryr_libnetwork.docker.server import PluginServer, Tls
 from kuryr_libnetwork.errors import KuryrError
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.links import KernelLinks
+from kuryr_libnetwork.host.netdevs import KernelNetdevs
 from kuryr_libnetwork.host.ovsdb import OvsDatabase
+from kuryr_libnetwork.host.sysfs import SysfsPci
+from kuryr_libnetwork.host.vf_control import KernelVfControl
 from kuryr_libnetwork.interfaces import Drivers, Engine, Journal, Neutron
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.session import build_adapter
-from kuryr_libnetwork.port_driver.registry import build_registry
+from kuryr_libnetwork.port_driver.drivers.sriov import SriovSettings
+from kuryr_libnetwork.port_driver.registry import DriverParts, build_registry
+from kuryr_libnetwork.rules.devices import DevicePolicy
 from kuryr_libnetwork.services.assembly import Services, assemble
 from kuryr_libnetwork.services.settings import ServiceSettings
 from kuryr_libnetwork.settings import PluginSettings, Settings
@@ -87,8 +92,7 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
         default_port_driver=plugin.default_port_driver,
         enabled_bindings=settings.binding.enabled_drivers,
         default_binding=settings.binding.default_driver,
-        links=links,
-        ovs=ovs,
+        parts=_parts(settings, journal, links, ovs),
     )
     services = _services(settings, neutron, journal, drivers)
     constants = Constants(
@@ -102,6 +106,31 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     # What the first container would have to wait for: slow imports, connections, the list of Neutron's extensions.
     warm_ups = (neutron.extensions, partial(links.get, "lo"), ovs.owned)
     return App(server, services, plugin.reconcile_interval, warm_ups)
+
+
+def _parts(settings: Settings, journal: SqliteJournal, links: KernelLinks, ovs: OvsDatabase) -> DriverParts:
+    sriov = settings.sriov
+    policy = DevicePolicy(
+        mappings=sriov.mappings,
+        exclusions=sriov.exclusions,
+        specs=sriov.specs,
+        allow_vfio=sriov.allow_vfio,
+        allow_direct_physical=sriov.allow_direct_physical,
+        selection=sriov.selection,
+    )
+    chosen = SriovSettings(
+        policy=policy, rebind=sriov.rebind, carrier_timeout=sriov.carrier_timeout, allow_trust=sriov.allow_trust
+    )
+    return DriverParts(
+        links=links,
+        ovs=ovs,
+        devices=journal.devices,
+        pci=SysfsPci(),
+        control=KernelVfControl(),
+        netdevs=KernelNetdevs(),
+        sriov=chosen,
+        now=time.time,
+    )
 
 
 def _services(settings: Settings, neutron: Neutron, journal: Journal, drivers: Drivers) -> Services:

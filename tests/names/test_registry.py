@@ -13,16 +13,35 @@ import pytest
 
 from kuryr_libnetwork.errors import ConfigError, UnsupportedVif
 from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.port_driver.drivers.sriov import SriovSettings
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
-from kuryr_libnetwork.port_driver.registry import DriverRegistry, build_registry
-from tests.fakes.host import FakeLinks, FakeOvs
+from kuryr_libnetwork.port_driver.registry import DriverParts, DriverRegistry, build_registry
+from kuryr_libnetwork.rules.devices import DevicePolicy
+from tests.fakes.host import FakeJournal, FakeLinks, FakeOvs
+from tests.fakes.sriov import FakeNic
 
 PORT_DRIVER = "kuryr_libnetwork.port_driver.drivers.veth"
 BINDING = "kuryr.lib.binding.drivers.veth"
 
 
+NIC = FakeNic()
+PARTS = DriverParts(
+    links=FakeLinks(),
+    ovs=FakeOvs(),
+    devices=FakeJournal().devices,
+    pci=NIC.pci,
+    control=NIC.control,
+    netdevs=NIC.netdevs,
+    sriov=SriovSettings(policy=DevicePolicy()),
+    now=lambda: 0.0,
+)
+
+
 class SmartDriver(VethDriver):
     """What another package could bring."""
+
+    def __init__(self, parts: DriverParts) -> None:
+        super().__init__(parts.links, parts.ovs)
 
     name = "smart"
     vnic_types = frozenset({"normal", "smart-nic"})
@@ -40,8 +59,7 @@ def build(
         default_port_driver=default,
         enabled_bindings=bindings,
         default_binding=binding,
-        links=FakeLinks(),
-        ovs=FakeOvs(),
+        parts=PARTS,
     )
 
 
@@ -73,13 +91,16 @@ def test_every_spelling_of_old_files_is_understood(name: str, binding: str) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"drivers": ["veht"], "default": "veht"}, r"enabled_port_drivers = veht: there is no .*; known: veth"),
+        ({"drivers": ["veht"], "default": "veht"}, r"enabled_port_drivers = veht: there is no .*; known: sriov, veth"),
         ({"drivers": ["my.own.veth"], "default": "my.own.veth"}, r"my\.own\.veth: there is no such port driver"),
-        ({"drivers": ["veth", "sriov"]}, r"enabled_port_drivers = sriov: not in this release"),
+        (
+            {"drivers": ["veth", "sriov"]},
+            r"enabled_drivers = veth: port driver sriov needs one of hostdev_physical, hw_veb",
+        ),
         ({"drivers": ["kuryr_libnetwork.port_driver.drivers.nested", "veth"]}, r"= nested: not in this release"),
         ({"default": "vlan"}, r"default_port_driver = vlan: must be one of .*enabled_port_drivers \(veth\)"),
-        ({"bindings": ["bridge"]}, r"\[binding\] enabled_drivers = bridge: there is no .*; known: veth"),
-        ({"bindings": [BINDING, "kuryr.lib.binding.drivers.hw_veb"]}, r"enabled_drivers = hw_veb: not in this release"),
+        ({"bindings": ["bridge"]}, r"\[binding\] enabled_drivers = bridge: there is no .*; known: hostdev_physical, hw_veb, macvtap, veth"),
+        ({"bindings": [BINDING, "kuryr.lib.binding.drivers.vlan"]}, r"enabled_drivers = vlan: not in this release"),
         ({"bindings": ["macvlan"], "binding": "macvlan"}, r"enabled_drivers = macvlan: not in this release"),
         ({"binding": "ipvlan"}, r"\[binding\] default_driver = ipvlan: must be one of .*enabled_drivers \(veth\)"),
     ],
@@ -88,6 +109,18 @@ def test_what_cannot_be_had_is_said(arguments: dict[str, Any], message: str) -> 
     """A typo or a driver that is not there would show at the first container only, or with a traceback."""
     with pytest.raises(ConfigError, match=message):
         build(**arguments)
+
+
+def test_the_four_names_of_the_sriov_guide() -> None:
+    """The guide's kuryr.conf would load no SR-IOV driver, as with upstream (kuryr-compat B3)."""
+    registry = build(
+        (PORT_DRIVER, "kuryr_libnetwork.port_driver.drivers.sriov"),
+        PORT_DRIVER,
+        (BINDING, "kuryr.lib.binding.drivers.hw_veb"),
+    )
+    for vnic_type in ("direct", "macvtap", "direct-physical"):
+        assert registry.for_port(port(vnic_type)).name == "sriov"
+    assert registry.for_port(port("normal")).name == "veth"
 
 
 def test_a_vnic_type_without_driver_is_refused() -> None:
@@ -125,7 +158,7 @@ def test_a_driver_that_cannot_be_loaded_is_named() -> None:
     """A broken package of somebody else would end the start with a traceback."""
     with pytest.raises(ConfigError, match=r"broken: no_such_module:Driver cannot be loaded"):
         build(("veth", "broken"))
-    with pytest.raises(ConfigError, match=r"known: broken, smart, veth"):
+    with pytest.raises(ConfigError, match=r"known: broken, smart, sriov, veth"):
         build(("veth", "unknown"))
 
 

@@ -3,27 +3,61 @@
 """Which port drivers are enabled, from the names in kuryr.conf.
 
 A driver is named by its bare name or by upstream's module path. Built-in ones stand in a table here; others register
-a factory ``(links, ovs) -> PortDriver`` as an entry point of the group ``kuryr_libnetwork.port_drivers``.
+a factory ``(parts: DriverParts) -> PortDriver`` as an entry point of the group ``kuryr_libnetwork.port_drivers``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
+from typing import NamedTuple
 
 from kuryr_libnetwork.errors import ConfigError, UnsupportedVif
-from kuryr_libnetwork.interfaces import Links, Ovs, PortDriver
+from kuryr_libnetwork.interfaces import Links, Ovs, PortDriver, Table
+from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
+from kuryr_libnetwork.sriov import DeviceLease
 
-Factory = Callable[[Links, Ovs], PortDriver]
+
+class DriverParts(NamedTuple):
+    """What a driver may be made of. ``now``: seconds since the epoch."""
+
+    links: Links
+    ovs: Ovs
+    devices: Table[DeviceLease]
+    pci: PciFunctions
+    control: VfControl
+    netdevs: Netdevs
+    sriov: SriovSettings
+    now: Callable[[], float]
+
+
+def _veth(parts: DriverParts) -> PortDriver:
+    return VethDriver(parts.links, parts.ovs)
+
+
+def _sriov(parts: DriverParts) -> PortDriver:
+    return SriovDriver(
+        leases=parts.devices,
+        pci=parts.pci,
+        control=parts.control,
+        netdevs=parts.netdevs,
+        settings=parts.sriov,
+        now=parts.now,
+    )
+
+
+Factory = Callable[[DriverParts], PortDriver]
 
 GROUP = "kuryr_libnetwork.port_drivers"
 PORT_DRIVER_PATHS = ("kuryr_libnetwork.port_driver.drivers.",)
 BINDING_PATHS = ("kuryr.lib.binding.drivers.", "kuryr_libnetwork.binding.")
-BUILT_IN: dict[str, Factory] = {"veth": VethDriver}
-LATER_PORT_DRIVERS = frozenset({"sriov", "nested", "vlan"})
-LATER_BINDINGS = frozenset({"hw_veb", "macvlan", "ipvlan", "vlan"})
+BUILT_IN: dict[str, Factory] = {"veth": _veth, "sriov": _sriov}
+BUILT_IN_BINDINGS = VethDriver.bindings | SriovDriver.bindings
+LATER_PORT_DRIVERS = frozenset({"nested", "vlan"})
+LATER_BINDINGS = frozenset({"macvlan", "ipvlan", "vlan"})
 
 _ENABLED = "[DEFAULT] enabled_port_drivers"
 _DEFAULT = "[DEFAULT] default_port_driver"
@@ -66,8 +100,7 @@ def build_registry(
     default_port_driver: str,
     enabled_bindings: Sequence[str],
     default_binding: str,
-    links: Links,
-    ovs: Ovs,
+    parts: DriverParts,
 ) -> DriverRegistry:
     """Resolve the names that kuryr.conf has; :class:`~kuryr_libnetwork.errors.ConfigError` for what cannot be had."""
     wanted = _bare_names(enabled_port_drivers, PORT_DRIVER_PATHS)
@@ -75,7 +108,7 @@ def build_registry(
     if default not in wanted:
         raise ConfigError(f"{_DEFAULT} = {default_port_driver}: must be one of {_ENABLED} ({', '.join(wanted)})")
     ordered = sorted(wanted, key=lambda name: name != default)
-    drivers = [_factory(name)(links, ovs) for name in ordered]
+    drivers = [_factory(name)(parts) for name in ordered]
     bindings = _bindings(enabled_bindings, default_binding, drivers)
     for driver in drivers:
         if not driver.bindings & bindings:
@@ -107,7 +140,7 @@ def _loaded(entry: metadata.EntryPoint) -> Factory:
 
 
 def _bindings(enabled: Sequence[str], default: str, drivers: Iterable[PortDriver]) -> frozenset[str]:
-    known = sorted(set(VethDriver.bindings).union(*(driver.bindings for driver in drivers)))
+    known = sorted(set(BUILT_IN_BINDINGS).union(*(driver.bindings for driver in drivers)))
     names = _bare_names(enabled, BINDING_PATHS)
     for name in names:
         if name not in known:

@@ -23,7 +23,7 @@ from kuryr_libnetwork.binding.macvtap import MacvtapBinding
 from kuryr_libnetwork.errors import DeviceError, HostError, KuryrError, NoFreeDevice
 from kuryr_libnetwork.interfaces import Table
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
-from kuryr_libnetwork.model import BindingRequest, PlugRecord, Port, QosRule, Value
+from kuryr_libnetwork.model import BindingRequest, PlugRecord, Port, QosRule, Value, Whereabouts
 from kuryr_libnetwork.rules import names, vf_settings
 from kuryr_libnetwork.rules.devices import DevicePolicy, FoundPf, choose, choose_pf, judge
 from kuryr_libnetwork.rules.pci import required_pci
@@ -250,6 +250,23 @@ class SriovDriver:
             self._leases.put(msgspec.structs.replace(lease, state="quarantined", reason=wrong))
         else:
             self._leases.drop(lease.pci_address)
+
+    def where(self, plug: PlugRecord) -> Whereabouts:
+        """A VF whose device is in another namespace is in a container. A macvtap or VLAN device is ours while it is here."""
+        lease = self._leases.get(plug.pci_address)
+        if lease is None or lease.port_id != plug.port_id:
+            return "gone"
+        if self._netdevs.state(lease.temporary_name) is not None:
+            return "host"
+        device = self._pci.virtual_function(lease.pci_address) or self._pci.physical_function(lease.pci_address)
+        if device is None:
+            return "gone"
+        moved = lease.vnic_type == DIRECT or (lease.vnic_type == PHYSICAL and not device.netdevs)
+        return ("container" if device.netdev_elsewhere else "gone") if moved else "container"
+
+    def strays(self) -> list[PlugRecord]:
+        """None: a device without a container has its lease, which :meth:`repair` ends."""
+        return []
 
     def repair(self) -> None:
         """Another try for what could not be put back; for the background."""
