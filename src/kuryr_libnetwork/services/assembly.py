@@ -10,6 +10,7 @@ from typing import NamedTuple
 from kuryr_libnetwork.interfaces import Drivers, Engine, Journal, Neutron
 from kuryr_libnetwork.services.directory import Directory
 from kuryr_libnetwork.services.endpoints import Endpoints
+from kuryr_libnetwork.services.forgotten import Forgotten
 from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.ipam_driver import IpamDriver
 from kuryr_libnetwork.services.ledger import PortLedger
@@ -21,6 +22,8 @@ from kuryr_libnetwork.services.pools import PoolKeeper
 from kuryr_libnetwork.services.reconciler import Reconciler
 from kuryr_libnetwork.services.release import Releaser
 from kuryr_libnetwork.services.settings import ServiceSettings
+from kuryr_libnetwork.services.survey import Survey
+from kuryr_libnetwork.services.teardown import Teardown
 
 
 class Services(NamedTuple):
@@ -42,16 +45,27 @@ def assemble(
     locks = KeyedLocks(settings.lock_timeout)
     intents = Intents(neutron, journal, settings.host, now)
     directory = Directory(neutron, journal, now)
-    ledger = PortLedger(neutron, journal, intents, locks, settings.host, now)
-    pools = PoolKeeper(neutron, journal, settings.subnetpool_name_prefix)
-    releaser = Releaser(
+    forgotten = Forgotten()
+    ledger = PortLedger(
         neutron=neutron,
         journal=journal,
-        directory=directory,
-        ledger=ledger,
+        intents=intents,
         drivers=drivers,
         locks=locks,
         host=settings.host,
+        now=now,
+    )
+    pools = PoolKeeper(neutron, journal, settings.subnetpool_name_prefix, locks, now)
+    releaser = Releaser(
+        journal=journal,
+        settings=settings,
+        directory=directory,
+        ledger=ledger,
+        intents=intents,
+        drivers=drivers,
+        locks=locks,
+        forgotten=forgotten,
+        now=now,
     )
     networks = Networks(
         neutron=neutron,
@@ -59,8 +73,8 @@ def assemble(
         settings=settings,
         intents=intents,
         directory=directory,
-        pools=pools,
         releaser=releaser,
+        teardown=Teardown(neutron, journal, pools),
         now=now,
     )
     plugged = PlugWaiter(neutron, fatal=settings.vif_plugging_is_fatal, timeout=settings.vif_plugging_timeout)
@@ -91,12 +105,22 @@ def assemble(
         neutron=neutron,
         journal=journal,
         engine=engine,
+        directory=directory,
         intents=intents,
         networks=networks,
         pools=pools,
         releaser=releaser,
+        survey=Survey(
+            neutron=neutron,
+            journal=journal,
+            drivers=drivers,
+            releaser=releaser,
+            locks=locks,
+            host=settings.host,
+        ),
         locks=locks,
+        forgotten=forgotten,
         grace=settings.reconcile_grace,
         now=now,
     )
-    return Services(NetworkDriver(networks, endpoints, locks), ipam, reconciler)
+    return Services(NetworkDriver(networks, endpoints, locks, forgotten), ipam, reconciler)

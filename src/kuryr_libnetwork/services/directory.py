@@ -46,7 +46,7 @@ class Directory:
         """A Docker network that uses the pool, and its subnet of it."""
         for record in self._journal.networks.all():
             for subnet in record.subnets:
-                if subnet.pool_id == pool_id:
+                if subnet.pool_id == pool_id and record.state == "ready":
                     return record, subnet
         found = self.neutron_subnet(pool_id)
         if found is None:
@@ -88,7 +88,7 @@ class Directory:
 
     def _rebuild(self, docker_id: str, network: Network) -> NetworkRecord:
         subnets = self._neutron.find_subnets(network_id=network.id)
-        record = rules.rebuild(docker_id, network, subnets)
+        record = msgspec.structs.replace(rules.rebuild(docker_id, network, subnets), created_at=self._now())
         if docker_id:
             self._journal.networks.put(record)
             LOG.info("rebuilt Docker network %s from Neutron network %s", docker_id[:12], network.id)

@@ -22,7 +22,7 @@ from kuryr_libnetwork.docker.messages import (
 )
 from kuryr_libnetwork.errors import BindingFailed, Conflict, InvalidRequest, UnknownObject
 from kuryr_libnetwork.interfaces import Drivers, Journal
-from kuryr_libnetwork.model import EndpointRecord, LeaseRecord, NetworkRecord, Port
+from kuryr_libnetwork.model import EndpointRecord, LeaseRecord, NetworkRecord
 from kuryr_libnetwork.rules.addresses import canonical_ip
 from kuryr_libnetwork.rules.endpoints import join_answer
 from kuryr_libnetwork.rules.networks import subnet_for
@@ -91,18 +91,25 @@ class Endpoints:
             created_at=self._now(),
         )
         with self._locks.hold("port", lease.port_id), Undo() as undo:
-            return self._answer(self._build(network, lease, record, undo))
+            current = self._journal.leases.get(lease.port_id)  # it may have been released or taken while we waited
+            if current is None:
+                raise UnknownObject(f"port {lease.port_id} was released meanwhile; start the container again")
+            self._refuse_taken(current)
+            return self._answer(self._build(network, current, record, undo))
 
     def _build(self, network: NetworkRecord, lease: LeaseRecord, record: EndpointRecord, undo: Undo) -> EndpointRecord:
         """Intent, binding, interface, outcome; every step knows its way back."""
         with self._journal.transaction():
             self._journal.endpoints.put(record)
             mine = msgspec.structs.replace(
-                lease, endpoint_id=record.endpoint_id, docker_network_id=record.docker_network_id
+                lease,
+                endpoint_id=record.endpoint_id,
+                docker_network_id=record.docker_network_id,
+                mac_address=record.mac_address or lease.mac_address,
             )
             self._journal.leases.put(mine)
         undo.add("forget the endpoint", lambda: self._forget(record.endpoint_id))
-        port = self._ledger.bind(mine, record.endpoint_id, record.mac_address)
+        port = self._ledger.bind(lease, record.endpoint_id, record.mac_address)
         if port.vif_type in UNBOUND:
             raise BindingFailed(self._ledger.why_unbound(port))
         driver = self._drivers.for_port(port)
@@ -133,10 +140,11 @@ class Endpoints:
             raise Conflict(
                 f"addresses {' and '.join(addresses)} belong to different Neutron ports; give --ip and --ip6 of one"
             )
-        lease = next(iter(leases.values()))
-        if lease.endpoint_id:
-            raise Conflict(f"address {addresses[0]} is in use by endpoint {lease.endpoint_id[:12]}")
-        return lease
+        return next(iter(leases.values()))
+
+    def _refuse_taken(self, lease: LeaseRecord) -> None:
+        if lease.endpoint_id and self._journal.endpoints.get(lease.endpoint_id):
+            raise Conflict(f"port {lease.port_id} is in use by endpoint {lease.endpoint_id[:12]}")
 
     def _lease_at(self, network: NetworkRecord, address: str) -> LeaseRecord:
         subnet = subnet_for(network, address)
@@ -145,10 +153,10 @@ class Endpoints:
         lease = self._ledger.holding(subnet.subnet_id, address)
         if lease is not None:
             return lease
-        found: list[Port] = self._ledger.find(subnet.subnet_id, address)
-        if not found:
+        lease = self._ledger.recover(network, subnet, address)
+        if lease is None:
             raise UnknownObject(f"address {address} has no port in Neutron; start the container again")
-        return self._directory.rebuild_lease(network, found[0], subnet.subnet_id)
+        return lease
 
     def _answer(self, record: EndpointRecord) -> EndpointInterface:
         """Only what Docker left empty may be answered (§2.1): the MAC, so that Docker sets and announces the port's."""

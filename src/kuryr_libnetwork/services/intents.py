@@ -4,19 +4,21 @@
 
 The intent is on disk before the POST, its token in the ``description`` of the new resource. A refusal or an answer
 drops the intent; a lost answer, or our own death, leaves it for :meth:`Intents.sweep`, which looks for the token and removes
-what it finds.
+what it finds, unless somebody has begun to use it: a pool is found by its name, a subnet by its CIDR.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
 from kuryr_libnetwork.errors import KuryrError, NeutronNotFound, NeutronUnavailable
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import IntentRecord, TagOwner
+from kuryr_libnetwork.model import IntentRecord, PoolRecord, SubnetPool, TagOwner
+from kuryr_libnetwork.rules.addresses import canonical_cidr
 from kuryr_libnetwork.rules.identity import intent_description
 
 LOG = logging.getLogger(__name__)
@@ -29,10 +31,21 @@ class Intents:
         self._journal = journal
         self._host = host
         self._now = now
+        self._lock = threading.Lock()
+        self._under_way: set[str] = set()
 
     def create(self, resource: TagOwner, post: Callable[[str], T], save: Callable[[T], None]) -> T:
         """POST with a description of ours, then ``save`` the outcome in one transaction with the end of the intent."""
         token = secrets.token_hex(8)
+        with self._lock:
+            self._under_way.add(token)
+        try:
+            return self._create(token, resource, post, save)
+        finally:
+            with self._lock:
+                self._under_way.discard(token)
+
+    def _create(self, token: str, resource: TagOwner, post: Callable[[str], T], save: Callable[[T], None]) -> T:
         self._journal.intents.put(IntentRecord(token=token, resource=resource, created_at=self._now()))
         try:
             made = post(intent_description(self._host, token))
@@ -46,13 +59,26 @@ class Intents:
             self._journal.intents.drop(token)
         return made
 
+    def open(self, description: str | None) -> bool:
+        """Whether a resource with this description is just being made, or waits for :meth:`sweep`."""
+        return any(
+            intent_description(self._host, intent.token) == description for intent in self._journal.intents.all()
+        )
+
     def sweep(self, older_than: float) -> int:
         """Remove what open intents older than ``older_than`` (a time) left in Neutron; answers how many were found."""
         found = 0
         for intent in self._journal.intents.all():
-            if intent.created_at < older_than:
+            with self._lock:
+                late = intent.created_at < older_than and intent.token not in self._under_way
+            if not late:
+                continue
+            try:
                 found += self._remove(intent)
-                self._journal.intents.drop(intent.token)
+            except KuryrError as error:
+                LOG.warning("what is left of a cut off creation (%s) stays for now: %s", intent.resource, error)
+                continue
+            self._journal.intents.drop(intent.token)
         return found
 
     def _remove(self, intent: IntentRecord) -> int:
@@ -66,18 +92,36 @@ class Intents:
         return len(ids)
 
     def _find(self, resource: TagOwner, description: str) -> list[str]:
+        """What nobody uses of it. Whoever took a network or a subnet has tagged it, on whatever host."""
         if resource == "ports":
-            return [port.id for port in self._neutron.find_ports(description=description)]
+            leased = {lease.port_id for lease in self._journal.leases.all()}
+            return [port.id for port in self._neutron.find_ports(description=description) if port.id not in leased]
         if resource == "networks":
-            return [network.id for network in self._neutron.find_networks(description=description)]
+            networks = self._neutron.find_networks(description=description)
+            return [network.id for network in networks if not network.tags]
         if resource == "subnets":
-            return [subnet.id for subnet in self._neutron.find_subnets(description=description)]
-        return [pool.id for pool in self._neutron.find_subnetpools(description=description)]
+            return [subnet.id for subnet in self._neutron.find_subnets(description=description) if not subnet.tags]
+        for pool in self._neutron.find_subnetpools(description=description):
+            self._adopt(pool)
+        return []
+
+    def _adopt(self, pool: SubnetPool) -> None:
+        """A pool is known by its name to every request for its CIDR: it goes as all pools go, when nobody uses it."""
+        record = PoolRecord(
+            pool_id=pool.id,
+            cidr=canonical_cidr(pool.prefixes[0]),
+            ip_version=pool.ip_version,
+            made=True,
+            requests=0,
+            created_at=self._now(),
+        )
+        with self._journal.transaction():
+            if self._journal.pools.get(pool.id) is None:
+                self._journal.pools.put(record)
 
     def _delete(self, resource: TagOwner, resource_id: str) -> None:
         {
             "ports": self._neutron.delete_port,
             "networks": self._neutron.delete_network,
             "subnets": self._neutron.delete_subnet,
-            "subnetpools": self._neutron.delete_subnetpool,
         }[resource](resource_id)

@@ -96,7 +96,8 @@ class IpamDriver:
             cidr = addresses.canonical_cidr(pool.prefixes[0])
             if addresses.version_of(cidr) != version:
                 raise InvalidRequest(f"Neutron's subnetpool {name!r} ([neutron] {option}) is not for IPv{version}")
-            self._hold(pool, cidr, version, made=False)
+            with self._locks.hold("pool", cidr):
+                self._hold(pool, cidr, version, made=False)
         return RequestPoolResponse(pool_id=pool.id, pool=cidr)
 
     def _request_for(self, cidr: str, version: IpVersion) -> PoolRecord:

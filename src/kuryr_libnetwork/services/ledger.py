@@ -13,11 +13,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from kuryr_libnetwork.errors import Conflict, KuryrError, NeutronNotFound
-from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord
+from kuryr_libnetwork.errors import Conflict, KuryrError, NeutronNotFound, PortNotAdoptable
+from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron
+from kuryr_libnetwork.model import FixedIp, LeaseRecord, NetworkRecord, Port, PortOriginal, SubnetRecord
 from kuryr_libnetwork.rules import ports as rules
-from kuryr_libnetwork.rules.identity import OWN_PORT
+from kuryr_libnetwork.rules.identity import DEVICE_OWNER, OWN_PORT, is_ours, made_by_us, made_on
 from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.locks import KeyedLocks
 
@@ -28,9 +28,11 @@ DNS_EXTENSION = "dns-integration"
 class PortLedger:
     def __init__(
         self,
+        *,
         neutron: Neutron,
         journal: Journal,
         intents: Intents,
+        drivers: Drivers,
         locks: KeyedLocks,
         host: str,
         now: Callable[[], float],
@@ -38,6 +40,7 @@ class PortLedger:
         self._neutron = neutron
         self._journal = journal
         self._intents = intents
+        self._drivers = drivers
         self._locks = locks
         self._host = host
         self._now = now
@@ -70,18 +73,40 @@ class PortLedger:
 
     def _by_address(self, network: NetworkRecord, subnet: SubnetRecord, address: str, container: str) -> FixedIp:
         known = self.holding(subnet.subnet_id, address)
-        if known is not None and not known.endpoint_id and known.docker_network_id == network.docker_id:
-            return FixedIp(subnet_id=subnet.subnet_id, ip_address=address)  # left over from an attempt that failed
+        if known is not None and self._take_leftover(known, network, subnet):
+            return FixedIp(subnet_id=subnet.subnet_id, ip_address=address)
         found = self.find(subnet.subnet_id, address)
         if not found:
             return self._make(network, subnet, address, container)
-        port = found[0]
+        with self._locks.hold("port", found[0].id):
+            return self._adopt(found[0], network, subnet, address)
+
+    def _take_leftover(self, known: LeaseRecord, network: NetworkRecord, subnet: SubnetRecord) -> bool:
+        """Use what an attempt that failed has left, and is not released yet; refuse what a container uses."""
+        with self._locks.hold("port", known.port_id):
+            lease = self._journal.leases.get(known.port_id)
+            if lease is None:
+                return False
+            if lease.endpoint_id or self._is_shared(network, subnet):
+                raise Conflict(f"the address is in use by port {lease.port_id} of a container of this host")
+            self._journal.leases.put(msgspec.structs.replace(lease, created_at=self._now()))
+            return True
+
+    def _adopt(self, port: Port, network: NetworkRecord, subnet: SubnetRecord, address: str) -> FixedIp:
         rules.may_adopt(port, self._host, [lease.port_id for lease in self._journal.leases.all()])
-        lease = rules.lease_of(port, network.docker_id, network.subnets, subnet.subnet_id, self._now())
+        driver = self._drivers.for_port(port)
+        if driver.where(driver.recover(port)) == "container":
+            raise PortNotAdoptable(f"port {port.id} ({address}) is in use by a container of this host")
+        lease = rules.lease_of(port, network.docker_id, network.subnets, subnet.subnet_id, self._now(), address)
         self._refuse_missing_family(network, lease)
         self._journal.leases.put(lease)
         LOG.info("adopting port %s for %s", port.id, address)
         return lease.held[0]
+
+    def _is_shared(self, network: NetworkRecord, subnet: SubnetRecord) -> bool:
+        """Whether other Docker networks use the subnet: Docker may then be making two endpoints on it at a time."""
+        others = [known for known in self._journal.networks.all() if known.docker_id != network.docker_id]
+        return any(used.subnet_id == subnet.subnet_id for other in others for used in other.subnets)
 
     def _refuse_missing_family(self, network: NetworkRecord, lease: LeaseRecord) -> None:
         has = {ip.subnet_id for ip in (*lease.held, *lease.spare)}
@@ -133,13 +158,28 @@ class PortLedger:
         """The ports in Neutron that have an address of a subnet (one or none)."""
         return self._neutron.find_ports(fixed_ips=[f"subnet_id={subnet_id}", f"ip_address={address}"])
 
+    def recover(self, network: NetworkRecord, subnet: SubnetRecord, address: str) -> LeaseRecord | None:
+        """The lease of a port that this host made for a container, and nobody has used yet, after the journal was lost.
+
+        Nobody else's: since Docker was told the address, Neutron may have given it to a port of somebody else.
+        """
+        for port in self.find(subnet.subnet_id, address):
+            mine = made_by_us(port) and made_on(port.description or "") == self._host
+            if mine and not port.host_id and not port.device_id and not self._intents.open(port.description):
+                lease = rules.lease_of(port, network.docker_id, network.subnets, subnet.subnet_id, self._now(), address)
+                lease = msgspec.structs.replace(lease, held=(*lease.held, *lease.spare), spare=(), original=None)
+                self._journal.leases.put(lease)
+                return lease
+        return None
+
     # -- binding and giving back -----------------------------------------------------------------------------------
 
     def bind(self, lease: LeaseRecord, endpoint_id: str, mac: str) -> Port:
         """Bind the port to this host for an endpoint; the answer says how (vif_type, vif_details)."""
         original = lease.original
         device_id = original.device_id if original else ""
-        attributes = rules.binding(lease, endpoint_id, self._host, mac, device_id)
+        unsure = msgspec.structs.replace(lease, mac_address="")  # an attempt that failed may have changed it
+        attributes = rules.binding(unsure, endpoint_id, self._host, mac, device_id)
         port = self._neutron.update_port(lease.port_id, attributes)
         if original is not None:
             self._neutron.add_tags("ports", lease.port_id, rules.adoption_tags(endpoint_id))
@@ -152,14 +192,34 @@ class PortLedger:
             return f"Neutron could not bind port {port.id} to host {self._host!r}, and lists no agents: {error}"
         return rules.why_unbound(port, self._host, agents)
 
-    def release(self, lease: LeaseRecord) -> None:
-        """Delete the port, or put an adopted one back as it was; a port that is gone is released already."""
+    def release(self, lease: LeaseRecord, *, look: bool = False) -> None:
+        """Delete the port, or put an adopted one back as it was; a port that is gone is released already.
+
+        ``look``: some time has passed since Docker last used the port, and its owner may do so again.
+        """
         try:
             if lease.original is None:
                 self._neutron.delete_port(lease.port_id)
+            elif look:
+                self._give_back_rest(lease.port_id, lease.original, lease.mac_address)
             else:
-                self._neutron.update_port(lease.port_id, rules.unbinding(lease.original, lease.mac_address))
+                self._restore(lease.port_id, lease.original, lease.mac_address)
                 self._neutron.set_tags("ports", lease.port_id, lease.original.tags)
         except NeutronNotFound:
             LOG.warning("port %s was gone already", lease.port_id)
         self._journal.leases.drop(lease.port_id)
+
+    def _restore(self, port_id: str, original: PortOriginal, mac_now: str) -> None:
+        for attributes in rules.restoration(original, mac_now):
+            self._neutron.update_port(port_id, attributes)
+
+    def _give_back_rest(self, port_id: str, original: PortOriginal, our_mac: str) -> None:
+        """What is still ours on an adopted port: its binding, a MAC, tags. What its owner did meanwhile stays."""
+        for port in self._neutron.find_ports(id=port_id):
+            if port.device_owner == DEVICE_OWNER and port.host_id in {self._host, original.host_id}:
+                self._restore(port_id, original, port.mac_address)
+            elif not port.host_id and port.mac_address.lower() == our_mac.lower() != original.mac_address.lower():
+                self._neutron.update_port(port_id, {"mac_address": original.mac_address})
+            kept = [tag for tag in port.tags if not is_ours(tag)]
+            if len(kept) < len(port.tags):
+                self._neutron.set_tags("ports", port_id, kept)

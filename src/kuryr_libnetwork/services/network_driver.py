@@ -22,6 +22,7 @@ from kuryr_libnetwork.docker.messages import (
     OperInfoResponse,
 )
 from kuryr_libnetwork.services.endpoints import Endpoints
+from kuryr_libnetwork.services.forgotten import Forgotten
 from kuryr_libnetwork.services.locks import KeyedLocks
 from kuryr_libnetwork.services.networks import Networks
 
@@ -29,10 +30,11 @@ from kuryr_libnetwork.services.networks import Networks
 class NetworkDriver:
     """``NetworkDriver.*``."""
 
-    def __init__(self, networks: Networks, endpoints: Endpoints, locks: KeyedLocks) -> None:
+    def __init__(self, networks: Networks, endpoints: Endpoints, locks: KeyedLocks, forgotten: Forgotten) -> None:
         self._networks = networks
         self._endpoints = endpoints
         self._locks = locks
+        self._forgotten = forgotten
 
     def gw_alloc_check(self, request: GwAllocCheckRequest) -> GwAllocCheckResponse:  # noqa: ARG002  - the protocol's form
         """Never skip: the gateway of a network that exists is known to our IPAM side, which is asked next."""
@@ -44,8 +46,9 @@ class NetworkDriver:
         return Empty()
 
     def delete_network(self, request: NetworkRequest) -> Empty:
-        with self._locks.hold("network", request.network_id):
-            self._networks.delete(request.network_id)
+        network = request.network_id
+        with self._forgotten.kept("network", network), self._locks.hold("network", network):
+            self._networks.delete(network)
         return Empty()
 
     def allocate_network(self, request: AllocateNetworkRequest) -> AllocateNetworkResponse:
@@ -60,8 +63,9 @@ class NetworkDriver:
             return CreateEndpointResponse(interface=self._endpoints.create(request))
 
     def delete_endpoint(self, request: EndpointRequest) -> Empty:
-        with self._locks.hold("endpoint", request.endpoint_id):
-            self._endpoints.delete(request.endpoint_id)
+        endpoint = request.endpoint_id
+        with self._forgotten.kept("endpoint", endpoint), self._locks.hold("endpoint", endpoint):
+            self._endpoints.delete(endpoint)
         return Empty()
 
     def endpoint_oper_info(self, request: EndpointRequest) -> OperInfoResponse:

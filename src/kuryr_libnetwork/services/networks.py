@@ -3,31 +3,32 @@
 """Docker networks: CreateNetwork and DeleteNetwork.
 
 ``CreateNetwork`` is never sent again by Docker, and after its failure no ``DeleteNetwork`` comes (docker-plugin-protocol
-§2.5): it leaves everything or nothing. Neutron calls: new 4 (with the pool's 3: 7), existing 4 to 5; removal ≤ 4.
+§2.5): it leaves everything or nothing. So the record is in the journal from the first step on, with what stands in Neutron
+so far, and what is half made or half gone is finished by the reconciler (:mod:`~.teardown`). Neutron calls: new 4 (with the
+pool's 3: 7), existing 4 to 5.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import msgspec
 
 from kuryr_libnetwork.docker.messages import INTERNAL, CreateNetworkRequest, IpamData
-from kuryr_libnetwork.errors import Conflict, InvalidOption, InvalidRequest, NeutronConflict, NeutronNotFound
+from kuryr_libnetwork.errors import Conflict, InvalidOption, InvalidRequest, JournalError
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import Network, NetworkRecord, PoolRecord, Subnet, SubnetRecord
+from kuryr_libnetwork.model import Network, NetworkRecord, PoolRecord, Subnet
 from kuryr_libnetwork.rules import identity
 from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.rules.addresses import allocation_pools, canonical_cidr
 from kuryr_libnetwork.rules.options import NetworkOptions, fingerprint, parse_network_options, truthy
 from kuryr_libnetwork.services.directory import Directory
 from kuryr_libnetwork.services.intents import Intents
-from kuryr_libnetwork.services.pools import PoolKeeper
 from kuryr_libnetwork.services.release import Releaser
 from kuryr_libnetwork.services.settings import ServiceSettings
+from kuryr_libnetwork.services.teardown import Teardown
 from kuryr_libnetwork.services.undo import Undo
 
 LOG = logging.getLogger(__name__)
@@ -42,8 +43,8 @@ class Networks:
         settings: ServiceSettings,
         intents: Intents,
         directory: Directory,
-        pools: PoolKeeper,
         releaser: Releaser,
+        teardown: Teardown,
         now: Callable[[], float],
     ) -> None:
         self._neutron = neutron
@@ -51,40 +52,55 @@ class Networks:
         self._settings = settings
         self._intents = intents
         self._directory = directory
-        self._pools = pools
         self._releaser = releaser
+        self._teardown = teardown
         self._now = now
 
     # -- create ----------------------------------------------------------------------------------------------------
 
     def create(self, request: CreateNetworkRequest) -> None:
         mark = fingerprint(msgspec.to_builtins(request))
-        known = self._journal.networks.get(request.network_id)
-        if known is not None:
-            if known.fingerprint in {"", mark}:
-                return
-            raise Conflict(f"Docker network {request.network_id[:12]} exists already with other parameters")
+        if self._exists(request.network_id, mark):
+            return
         options = parse_network_options(request.generic)
         pools = [self._pool(data) for data in self._data(request)]
-        internal = truthy((request.options or {}).get(INTERNAL))
+        record = NetworkRecord(
+            docker_id=request.network_id,
+            neutron_id="",
+            made=not options.existing,
+            mtu=rules.DEFAULT_MTU,
+            subnets=(),
+            state="creating",
+            internal=truthy((request.options or {}).get(INTERNAL)),
+            fingerprint=mark,
+            created_at=self._now(),
+        )
         with Undo() as undo:
-            network = self._existing(options, request.network_id, undo) if options.existing else None
-            made = network is None
-            if network is None:
-                network = self._new(options, request.network_id, undo)
-            subnets = self._subnets(network, pools, undo, made=made, internal=internal)
-            record = NetworkRecord(
-                docker_id=request.network_id,
-                neutron_id=network.id,
-                made=made,
-                mtu=network.mtu or rules.DEFAULT_MTU,
-                subnets=subnets,
-                internal=internal,
-                fingerprint=mark,
-                created_at=self._now(),
-            )
+            undo.add("take the network down", lambda: self._take_back(request.network_id))
             self._journal.networks.put(record)
+            record, network = self._existing(options, record) if options.existing else self._new(options, record)
+            record = self._subnets(record, network, pools)
+            self._journal.networks.put(msgspec.structs.replace(record, state="ready"))
         LOG.info("Docker network %s is Neutron network %s", request.network_id[:12], network.id)
+
+    def _exists(self, docker_id: str, mark: str) -> bool:
+        """Whether the very same network is there; what an earlier attempt left of it is removed first."""
+        known = self._journal.networks.get(docker_id)
+        if known is not None and known.state != "ready":
+            self.delete(docker_id)
+            known = self._journal.networks.get(docker_id)
+        if known is None:
+            return False
+        if known.state != "ready":
+            raise Conflict(f"Docker network {docker_id[:12]} is still being removed; try again")
+        if known.fingerprint not in {"", mark}:
+            raise Conflict(f"Docker network {docker_id[:12]} exists already with other parameters")
+        return True
+
+    def _take_back(self, docker_id: str) -> None:
+        record = self._journal.networks.get(docker_id)
+        if record is not None:
+            self._teardown.end(record)
 
     def _data(self, request: CreateNetworkRequest) -> list[IpamData]:
         """The pools of the network: at most one per family."""
@@ -101,91 +117,75 @@ class Networks:
         networks = self._journal.networks.all()
         return rules.match_pool(canonical_cidr(data.pool), self._journal.pools.all(), networks)
 
-    def _new(self, options: NetworkOptions, docker_id: str, undo: Undo) -> Network:
-        attributes: dict[str, Any] = {"name": identity.network_name(docker_id), "admin_state_up": True}
+    def _new(self, options: NetworkOptions, record: NetworkRecord) -> tuple[NetworkRecord, Network]:
+        attributes: dict[str, Any] = {"name": identity.network_name(record.docker_id), "admin_state_up": True}
         if options.shared is not None:
             attributes["shared"] = options.shared
         network = self._intents.create(
             "networks",
             lambda description: self._neutron.create_network(attributes | {"description": description}),
-            lambda made: undo.add(f"delete network {made.id}", lambda: self._neutron.delete_network(made.id)),
+            lambda made: self._journal.networks.put(_on(record, made)),
         )
-        self._neutron.set_tags("networks", network.id, identity.network_tags(docker_id, existing=False))
-        return network
+        self._neutron.set_tags("networks", network.id, identity.network_tags(record.docker_id, existing=False))
+        return _on(record, network), network
 
-    def _existing(self, options: NetworkOptions, docker_id: str, undo: Undo) -> Network:
+    def _existing(self, options: NetworkOptions, record: NetworkRecord) -> tuple[NetworkRecord, Network]:
+        """Use a network that is there. One that kuryr made for another Docker network goes with the last of its users."""
         query = {"id": options.network_uuid} if options.network_uuid else {"name": options.network_name}
         network = rules.pick_network(options, self._neutron.find_networks(**query))
-        tags = identity.network_tags(docker_id, existing=True)
+        tags = identity.network_tags(record.docker_id, existing=True)
         rules.check_tag_room(network, tags)
-        undo.add(f"untag network {network.id}", lambda: self._untag(network.id, tags))
+        record = _on(msgspec.structs.replace(record, made=_by_kuryr(network)), network)
+        self._journal.networks.put(record)
         self._neutron.add_tags("networks", network.id, tags)
-        return network
+        return record, network
 
-    def _untag(self, network_id: str, tags: tuple[str, ...]) -> None:
-        for tag in tags:
-            try:
-                self._neutron.remove_tag("networks", network_id, tag)
-            except NeutronNotFound:
-                continue  # the tag was never set, or the network is gone
-
-    def _subnets(
-        self, network: Network, pools: list[PoolRecord], undo: Undo, *, made: bool, internal: bool
-    ) -> tuple[SubnetRecord, ...]:
-        found = [] if made else self._neutron.find_subnets(network_id=network.id)
+    def _subnets(self, record: NetworkRecord, network: Network, pools: list[PoolRecord]) -> NetworkRecord:
+        found = self._neutron.find_subnets(network_id=network.id) if network.subnets else []
         matches = [(pool, rules.match_subnet(network, found, pool)) for pool in pools]  # refuse before the first change
-        records = []
         for pool, match in matches:
-            subnet = match or self._new_subnet(network, pool, undo, internal=internal)
+            subnet = match or self._new_subnet(record, pool)
+            record = _with(record, subnet, pool, made=match is None or _by_kuryr(match))
             if pool.pool_id not in subnet.tags:
-                undo.add(f"untag subnet {subnet.id}", partial(self._untag_subnet, subnet.id, pool.pool_id))
+                self._journal.networks.put(record)
                 self._neutron.add_tags("subnets", subnet.id, [pool.pool_id])
-            records.append(rules.subnet_record(subnet, pool.pool_id, made=match is None))
-        return tuple(records)
+        return record
 
-    def _new_subnet(self, network: Network, pool: PoolRecord, undo: Undo, *, internal: bool) -> Subnet:
-        gateway = None if internal or not pool.gateway else pool.gateway
+    def _new_subnet(self, record: NetworkRecord, pool: PoolRecord) -> Subnet:
+        gateway = None if record.internal or not pool.gateway else pool.gateway
         attributes: dict[str, Any] = {
             "name": identity.subnet_name(pool.cidr),
-            "network_id": network.id,
+            "network_id": record.neutron_id,
             "subnetpool_id": pool.pool_id,
             "cidr": pool.cidr,
             "ip_version": pool.ip_version,
             "enable_dhcp": self._settings.enable_dhcp,
             "gateway_ip": gateway,
         }
-        if pool.reserved:
-            attributes["allocation_pools"] = allocation_pools(pool.cidr, {*pool.reserved, gateway or ""})
+        promised = {*pool.reserved, pool.gateway}  # Docker has these addresses, and releases them with the network
+        if pool.reserved or gateway != (pool.gateway or None):
+            attributes["allocation_pools"] = allocation_pools(pool.cidr, promised)
         return self._intents.create(
             "subnets",
             lambda description: self._neutron.create_subnet(attributes | {"description": description}),
-            lambda made: undo.add(f"delete subnet {made.id}", lambda: self._neutron.delete_subnet(made.id)),
+            lambda made: self._journal.networks.put(_with(record, made, pool, made=True)),
         )
-
-    def _untag_subnet(self, subnet_id: str, tag: str) -> None:
-        try:
-            self._neutron.remove_tag("subnets", subnet_id, tag)
-        except NeutronNotFound:
-            LOG.debug("subnet %s or its tag %s was gone already", subnet_id, tag)
 
     # -- delete ----------------------------------------------------------------------------------------------------
 
-    def delete(self, docker_id: str) -> None:
+    def delete(self, docker_id: str, *, last_try: bool = False) -> None:
         """Docker forgets the network whatever we answer; endpoints that it forgot before go with it."""
         record = self._directory.network(docker_id)
         if record is None:
             LOG.info("Docker network %s is unknown here and in Neutron: nothing to remove", docker_id[:12])
             return
+        record = msgspec.structs.replace(record, state="deleting")
+        try:
+            self._journal.networks.put(record)
+        except JournalError as error:  # a full disk is no reason to keep anything
+            LOG.warning("removing Docker network %s all the same: %s", docker_id[:12], error)
         self._end_all(docker_id)
-        found = self._neutron.find_networks(id=record.neutron_id)
-        self._journal.networks.put(msgspec.structs.replace(record, fingerprint="deleting"))
-        last = True
-        if found:
-            last = identity.other_users(found[0].tags, docker_id) == 0
-            self._take_down(record, found[0])
-        self._journal.networks.drop(docker_id)
-        if last:
-            self._pools.after_network(dict.fromkeys(subnet.pool_id for subnet in record.subnets))
+        self._teardown.end(record, last_try=last_try)
 
     def _end_all(self, docker_id: str) -> None:
         """A dockerd that crashed removes a network with endpoints that it no longer knows (§5.6)."""
@@ -194,38 +194,18 @@ class Networks:
                 self._releaser.end_endpoint(endpoint)
         for lease in self._journal.leases.all():
             if lease.docker_network_id == docker_id:
-                self._releaser.end_lease(lease)
+                self._releaser.end_leftover(lease)
 
-    def _take_down(self, record: NetworkRecord, network: Network) -> None:
-        if rules.may_delete(record, network):
-            try:
-                self._neutron.delete_network(network.id)
-            except NeutronNotFound:
-                return
-            except NeutronConflict as error:
-                LOG.warning("Neutron network %s stays, somebody else uses it: %s", network.id, error)
-            else:
-                return
-        self._leave(record, network)
 
-    def _leave(self, record: NetworkRecord, network: Network) -> None:
-        """Take only what this Docker network put on a Neutron network that stays."""
-        mine = identity.network_tags(record.docker_id, existing=True)
-        if identity.other_users(network.tags, record.docker_id):
-            self._untag(network.id, tuple(tag for tag in mine if tag in network.tags))
-            return
-        self._neutron.set_tags("networks", network.id, [tag for tag in network.tags if tag not in mine])
-        for subnet in record.subnets:
-            if subnet.made:
-                self._delete_subnet(subnet)
-            else:
-                self._untag_subnet(subnet.subnet_id, subnet.pool_id)
+def _on(record: NetworkRecord, network: Network) -> NetworkRecord:
+    return msgspec.structs.replace(record, neutron_id=network.id, mtu=network.mtu or rules.DEFAULT_MTU)
 
-    def _delete_subnet(self, subnet: SubnetRecord) -> None:
-        try:
-            self._neutron.delete_subnet(subnet.subnet_id)
-        except NeutronNotFound:
-            return
-        except NeutronConflict as error:
-            LOG.warning("subnet %s stays, somebody else uses it: %s", subnet.subnet_id, error)
-            self._untag_subnet(subnet.subnet_id, subnet.pool_id)
+
+def _with(record: NetworkRecord, subnet: Subnet, pool: PoolRecord, *, made: bool) -> NetworkRecord:
+    added = rules.subnet_record(subnet, pool.pool_id, made=made)
+    others = (known for known in record.subnets if known.subnet_id != subnet.id)
+    return msgspec.structs.replace(record, subnets=(*others, added))
+
+
+def _by_kuryr(resource: Network | Subnet) -> bool:
+    return identity.made_on(resource.description or "") != ""

@@ -3,32 +3,43 @@
 """The end of a pool. Docker releases it before the network that uses it, so only an unused one goes at once.
 
 Only a subnetpool of the shape that kuryr makes is ever deleted, and Neutron itself refuses while a subnet of any host
-still comes from it.
+still comes from it. A refusal may pass, so the reconciler tries once more before the pool is left to others.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
 from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound, NeutronRefused
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import SubnetPool
+from kuryr_libnetwork.model import PoolRecord, SubnetPool
+from kuryr_libnetwork.rules.addresses import canonical_cidr
 from kuryr_libnetwork.rules.identity import pool_made_by_us
+from kuryr_libnetwork.services.locks import KeyedLocks
 
 LOG = logging.getLogger(__name__)
 
 
 class PoolKeeper:
-    def __init__(self, neutron: Neutron, journal: Journal, name_prefix: str) -> None:
+    def __init__(
+        self, neutron: Neutron, journal: Journal, name_prefix: str, locks: KeyedLocks, now: Callable[[], float]
+    ) -> None:
         self._neutron = neutron
         self._journal = journal
         self._prefix = name_prefix
+        self._locks = locks
+        self._now = now
 
     def ours(self, pool: SubnetPool) -> bool:
         return pool_made_by_us(pool, self._prefix)
+
+    def made(self, pool_id: str) -> bool:
+        """Whether there is such a pool, and kuryr made it."""
+        return any(self.ours(pool) for pool in self._neutron.find_subnetpools(id=pool_id))
 
     def in_use(self, pool_id: str) -> bool:
         """Whether a Docker network of this host uses the pool."""
@@ -36,35 +47,36 @@ class PoolKeeper:
 
     def release(self, pool_id: str) -> None:
         """One ReleasePool of Docker. Neutron calls: 0 while a network uses the pool, else 1."""
-        record = self._journal.pools.get(pool_id)
-        if record is None:
-            self._release_unknown(pool_id)
-            return
-        requests = max(0, record.requests - 1)
-        if requests or self.in_use(pool_id):
-            self._journal.pools.put(msgspec.structs.replace(record, requests=requests))
-            return
-        self.forget(pool_id)
+        with self._held(pool_id) as record:
+            if record is None:
+                self._release_unknown(pool_id)
+                return
+            record = msgspec.structs.replace(record, requests=max(0, record.requests - 1))
+            self._journal.pools.put(record)
+            if not record.requests and not self.in_use(pool_id):
+                self._end(record, last_try=False)
 
     def after_network(self, pool_ids: Iterable[str]) -> None:
         """Remove the pools of a Docker network that has just gone, but those that Docker holds or uses elsewhere."""
         for pool_id in pool_ids:
-            record = self._journal.pools.get(pool_id)
-            if self.in_use(pool_id) or (record and record.requests):
-                continue
-            if record is None:
-                self._release_unknown(pool_id)
-                continue
-            self.forget(pool_id)
+            with self._held(pool_id) as record:
+                if record is None:
+                    self._release_unknown(pool_id)
+                elif not record.requests and not self.in_use(pool_id):
+                    self._end(record, last_try=False)
 
-    def forget(self, pool_id: str) -> None:
-        """Remove a pool that Docker requested and then forgot."""
+    def forget(self, pool_id: str, known: PoolRecord | None = None) -> None:
+        """Remove a pool that Docker requested and then forgot; ``known``: only if it has not changed since then."""
+        with self._held(pool_id) as record:
+            if record is not None and not self.in_use(pool_id) and known in (None, record):
+                self._end(record, last_try=True)
+
+    @contextmanager
+    def _held(self, pool_id: str) -> Iterator[PoolRecord | None]:
+        """The record, under the lock that RequestPool takes as well."""
         record = self._journal.pools.get(pool_id)
-        if record is None or self.in_use(pool_id):
-            return
-        if record.made:
-            self._delete(pool_id)
-        self._journal.pools.drop(pool_id)
+        with self._locks.hold("pool", record.cidr if record else pool_id):
+            yield self._journal.pools.get(pool_id)
 
     def _release_unknown(self, pool_id: str) -> None:
         """A pool that the journal does not know (deleted, or upstream's): it goes if kuryr made it and nobody uses it."""
@@ -72,12 +84,25 @@ class PoolKeeper:
             return
         for pool in self._neutron.find_subnetpools(id=pool_id):
             if self.ours(pool) and not self._neutron.find_subnets(tags=[pool_id]):
-                self._delete(pool_id)
+                record = PoolRecord(
+                    pool_id=pool_id,
+                    cidr=canonical_cidr(pool.prefixes[0]),
+                    ip_version=pool.ip_version,
+                    made=True,
+                    requests=0,
+                    created_at=self._now(),
+                )
+                self._journal.pools.put(record)
+                self._end(record, last_try=False)
 
-    def _delete(self, pool_id: str) -> None:
+    def _end(self, record: PoolRecord, *, last_try: bool) -> None:
         try:
-            self._neutron.delete_subnetpool(pool_id)
+            if record.made and not (last_try and self._neutron.find_subnets(tags=[record.pool_id])):
+                self._neutron.delete_subnetpool(record.pool_id)
         except NeutronNotFound:
-            return  # released already
+            LOG.debug("subnetpool %s was gone already", record.pool_id)
         except (NeutronConflict, NeutronRefused) as error:
-            LOG.info("subnetpool %s stays: %s", pool_id, error)  # a subnet of another host comes from it
+            LOG.info("subnetpool %s stays: %s", record.pool_id, error)  # perhaps a subnet of another host comes from it
+            if not last_try:
+                return
+        self._journal.pools.drop(record.pool_id)

@@ -3,7 +3,8 @@
 """The background look at what was forgotten: by Docker, by Neutron's lost answers, by our own death.
 
 Never in the way of a call: it takes the same locks, asks Docker only from its own thread, and gives up for this round where
-something does not answer.
+something does not answer. What it removes has been the same, and unused, in every look for the grace time, and still is when
+its lock is held.
 """
 
 from __future__ import annotations
@@ -11,21 +12,36 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
 from kuryr_libnetwork.errors import EngineUnavailable, KuryrError
 from kuryr_libnetwork.interfaces import Engine, Journal, Neutron
-from kuryr_libnetwork.model import EngineView, NetworkRecord, Subnet
+from kuryr_libnetwork.model import (
+    EngineView,
+    LeaseRecord,
+    NetworkRecord,
+    PlugRecord,
+    PoolRecord,
+    Port,
+    Subnet,
+    Value,
+)
 from kuryr_libnetwork.rules import leftovers
 from kuryr_libnetwork.rules.leftovers import Suspect
+from kuryr_libnetwork.services.directory import Directory
+from kuryr_libnetwork.services.forgotten import Forgotten
 from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.locks import KeyedLocks
 from kuryr_libnetwork.services.networks import Networks
 from kuryr_libnetwork.services.pools import PoolKeeper
 from kuryr_libnetwork.services.release import Releaser
+from kuryr_libnetwork.services.survey import Survey
 
 LOG = logging.getLogger(__name__)
+Look = dict[Suspect, Value | None]
+"""The suspects of one moment, each as it is then."""
 
 
 class Reconciler:
@@ -37,26 +53,34 @@ class Reconciler:
         neutron: Neutron,
         journal: Journal,
         engine: Engine | None,
+        directory: Directory,
         intents: Intents,
         networks: Networks,
         pools: PoolKeeper,
         releaser: Releaser,
+        survey: Survey,
         locks: KeyedLocks,
+        forgotten: Forgotten,
         grace: float,
         now: Callable[[], float],
     ) -> None:
         self._neutron = neutron
         self._journal = journal
         self._engine = engine
+        self._directory = directory
         self._intents = intents
         self._networks = networks
         self._pools = pools
         self._releaser = releaser
+        self._survey = survey
         self._locks = locks
+        self._forgotten = forgotten
         self._grace = grace
         self._now = now
         self._started = now()
         self._seen: dict[Suspect, float] = {}
+        self._looked: Look = {}
+        self._not_ours: set[str] = set()
 
     def run(self, stop: threading.Event, interval: float) -> None:
         """Once at the start; then every ``interval`` seconds, or, at 0, once more after the grace time."""
@@ -67,40 +91,65 @@ class Reconciler:
             if not interval:
                 return
 
-    def _attempt(self, step: Callable[[], object]) -> None:
+    def _attempt(self, step: Callable[[], object]) -> bool:
         try:
             step()
         except KuryrError as error:
             LOG.warning("reconciler: %s; next try in the next round", error)
+            return False
+        return True
 
     def finish_interrupted(self) -> None:
         """Undo what a former process was doing when it died. Docker saw these calls fail, or will release them."""
         for endpoint in self._journal.endpoints.all():
             if endpoint.state != "ready" and endpoint.created_at < self._started:
-                LOG.warning(
-                    "endpoint %s was %s when the service ended; undone", endpoint.endpoint_id[:12], endpoint.state
-                )
-                self._end_endpoint(endpoint.endpoint_id)
+                LOG.warning("endpoint %s was %s when the service ended", endpoint.endpoint_id[:12], endpoint.state)
+                self._attempt(partial(self._end_endpoint, endpoint.endpoint_id, endpoint))
+        for network in self._journal.networks.all():
+            if network.state != "ready" and network.created_at < self._started:
+                LOG.warning("Docker network %s was %s when the service ended", network.docker_id[:12], network.state)
+                self._attempt(partial(self._end_network, network.docker_id, network, last_try=False))
 
     def round(self) -> list[Suspect]:
         """One look; answers what was removed."""
-        self._intents.sweep(self._now() - self._grace)
-        self._refresh()
-        current = leftovers.suspects(
-            networks=self._journal.networks.all(),
-            endpoints=self._journal.endpoints.all(),
-            leases=self._journal.leases.all(),
-            pools=self._journal.pools.all(),
-            view=self._view(),
-        )
-        self._seen = leftovers.remember(self._seen, current, self._now())
-        late = leftovers.overdue(self._seen, self._now(), self._grace)
-        for kind, key in late:
+        self._attempt(partial(self._intents.sweep, self._now() - self._grace))
+        self._attempt(self._refresh)
+        look = self._look()
+        same = {
+            suspect: since for suspect, since in self._seen.items() if self._looked.get(suspect) == look.get(suspect)
+        }
+        self._seen, self._looked = leftovers.remember(same, look, self._now()), look
+        removed = []
+        for kind, key in leftovers.overdue(self._seen, self._now(), self._grace):
             LOG.warning("removing %s %s: unused for %.0f s", kind, key[:12], self._grace)
-            self._remove(kind, key)
-        return late
+            if self._attempt(partial(self._remove, kind, key, look[kind, key])):
+                removed.append((kind, key))
+        return removed
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def _look(self) -> Look:
+        view = self._view()
+        endpoints, networks = self._journal.endpoints.all(), self._journal.networks.all()
+        leases, pools = self._journal.leases.all(), self._journal.pools.all()
+        known: Look = {("endpoint", endpoint.endpoint_id): endpoint for endpoint in endpoints}
+        known |= {("network", network.docker_id): network for network in networks}
+        known |= {("lease", lease.port_id): lease for lease in leases}
+        known |= {("pool", pool.pool_id): pool for pool in pools}
+        found = leftovers.suspects(
+            networks=networks,
+            endpoints=endpoints,
+            leases=leases,
+            pools=pools,
+            view=view,
+            idle=self._survey.idle(endpoints),
+        )
+        look = {suspect: known.get(suspect) for suspect in found | self._forgotten.all()}
+        look |= {("plug", plug.port_id): plug for plug in self._survey.stray_plugs()}
+        return look | {("port", port.id): port for port in self._survey.orphan_ports(view)}
 
     def _view(self) -> EngineView | None:
+        """Docker's word, where it is worth something."""
         if self._engine is None:
             return None
         try:
@@ -108,30 +157,61 @@ class Reconciler:
         except EngineUnavailable as error:
             LOG.debug("Docker was not asked: %s", error)
             return None
+        self._recover_networks(view)
         networks = self._journal.networks.all()
-        if networks and not leftovers.trusted(view, networks):
+        if leftovers.trusted(view, networks):
+            return view
+        if networks:
             LOG.warning("Docker at docker_socket knows none of our %d networks; its word is not taken", len(networks))
-        return view
+        return None
 
-    def _remove(self, kind: str, key: str) -> None:
+    def _recover_networks(self, view: EngineView) -> None:
+        """After the journal was lost: what Docker has, and Neutron knows as ours, is in it again."""
+        for docker_id in sorted(view.network_ids - self._not_ours):
+            with self._locks.hold("network", docker_id):
+                if self._directory.network(docker_id) is None:
+                    self._not_ours.add(docker_id)
+
+    # -- removing --------------------------------------------------------------------------------------------------
+
+    def _remove(self, kind: str, key: str, seen: Value | None) -> None:
+        """``seen``: what it was in the look. What is something else by now is in use again, or will be looked at again."""
         if kind == "endpoint":
-            self._end_endpoint(key)
-        elif kind == "lease":
-            with self._locks.hold("port", key):
-                lease = self._journal.leases.get(key)
-                if lease is not None and not lease.endpoint_id:
-                    self._releaser.end_lease(lease)
+            self._end_endpoint(key, seen)
         elif kind == "network":
-            with self._locks.hold("network", key):
-                self._networks.delete(key)
-        else:
-            self._pools.forget(key)
+            self._end_network(key, seen, last_try=True)
+        elif isinstance(seen, LeaseRecord):
+            self._end_lease(seen)
+        elif isinstance(seen, PoolRecord):
+            self._pools.forget(key, seen)
+        elif isinstance(seen, PlugRecord):
+            self._survey.end_plug(seen)
+        elif isinstance(seen, Port):
+            self._releaser.end_orphan(seen)
 
-    def _end_endpoint(self, endpoint_id: str) -> None:
+    def _end_endpoint(self, endpoint_id: str, seen: Value | None) -> None:
         with self._locks.hold("endpoint", endpoint_id):
-            endpoint = self._journal.endpoints.get(endpoint_id)
-            if endpoint is not None:
-                self._releaser.end_endpoint(endpoint)
+            current = self._journal.endpoints.get(endpoint_id)
+            if current != seen:
+                return
+            with self._forgotten.kept("endpoint", endpoint_id):
+                if current is None:
+                    self._releaser.end_unknown_endpoint(endpoint_id)
+                else:
+                    self._releaser.end_endpoint(current)
+
+    def _end_network(self, docker_id: str, seen: Value | None, *, last_try: bool) -> None:
+        with self._locks.hold("network", docker_id):
+            if self._journal.networks.get(docker_id) == seen:
+                with self._forgotten.kept("network", docker_id):
+                    self._networks.delete(docker_id, last_try=last_try)
+
+    def _end_lease(self, seen: LeaseRecord) -> None:
+        with self._locks.hold("port", seen.port_id):
+            if self._journal.leases.get(seen.port_id) == seen:
+                self._releaser.end_leftover(seen)
+
+    # -- refreshing ------------------------------------------------------------------------------------------------
 
     def _refresh(self) -> None:
         """Gateways and host routes as they are in Neutron now, for the next Join; one call for all networks."""

@@ -3,58 +3,83 @@
 """The end of an endpoint and of its port, whoever asks for it: Docker, a failed step, or the reconciler.
 
 DeleteEndpoint takes the interface away, the last ReleaseAddress the port: a port must not go while Docker still holds an
-address of it, or a late ReleaseAddress would hit the next container that got the address.
+address of it, or a late ReleaseAddress would hit the next container that got the address. ReleaseAddress names nothing but
+the address, so one that comes late, or twice, is told by what it would hit: a container that lives.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Callable
 
 import msgspec
 
-from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron
-from kuryr_libnetwork.model import EndpointRecord, LeaseRecord, NetworkRecord, Port, SubnetRecord
+from kuryr_libnetwork.errors import JournalError
+from kuryr_libnetwork.interfaces import Drivers, Journal
+from kuryr_libnetwork.model import EndpointRecord, FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord
 from kuryr_libnetwork.rules.identity import EXISTING_PORT
-from kuryr_libnetwork.rules.ports import release_of_unknown
+from kuryr_libnetwork.rules.ports import lease_of, release_of_unknown
 from kuryr_libnetwork.services.directory import Directory
+from kuryr_libnetwork.services.forgotten import Forgotten
+from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.ledger import PortLedger
 from kuryr_libnetwork.services.locks import KeyedLocks
+from kuryr_libnetwork.services.settings import ServiceSettings
 
 LOG = logging.getLogger(__name__)
+IN_CONTAINER = "container"
 
 
 class Releaser:
     def __init__(
         self,
         *,
-        neutron: Neutron,
         journal: Journal,
+        settings: ServiceSettings,
         directory: Directory,
         ledger: PortLedger,
+        intents: Intents,
         drivers: Drivers,
         locks: KeyedLocks,
-        host: str,
+        forgotten: Forgotten,
+        now: Callable[[], float],
     ) -> None:
-        self._neutron = neutron
         self._journal = journal
+        self._settings = settings
         self._directory = directory
         self._ledger = ledger
+        self._intents = intents
         self._drivers = drivers
         self._locks = locks
-        self._host = host
+        self._forgotten = forgotten
+        self._now = now
+        self._guard = threading.Lock()
+        self._expected: dict[FixedIp, float] = {}
 
     # -- endpoints -------------------------------------------------------------------------------------------------
 
     def end_endpoint(self, record: EndpointRecord) -> None:
         """Take the interface away and free the lease of its endpoint; no Neutron call."""
-        self._journal.endpoints.put(msgspec.structs.replace(record, state="deleting"))
-        if record.plug is not None:
-            self._drivers.named(record.plug.driver).unplug(record.plug)
-        with self._locks.hold("port", record.port_id), self._journal.transaction():
-            lease = self._journal.leases.get(record.port_id)
-            if lease is not None and lease.endpoint_id == record.endpoint_id:
-                self._journal.leases.put(msgspec.structs.replace(lease, endpoint_id=""))
-            self._journal.endpoints.drop(record.endpoint_id)
+        with (
+            self._locks.hold("endpoint", record.endpoint_id),
+            self._locks.hold("port", record.port_id),
+        ):
+            current = self._journal.endpoints.get(record.endpoint_id)
+            if current is None:
+                return  # somebody else ended it at the same time; the port may have a new one by now
+            try:
+                self._journal.endpoints.put(msgspec.structs.replace(current, state="deleting"))
+            except JournalError as error:  # a full disk is no reason to keep an interface
+                LOG.warning("removing endpoint %s all the same: %s", record.endpoint_id[:12], error)
+            if current.plug is not None:
+                self._drivers.named(current.plug.driver).unplug(current.plug)
+            with self._journal.transaction():
+                lease = self._journal.leases.get(current.port_id)
+                if lease is not None and lease.endpoint_id == record.endpoint_id:
+                    self._expect_none(lease)
+                    self._journal.leases.put(msgspec.structs.replace(lease, endpoint_id=""))
+                self._journal.endpoints.drop(record.endpoint_id)
 
     def end_unknown_endpoint(self, endpoint_id: str) -> None:
         """The same for an endpoint that the journal does not know; its port is found in Neutron."""
@@ -62,7 +87,14 @@ class Releaser:
         if port is None:
             LOG.info("endpoint %s is unknown here and in Neutron: nothing to remove", endpoint_id[:12])
             return
-        self._unplug_unknown(port)
+        with self._locks.hold("port", port.id):
+            if self._journal.leases.get(port.id) is None:
+                self._unplug_unknown(port)
+
+    def in_container(self, endpoint: EndpointRecord) -> bool:
+        """Whether its interface is in a container now: Docker takes it out of there before it deletes the endpoint."""
+        plug = endpoint.plug
+        return plug is not None and self._drivers.named(plug.driver).where(plug) == IN_CONTAINER
 
     # -- addresses -------------------------------------------------------------------------------------------------
 
@@ -80,23 +112,62 @@ class Releaser:
         if lease is None:
             self._release_unknown_address(pool_id, address)
             return
+        if not self._end_former_endpoint(lease):
+            LOG.warning("ReleaseAddress %s is not for port %s: its container is alive", address, lease.port_id)
+            return
         with self._locks.hold("port", lease.port_id):
             current = self._journal.leases.get(lease.port_id)
-            if current is None:
+            released = [ip for ip in current.held if ip.ip_address == address] if current else []
+            if current is None or not released or self._has_endpoint(current) or self._is_late(current, released[0]):
                 return
-            held = tuple(ip for ip in current.held if ip.ip_address != address)
+            held = tuple(ip for ip in current.held if ip not in released)
             if held:
                 self._journal.leases.put(msgspec.structs.replace(current, held=held))
-                return
-            self.end_lease(current)
+            else:
+                self._ledger.release(current)
 
-    def end_lease(self, lease: LeaseRecord) -> None:
-        """The port goes, and before it whatever interface of an endpoint Docker has forgotten still hangs on it."""
+    def _end_former_endpoint(self, lease: LeaseRecord) -> bool:
+        """Docker deletes an endpoint before its addresses, but not when it crashed or we failed; ``False``: it lives."""
         endpoint = self._journal.endpoints.get(lease.endpoint_id) if lease.endpoint_id else None
-        if endpoint is not None:
-            LOG.warning("endpoint %s lost its last address before it was deleted", endpoint.endpoint_id[:12])
-            self.end_endpoint(endpoint)
-        self._ledger.release(lease)
+        if endpoint is None:
+            return True
+        ended = endpoint.state != "ready" or ("endpoint", endpoint.endpoint_id) in self._forgotten.all()
+        starting = self._now() - endpoint.created_at < self._settings.reconcile_grace
+        if not ended and (starting or self.in_container(endpoint)):
+            return False
+        LOG.warning("endpoint %s lost its last address before it was deleted", endpoint.endpoint_id[:12])
+        self.end_endpoint(endpoint)
+        return True
+
+    def _has_endpoint(self, lease: LeaseRecord) -> bool:
+        return lease.endpoint_id != "" and self._journal.endpoints.get(lease.endpoint_id) is not None
+
+    def _is_late(self, lease: LeaseRecord, ip: FixedIp) -> bool:
+        """Whether this is the release of a former lease, which :meth:`end_leftover` did not wait for.
+
+        Only while the lease has never had an endpoint: once that is gone, its own release is the one that comes.
+        """
+        with self._guard:
+            since = self._expected.pop(ip, None)
+        if since is None or lease.created_at < since:
+            return False
+        LOG.warning("ReleaseAddress %s comes late and is not for port %s", ip.ip_address, lease.port_id)
+        return True
+
+    def _expect_none(self, lease: LeaseRecord) -> None:
+        with self._guard:
+            for ip in lease.held:
+                self._expected.pop(ip, None)
+
+    def end_leftover(self, lease: LeaseRecord) -> None:
+        """The end of a lease that Docker has not released; it may still do so, when another one has the address."""
+        with self._locks.hold("port", lease.port_id):
+            current = self._journal.leases.get(lease.port_id)
+            if current is None or self._has_endpoint(current):
+                return
+            self._ledger.release(current, look=True)
+            with self._guard:
+                self._expected |= dict.fromkeys(current.held, self._now())
 
     # -- what the journal does not know ----------------------------------------------------------------------------
 
@@ -106,10 +177,25 @@ class Releaser:
             return
         network, subnet = found
         for port in self._ledger.find(subnet.subnet_id, address):
-            if release_of_unknown(port, self._host):
-                LOG.info("releasing port %s, found in Neutron by its address %s", port.id, address)
+            with self._locks.hold("port", port.id):
+                if self._is_free_to_go(port):
+                    LOG.info("releasing port %s, found in Neutron by its address %s", port.id, address)
+                    self._unplug_unknown(port)
+                    self._ledger.release(self._directory.rebuild_lease(network, port, subnet.subnet_id))
+
+    def end_orphan(self, port: Port) -> None:
+        """A port of ours that neither the journal nor Docker knows."""
+        with self._locks.hold("port", port.id):
+            if self._is_free_to_go(port):
                 self._unplug_unknown(port)
-                self._ledger.release(self._directory.rebuild_lease(network, port, subnet.subnet_id))
+                self._ledger.release(lease_of(port, "", (), "", self._now()), look=True)
+
+    def _is_free_to_go(self, port: Port) -> bool:
+        """Ours, on this host, in no container, and not just being made for the next one."""
+        if not release_of_unknown(port, self._settings.host) or self._intents.open(port.description):
+            return False
+        driver = self._drivers.for_port(port)
+        return self._journal.leases.get(port.id) is None and driver.where(driver.recover(port)) != IN_CONTAINER
 
     def _subnet_of(self, pool_id: str) -> tuple[NetworkRecord, SubnetRecord] | None:
         for network in self._journal.networks.all():
@@ -119,6 +205,6 @@ class Releaser:
         return self._directory.neutron_subnet(pool_id)
 
     def _unplug_unknown(self, port: Port) -> None:
-        if port.host_id in {"", self._host} or EXISTING_PORT in port.tags:
+        if port.host_id in {"", self._settings.host} or EXISTING_PORT in port.tags:
             driver = self._drivers.for_port(port)
             driver.unplug(driver.recover(port))

@@ -1,0 +1,38 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What Docker told us to remove while we could not.
+
+Docker forgets an endpoint or a network whatever we answer (docker-plugin-protocol §2.5) and never asks again. Where the
+journal works it says so as well; this is the memory for when it does not, as on a full disk.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kuryr_libnetwork.errors import KuryrError
+from kuryr_libnetwork.rules.leftovers import Suspect
+
+
+class Forgotten:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: set[Suspect] = set()
+
+    @contextmanager
+    def kept(self, kind: str, key: str) -> Iterator[None]:
+        """Remember the object while its removal in the body has not succeeded."""
+        try:
+            yield
+        except KuryrError:
+            with self._lock:
+                self._kept.add((kind, key))
+            raise
+        with self._lock:
+            self._kept.discard((kind, key))
+
+    def all(self) -> set[Suspect]:
+        with self._lock:
+            return set(self._kept)

@@ -1,0 +1,83 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What there is of ours on this host and in Neutron, beside what the journal says."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from kuryr_libnetwork.errors import KuryrError
+from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron
+from kuryr_libnetwork.model import EndpointRecord, EngineView, PlugRecord, Port
+from kuryr_libnetwork.rules.identity import (
+    DEVICE_OWNER,
+    UNBOUND_PORT_NAME,
+    id_from_tags,
+    is_docker_id,
+    made_on,
+)
+from kuryr_libnetwork.services.locks import KeyedLocks
+from kuryr_libnetwork.services.release import Releaser
+
+LOG = logging.getLogger(__name__)
+
+
+class Survey:
+    def __init__(
+        self,
+        *,
+        neutron: Neutron,
+        journal: Journal,
+        drivers: Drivers,
+        releaser: Releaser,
+        locks: KeyedLocks,
+        host: str,
+    ) -> None:
+        self._neutron = neutron
+        self._journal = journal
+        self._drivers = drivers
+        self._releaser = releaser
+        self._locks = locks
+        self._host = host
+
+    def idle(self, endpoints: Iterable[EndpointRecord]) -> list[str]:
+        """The endpoints whose interface is in no container; where that cannot be told, they are not among them."""
+        try:
+            return [each.endpoint_id for each in endpoints if each.plug and not self._releaser.in_container(each)]
+        except KuryrError as error:
+            LOG.warning("interfaces of this host were not looked at: %s", error)
+            return []
+
+    def stray_plugs(self) -> list[PlugRecord]:
+        """What is configured for interfaces that do not exist, and for ports that the journal does not know."""
+        try:
+            found = [plug for driver in self._drivers.all() for plug in driver.strays()]
+        except KuryrError as error:
+            LOG.warning("leftovers of this host were not looked for: %s", error)
+            return []
+        return [plug for plug in found if self._journal.leases.get(plug.port_id) is None]
+
+    def end_plug(self, plug: PlugRecord) -> None:
+        with self._locks.hold("port", plug.port_id):
+            driver = self._drivers.named(plug.driver)
+            if self._journal.leases.get(plug.port_id) is None and plug in driver.strays():
+                driver.unplug(plug)
+
+    def orphan_ports(self, view: EngineView | None) -> list[Port]:
+        """Ports of this host that the journal does not know; a bound one only if Docker does not know it either."""
+        try:
+            found = self._neutron.find_ports(name=UNBOUND_PORT_NAME, device_owner="")
+            if view is not None:
+                found += self._neutron.find_ports(**{"device_owner": DEVICE_OWNER, "binding:host_id": self._host})
+        except KuryrError as error:
+            LOG.warning("ports of this host were not looked for: %s", error)
+            return []
+        leased = {lease.port_id for lease in self._journal.leases.all()}
+        return [port for port in found if port.id not in leased and self._is_orphan(port, view)]
+
+    def _is_orphan(self, port: Port, view: EngineView | None) -> bool:
+        if not port.host_id:
+            return made_on(port.description or "") == self._host
+        endpoint = id_from_tags(port.tags) or port.device_id
+        return view is not None and is_docker_id(endpoint) and endpoint not in view.endpoint_ids

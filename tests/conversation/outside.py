@@ -1,0 +1,152 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Everything outside of the service, call by call: which calls an operation makes, and what befalls one of them.
+
+A call is named ``party.method`` (``neutron.create_port``, ``journal.leases.put``). :class:`Outside` numbers them, runs a
+hook before each, and lets one of them, or all of its party from there on, fail; or the service die there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tests.fakes.host import FakeJournal, FakeLinks, FakeOvs
+from tests.fakes.neutron import FakeNeutron
+
+READS = ("find_", "get", "find_by_alias", "owned", "extensions", "all")
+
+
+class Died(BaseException):
+    """The process was killed: nothing that catches errors of the service may catch this one."""
+
+
+def is_read(name: str) -> bool:
+    return name.rpartition(".")[2].startswith(READS)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """``at``: the number of the call. ``after``: with its effect. ``lasting``: all later calls of the party as well."""
+
+    at: int
+    error: Callable[[], BaseException]
+    after: bool = False
+    lasting: bool = False
+
+    def hits(self, number: int, name: str, names: list[str]) -> bool:
+        if number == self.at:
+            return True
+        if not self.lasting or number < self.at:
+            return False
+        party = names[self.at].partition(".")[0]
+        return name.startswith(f"{party}.") and not (party == "journal" and is_read(name))
+
+
+class Outside:
+    """``names``: the calls since :meth:`arm`. ``dead``: whoever still runs in the old process can do nothing more."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.dead = False
+        self.hook: Callable[[str, tuple[Any, ...]], None] | None = None
+        self._fault: Fault | None = None
+        self._armed = False
+        self._lock = threading.Lock()
+
+    def arm(self, fault: Fault | None) -> None:
+        self.names, self._fault, self._armed = [], fault, True
+
+    def disarm(self) -> None:
+        self._fault, self._armed = None, False
+
+    @contextmanager
+    def around(self, name: str, arguments: tuple[Any, ...] = ()) -> Iterator[None]:
+        if self.dead:
+            raise Died
+        error = self._error(name)
+        if self.hook is not None:
+            self.hook(name, arguments)
+        if error is not None and not error[1]:
+            raise self._raised(error[0])
+        yield
+        if error is not None:
+            raise self._raised(error[0])
+
+    def _error(self, name: str) -> tuple[BaseException, bool] | None:
+        if not self._armed:
+            return None
+        with self._lock:
+            number = len(self.names)
+            self.names.append(name)
+        fault = self._fault
+        if fault is None or not fault.hits(number, name, self.names):
+            return None
+        return fault.error(), fault.after and number == fault.at
+
+    def _raised(self, error: BaseException) -> BaseException:
+        self.dead = self.dead or isinstance(error, Died)
+        return error
+
+
+class TappedNeutron(FakeNeutron):
+    def __init__(self, outside: Outside, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._outside = outside
+
+    def _call(self, method: str, arguments: tuple[Any, ...], *rest: Any) -> Any:
+        with self._outside.around(f"neutron.{method}", arguments):
+            return super()._call(method, arguments, *rest)
+
+
+class TappedLinks(FakeLinks):
+    def __init__(self, outside: Outside) -> None:
+        super().__init__()
+        self._outside = outside
+
+    @contextmanager
+    def called(self, method: str) -> Iterator[None]:
+        with self._outside.around(f"links.{method}"), super().called(method):
+            yield
+
+    def come_back(self, name: str) -> None:
+        """What Docker does with the container's end before it deletes the endpoint."""
+        with self.lock:
+            here = self._visible()
+            self._away -= {link.index for link in self._links.values() if link.name == name and name not in here}
+
+
+class TappedOvs(FakeOvs):
+    def __init__(self, outside: Outside) -> None:
+        super().__init__()
+        self._outside = outside
+
+    @contextmanager
+    def called(self, method: str) -> Iterator[None]:
+        with self._outside.around(f"ovs.{method}"), super().called(method):
+            yield
+
+
+class TappedJournal(FakeJournal):
+    """A transaction is one call: what is put inside is undone together with it."""
+
+    def __init__(self, outside: Outside) -> None:
+        super().__init__()
+        self._outside = outside
+        self._local = threading.local()
+
+    @contextmanager
+    def called(self, method: str) -> Iterator[None]:
+        if getattr(self._local, "inside", False):
+            with super().called(method):
+                yield
+            return
+        self._local.inside = method == "transaction"
+        try:
+            with self._outside.around(f"journal.{method}"), super().called(method):
+                yield
+        finally:
+            self._local.inside = False

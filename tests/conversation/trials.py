@@ -1,0 +1,187 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The operations of a Docker user, each to be tried with something going wrong in the middle of it.
+
+A :class:`Trial` prepares the ground, does the operation with a fault, lets Docker clean up as it does and the reconciler
+look, and then compares the whole world with what it was before: nothing may be left, nothing of the user's changed, and
+the same operation has to work again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tests.conversation.dockerside import Container, DockerNetwork, PluginError
+from tests.conversation.outside import Fault
+from tests.conversation.rig import DirectDocker, Rig
+
+V4, V6 = "10.1.0.0/24", "fd00:1::/64"
+TENANT = "tenant"
+MINE = "10.1.0.99"
+
+
+class Trial:
+    """One host and the user's own things in Neutron; ``network`` and ``box`` are what Docker has."""
+
+    def __init__(self, **cloud: Any) -> None:
+        self.rig = Rig(**cloud)
+        self.docker = DirectDocker(self.rig)
+        self.docker.activate()
+        neutron = self.rig.neutron
+        self.tenant = neutron.seed_network(name=TENANT, tags=["keep"])
+        subnet = neutron.seed_subnet(self.tenant.id, V4, gateway_ip="10.1.0.254", tags=["keep-too"])
+        neutron.seed_subnet(self.tenant.id, V6, name="v6-of-the-user")
+        fixed = {"subnet_id": subnet.id, "ip_address": MINE}
+        neutron.seed_port(self.tenant.id, name="mine", fixed_ips=[fixed], tags=["keep-me"])
+        self.bare = neutron.seed_network(name="bare")
+        neutron.extensions()
+        self.network: DockerNetwork | None = None
+        self.box: Container | None = None
+        self.clean: dict[str, Any] = {}
+
+    # -- operations --
+
+    def create(self, subnet_v6: str | None = None, internal: bool = False, **options: str) -> None:
+        given = {f"neutron.net.{key}": value for key, value in options.items()}
+        self.network = self.docker.network_create(V4, subnet_v6=subnet_v6, internal=internal, options=given)
+
+    def network_rm(self) -> None:
+        assert self.network is not None
+        self.docker.network_rm(self.network)
+
+    def run(self, **options: Any) -> None:
+        assert self.network is not None
+        self.box = self.docker.run(self.network, **options)
+
+    def rm(self) -> None:
+        assert self.box is not None
+        self.docker.rm(self.box)
+
+    def attempt(self, act: Callable[[Trial], None]) -> bool:
+        try:
+            act(self)
+        except PluginError:
+            return False
+        return True
+
+    # -- what has to be true --
+
+    def alive(self) -> None:
+        """The container that Docker believes in has its port and its interface."""
+        assert self.box is not None
+        rig, box = self.rig, self.box
+        (record,) = [each for each in rig.journal.endpoints.all() if each.endpoint_id == box.endpoint_id]
+        port = rig.neutron.port(record.port_id)
+        assert port is not None
+        assert (port.host_id, port.vif_type) == (rig.host, "ovs")
+        assert {ip.ip_address for ip in port.fixed_ips} >= {ip for ip in (box.ip, box.ip6) if ip}
+        assert rig.links.names() == [f"tap{port.id}"[:14]]
+        assert [row.port_id for row in rig.ovs.owned()] == [port.id]
+
+    def assert_clean(self, *, at_once: bool = False) -> None:
+        """``at_once``: the journal may still have something for the reconciler to look at once more."""
+        for part, before in self.clean.items():
+            if part != "journal":
+                assert self.rig.state()[part] == before, part
+        if at_once:
+            self.rig.settle()
+        now = self.rig.state()
+        for part, before in self.clean.items():
+            assert now[part] == before, part
+
+
+@dataclass(frozen=True)
+class Operation:
+    """``ground`` makes what the operation needs, ``act`` is it, ``undo`` what the user does to be rid of its result."""
+
+    name: str
+    act: Callable[[Trial], None]
+    undo: Callable[[Trial], None] | None
+    ground: tuple[Callable[[Trial], None], ...] = ()
+    after_ground: tuple[Callable[[Trial], None], ...] = ()
+
+    def prepare(self, **cloud: Any) -> Trial:
+        """``clean`` is the world without the operation's result: for removals, that before ``after_ground``."""
+        trial = Trial(**cloud)
+        for step in self.ground:
+            step(trial)
+        trial.clean = trial.rig.state()
+        for step in self.after_ground:
+            step(trial)
+        return trial
+
+    def once_more(self, trial: Trial) -> None:
+        for step in self.after_ground:
+            step(trial)
+        self.act(trial)
+        if self.undo is not None:
+            self.undo(trial)
+
+
+def _creates() -> dict[str, Callable[[Trial], None]]:
+    return {
+        "new": lambda trial: trial.create(),
+        "dual": lambda trial: trial.create(V6),
+        "internal": lambda trial: trial.create(internal=True),
+        "existing": lambda trial: trial.create(uuid=trial.tenant.id),
+        "existing-dual": lambda trial: trial.create(V6, name=TENANT),
+        "existing-without-subnet": lambda trial: trial.create(V6, uuid=trial.bare.id),
+    }
+
+
+def _runs() -> dict[str, tuple[str, Callable[[Trial], None]]]:
+    return {
+        "fresh": ("new", lambda trial: trial.run()),
+        "ip": ("new", lambda trial: trial.run(ip="10.1.0.77")),
+        "mac": ("new", lambda trial: trial.run(mac="02:42:ac:11:00:02")),
+        "dual": ("dual", lambda trial: trial.run()),
+        "dual-ips": ("dual", lambda trial: trial.run(ip="10.1.0.77", ip6="fd00:1::77")),
+        "existing": ("existing", lambda trial: trial.run()),
+        "adopt": ("existing", lambda trial: trial.run(ip=MINE)),
+        "adopt-mac": ("existing", lambda trial: trial.run(ip=MINE, mac="02:42:ac:11:00:02")),
+    }
+
+
+def operations() -> Iterator[Operation]:
+    creates = _creates()
+    for name, create in creates.items():
+        yield Operation(f"create-{name}", create, Trial.network_rm)
+    for name, (network, run) in _runs().items():
+        yield Operation(f"run-{name}", run, Trial.rm, (creates[network],))
+    for name, (network, run) in _runs().items():
+        yield Operation(f"rm-{name}", Trial.rm, None, (creates[network],), (run,))
+    for name, create in creates.items():
+        yield Operation(f"network-rm-{name}", Trial.network_rm, None, (), (create,))
+
+
+OPERATIONS = {operation.name: operation for operation in operations()}
+
+
+def calls_of(operation: Operation) -> list[str]:
+    """The calls that it makes to the outside when nothing goes wrong."""
+    trial = operation.prepare()
+    trial.rig.outside.arm(None)
+    operation.act(trial)
+    trial.rig.outside.disarm()
+    return trial.rig.outside.names
+
+
+def try_with(operation: Operation, trial: Trial, fault: Fault | None) -> None:
+    """The operation with the fault, and everything that has to be true after it."""
+    trial.rig.outside.arm(fault)
+    done = trial.attempt(operation.act)
+    trial.rig.outside.disarm()
+    conclude(operation, trial, done=done)
+
+
+def conclude(operation: Operation, trial: Trial, *, done: bool) -> None:
+    trial.rig.settle()
+    if operation.undo is not None and done:
+        if operation.undo == Trial.rm:
+            trial.alive()
+        operation.undo(trial)
+    trial.assert_clean(at_once=True)
+    operation.once_more(trial)
+    trial.assert_clean(at_once=True)
