@@ -1,0 +1,127 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The program ``kuryr`` without its commands: global options, one line for each error, and the host for the commands."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TextIO
+
+import msgspec
+from cliff.app import App
+from cliff.columns import FormattableColumn
+from cliff.command import Command
+from cliff.commandmanager import CommandManager
+from cliff.lister import Lister
+
+from kuryr_libnetwork.cli.inventory import Host
+from kuryr_libnetwork.model import Value
+from kuryr_libnetwork.sriov import VfSettings
+
+DESCRIPTION = (
+    "SR-IOV devices of this host, for operators of kuryr-libnetwork. Options of the service are read from kuryr.conf; "
+    "no command needs the cloud unless it says so."
+)
+MakeHost = Callable[[Sequence[str]], Host]
+
+
+class Application(App):
+    """``make_host`` gets the words that name configuration files; tests give one of their own."""
+
+    NAME = "kuryr"
+    LOG = logging.getLogger("kuryr.command")
+
+    def __init__(
+        self,
+        commands: Mapping[str, type[Command]],
+        make_host: MakeHost,
+        version: str,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+    ) -> None:
+        manager = CommandManager("kuryr.cli")
+        for name, command in commands.items():
+            manager.add_command(name, command)
+        super().__init__(DESCRIPTION, version, manager, stdout=stdout, stderr=stderr, deferred_help=False)
+        self._make_host = make_host
+        self._host: Host | None = None
+
+    def build_option_parser(
+        self, description: str | None, version: str | None, argparse_kwargs: dict[str, Any] | None = None
+    ) -> argparse.ArgumentParser:
+        parser = super().build_option_parser(description, version, argparse_kwargs)
+        for name in ("file", "dir"):
+            parser.add_argument(
+                f"--config-{name}", action="append", default=[], metavar=name.upper(), help="As for kuryr-server."
+            )
+        return parser
+
+    def configure_logging(self) -> None:
+        """Errors go to stderr in one line; the root logger is not ours."""
+        handler = logging.StreamHandler(self.stderr)
+        handler.setFormatter(logging.Formatter("kuryr: %(message)s"))
+        self.LOG.handlers = [handler]
+        self.LOG.propagate = False
+
+    @property
+    def host(self) -> Host:
+        if self._host is None:
+            self._host = self._make_host(self.config_words)
+        return self._host
+
+    @property
+    def config_words(self) -> tuple[str, ...]:
+        files = [word for name in self.options.config_file for word in ("--config-file", name)]
+        return (*files, *(word for name in self.options.config_dir for word in ("--config-dir", name)))
+
+
+class _OnHost(Command):
+    @property
+    def host(self) -> Host:
+        assert isinstance(self.app, Application)
+        return self.app.host
+
+
+class Action(_OnHost):
+    """A command that does something and says what."""
+
+    def say(self, text: str) -> None:
+        self.app.stdout.write(text + "\n")
+
+
+class Table(_OnHost, Lister):
+    """A command that lists."""
+
+
+class Settings(FormattableColumn[VfSettings | None]):
+    """Short for people, complete for programs."""
+
+    def human_readable(self) -> str:
+        if self._value is None:
+            return ""
+        told = {name: value for name, value in msgspec.structs.asdict(self._value).items() if value is not None}
+        return " ".join(f"{name}={str(value).lower()}" for name, value in told.items())
+
+    def machine_readable(self) -> Any:
+        return msgspec.to_builtins(self._value)
+
+
+class Words(FormattableColumn[tuple[str, ...]]):
+    def human_readable(self) -> str:
+        return ", ".join(self._value)
+
+    def machine_readable(self) -> Any:
+        return list(self._value)
+
+
+def cells(row: Value) -> tuple[Any, ...]:
+    """A row's members as cliff shows them."""
+    return tuple(_cell(value) for value in msgspec.structs.astuple(row))
+
+
+def _cell(value: Any) -> Any:
+    if value is None or isinstance(value, VfSettings):
+        return Settings(value)
+    return Words(value) if isinstance(value, tuple) else value

@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""A systemd unit per PF that makes its VFs at every boot, before whatever uses them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from kuryr_libnetwork.cli.inventory import Host
+from kuryr_libnetwork.errors import DeviceError
+from kuryr_libnetwork.sriov import PhysicalFunction
+
+WANTED_BY = "multi-user.target"
+USERS = (
+    "docker.service",
+    "kuryr-libnetwork.service",
+    "neutron-sriov-nic-agent.service",
+    "neutron-sriov-agent.service",
+)
+TEMPLATE = """\
+# Written by "kuryr vf create {pf} --count {count} --persist"; written anew by the next such command.
+[Unit]
+Description={count} VFs on PF {name} ({pf}) for containers
+# The PF's driver is loaded by udev, after this unit could start.
+Wants={device}
+After={device} systemd-modules-load.service
+Before={users}
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={program} {words}vf create {pf} --count {count}{keep_up}
+
+[Install]
+WantedBy={wanted_by}
+"""
+
+
+def install(host: Host, pf: PhysicalFunction, count: int, *, keep_up: bool) -> Iterator[str]:
+    """Write and enable the unit, or remove it for a count of 0; tells each step."""
+    unit = host.units / f"kuryr-vfs-{pf.pci_address}.service"
+    link = host.units / f"{WANTED_BY}.wants" / unit.name
+    try:
+        if count:
+            _write(unit, content(host, pf, count, keep_up=keep_up))
+            yield f"wrote {unit}"
+            _enable(link, unit)
+            yield f"enabled it ({link}): the VFs are made at every boot, before {', '.join(USERS)}"
+        else:
+            link.unlink(missing_ok=True)
+            unit.unlink(missing_ok=True)
+            yield f"removed {unit}: no VFs are made at boot"
+    except OSError as error:
+        raise DeviceError(f"the VFs are there, but will not be after a reboot: {unit}: {error.strerror}") from error
+    yield "systemctl daemon-reload makes systemd know of it now"
+
+
+def content(host: Host, pf: PhysicalFunction, count: int, *, keep_up: bool) -> str:
+    name = pf.netdevs[0] if pf.netdevs else pf.pci_address
+    return TEMPLATE.format(
+        pf=pf.pci_address,
+        name=name,
+        count=count,
+        device=f"sys-subsystem-net-devices-{escaped(name)}.device",
+        users=" ".join(USERS),
+        program=host.program,
+        words="".join(f"{word} " for word in host.config_words),
+        keep_up=" --keep-up" if keep_up else "",
+        wanted_by=WANTED_BY,
+    )
+
+
+def escaped(name: str) -> str:
+    """As systemd-escape(1) does it for a device's name."""
+    plain = "".join(char if char.isascii() and (char.isalnum() or char in ":_.") else _code(char) for char in name)
+    return _code(".") + plain[1:] if plain.startswith(".") else plain
+
+
+def _code(char: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in char.encode())
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.new")
+    draft.write_text(text)
+    os.replace(draft, path)
+
+
+def _enable(link: Path, unit: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(unit)

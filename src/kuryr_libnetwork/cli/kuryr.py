@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""``kuryr``: the operators' command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from importlib.metadata import version
+from typing import TextIO
+
+from cliff.command import Command
+
+from kuryr_libnetwork import config
+from kuryr_libnetwork.cli import devices
+from kuryr_libnetwork.cli.application import Application, MakeHost
+from kuryr_libnetwork.cli.inventory import Host
+from kuryr_libnetwork.host.journal import SqliteJournal
+from kuryr_libnetwork.host.journal_view import look, service_runs
+from kuryr_libnetwork.host.netdevs import KernelNetdevs
+from kuryr_libnetwork.host.sysfs import SysfsPci
+from kuryr_libnetwork.host.vf_control import KernelVfControl
+
+JOURNAL_FILE = "kuryr.db"
+COMMANDS: Mapping[str, type[Command]] = {
+    "pf list": devices.PfList,
+    "vf list": devices.VfList,
+    "vf create": devices.VfCreate,
+    "vf repair": devices.VfRepair,
+    "vf release": devices.VfRelease,
+}
+
+
+def real_host(words: Sequence[str]) -> Host:
+    """The machine this runs on, with the service's configuration."""
+    settings = config.read(words, login=False).settings
+    path = settings.plugin.state_path / JOURNAL_FILE
+    return Host(
+        pci=SysfsPci(),
+        control=KernelVfControl(),
+        netdevs=KernelNetdevs(),
+        settings=settings,
+        look=partial(look, path),
+        service_runs=partial(service_runs, path),
+        journal=lambda: closing(SqliteJournal(path)),
+        program=os.path.abspath(sys.argv[0]),
+        config_words=tuple(words),
+    )
+
+
+def main(
+    argv: Sequence[str] | None = None,
+    make_host: MakeHost = real_host,
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+) -> int:
+    """Run ``kuryr``; the answer is the exit code. Tests give a host and streams of their own."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    application = Application(COMMANDS, make_host, version("kuryr-libnetwork"), stdout, stderr)
+    return application.run(words or ["help"])

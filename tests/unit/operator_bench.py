@@ -1,0 +1,103 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""A host of fakes on which the operators' command is run in-process, with a journal of its own."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kuryr_libnetwork import config
+from kuryr_libnetwork.cli import kuryr
+from kuryr_libnetwork.cli.inventory import Host
+from kuryr_libnetwork.host.journal import SqliteJournal
+from kuryr_libnetwork.host.journal_view import look, service_runs
+from kuryr_libnetwork.model import EndpointRecord
+from kuryr_libnetwork.settings import SriovSettings
+from kuryr_libnetwork.sriov import DeviceLease
+from tests.fakes.sriov import FakeNic
+from tests.fakes.sriov_profiles import IGB
+
+PF = "0000:01:00.0"
+VF0, VF1 = "0000:01:10.0", "0000:01:10.2"
+ENDPOINT = "ab" * 32
+
+
+class Bench:
+    """A host with PF ``pf0`` and two VFs; ``run`` answers exit code, output and errors."""
+
+    def __init__(self, folder: Path) -> None:
+        self.nic = FakeNic(IGB, vfs=2)
+        self.folder = folder
+        self.path = folder / "kuryr.db"
+        self.sriov = SriovSettings(mappings={"physnet2": ("pf0",)}, carrier_timeout=1.5)
+        self.words: Sequence[str] = ()
+        self.config = folder / "empty.conf"
+        self.config.write_text("")
+
+    def make_host(self, words: Sequence[str]) -> Host:
+        self.words = words
+        settings = msgspec.structs.replace(
+            config.read(["--config-file", str(self.config)], login=False).settings, sriov=self.sriov
+        )
+        return Host(
+            pci=self.nic.pci,
+            control=self.nic.control,
+            netdevs=self.nic.netdevs,
+            settings=settings,
+            look=partial(look, self.path),
+            service_runs=partial(service_runs, self.path),
+            journal=lambda: closing(SqliteJournal(self.path)),
+            units=self.folder / "units",
+            program="/usr/bin/kuryr",
+            config_words=tuple(words),
+        )
+
+    def run(self, *words: str) -> tuple[int, str, str]:
+        out, err = io.StringIO(), io.StringIO()
+        code = kuryr.main(words, self.make_host, out, err)
+        return code, out.getvalue(), err.getvalue()
+
+    def listed(self, *words: str) -> list[dict[str, Any]]:
+        code, out, err = self.run(*words, "-f", "json")
+        assert (code, err) == (0, "")
+        rows: list[dict[str, Any]] = json.loads(out)
+        return rows
+
+    def refused(self, *words: str) -> str:
+        code, out, err = self.run(*words)
+        assert (code, out) == (1, "")
+        assert err.startswith("kuryr: ")
+        assert err.count("\n") == 1
+        return err
+
+    def lease(self, **more: Any) -> DeviceLease:
+        known = DeviceLease(
+            pci_address=VF0,
+            pf_address=PF,
+            index=0,
+            port_id="port-1",
+            vnic_type="direct",
+            state="leased",
+            generation="g",
+            endpoint_id=ENDPOINT,
+        )
+        lease = msgspec.structs.replace(known, **more)
+        with closing(SqliteJournal(self.path)) as journal:
+            journal.devices.put(lease)
+        return lease
+
+    def endpoint(self) -> None:
+        with closing(SqliteJournal(self.path)) as journal:
+            journal.endpoints.put(
+                EndpointRecord(
+                    endpoint_id=ENDPOINT, docker_network_id="n", port_id="port-1", state="ready", fingerprint="f"
+                )
+            )
