@@ -15,7 +15,7 @@ from typing import TextIO
 from cliff.command import Command
 
 from kuryr_libnetwork import config
-from kuryr_libnetwork.cli import devices
+from kuryr_libnetwork.cli import devices, settings_commands
 from kuryr_libnetwork.cli.application import Application, MakeHost
 from kuryr_libnetwork.cli.inventory import Host
 from kuryr_libnetwork.host.journal import SqliteJournal
@@ -31,6 +31,9 @@ COMMANDS: Mapping[str, type[Command]] = {
     "vf create": devices.VfCreate,
     "vf repair": devices.VfRepair,
     "vf release": devices.VfRelease,
+    "config kuryr": settings_commands.ConfigKuryr,
+    "config sriov-agent": settings_commands.ConfigAgent,
+    "config neutron-server": settings_commands.ConfigServer,
 }
 
 
