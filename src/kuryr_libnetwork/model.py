@@ -165,10 +165,14 @@ class OvsInterface(Value, frozen=True):
 
 
 class EngineView(Value, frozen=True):
-    """What Docker knows at one moment: ids of its networks of our driver, and of the endpoints in use on them."""
+    """What Docker knows at one moment: ids of its networks of our driver, and of the endpoints in use on them.
+
+    ``engine_id``: of this engine with its data; "" where the engine does not keep one with its data.
+    """
 
     network_ids: frozenset[str]
     endpoint_ids: frozenset[str]
+    engine_id: str = ""
 
 
 # -- journal -----------------------------------------------------------------------------------------------------
@@ -208,7 +212,8 @@ class NetworkRecord(Value, frozen=True):
     """A Docker network (key: ``docker_id``) and its Neutron network.
 
     ``state``: ``creating`` (as much as stands in Neutron so far), ``ready``, ``deleting``. ``neutron_id`` is "" before
-    there is one. ``made``: kuryr made the Neutron network, for this or for another Docker network.
+    there is one. ``made``: kuryr made the Neutron network, for this or for another Docker network. ``engine_id``: of the
+    engine that has been seen to have it.
     """
 
     docker_id: str
@@ -221,6 +226,7 @@ class NetworkRecord(Value, frozen=True):
     fingerprint: str = ""
     options: dict[str, str] = {}
     released_pools: tuple[str, ...] = ()
+    engine_id: str = ""
     created_at: float = 0.0
 
 

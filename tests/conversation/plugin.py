@@ -13,6 +13,7 @@ from kuryr_libnetwork.docker.boundary import Boundary
 from kuryr_libnetwork.docker.listeners import unix_listener
 from kuryr_libnetwork.docker.routes import Constants, build_routes
 from kuryr_libnetwork.docker.server import PluginServer
+from kuryr_libnetwork.errors import EngineUnavailable
 from kuryr_libnetwork.interfaces import Engine
 from kuryr_libnetwork.model import EngineView
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
@@ -32,9 +33,15 @@ class FakeEngine:
     def __init__(self) -> None:
         self.networks: set[str] = set()
         self.endpoints: set[str] = set()
+        self.engine_id = "engine-1"
+        self.error: EngineUnavailable | None = None
 
     def view(self) -> EngineView:
-        return EngineView(network_ids=frozenset(self.networks), endpoint_ids=frozenset(self.endpoints))
+        if self.error is not None:
+            raise self.error
+        return EngineView(
+            network_ids=frozenset(self.networks), endpoint_ids=frozenset(self.endpoints), engine_id=self.engine_id
+        )
 
 
 class Plugin:

@@ -93,16 +93,21 @@ def _timeless(row: dict[str, Any]) -> dict[str, Any]:
 
 
 class DirectClient(PluginClient):
-    """``cut``: the number of the call whose answer does not reach Docker. A dead service is up again, unless ``stay_down``."""
+    """``cut``: the number of the call whose answer does not reach Docker; ``lose_before``: that before which the journal is
+    lost. A dead service is up again at once, unless ``stay_down``.
+    """
 
     def __init__(self, rig: Rig) -> None:
         super().__init__(NOWHERE)
         self._rig = rig
         self.calls = 0
         self.cut = -1
+        self.lose_before = -1
         self.stay_down = False
 
     def raw(self, method: str, body: bytes, verb: str = "POST") -> tuple[int, dict[str, str], bytes]:
+        if self.calls == self.lose_before:
+            self._rig.revive(lose_journal=True)
         self.calls += 1
         try:
             status, answer = self._rig.call(method, body, deliver=self.calls - 1 != self.cut)

@@ -12,6 +12,8 @@ from kuryr_libnetwork.model import EngineView
 
 TIMEOUT = 10
 """Seconds for one request."""
+ID_WITH_DATA = "1.44"
+"""Docker 25: from here on its id is kept with its data, and another data folder is another engine."""
 BUILT_IN = {"bridge", "host", "null", "overlay", "macvlan", "ipvlan"}
 
 
@@ -23,6 +25,7 @@ class DockerEngine:
         """All networks of drivers that are not Docker's own, and the endpoints of running containers on them."""
         import docker  # loaded on first use: it is slow, and the first call of Docker must not wait for it
         from docker.errors import DockerException, NotFound
+        from docker.utils import version_gte
         from requests.exceptions import RequestException
 
         try:
@@ -38,6 +41,7 @@ class DockerEngine:
                     )
                 except NotFound:
                     continue  # removed in between
+            engine_id: str = client.info()["ID"] if version_gte(client.api_version, ID_WITH_DATA) else ""
         except (DockerException, RequestException) as error:
             raise EngineUnavailable(f"Docker at {self._socket_path} does not answer: {error}") from None
         finally:
@@ -47,4 +51,6 @@ class DockerEngine:
             for network in networks.values()
             for container in (network.get("Containers") or {}).values()
         }
-        return EngineView(network_ids=frozenset(networks), endpoint_ids=frozenset(endpoints - {""}))
+        return EngineView(
+            network_ids=frozenset(networks), endpoint_ids=frozenset(endpoints - {""}), engine_id=engine_id
+        )

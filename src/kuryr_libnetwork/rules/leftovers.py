@@ -19,11 +19,14 @@ Neutron of which the journal knows nothing (keys: the port's id)."""
 
 
 def trusted(view: EngineView | None, networks: Sequence[NetworkRecord]) -> bool:
-    """Whether this Docker is the one that our networks belong to: it must know at least one of them.
+    """Whether this Docker is the one that our networks belong to: it knows at least one of them, or did so before.
 
     A ``docker_socket`` of another engine would otherwise make everything here look forgotten.
     """
-    return view is not None and any(network.docker_id in view.network_ids for network in networks)
+    return view is not None and any(
+        network.docker_id in view.network_ids or (view.engine_id and network.engine_id == view.engine_id)
+        for network in networks
+    )
 
 
 def suspects(
@@ -39,7 +42,8 @@ def suspects(
 
     1. Leases without an endpoint, or with one that is gone. 2. Pools that no network uses. 3. Endpoints and networks
     whose creation or removal never ended. 4. Endpoints and networks that Docker does not know, where its word counts.
-    5. Endpoints whose interface is in no container (``idle``), unless Docker knows better.
+    5. Endpoints whose interface is in no container (``idle``), unless Docker knows better. 6. Empty networks all of whose
+    pools Docker has given back, and that it does not have: here any engine's word is enough.
     """
     believed = view if trusted(view, networks) else None
     used = {subnet.pool_id for network in networks for subnet in network.subnets}
@@ -48,6 +52,12 @@ def suspects(
     found |= {("pool", pool.pool_id) for pool in pools if pool.pool_id not in used}
     found |= {("endpoint", endpoint.endpoint_id) for endpoint in endpoints if endpoint.state != "ready"}
     found |= {("network", network.docker_id) for network in networks if network.state != "ready"}
+    if view is not None:
+        held = {pool.pool_id for pool in pools if pool.requests}
+        empty = [n for n in networks if n.docker_id not in {lease.docker_network_id for lease in leases}]
+        gone = [n for n in empty if n.docker_id not in view.network_ids and n.subnets]
+        known_pools = {pool.pool_id for pool in pools} - held
+        found |= {("network", n.docker_id) for n in gone if {s.pool_id for s in n.subnets} <= known_pools}
     if believed is None:
         return found | {("endpoint", endpoint_id) for endpoint_id in idle}
     found |= {("endpoint", e.endpoint_id) for e in endpoints if e.endpoint_id not in believed.endpoint_ids}

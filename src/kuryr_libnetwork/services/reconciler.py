@@ -19,6 +19,7 @@ import msgspec
 from kuryr_libnetwork.errors import EngineUnavailable, KuryrError
 from kuryr_libnetwork.interfaces import Engine, Journal, Neutron
 from kuryr_libnetwork.model import (
+    EndpointRecord,
     EngineView,
     LeaseRecord,
     NetworkRecord,
@@ -129,9 +130,9 @@ class Reconciler:
     # -- looking ---------------------------------------------------------------------------------------------------
 
     def _look(self) -> Look:
-        view = self._view()
-        endpoints, networks = self._journal.endpoints.all(), self._journal.networks.all()
-        leases, pools = self._journal.leases.all(), self._journal.pools.all()
+        endpoints = self._journal.endpoints.all()
+        view = self._view(endpoints)
+        networks, leases, pools = self._journal.networks.all(), self._journal.leases.all(), self._journal.pools.all()
         known: Look = {("endpoint", endpoint.endpoint_id): endpoint for endpoint in endpoints}
         known |= {("network", network.docker_id): network for network in networks}
         known |= {("lease", lease.port_id): lease for lease in leases}
@@ -146,10 +147,11 @@ class Reconciler:
         )
         look = {suspect: known.get(suspect) for suspect in found | self._forgotten.all()}
         look |= {("plug", plug.port_id): plug for plug in self._survey.stray_plugs()}
-        return look | {("port", port.id): port for port in self._survey.orphan_ports(view)}
+        believed = view if leftovers.trusted(view, networks) else None
+        return look | {("port", port.id): port for port in self._survey.orphan_ports(believed)}
 
-    def _view(self) -> EngineView | None:
-        """Docker's word, where it is worth something."""
+    def _view(self, endpoints: list[EndpointRecord]) -> EngineView | None:
+        """Docker's word. Its id alone proves nothing while containers live of which it knows nothing."""
         if self._engine is None:
             return None
         try:
@@ -159,11 +161,21 @@ class Reconciler:
             return None
         self._recover_networks(view)
         networks = self._journal.networks.all()
-        if leftovers.trusted(view, networks):
-            return view
-        if networks:
+        if any(network.docker_id in view.network_ids for network in networks):
+            self._note_engine(view, networks)
+        elif self._survey.in_container(each for each in endpoints if each.endpoint_id not in view.endpoint_ids):
+            view = msgspec.structs.replace(view, engine_id="")
+        if networks and not leftovers.trusted(view, networks):
             LOG.warning("Docker at docker_socket knows none of our %d networks; its word is not taken", len(networks))
-        return None
+        return view
+
+    def _note_engine(self, view: EngineView, networks: list[NetworkRecord]) -> None:
+        """Whose a network is, so that this engine is also believed when it has none of ours any more."""
+        for network in networks:
+            if network.docker_id in view.network_ids and network.engine_id != view.engine_id:
+                with self._locks.hold("network", network.docker_id):
+                    if self._journal.networks.get(network.docker_id) == network:
+                        self._journal.networks.put(msgspec.structs.replace(network, engine_id=view.engine_id))
 
     def _recover_networks(self, view: EngineView) -> None:
         """After the journal was lost: what Docker has, and Neutron knows as ours, is in it again."""

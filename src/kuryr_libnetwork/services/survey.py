@@ -49,6 +49,10 @@ class Survey:
             LOG.warning("interfaces of this host were not looked at: %s", error)
             return []
 
+    def in_container(self, endpoints: Iterable[EndpointRecord]) -> bool:
+        """Whether the interface of any of them is in a container."""
+        return any(self._releaser.in_container(each) for each in endpoints)
+
     def stray_plugs(self) -> list[PlugRecord]:
         """What is configured for interfaces that do not exist, and for ports that the journal does not know."""
         try:
