@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,14 @@ import msgspec
 from kuryr_libnetwork import config
 from kuryr_libnetwork.cli import kuryr
 from kuryr_libnetwork.cli.inventory import Host
+from kuryr_libnetwork.cli.probes import Probes
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import look, service_runs
+from kuryr_libnetwork.interfaces import Neutron
 from kuryr_libnetwork.model import EndpointRecord
 from kuryr_libnetwork.settings import SriovSettings
 from kuryr_libnetwork.sriov import DeviceLease
+from tests.fakes.neutron import FakeNeutron
 from tests.fakes.sriov import FakeNic
 from tests.fakes.sriov_profiles import IGB
 
@@ -39,6 +42,10 @@ class Bench:
         self.path = folder / "kuryr.db"
         self.sriov = SriovSettings(mappings={"physnet2": ("pf0",)}, carrier_timeout=1.5)
         self.words: Sequence[str] = ()
+        self.neutron: Callable[[], Neutron] = FakeNeutron
+        self.plugin_error = ""
+        self.kernel = "6.1.0-56-amd64"
+        self.iommu = False
         self.config = folder / "empty.conf"
         self.config.write_text("")
 
@@ -55,6 +62,7 @@ class Bench:
             look=partial(look, self.path),
             service_runs=partial(service_runs, self.path),
             journal=lambda: closing(SqliteJournal(self.path)),
+            probes=Probes(lambda: self.neutron(), lambda: self.plugin_error, self.kernel, self.iommu),
             units=self.folder / "units",
             program="/usr/bin/kuryr",
             config_words=tuple(words),
@@ -65,9 +73,9 @@ class Bench:
         code = kuryr.main(words, self.make_host, out, err)
         return code, out.getvalue(), err.getvalue()
 
-    def listed(self, *words: str) -> list[dict[str, Any]]:
-        code, out, err = self.run(*words, "-f", "json")
-        assert (code, err) == (0, "")
+    def listed(self, *words: str, code: int = 0) -> list[dict[str, Any]]:
+        found, out, err = self.run(*words, "-f", "json")
+        assert (found, err) == (code, "")
         rows: list[dict[str, Any]] = json.loads(out)
         return rows
 

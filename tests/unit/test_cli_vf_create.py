@@ -85,6 +85,15 @@ def test_vf_create_keeps_the_pf_up_on_request(bench: Bench) -> None:
     assert (code, out) == (0, f"pf0 ({PF}) has 4 VFs; it had 2\npf0 is up\n")
 
 
+def test_vf_create_on_a_card_that_wants_its_pf_up(bench: Bench) -> None:
+    """Broadcom's driver would refuse to make VFs on a PF that is down."""
+    bench.nic.functions[PF].driver = "bnxt_en"
+    bench.nic.of(PF).up = False
+    code, out, _ = bench.run("vf", "create", "pf0", "--count", "4")
+    assert (code, out) == (0, f"pf0 ({PF}) has 4 VFs; it had 2\npf0 is up\n")
+    assert bench.nic.of(PF).up
+
+
 def test_leases_from_before_a_reboot_do_not_hinder(bench: Bench) -> None:
     """After a power failure no VFs would be made, and no container could start."""
     bench.lease()

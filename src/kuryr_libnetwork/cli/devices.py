@@ -34,6 +34,8 @@ VF_COLUMNS = (
     "Found",
 )
 BIND_TIMEOUT = 30.0
+PF_STAYS_UP = frozenset({"bnxt_en"})
+"""Drivers that make VFs only while the PF is up."""
 
 
 class PfList(Table):
@@ -84,7 +86,7 @@ class VfCreate(Action):
         if pf.num_vfs == count:
             self.say(f"{pf.netdevs[0] if pf.netdevs else pf.pci_address} has {count} VFs already: nothing changed")
         else:
-            self._create(gather_pf(host, pf), count, parsed_args.keep_up)
+            self._create(gather_pf(host, pf), count, parsed_args.keep_up or pf.driver in PF_STAYS_UP)
         if parsed_args.persist:
             for line in boot_unit.install(host, pf, count, keep_up=parsed_args.keep_up):
                 self.say(line)
@@ -96,6 +98,8 @@ class VfCreate(Action):
         if reason:
             raise Conflict(f"no VFs made on {pf.pci_address}: {reason}")
         name = pf.netdevs[0]
+        if pf.driver in PF_STAYS_UP and not used:
+            host.netdevs.configure(name, up=True)
         if not keep_up:
             host.netdevs.configure(name)
             self.say(f"{name} is down")

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from kuryr_libnetwork.cli.probes import Probes
 from kuryr_libnetwork.errors import DeviceError, KuryrError
 from kuryr_libnetwork.host.journal_view import JournalView
 from kuryr_libnetwork.interfaces import Journal
@@ -33,6 +34,7 @@ class Host:
     look: Callable[[], JournalView]
     service_runs: Callable[[], bool]
     journal: Callable[[], AbstractContextManager[Journal]]
+    probes: Probes
     units: Path = UNITS
     program: str = "/usr/local/bin/kuryr"
     config_words: tuple[str, ...] = ()

@@ -15,9 +15,10 @@ from typing import TextIO
 from cliff.command import Command
 
 from kuryr_libnetwork import config
-from kuryr_libnetwork.cli import devices, settings_commands
+from kuryr_libnetwork.cli import devices, doctor, settings_commands
 from kuryr_libnetwork.cli.application import Application, MakeHost
 from kuryr_libnetwork.cli.inventory import Host
+from kuryr_libnetwork.cli.probes import real_probes
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import look, service_runs
 from kuryr_libnetwork.host.netdevs import KernelNetdevs
@@ -31,6 +32,7 @@ COMMANDS: Mapping[str, type[Command]] = {
     "vf create": devices.VfCreate,
     "vf repair": devices.VfRepair,
     "vf release": devices.VfRelease,
+    "doctor": doctor.Doctor,
     "config kuryr": settings_commands.ConfigKuryr,
     "config sriov-agent": settings_commands.ConfigAgent,
     "config neutron-server": settings_commands.ConfigServer,
@@ -49,6 +51,7 @@ def real_host(words: Sequence[str]) -> Host:
         look=partial(look, path),
         service_runs=partial(service_runs, path),
         journal=lambda: closing(SqliteJournal(path)),
+        probes=real_probes(words, settings.plugin.socket_path),
         program=os.path.abspath(sys.argv[0]),
         config_words=tuple(words),
     )

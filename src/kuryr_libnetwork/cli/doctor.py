@@ -1,0 +1,30 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""``kuryr doctor``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from kuryr_libnetwork.cli.application import Table
+from kuryr_libnetwork.cli.doctor_facts import gather_facts
+from kuryr_libnetwork.cli.doctor_links import judge_chain
+from kuryr_libnetwork.cli.findings import exit_code
+
+COLUMNS = ("Link", "Status", "Found", "What to do")
+
+
+class Doctor(Table):
+    """Walk the chain from the NIC to Neutron: each link ok, wrong or not checked, and what to do. Exit code 1: wrong.
+
+    Asks Neutron; changes nothing.
+    """
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], list[Any]]:  # noqa: ARG002
+        self._findings = judge_chain(gather_facts(self.host))
+        return COLUMNS, [(each.link, each.status, each.found, each.advice) for each in self._findings]
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        return super().run(parsed_args) or exit_code(self._findings)

@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What ``kuryr doctor`` looks at: gathered once, changing nothing, judged in :mod:`.doctor_links`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+
+from kuryr_libnetwork.cli.inventory import Host, gather
+from kuryr_libnetwork.errors import ConfigError, KuryrError, NeutronForbidden, NeutronNotFound
+from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.model import Agent, Network, Value
+from kuryr_libnetwork.rules.devices import FoundPf
+from kuryr_libnetwork.settings import Settings
+from kuryr_libnetwork.sriov import DeviceLease, NetdevState
+
+AGENT_TYPE = "NIC Switch agent"
+
+
+class CloudFacts(Value, frozen=True):
+    """``error``: why the rest is not known. ``profile``: "allowed", "forbidden", or why it is not known.
+
+    ``networks``: by physical network of the mapping; ``networks_error``: why they are not known.
+    """
+
+    error: str = ""
+    profile: str = ""
+    agents: tuple[Agent, ...] = ()
+    agents_error: str = ""
+    networks: dict[str, tuple[Network, ...]] = {}
+    networks_error: str = ""
+
+
+class DoctorFacts(Value, frozen=True):
+    """``states``: of the PFs' devices by name. ``config_error`` and ``plugin_error`` are empty where all is well."""
+
+    settings: Settings
+    pfs: tuple[FoundPf, ...]
+    states: dict[str, NetdevState]
+    leases: dict[str, DeviceLease]
+    kernel: str
+    iommu: bool
+    config_error: str
+    plugin_error: str
+    cloud: CloudFacts
+
+
+def gather_facts(host: Host) -> DoctorFacts:
+    config_error, cloud = "", CloudFacts(error="kuryr.conf has to be right first")
+    try:
+        cloud = ask_cloud(host.probes.neutron(), host.settings.sriov.mappings)
+    except ConfigError as error:
+        config_error = str(error)
+    pfs = tuple(gather(host))
+    found = [host.netdevs.state(name) for each in pfs for name in each.pf.netdevs]
+    return DoctorFacts(
+        settings=host.settings,
+        pfs=pfs,
+        states={state.name: state for state in found if state},
+        leases=host.leases(),
+        kernel=host.probes.kernel,
+        iommu=host.probes.iommu,
+        config_error=config_error,
+        plugin_error=host.probes.plugin(),
+        cloud=cloud,
+    )
+
+
+def ask_cloud(neutron: Neutron, physical_networks: Iterable[str]) -> CloudFacts:
+    try:
+        neutron.extensions()
+    except ConfigError:
+        raise
+    except KuryrError as error:
+        return CloudFacts(error=str(error))
+    agents, agents_error = _agents(neutron)
+    networks, networks_error = _networks(neutron, physical_networks)
+    return CloudFacts(
+        profile=_may_write_profile(neutron),
+        agents=agents,
+        agents_error=agents_error,
+        networks=networks,
+        networks_error=networks_error,
+    )
+
+
+def _agents(neutron: Neutron) -> tuple[tuple[Agent, ...], str]:
+    try:
+        return tuple(neutron.find_agents(agent_type=AGENT_TYPE)), ""
+    except KuryrError as error:
+        return (), str(error)
+
+
+def _networks(neutron: Neutron, names: Iterable[str]) -> tuple[dict[str, tuple[Network, ...]], str]:
+    try:
+        found = {name: tuple(neutron.find_networks(**{"provider:physical_network": name})) for name in names}
+    except KuryrError as error:
+        return {}, str(error)
+    return found, ""
+
+
+def _may_write_profile(neutron: Neutron) -> str:
+    """Ask for a port on a network that cannot exist: Neutron looks at the role before it looks for the network."""
+    try:
+        neutron.create_port({"network_id": str(uuid.uuid4()), "binding:profile": {"pci_slot": "0000:00:00.0"}})
+    except NeutronForbidden:
+        return "forbidden"
+    except NeutronNotFound:
+        return "allowed"
+    except KuryrError as error:
+        return str(error)
+    return "Neutron made a port on a network that does not exist"

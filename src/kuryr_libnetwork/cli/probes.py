@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What ``kuryr doctor`` asks beside devices and journal: the kernel, the service's socket, Neutron."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from kuryr_libnetwork import config
+from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.neutron.client import NeutronClient
+from kuryr_libnetwork.neutron.session import build_adapter
+
+SECONDS = 5.0
+FOLDERS = ("/run/docker/plugins", "/var/run/docker/plugins")
+REQUEST = b"POST /Plugin.Activate HTTP/1.1\r\nHost: plugin\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class Probes:
+    """``neutron`` raises :class:`~kuryr_libnetwork.errors.ConfigError`; ``plugin`` answers what is wrong, or ""."""
+
+    neutron: Callable[[], Neutron]
+    plugin: Callable[[], str]
+    kernel: str
+    iommu: bool
+
+
+def real_probes(words: Sequence[str], socket_path: Path) -> Probes:
+    return Probes(
+        neutron=partial(_neutron, words),
+        plugin=partial(ask_plugin, socket_path),
+        kernel=os.uname().release,
+        iommu=any(Path("/sys/kernel/iommu_groups").glob("*")),
+    )
+
+
+def _neutron(words: Sequence[str]) -> Neutron:
+    found = config.read(words)
+    chosen = found.settings.neutron
+    adapter = partial(
+        build_adapter,
+        found.conf,
+        region_name=chosen.region_name,
+        endpoint_type=chosen.endpoint_type,
+        timeout=chosen.timeout,
+    )
+    return NeutronClient(adapter, chosen.timeout)
+
+
+def ask_plugin(path: Path, folders: Sequence[str] = FOLDERS, seconds: float = SECONDS) -> str:
+    """Ask the service what Docker asks first."""
+    if str(path.parent) not in folders:
+        return f"Docker does not look for plugins in {path.parent}: socket_path has to be in {folders[0]}"
+    try:
+        with socket.socket(socket.AF_UNIX) as channel:
+            channel.settimeout(seconds)
+            channel.connect(str(path))
+            channel.sendall(REQUEST)
+            answer = b"".join(iter(partial(channel.recv, 65536), b""))
+    except OSError as error:
+        return f"the service does not answer at {path}: {error.strerror or error}"
+    head, _, body = answer.partition(b"\r\n\r\n")
+    try:
+        served = json.loads(body).get("Implements", [])
+    except (ValueError, AttributeError):
+        served = []
+    return "" if "NetworkDriver" in served else f"what answers at {path} is no network plugin: {head[:40]!r}"
