@@ -212,7 +212,7 @@ class NetworkRecord(Value, frozen=True):
     """A Docker network (key: ``docker_id``) and its Neutron network.
 
     ``state``: ``creating`` (as much as stands in Neutron so far), ``ready``, ``deleting``. ``neutron_id`` is "" before
-    there is one. ``made``: kuryr made the Neutron network, for this or for another Docker network. ``engine_id``: of the
+    there is one. ``vnic_type`` and ``pf``: what its containers get unless they say otherwise. ``made``: kuryr made the Neutron network, for this or for another Docker network. ``engine_id``: of the
     engine that has been seen to have it.
     """
 
@@ -223,6 +223,9 @@ class NetworkRecord(Value, frozen=True):
     subnets: tuple[SubnetRecord, ...]
     state: Literal["creating", "ready", "deleting"] = "ready"
     internal: bool = False
+    physical_network: str = ""
+    vnic_type: str = ""
+    pf: str = ""
     fingerprint: str = ""
     options: dict[str, str] = {}
     released_pools: tuple[str, ...] = ()
@@ -240,6 +243,7 @@ class PortOriginal(Value, frozen=True):
     admin_state_up: bool
     mac_address: str
     tags: tuple[str, ...]
+    profile: dict[str, Any] = {}
 
 
 class LeaseRecord(Value, frozen=True):
@@ -247,6 +251,7 @@ class LeaseRecord(Value, frozen=True):
 
     ``original`` is set for adopted ports only. ``endpoint_id`` is "" before CreateEndpoint and after DeleteEndpoint.
     ``spare``: addresses of the port that Docker has not asked for yet (the IPv6 address of a dual-stack port).
+    ``profile``: the port's ``binding:profile`` as it is now.
     """
 
     port_id: str
@@ -257,6 +262,7 @@ class LeaseRecord(Value, frozen=True):
     held: tuple[FixedIp, ...]
     spare: tuple[FixedIp, ...] = ()
     original: PortOriginal | None = None
+    profile: dict[str, Any] = {}
     endpoint_id: str = ""
     created_at: float = 0.0
 

@@ -169,6 +169,7 @@ def rebuild(docker_id: str, network: Network, subnets: Sequence[Subnet]) -> Netw
         neutron_id=network.id,
         made=not existing and network.name == network_name(docker_id),
         mtu=network.mtu or DEFAULT_MTU,
+        physical_network=network.physical_network or "",
         subnets=tuple(sorted(records, key=lambda record: (record.ip_version, record.subnet_id))),
     )
 

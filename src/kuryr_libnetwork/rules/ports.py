@@ -39,7 +39,7 @@ def dns_label(container_name: str) -> str:
 
 
 def new_port(
-    network_id: str, fixed_ips: Sequence[Mapping[str, str]], description: str, dns_name: str
+    network_id: str, fixed_ips: Sequence[Mapping[str, str]], description: str, dns_name: str, vnic_type: str = ""
 ) -> dict[str, Any]:
     """Attributes of an unbound port that holds addresses; subnets without ``ip_address`` get one from Neutron."""
     attributes: dict[str, Any] = {
@@ -51,6 +51,8 @@ def new_port(
     }
     if dns_name:
         attributes["dns_name"] = dns_name
+    if vnic_type:
+        attributes["binding:vnic_type"] = vnic_type
     return attributes
 
 
@@ -118,6 +120,7 @@ def original_of(port: Port) -> PortOriginal:
         admin_state_up=port.admin_state_up,
         mac_address=port.mac_address,
         tags=tuple(tag for tag in port.tags if not is_ours(tag)),
+        profile=port.profile,
     )
 
 
@@ -126,7 +129,9 @@ def unbinding(original: PortOriginal, mac_now: str) -> dict[str, Any]:
     return restoration(original, mac_now)[0]
 
 
-def restoration(original: PortOriginal, mac_now: str) -> list[dict[str, Any]]:
+def restoration(
+    original: PortOriginal, mac_now: str, profile_now: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """The PUTs that put an adopted port back as it was.
 
     The MAC, where a container had another one, needs a second: Neutron looks at the binding before the PUT, and refuses
@@ -139,6 +144,8 @@ def restoration(original: PortOriginal, mac_now: str) -> list[dict[str, Any]]:
         "device_id": original.device_id,
         "admin_state_up": original.admin_state_up,
     }
+    if profile_now is not None and profile_now != original.profile:
+        attributes["binding:profile"] = original.profile  # only then: to write it takes a role of its own
     if original.host_id or mac_now.lower() == original.mac_address.lower():
         return [attributes]
     return [attributes, {"mac_address": original.mac_address}]
@@ -177,6 +184,7 @@ def lease_of(
         held=tuple(on_asked[:1]),
         spare=tuple(ip for ip in on_network if ip.subnet_id != asked),
         original=None if made_by_us(port) else original_of(port),
+        profile=port.profile,
         created_at=now,
     )
 

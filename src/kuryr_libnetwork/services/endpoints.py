@@ -9,7 +9,8 @@ own interface away, and the port goes with its address. Neutron calls: CreateEnd
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -22,11 +23,17 @@ from kuryr_libnetwork.docker.messages import (
 )
 from kuryr_libnetwork.errors import BindingFailed, Conflict, InvalidRequest, UnknownObject
 from kuryr_libnetwork.interfaces import Drivers, Journal
-from kuryr_libnetwork.model import EndpointRecord, LeaseRecord, NetworkRecord
+from kuryr_libnetwork.model import BindingRequest, EndpointRecord, LeaseRecord, NetworkRecord, Port
 from kuryr_libnetwork.rules.addresses import canonical_ip
 from kuryr_libnetwork.rules.endpoints import join_answer
 from kuryr_libnetwork.rules.networks import subnet_for
-from kuryr_libnetwork.rules.options import fingerprint, refuse_unknown
+from kuryr_libnetwork.rules.options import (
+    EndpointOptions,
+    NetworkOptions,
+    device_options,
+    fingerprint,
+    parse_endpoint_options,
+)
 from kuryr_libnetwork.services.directory import Directory
 from kuryr_libnetwork.services.ledger import PortLedger
 from kuryr_libnetwork.services.locks import KeyedLocks
@@ -74,8 +81,9 @@ class Endpoints:
             raise Conflict(f"endpoint {request.endpoint_id[:12]} exists already ({known.state})")
         interface = request.interface or EndpointInterface()
         options = {key: str(value) for key, value in (request.options or {}).items() if isinstance(value, str | bool)}
-        refuse_unknown(options)
+        wanted = parse_endpoint_options(options)
         network = self._directory.known_network(request.network_id)
+        wanted = device_options(NetworkOptions(vnic_type=network.vnic_type, pf=network.pf), wanted)
         lease = self._lease(network, interface)
         record = EndpointRecord(
             endpoint_id=request.endpoint_id,
@@ -95,9 +103,39 @@ class Endpoints:
             if current is None:
                 raise UnknownObject(f"port {lease.port_id} was released meanwhile; start the container again")
             self._refuse_taken(current)
-            return self._answer(self._build(network, current, record, undo))
+            device = self._reserve(network, current, wanted, undo)
+            return self._answer(self._build(network, current, record, device, undo))
 
-    def _build(self, network: NetworkRecord, lease: LeaseRecord, record: EndpointRecord, undo: Undo) -> EndpointRecord:
+    def _reserve(
+        self, network: NetworkRecord, lease: LeaseRecord, wanted: EndpointOptions, undo: Undo
+    ) -> Mapping[str, Any]:
+        """Take what the port needs of this host; answers what its binding has to say besides."""
+        vnic_type = wanted.vnic_type or lease.vnic_type
+        if lease.original is not None and vnic_type != lease.vnic_type:
+            raise Conflict(f"port {lease.port_id} has vnic_type {lease.vnic_type}, the container wants {vnic_type}")
+        asked = BindingRequest(
+            port_id=lease.port_id,
+            vnic_type=vnic_type,
+            physical_network=str(lease.profile.get("physical_network") or network.physical_network),
+            profile=lease.profile,
+            pci_slot=wanted.pci_slot,
+            pf_name=wanted.pf,
+            numa_node=wanted.numa_node,
+        )
+        driver = self._drivers.for_port(Port(id=lease.port_id, network_id="", vnic_type=vnic_type))
+        device = driver.reserve(asked)
+        undo.add("give the device back", lambda: driver.abandon(lease.port_id))
+        changed = {} if vnic_type == lease.vnic_type else {"binding:vnic_type": vnic_type}
+        return {**device, **changed}
+
+    def _build(
+        self,
+        network: NetworkRecord,
+        lease: LeaseRecord,
+        record: EndpointRecord,
+        device: Mapping[str, Any],
+        undo: Undo,
+    ) -> EndpointRecord:
         """Intent, binding, interface, outcome; every step knows its way back."""
         with self._journal.transaction():
             self._journal.endpoints.put(record)
@@ -106,10 +144,11 @@ class Endpoints:
                 endpoint_id=record.endpoint_id,
                 docker_network_id=record.docker_network_id,
                 mac_address=record.mac_address or lease.mac_address,
+                profile=device.get("binding:profile", lease.profile),
             )
             self._journal.leases.put(mine)
         undo.add("forget the endpoint", lambda: self._forget(record.endpoint_id))
-        port = self._ledger.bind(lease, record.endpoint_id, record.mac_address)
+        port = self._ledger.bind(lease, record.endpoint_id, record.mac_address, device)
         if port.vif_type in UNBOUND:
             raise BindingFailed(self._ledger.why_unbound(port))
         driver = self._drivers.for_port(port)

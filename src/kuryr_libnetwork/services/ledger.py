@@ -9,7 +9,8 @@ adopted one 2 (tags); release 1, an adopted one 2; the second address of a dual-
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -123,7 +124,7 @@ class PortLedger:
         dns_name = rules.dns_label(container) if DNS_EXTENSION in self._neutron.extensions() else ""
 
         def post(description: str) -> Port:
-            attributes = rules.new_port(network.neutron_id, fixed_ips, description, dns_name)
+            attributes = rules.new_port(network.neutron_id, fixed_ips, description, dns_name, network.vnic_type)
             return self._neutron.create_port(attributes, tags=[OWN_PORT])
 
         def save(port: Port) -> None:
@@ -174,12 +175,15 @@ class PortLedger:
 
     # -- binding and giving back -----------------------------------------------------------------------------------
 
-    def bind(self, lease: LeaseRecord, endpoint_id: str, mac: str) -> Port:
-        """Bind the port to this host for an endpoint; the answer says how (vif_type, vif_details)."""
+    def bind(self, lease: LeaseRecord, endpoint_id: str, mac: str, device: Mapping[str, Any]) -> Port:
+        """Bind the port to this host for an endpoint; the answer says how (vif_type, vif_details).
+
+        ``device``: what the port driver has to say besides (``binding:profile``, ``binding:vnic_type``).
+        """
         original = lease.original
         device_id = original.device_id if original else ""
         unsure = msgspec.structs.replace(lease, mac_address="")  # an attempt that failed may have changed it
-        attributes = rules.binding(unsure, endpoint_id, self._host, mac, device_id)
+        attributes = rules.binding(unsure, endpoint_id, self._host, mac, device_id) | dict(device)
         port = self._neutron.update_port(lease.port_id, attributes)
         if original is not None:
             self._neutron.add_tags("ports", lease.port_id, rules.adoption_tags(endpoint_id))
@@ -203,21 +207,21 @@ class PortLedger:
             elif look:
                 self._give_back_rest(lease.port_id, lease.original, lease.mac_address)
             else:
-                self._restore(lease.port_id, lease.original, lease.mac_address)
+                self._restore(lease.port_id, lease.original, lease.mac_address, lease.profile)
                 self._neutron.set_tags("ports", lease.port_id, lease.original.tags)
         except NeutronNotFound:
             LOG.warning("port %s was gone already", lease.port_id)
         self._journal.leases.drop(lease.port_id)
 
-    def _restore(self, port_id: str, original: PortOriginal, mac_now: str) -> None:
-        for attributes in rules.restoration(original, mac_now):
+    def _restore(self, port_id: str, original: PortOriginal, mac_now: str, profile_now: Mapping[str, Any]) -> None:
+        for attributes in rules.restoration(original, mac_now, profile_now):
             self._neutron.update_port(port_id, attributes)
 
     def _give_back_rest(self, port_id: str, original: PortOriginal, our_mac: str) -> None:
         """What is still ours on an adopted port: its binding, a MAC, tags. What its owner did meanwhile stays."""
         for port in self._neutron.find_ports(id=port_id):
             if port.device_owner == DEVICE_OWNER and port.host_id in {self._host, original.host_id}:
-                self._restore(port_id, original, port.mac_address)
+                self._restore(port_id, original, port.mac_address, port.profile)
             elif not port.host_id and port.mac_address.lower() == our_mac.lower() != original.mac_address.lower():
                 self._neutron.update_port(port_id, {"mac_address": original.mac_address})
             kept = [tag for tag in port.tags if not is_ours(tag)]

@@ -72,6 +72,8 @@ class Networks:
             subnets=(),
             state="creating",
             internal=truthy((request.options or {}).get(INTERNAL)),
+            vnic_type=options.vnic_type,
+            pf=options.pf,
             fingerprint=mark,
             created_at=self._now(),
         )
@@ -198,7 +200,12 @@ class Networks:
 
 
 def _on(record: NetworkRecord, network: Network) -> NetworkRecord:
-    return msgspec.structs.replace(record, neutron_id=network.id, mtu=network.mtu or rules.DEFAULT_MTU)
+    return msgspec.structs.replace(
+        record,
+        neutron_id=network.id,
+        mtu=network.mtu or rules.DEFAULT_MTU,
+        physical_network=network.physical_network or "",
+    )
 
 
 def _with(record: NetworkRecord, subnet: Subnet, pool: PoolRecord, *, made: bool) -> NetworkRecord:

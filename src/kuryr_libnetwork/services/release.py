@@ -73,7 +73,7 @@ class Releaser:
             except JournalError as error:  # a full disk is no reason to keep an interface
                 LOG.warning("removing endpoint %s all the same: %s", record.endpoint_id[:12], error)
             if current.plug is not None:
-                self._drivers.named(current.plug.driver).unplug(current.plug)
+                self._drivers.named(current.plug.driver).unplug(current.plug, current.sandbox_key)
             with self._journal.transaction():
                 lease = self._journal.leases.get(current.port_id)
                 if lease is not None and lease.endpoint_id == record.endpoint_id:

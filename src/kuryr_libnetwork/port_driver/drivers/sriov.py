@@ -20,7 +20,7 @@ import msgspec
 from kuryr_libnetwork.binding.hostdev_physical import PfBinding
 from kuryr_libnetwork.binding.hw_veb import RebindPolicy, VfBinding
 from kuryr_libnetwork.binding.macvtap import MacvtapBinding
-from kuryr_libnetwork.errors import DeviceError, HostError, KuryrError, NoFreeDevice
+from kuryr_libnetwork.errors import DeviceError, HostError, NoFreeDevice
 from kuryr_libnetwork.interfaces import Table
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.model import BindingRequest, PlugRecord, Port, QosRule, Value, Whereabouts
@@ -179,7 +179,7 @@ class SriovDriver:
         if lease is None:
             raise DeviceError(f"port {port.id} has no device; start the container again")
         self._leases.put(msgspec.structs.replace(lease, endpoint_id=endpoint_id))
-        return self._record(port, lease)
+        return self._record(port.vif_type, lease)
 
     def recover(self, port: Port) -> PlugRecord:
         """Without a lease there is nothing of ours: the device named by the profile may be somebody else's by now."""
@@ -187,14 +187,14 @@ class SriovDriver:
         empty = PlugRecord(
             driver=self.name, binding="", port_id=port.id, vif_type=port.vif_type, host_ifname="", container_ifname=""
         )
-        return self._record(port, lease) if lease else empty
+        return self._record(port.vif_type, lease) if lease else empty
 
-    def _record(self, port: Port, lease: DeviceLease) -> PlugRecord:
+    def _record(self, vif_type: str, lease: DeviceLease) -> PlugRecord:
         return PlugRecord(
             driver=self.name,
             binding=_BINDINGS[lease.vnic_type],
-            port_id=port.id,
-            vif_type=port.vif_type,
+            port_id=lease.port_id,
+            vif_type=vif_type,
             host_ifname="",
             container_ifname=lease.temporary_name,
             pci_address=lease.pci_address,
@@ -235,8 +235,8 @@ class SriovDriver:
     # -- giving back -----------------------------------------------------------------------------------------------
 
     def unplug(self, plug: PlugRecord, sandbox: str = "") -> None:
-        lease = self._lease_of(plug.port_id)
-        if lease is not None:
+        lease = self._leases.get(plug.pci_address)
+        if lease is not None and lease.port_id == plug.port_id:
             self._give_back(lease, sandbox)
 
     def _give_back(self, lease: DeviceLease, sandbox: str) -> None:
@@ -265,17 +265,8 @@ class SriovDriver:
         return ("container" if device.netdev_elsewhere else "gone") if moved else "container"
 
     def strays(self) -> list[PlugRecord]:
-        """None: a device without a container has its lease, which :meth:`repair` ends."""
-        return []
-
-    def repair(self) -> None:
-        """Another try for what could not be put back; for the background."""
-        for lease in self._leases.all():
-            if lease.state in {"returning", "quarantined"}:
-                try:
-                    self._give_back(lease, "")
-                except KuryrError as error:
-                    LOG.warning("%s stays quarantined: %s", lease.pci_address, error)
+        """Every lease; of those whose port is gone the background then puts the device back, or tries again."""
+        return [self._record("", lease) for lease in self._leases.all()]
 
     def _lease_of(self, port_id: str) -> DeviceLease | None:
         return next(
