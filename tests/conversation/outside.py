@@ -47,7 +47,10 @@ class Fault:
 
 
 class Outside:
-    """``names``: the calls since :meth:`arm`. ``dead``: whoever still runs in the old process can do nothing more."""
+    """``names``: the calls since :meth:`arm`. ``dead``: whoever still runs in the old process can do nothing more.
+
+    ``hook`` runs before each call, and with ``after NAME`` after it.
+    """
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -73,6 +76,8 @@ class Outside:
         if error is not None and not error[1]:
             raise self._raised(error[0])
         yield
+        if self.hook is not None:
+            self.hook(f"after {name}", arguments)
         if error is not None:
             raise self._raised(error[0])
 

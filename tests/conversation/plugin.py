@@ -14,7 +14,7 @@ from kuryr_libnetwork.docker.listeners import unix_listener
 from kuryr_libnetwork.docker.routes import Constants, build_routes
 from kuryr_libnetwork.docker.server import PluginServer
 from kuryr_libnetwork.errors import EngineUnavailable
-from kuryr_libnetwork.interfaces import Engine
+from kuryr_libnetwork.interfaces import Engine, PortDriver
 from kuryr_libnetwork.model import EngineView
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.registry import DriverRegistry
@@ -56,6 +56,7 @@ class Plugin:
         self.journal = FakeJournal()
         self.engine = FakeEngine()
         self.now = 1000.0
+        self.lock_timeout = 10.0
         self.services: Services = self._assemble()
         self._server: PluginServer | None = None
         self._thread: threading.Thread | None = None
@@ -63,15 +64,19 @@ class Plugin:
     def docker(self, version: int = 28) -> Docker:
         return Docker(self.socket, version)
 
+    def extra_drivers(self) -> list[PortDriver]:
+        """Drivers beside the one for ordinary ports; for tests that have devices."""
+        return []
+
     def _assemble(self) -> Services:
         engine: Engine = self.engine
         driver = VethDriver(self.links, self.ovs)
         return assemble(
             neutron=self.neutron,
             journal=self.journal,
-            drivers=DriverRegistry([driver]),
+            drivers=DriverRegistry([driver, *self.extra_drivers()]),
             engine=engine,
-            settings=ServiceSettings(host=self.host, lock_timeout=10, reconcile_grace=120),
+            settings=ServiceSettings(host=self.host, lock_timeout=self.lock_timeout, reconcile_grace=120),
             now=lambda: self.now,
         )
 
@@ -101,7 +106,7 @@ class Plugin:
         """Assert that neither the host, nor the journal, nor Neutron holds anything of ours."""
         assert self.links.names() == []
         assert self.ovs.owned() == []
-        for table in (self.journal.endpoints, self.journal.leases, self.journal.intents):
+        for table in (self.journal.endpoints, self.journal.leases, self.journal.intents, self.journal.devices):
             assert table.all() == []
         assert self.journal.networks.all() == []
         assert self.journal.pools.all() == []

@@ -128,16 +128,19 @@ class Releaser:
 
     def _end_former_endpoint(self, lease: LeaseRecord) -> bool:
         """Docker deletes an endpoint before its addresses, but not when it crashed or we failed; ``False``: it lives."""
-        endpoint = self._journal.endpoints.get(lease.endpoint_id) if lease.endpoint_id else None
-        if endpoint is None:
+        if not self._has_endpoint(lease):
             return True
-        ended = endpoint.state != "ready" or ("endpoint", endpoint.endpoint_id) in self._forgotten.all()
-        starting = self._now() - endpoint.created_at < self._settings.reconcile_grace
-        if not ended and (starting or self.in_container(endpoint)):
-            return False
-        LOG.warning("endpoint %s lost its last address before it was deleted", endpoint.endpoint_id[:12])
-        self.end_endpoint(endpoint)
-        return True
+        with self._locks.hold("endpoint", lease.endpoint_id):  # it may just be made, or be ended
+            endpoint = self._journal.endpoints.get(lease.endpoint_id)
+            if endpoint is None:
+                return True
+            ended = endpoint.state != "ready" or ("endpoint", endpoint.endpoint_id) in self._forgotten.all()
+            starting = self._now() - endpoint.created_at < self._settings.reconcile_grace
+            if not ended and (starting or self.in_container(endpoint)):
+                return False
+            LOG.warning("endpoint %s lost its last address before it was deleted", endpoint.endpoint_id[:12])
+            self.end_endpoint(endpoint)
+            return True
 
     def _has_endpoint(self, lease: LeaseRecord) -> bool:
         return lease.endpoint_id != "" and self._journal.endpoints.get(lease.endpoint_id) is not None
