@@ -188,6 +188,12 @@ class JournalError(HostError):
     code = "journal"
 
 
+class AddressInUse(HostError):
+    """Somebody else listens where we are to listen; no error of the configuration, for it may pass."""
+
+    code = "address-in-use"
+
+
 class EngineUnavailable(HostError):
     """Docker's Engine API gave no usable answer."""
 

@@ -18,7 +18,7 @@ import pytest
 from kuryr_libnetwork.docker import messages as m
 from kuryr_libnetwork.docker.listeners import Listener, handed_over, tcp_listener, unix_listener
 from kuryr_libnetwork.docker.server import PluginServer
-from kuryr_libnetwork.errors import ConfigError
+from kuryr_libnetwork.errors import AddressInUse, ConfigError
 from tests.conversation.edge import (
     ANSWERS,
     IDS,
@@ -91,7 +91,7 @@ def test_a_stale_socket_is_replaced(path: Path) -> None:
 def test_a_live_socket_is_refused_at_once(path: Path) -> None:
     """Fails if a second service takes the socket from one that has bound it but does not answer yet."""
     first = unix_listener(path)
-    with pytest.raises(ConfigError, match="another service answers there"):
+    with pytest.raises(AddressInUse, match="another service answers there"):
         unix_listener(path)
     connect_unix(path).close()
     end(first)
@@ -266,11 +266,11 @@ def test_a_port_in_use_is_one_line() -> None:
     """Fails if the start does not say which address is taken, or takes it from somebody who only bound it."""
     first = tcp_listener("127.0.0.1", 0, encrypted=False)
     port = first.socket.getsockname()[1]
-    with pytest.raises(ConfigError, match=f"127.0.0.1:{port}: Address already in use"):
+    with pytest.raises(AddressInUse, match=f"127.0.0.1:{port}: Address already in use"):
         tcp_listener("127.0.0.1", port, encrypted=False)
     first.socket.close()
     for wrong in (("127.0.0.1", 70_000), ("192.0.2.1", 0), ("nowhere.invalid", 0)):
-        with pytest.raises(ConfigError, match="cannot listen on"):
+        with pytest.raises(AddressInUse, match="cannot listen on"):
             tcp_listener(*wrong, encrypted=True)
 
 

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 
-from kuryr_libnetwork.errors import ConfigError
+from kuryr_libnetwork.errors import AddressInUse, ConfigError
 
 LOG = logging.getLogger(__name__)
 BACKLOG = 512
@@ -85,7 +85,7 @@ def _make_room(path: Path) -> None:
             return
         except OSError as error:
             raise ConfigError(f"[DEFAULT] socket_path={path}: {error.strerror or error}") from None
-    raise ConfigError(f"[DEFAULT] socket_path={path}: another service answers there; stop it or choose another path")
+    raise AddressInUse(f"[DEFAULT] socket_path={path}: another service answers there; stop it or choose another path")
 
 
 def handed_over(environment: MutableMapping[str, str]) -> list[Listener]:
@@ -125,7 +125,7 @@ def tcp_listener(host: str, port: int, *, encrypted: bool) -> Listener:
     except (OSError, OverflowError) as error:
         sock.close()
         reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"[DEFAULT] kuryr_uri: cannot listen on {host}:{port}: {reason}") from None
+        raise AddressInUse(f"[DEFAULT] kuryr_uri: cannot listen on {host}:{port}: {reason}") from None
     return Listener(sock, f"tcp:{host}:{sock.getsockname()[1]}")
 
 
