@@ -117,12 +117,17 @@ def start_agent(each: MachinePaths) -> None:
     each.channel.start(AGENT, argv, f"/mnt/logs/{AGENT}.log", {"PYTHONWARNINGS": "ignore"})
 
 
-def start_docker(each: MachinePaths) -> None:
+def launch_docker(each: MachinePaths) -> None:
+    """Let it start while other things are done; `start_docker` waits for it."""
     argv = ["dockerd", "--host=unix:///run/docker.sock", "--host=tcp://0.0.0.0:2375"]
     # Without --tls=false dockerd waits for a quarter of a minute, so that the warning is read.
     argv += ["--tls=false", "--iptables=false", "--ip6tables=false", "--shutdown-timeout=2"]
     argv += ["--exec-opt=native.cgroupdriver=cgroupfs"]
     each.channel.start(DOCKERD, argv, "/mnt/logs/dockerd.log")
+
+
+def start_docker(each: MachinePaths) -> None:
+    launch_docker(each)
     connect = http.inside(each.netns, each.docker_address)
     _wait_for(each, DOCKERD, lambda: http.answers(connect, "GET", "/_ping"), 120)
     image.load(connect)

@@ -56,6 +56,7 @@ def _start_machine(paths: LabPaths, registry: Registry, fleet: Fleet, each: Mach
         sriov_image.image(paths, fleet.release)
     with step(f"{each.name}: boot"):
         sriov_machine.boot(paths, each, fleet, registry)
+    sriov_guest.launch_docker(each)
     with step(f"{each.name}: Virtual Functions"):
         sriov_guest.make_vfs(each)
     sriov_guest.write_conf(paths, each)

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import sriov_boot, sriov_image, sriov_packages
+from lab.errors import LabError
 from lab.paths import LabPaths
-from lab.process import Place, Program, Registry, run, wait_until
+from lab.process import Place, Program, Registry, run, wait_for, wait_until
+from lab.progress import say
 from lab.sriov_channel import Channel
 from lab.sriov_image import Image
 
 MOST = 2
+_ATTEMPTS = 3
 # With 3 GiB the Virtual Functions of the emulated cards never get a carrier.
 _MEMORY = "2048"
 _AGENT_PORT, _DOCKER_PORT = 7000, 2375
@@ -47,6 +50,10 @@ class MachinePaths:
     def source(self) -> Path:
         """What the guest sees as /mnt/source."""
         return self.state / "source"
+
+    @property
+    def console(self) -> Path:
+        return self.logs / "console.log"
 
     @property
     def qemu(self) -> str:
@@ -83,21 +90,52 @@ def note_fleet(paths: LabPaths, fleet: Fleet) -> None:
 
 def boot(paths: LabPaths, each: MachinePaths, fleet: Fleet, registry: Registry) -> None:
     """Start the machine if it does not run, and wait until it takes commands and has its cards."""
-    if not registry.running(each.qemu):
-        guest = sriov_image.image(paths, fleet.release)
-        qemu = sriov_packages.qemu(paths.cache)
-        for folder in (each.state, each.run, each.logs, each.source):
-            folder.mkdir(parents=True, exist_ok=True)
-        settings = {"NAME": each.name}
-        (each.run / "initrd").write_bytes(sriov_boot.initial_ram_disk(guest.modules, settings))
-        _make_disk(qemu, guest, each)
-        argv = tuple(qemu.command("qemu-system-x86_64") + qemu.firmware + _arguments(each, guest, fleet))
-        program = Program(each.qemu, argv, Place(paths.netns), paths.log(each.qemu), stop_signal=signal.SIGKILL)
-        registry.start(program)
+    for _ in range(_ATTEMPTS):
+        seen = _size(each.console)
+        if not registry.running(each.qemu):
+            _start_qemu(paths, each, fleet, registry)
+        if not _hangs(each, registry, seen):
+            break
+        say(f"          {each.name} lost a timer while it was booting, and boots again")
+        registry.stop([each.qemu], sudden=True)
     record = registry.get(each.qemu)
-    if record is not None:
-        wait_until(each.channel.answers, record, 120)
-        wait_until(lambda: _has_cards(each), record, 60)
+    if record is None:
+        msg = f"{each.name} hung {_ATTEMPTS} times while it was booting; see {each.console}"
+        raise LabError(msg)
+    wait_until(each.channel.answers, record, 120)
+    wait_until(lambda: _has_cards(each), record, 60)
+
+
+def _start_qemu(paths: LabPaths, each: MachinePaths, fleet: Fleet, registry: Registry) -> None:
+    guest = sriov_image.image(paths, fleet.release)
+    qemu = sriov_packages.qemu(paths.cache)
+    for folder in (each.state, each.run, each.logs, each.source):
+        folder.mkdir(parents=True, exist_ok=True)
+    settings = {"NAME": each.name}
+    (each.run / "initrd").write_bytes(sriov_boot.initial_ram_disk(guest.modules, settings))
+    _make_disk(qemu, guest, each)
+    argv = tuple(qemu.command("qemu-system-x86_64") + qemu.firmware + _arguments(each, guest, fleet))
+    registry.start(Program(each.qemu, argv, Place(paths.netns), paths.log(each.qemu), stop_signal=signal.SIGKILL))
+
+
+def _hangs(each: MachinePaths, registry: Registry, seen: int) -> bool:
+    """Whether the kernel says that it stands still, before the machine takes commands.
+
+    On a busy machine the emulated timer of one processor is lost now and then, for good.
+    """
+
+    def stalled() -> bool:
+        return b"detected stalls" in each.console.read_bytes()[seen:] if each.console.exists() else False
+
+    def decided() -> bool:
+        return each.channel.answers() or stalled() or not registry.running(each.qemu)
+
+    wait_for(decided, 120)
+    return stalled() and not each.channel.answers() and registry.running(each.qemu) is not None
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 def _has_cards(each: MachinePaths) -> bool:
@@ -125,7 +163,7 @@ def _arguments(each: MachinePaths, guest: Image, fleet: Fleet) -> list[str]:
     words += ["-smp", "1" if fleet.machines > 1 else "2"]
     words += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     words += ["-kernel", str(guest.kernel), "-initrd", str(each.run / "initrd"), "-append", _CMDLINE]
-    words += ["-chardev", f"file,id=console,path={each.logs}/console.log,append=on", "-serial", "chardev:console"]
+    words += ["-chardev", f"file,id=console,path={each.console},append=on", "-serial", "chardev:console"]
     words += ["-monitor", f"unix:{each.run}/monitor,server=on,wait=off", "-device", "virtio-rng-pci"]
     words += ["-drive", f"file={each.state}/disk.qcow2,if=none,id=disk,format=qcow2,cache=unsafe"]
     words += ["-device", "virtio-blk-pci,drive=disk"]
