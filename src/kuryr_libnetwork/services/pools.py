@@ -22,6 +22,7 @@ from kuryr_libnetwork.rules.identity import pool_made_by_us
 from kuryr_libnetwork.services.locks import KeyedLocks
 
 LOG = logging.getLogger(__name__)
+UUID_LENGTH = 36
 
 
 class PoolKeeper:
@@ -37,16 +38,17 @@ class PoolKeeper:
     def ours(self, pool: SubnetPool) -> bool:
         return pool_made_by_us(pool, self._prefix)
 
-    def made(self, pool_id: str) -> bool:
-        """Whether there is such a pool, and kuryr made it."""
-        return any(self.ours(pool) for pool in self._neutron.find_subnetpools(id=pool_id))
+    def made_of(self, candidates: Iterable[str]) -> set[str]:
+        """Which of these are ids of pools that kuryr made. Neutron calls: 1."""
+        ids = sorted(text for text in set(candidates) if len(text) == UUID_LENGTH)
+        return {pool.id for pool in self._neutron.find_subnetpools(id=ids) if self.ours(pool)}
 
     def in_use(self, pool_id: str) -> bool:
         """Whether a Docker network of this host uses the pool."""
         return any(s.pool_id == pool_id for network in self._journal.networks.all() for s in network.subnets)
 
     def release(self, pool_id: str) -> None:
-        """One ReleasePool of Docker. Neutron calls: 0 while a network uses the pool, else 1."""
+        """One ReleasePool of Docker. Neutron calls: 0 while a network uses the pool, else 2."""
         with self._held(pool_id) as record:
             if record is None:
                 self._release_unknown(pool_id)
@@ -56,14 +58,17 @@ class PoolKeeper:
             if not record.requests and not self.in_use(pool_id):
                 self._end(record, last_try=False)
 
-    def after_network(self, pool_ids: Iterable[str]) -> None:
-        """Remove the pools of a Docker network that has just gone, but those that Docker holds or uses elsewhere."""
+    def after_network(self, pool_ids: Iterable[str], *, look: bool) -> None:
+        """Remove the pools of a Docker network that has just gone, but those that Docker holds or uses elsewhere.
+
+        ``look``: whether another host uses them; one Neutron call more each.
+        """
         for pool_id in pool_ids:
             with self._held(pool_id) as record:
                 if record is None:
                     self._release_unknown(pool_id)
                 elif not record.requests and not self.in_use(pool_id):
-                    self._end(record, last_try=False)
+                    self._end(record, last_try=False, look=look)
 
     def forget(self, pool_id: str, known: PoolRecord | None = None) -> None:
         """Remove a pool that Docker requested and then forgot; ``known``: only if it has not changed since then."""
@@ -95,9 +100,9 @@ class PoolKeeper:
                 self._journal.pools.put(record)
                 self._end(record, last_try=False)
 
-    def _end(self, record: PoolRecord, *, last_try: bool) -> None:
+    def _end(self, record: PoolRecord, *, last_try: bool, look: bool = True) -> None:
         try:
-            if record.made and not (last_try and self._neutron.find_subnets(tags=[record.pool_id])):
+            if record.made and not (look and self._neutron.find_subnets(tags=[record.pool_id])):
                 self._neutron.delete_subnetpool(record.pool_id)
         except NeutronNotFound:
             LOG.debug("subnetpool %s was gone already", record.pool_id)

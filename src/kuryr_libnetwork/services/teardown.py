@@ -51,7 +51,8 @@ class Teardown:
 
     def _forget(self, record: NetworkRecord, subnets: tuple[SubnetRecord, ...]) -> None:
         self._journal.networks.drop(record.docker_id)
-        self._pools.after_network(dict.fromkeys(subnet.pool_id for subnet in subnets))
+        look = record.made or not subnets  # else the budget is spent
+        self._pools.after_network(dict.fromkeys(subnet.pool_id for subnet in subnets), look=look)
 
     def _leave_to_others(self, record: NetworkRecord, network: Network) -> None:
         """Tag by tag, for others may be changing theirs. What was made for a creation that failed has no user yet."""
@@ -70,8 +71,14 @@ class Teardown:
         mine = {subnet.subnet_id for subnet in record.subnets}
         if set(network.subnets) <= mine:
             return ()
-        known = rules.rebuild(record.docker_id, network, self._neutron.find_subnets(network_id=network.id)).subnets
-        return tuple(s for s in known if s.subnet_id not in mine and self._pools.made(s.pool_id))
+        others = [subnet for subnet in self._neutron.find_subnets(network_id=network.id) if subnet.id not in mine]
+        marks = {subnet.id: {*subnet.tags, subnet.subnetpool_id or ""} for subnet in others}
+        pools = self._pools.made_of(mark for found in marks.values() for mark in found)
+        return tuple(
+            rules.subnet_record(subnet, pool_id, made=subnet.name.startswith(identity.SUBNET_PREFIX))
+            for subnet in others
+            for pool_id in sorted(marks[subnet.id] & pools)
+        )
 
     def _take_down(self, record: NetworkRecord, network: Network, *, last_try: bool) -> bool:
         """Whether nothing is left to do."""
