@@ -123,8 +123,10 @@ def test_another_host_name(bench: Bench) -> None:
 
 def test_the_agents_firewall(bench: Bench) -> None:
     """The agent would claim to filter what bypasses the host."""
-    line = wrong(bench, "sriov-agent", "[sriov_nic]\nphysical_device_mappings = physnet2:pf0\n")
-    assert "[securitygroup] firewall_driver: not set: set it to neutron.agent.firewall" in line
+    text = "[sriov_nic]\nphysical_device_mappings = physnet2:pf0\n"
+    assert checked(bench, "sriov-agent", text)[0] == 0
+    line = wrong(bench, "sriov-agent", text + "[securitygroup]\nfirewall_driver = openvswitch\n")
+    assert "[securitygroup] firewall_driver: openvswitch: set it to neutron.agent.firewall" in line
 
 
 def test_neutron_server(bench: Bench) -> None:

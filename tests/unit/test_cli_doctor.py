@@ -226,6 +226,14 @@ def test_mapping(bench: Bench, cloud: FakeNeutron) -> None:
     assert links(bench, 0)["mapping of physical networks"][1] == "the service has none; the agent: none, either"
 
 
+def test_without_a_mapping_of_ours_the_agents_counts(bench: Bench, cloud: FakeNeutron) -> None:
+    """On a host set up by the guide, which has no mapping in kuryr.conf, networks and MTU would never be checked."""
+    bench.sriov = SriovSettings()
+    cloud.seed_network(**{"provider:physical_network": "physnet2", "mtu": 9000})
+    assert one_wrong(bench)[0] == "MTU"
+    assert links(bench, 1)["networks in Neutron"][:2] == ("ok", "physnet2: 2")
+
+
 def test_networks(bench: Bench, cloud: FakeNeutron) -> None:
     """A misspelt physical network would look like a cloud without free VFs."""
     bench.nic.add_pf(IGB, 1, "0000:02:00.0", "pf1")
@@ -235,6 +243,7 @@ def test_networks(bench: Bench, cloud: FakeNeutron) -> None:
     cloud.fail_next("find_networks", NeutronUnavailable("lost"))
     assert links(bench, 0)["networks in Neutron"] == ("not checked", "", "lost")
     bench.sriov = SriovSettings()
+    add_agent(cloud, configurations={})
     assert links(bench, 0)["networks in Neutron"][0] == "not checked"
 
 

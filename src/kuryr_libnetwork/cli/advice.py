@@ -20,6 +20,7 @@ MECHANISM = "sriovnicswitch"
 FIREWALL = "neutron.agent.firewall.NoopFirewallDriver"
 FIREWALLS = (FIREWALL, "noop")
 UNKNOWN = "PHYSICAL_NETWORK"
+UNMAPPED = ("no mapping is known", "without any, VFs of every PF that carries no default route are used")
 Get = Callable[[str, str], str | None]
 """Section and option -> the value in the file, ``None`` where it is not set."""
 
@@ -92,8 +93,8 @@ def _device_lines(facts: Facts) -> list[str]:
     excluded = [f"{device}:{';'.join(sorted(addresses))}" for device, addresses in sorted(facts.exclusions.items())]
     lines = [f"physical_device_mappings = {','.join(known)}"] if known else []
     if open_ones:
-        reason = "not mapped yet" if known else "no mapping is known"
-        lines.append(f"# {reason}: put the network's name before these, or leave them out to have them unused")
+        reason, without = ("not mapped yet", "left out they are not used") if known else UNMAPPED
+        lines.append(f"# {reason}: put the network's name before these; {without}")
         lines.append(f"#physical_device_mappings = {','.join(known + open_ones)}")
     return [*lines, *([f"exclude_devices = {','.join(excluded)}"] if excluded else [])]
 
@@ -110,9 +111,9 @@ def check_kuryr(facts: Facts, get: Get) -> list[Finding]:
 
 
 def check_agent(facts: Facts, get: Get) -> list[Finding]:
-    firewall = get("securitygroup", "firewall_driver")
+    firewall = get("securitygroup", "firewall_driver") or "noop"
     link = "[securitygroup] firewall_driver"
-    filtered = wrong(link, firewall or "not set", f"set it to {FIREWALL}: a VF bypasses the host's firewall")
+    filtered = wrong(link, firewall, f"set it to {FIREWALL}: a VF bypasses the host's firewall")
     mapped = get("sriov_nic", "physical_device_mappings")
     missing = wrong("[sriov_nic] physical_device_mappings", "not set", "without it no port can be bound on this host")
     return [

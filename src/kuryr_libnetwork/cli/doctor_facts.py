@@ -49,7 +49,7 @@ class DoctorFacts(Value, frozen=True):
 def gather_facts(host: Host) -> DoctorFacts:
     config_error, cloud = "", CloudFacts(error="kuryr.conf has to be right first")
     try:
-        cloud = ask_cloud(host.probes.neutron(), host.settings.sriov.mappings)
+        cloud = ask_cloud(host.probes.neutron(), host.settings)
     except ConfigError as error:
         config_error = str(error)
     pfs = tuple(gather(host))
@@ -67,7 +67,18 @@ def gather_facts(host: Host) -> DoctorFacts:
     )
 
 
-def ask_cloud(neutron: Neutron, physical_networks: Iterable[str]) -> CloudFacts:
+def agent_of(host: str, agents: Iterable[Agent]) -> Agent | None:
+    return next((each for each in agents if each.host == host), None)
+
+
+def mappings_of(agent: Agent | None) -> dict[str, list[str]]:
+    """Physical network -> PFs, as the agent reports them."""
+    found = agent.configurations.get("device_mappings") if agent else None
+    return found if isinstance(found, dict) else {}
+
+
+def ask_cloud(neutron: Neutron, settings: Settings) -> CloudFacts:
+    """The physical networks are those of the service's mapping, without one those of the agent's."""
     try:
         neutron.extensions()
     except ConfigError:
@@ -75,7 +86,8 @@ def ask_cloud(neutron: Neutron, physical_networks: Iterable[str]) -> CloudFacts:
     except KuryrError as error:
         return CloudFacts(error=str(error))
     agents, agents_error = _agents(neutron)
-    networks, networks_error = _networks(neutron, physical_networks)
+    reported = mappings_of(agent_of(settings.plugin.host, agents))
+    networks, networks_error = _networks(neutron, settings.sriov.mappings or reported)
     return CloudFacts(
         profile=_may_write_profile(neutron),
         agents=agents,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 
 from kuryr_libnetwork.cli.advice import BINDING_DRIVERS, PORT_DRIVERS
-from kuryr_libnetwork.cli.doctor_facts import DoctorFacts
+from kuryr_libnetwork.cli.doctor_facts import DoctorFacts, agent_of, mappings_of
 from kuryr_libnetwork.cli.findings import Finding, ok, unchecked, wrong
 from kuryr_libnetwork.model import Agent
 from kuryr_libnetwork.rules.devices import USER_SPACE_DRIVERS, FoundPf
@@ -153,8 +153,7 @@ def mapping(facts: DoctorFacts) -> Finding:
     link, here = "mapping of physical networks", _agent(facts)
     if here is None:
         return unchecked(link, "the agent of this host is not known")
-    theirs = {(name, device) for name, devices in _mappings_of(here).items() for device in devices}
-    ours = _pairs(facts)
+    theirs, ours = _reported(facts), _pairs(facts)
     if not ours:
         return ok(link, "the service has none; the agent: " + (_told(theirs) or "none, either"))
     if theirs != ours:
@@ -177,7 +176,7 @@ def networks(facts: DoctorFacts) -> Finding:
 def mtu(facts: DoctorFacts) -> Finding:
     wanted = [
         (device, network.mtu)
-        for name, device in sorted(_pairs(facts))
+        for name, device in sorted(_pairs(facts) or _reported(facts))
         for network in facts.cloud.networks.get(name, ())
         if network.mtu and device in facts.states
     ]
@@ -239,13 +238,11 @@ def _missing(driver: str, enabled: tuple[str, ...]) -> list[str]:
 
 
 def _agent(facts: DoctorFacts) -> Agent | None:
-    host = facts.settings.plugin.host
-    return next((each for each in facts.cloud.agents if each.host == host), None)
+    return agent_of(facts.settings.plugin.host, facts.cloud.agents)
 
 
-def _mappings_of(agent: Agent) -> dict[str, list[str]]:
-    found = agent.configurations.get("device_mappings")
-    return found if isinstance(found, dict) else {}
+def _reported(facts: DoctorFacts) -> set[tuple[str, str]]:
+    return {(name, device) for name, devices in mappings_of(_agent(facts)).items() for device in devices}
 
 
 def _told(pairs: set[tuple[str, str]]) -> str:
