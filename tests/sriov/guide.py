@@ -1,0 +1,138 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The SR-IOV guide's commands at a real machine, and a picture of its cards."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+from typing import Any
+
+from lab.api import Lab
+from lab.errors import LabError
+from lab.sriov_api import Machine
+
+_NUMBERS = itertools.count(1)
+
+
+class Card:
+    """What must be the same before and after: names, addresses and settings of all VFs."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def picture(self) -> dict[str, Any]:
+        links = json.loads(self._machine.run(["ip", "-json", "-details", "link", "show"]).stdout)
+        seen: dict[str, Any] = {}
+        for link in links:
+            if link.get("vfinfo_list"):
+                seen[f"{link['ifname']} vfs"] = link["vfinfo_list"]
+            elif link.get("parentbus") == "pci":
+                seen[link["parentdev"]] = (link["ifname"], link["address"], link["mtu"], "UP" in link["flags"])
+        return seen
+
+
+class Guide:
+    """Networks, ports and containers of one test, removed again at its end."""
+
+    def __init__(self, lab: Lab, machine: Machine) -> None:
+        self.lab = lab
+        self.machine = machine
+        self._containers: list[str] = []
+        self._networks: list[str] = []
+        self._neutron: list[str] = []
+
+    def network(self, vlan: int) -> dict[str, Any]:
+        number = next(_NUMBERS)
+        provider = {"network_type": "vlan", "physical_network": self.machine.physical_network, "segmentation_id": vlan}
+        network = self.make("network", **{f"provider:{key}": value for key, value in provider.items()})
+        cidr = f"10.{60 + number}.0.0/24"
+        subnet = self.make("subnet", network_id=network["id"], cidr=cidr, ip_version=4)
+        return {"id": network["id"], "cidr": cidr, "gateway": subnet["gateway_ip"], "subnet": subnet["id"]}
+
+    def port(self, network: dict[str, Any], slot: str, address: str, vnic_type: str = "direct") -> dict[str, Any]:
+        """``openstack port create --vnic-type … --binding-profile …``"""
+        profile = {
+            "physical_network": self.machine.physical_network,
+            "pci_vendor_info": self.vendor_info(slot),
+            "pci_slot": slot,
+        }
+        return self.make(
+            "port",
+            network_id=network["id"],
+            name="sriov_port",
+            fixed_ips=[{"subnet_id": network["subnet"], "ip_address": address}],
+            **{"binding:vnic_type": vnic_type, "binding:profile": profile},
+        )
+
+    def vendor_info(self, slot: str) -> str:
+        folder = f"/sys/bus/pci/devices/{slot}"
+        return ":".join(
+            self.machine.read(f"{folder}/{name}").strip().removeprefix("0x") for name in ("vendor", "device")
+        )
+
+    def docker_network(self, network: dict[str, Any], *options: str) -> str:
+        name = f"net{next(_NUMBERS)}"
+        self._networks.append(name)
+        words = [
+            f"--subnet={network['cidr']}",
+            f"--gateway={network['gateway']}",
+            "-o",
+            f"neutron.net.uuid={network['id']}",
+        ]
+        self.machine.docker("network", "create", "-d", "kuryr", "--ipam-driver=kuryr", *words, *options, name)
+        return name
+
+    def run(self, net: str, *arguments: str) -> str:
+        name = f"box{next(_NUMBERS)}"
+        self._containers.append(name)
+        self.machine.docker("run", "-d", "--name", name, "--net", net, *arguments, "busybox", "sleep", "3600")
+        return name
+
+    def run_with(self, net: str, option: str) -> str:
+        """A container with a driver option of its own."""
+        name = f"box{next(_NUMBERS)}"
+        self._containers.append(name)
+        network = f"name={net},driver-opt={option}"
+        self.machine.docker("run", "-d", "--name", name, "--network", network, "busybox", "sleep", "3600")
+        return name
+
+    def rm(self, name: str) -> None:
+        self._containers.remove(name)
+        self.machine.docker("rm", "-f", name)
+
+    def address(self, container: str, net: str) -> str:
+        return str(self.machine.docker_inspect(container)["NetworkSettings"]["Networks"][net]["IPAddress"])
+
+    def inside(self, container: str, *command: str, check: bool = True) -> str:
+        return self.machine.docker("exec", container, *command, check=check).stdout
+
+    def pci_of(self, container: str) -> str:
+        """The PCI address of the container's eth0, as the kernel shows it in there."""
+        pid = str(self.machine.docker_inspect(container)["State"]["Pid"])
+        shown = self.machine.run(["nsenter", "-t", pid, "-n", "ip", "-json", "-details", "link", "show", "eth0"]).stdout
+        return str(json.loads(shown)[0].get("parentdev", ""))
+
+    def reaches(self, container: str, address: str) -> bool:
+        said = self.machine.docker("exec", container, "ping", "-c", "2", "-w", "20", address, check=False)
+        return said.returncode == 0
+
+    def port_of(self, container: str, net: str) -> dict[str, Any]:
+        endpoint = self.machine.docker_inspect(container)["NetworkSettings"]["Networks"][net]["EndpointID"]
+        (port,) = self.lab.neutron("GET", f"/v2.0/ports?device_id={endpoint}")["ports"]
+        return dict(port)
+
+    def make(self, kind: str, **attributes: Any) -> dict[str, Any]:
+        made: dict[str, Any] = self.lab.neutron("POST", f"/v2.0/{kind}s", {kind: attributes})[kind]
+        self._neutron.append(f"/v2.0/{kind}s/{made['id']}")
+        return made
+
+    def tidy(self) -> None:
+        for name in self._containers:
+            self.machine.docker("rm", "-f", name, check=False)
+        for name in self._networks:
+            self.machine.docker("network", "rm", name, check=False)
+        for path in reversed(self._neutron):
+            with contextlib.suppress(LabError):
+                self.lab.neutron("DELETE", path)
