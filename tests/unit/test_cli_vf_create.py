@@ -59,7 +59,7 @@ def test_vf_create_keeps_what_is_used(bench: Bench) -> None:
     assert "it is itself given to port port-1" in bench.refused(*words)
     bench.lease()
     bench.nic.of(VF1).used = "is in bridge br0"
-    assert f"2 are in use: {VF0} is leased (port port-1); {VF1} is in bridge br0" in bench.refused(*words)
+    assert f"2 in use: {VF0} is leased (port port-1); {VF1} is in bridge br0" in bench.refused(*words)
     bench.nic.move("pf0v1", "/netns", "eth0")
     assert f"{VF1} has its network device in another namespace" in bench.refused(*words)
     bench.nic.pci.unbind(VF1)
@@ -131,6 +131,21 @@ def test_persist_where_nothing_can_be_written(bench: Bench) -> None:
     code, _, err = bench.run("vf", "create", "pf0", "--count", "2", "--persist")
     assert code == 1
     assert "the VFs are there, but will not be after a reboot" in err
+
+
+@pytest.mark.parametrize(
+    ("word", "text"), [("/etc/k.conf", "/etc/k.conf"), ("/a b", '"/a b"'), ('/50%$"\\', '"/50%%$$\\"\\\\"')]
+)
+def test_words_in_a_unit(word: str, text: str) -> None:
+    """systemd would read another path than the operator's at boot."""
+    assert boot_unit.quoted(word) == text
+
+
+def test_paths_in_a_unit_are_whole(bench: Bench) -> None:
+    """A configuration file named from the present folder would not be found at boot."""
+    bench.run("--config-file", "k.conf", "vf", "create", "pf0", "--count", "2", "--persist")
+    text = (bench.folder / "units" / f"kuryr-vfs-{PF}.service").read_text()
+    assert f"--config-file {Path('k.conf').absolute()} vf create" in text
 
 
 @pytest.mark.parametrize(

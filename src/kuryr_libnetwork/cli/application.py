@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
@@ -73,8 +74,9 @@ class Application(App):
 
     @property
     def config_words(self) -> tuple[str, ...]:
-        files = [word for name in self.options.config_file for word in ("--config-file", name)]
-        return (*files, *(word for name in self.options.config_dir for word in ("--config-dir", name)))
+        """With whole paths: they may be written into a systemd unit."""
+        given = {"--config-file": self.options.config_file, "--config-dir": self.options.config_dir}
+        return tuple(word for flag, names in given.items() for name in names for word in (flag, os.path.abspath(name)))
 
 
 class _OnHost(Command):

@@ -65,8 +65,8 @@ def content(host: Host, pf: PhysicalFunction, count: int, *, keep_up: bool) -> s
         count=count,
         device=f"sys-subsystem-net-devices-{escaped(name)}.device",
         users=" ".join(USERS),
-        program=host.program,
-        words="".join(f"{word} " for word in host.config_words),
+        program=quoted(host.program),
+        words="".join(f"{quoted(word)} " for word in host.config_words),
         keep_up=" --keep-up" if keep_up else "",
         wanted_by=WANTED_BY,
     )
@@ -76,6 +76,12 @@ def escaped(name: str) -> str:
     """As systemd-escape(1) does it for a device's name."""
     plain = "".join(char if char.isascii() and (char.isalnum() or char in ":_.") else _code(char) for char in name)
     return _code(".") + plain[1:] if plain.startswith(".") else plain
+
+
+def quoted(word: str) -> str:
+    """As systemd.service(5) reads a word of a command line."""
+    safe = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{safe}"' if safe != word or " " in word else word
 
 
 def _code(char: str) -> str:
