@@ -46,6 +46,7 @@ class Bench:
         self.plugin_error = ""
         self.kernel = "6.1.0-56-amd64"
         self.iommu = False
+        self.program = "/usr/bin/kuryr"
         self.config = folder / "empty.conf"
         self.config.write_text("")
 
@@ -64,7 +65,7 @@ class Bench:
             journal=lambda: closing(SqliteJournal(self.path)),
             probes=Probes(lambda: self.neutron(), lambda: self.plugin_error, self.kernel, self.iommu),
             units=self.folder / "units",
-            program="/usr/bin/kuryr",
+            program=self.program,
             config_words=tuple(words),
         )
 

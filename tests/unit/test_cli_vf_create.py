@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ import pytest
 from kuryr_libnetwork.cli import boot_unit
 from kuryr_libnetwork.errors import DeviceError, LinkError
 from tests.unit.operator_bench import PF, VF0, VF1, Bench
+
+UNIT = "kuryr-vfs-0000-01-00.0.service"
 
 
 @pytest.fixture
@@ -104,7 +108,7 @@ def test_leases_from_before_a_reboot_do_not_hinder(bench: Bench) -> None:
 def test_persist(bench: Bench) -> None:
     """The VFs would be gone after a reboot, or come after Docker's containers."""
     code, out, _ = bench.run("--config-file", "/etc/k.conf", "vf", "create", "pf0", "--count", "4", "--persist")
-    unit = bench.folder / "units" / f"kuryr-vfs-{PF}.service"
+    unit = bench.folder / "units" / UNIT
     link = bench.folder / "units" / "multi-user.target.wants" / unit.name
     assert code == 0
     assert f"wrote {unit}" in out
@@ -119,7 +123,7 @@ def test_persist_again_and_take_back(bench: Bench) -> None:
     """A second count would not replace the first, or VFs that were removed would come back at boot."""
     bench.run("vf", "create", "pf0", "--count", "4", "--persist")
     bench.run("vf", "create", "pf0", "--count", "3", "--persist", "--keep-up")
-    unit = bench.folder / "units" / f"kuryr-vfs-{PF}.service"
+    unit = bench.folder / "units" / UNIT
     assert unit.read_text().count("--count 3 --keep-up\n") == 1
     bench.run("vf", "create", "pf0", "--count", "0", "--persist")
     assert [path for path in (bench.folder / "units").rglob("*") if not path.is_dir()] == []
@@ -133,6 +137,16 @@ def test_persist_where_nothing_can_be_written(bench: Bench) -> None:
     assert "the VFs are there, but will not be after a reboot" in err
 
 
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_understands_the_unit(bench: Bench) -> None:
+    """The unit would be refused at boot, and no VFs be made."""
+    bench.program = "/bin/true"
+    bench.run("--config-file", "a b.conf", "vf", "create", "pf0", "--count", "2", "--persist")
+    words = ["systemd-analyze", "verify", str(bench.folder / "units" / UNIT)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize(
     ("word", "text"), [("/etc/k.conf", "/etc/k.conf"), ("/a b", '"/a b"'), ('/50%$"\\', '"/50%%$$\\"\\\\"')]
 )
@@ -144,7 +158,7 @@ def test_words_in_a_unit(word: str, text: str) -> None:
 def test_paths_in_a_unit_are_whole(bench: Bench) -> None:
     """A configuration file named from the present folder would not be found at boot."""
     bench.run("--config-file", "k.conf", "vf", "create", "pf0", "--count", "2", "--persist")
-    text = (bench.folder / "units" / f"kuryr-vfs-{PF}.service").read_text()
+    text = (bench.folder / "units" / UNIT).read_text()
     assert f"--config-file {Path('k.conf').absolute()} vf create" in text
 
 

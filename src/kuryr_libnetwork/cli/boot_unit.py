@@ -40,7 +40,8 @@ WantedBy={wanted_by}
 
 def install(host: Host, pf: PhysicalFunction, count: int, *, keep_up: bool) -> Iterator[str]:
     """Write and enable the unit, or remove it for a count of 0; tells each step."""
-    unit = host.units / f"kuryr-vfs-{pf.pci_address}.service"
+    # Not with the address's colons: systemd-analyze takes what follows one for an alias.
+    unit = host.units / f"kuryr-vfs-{pf.pci_address.replace(':', '-')}.service"
     link = host.units / f"{WANTED_BY}.wants" / unit.name
     try:
         if count:
