@@ -227,6 +227,25 @@ def test_a_late_release_while_the_next_port_is_made(rig: Rig, docker: DirectDock
     alive(rig, box)
 
 
+@pytest.mark.parametrize("name", ["create_subnetpool", "create_network", "create_subnet", "create_port"])
+def test_the_reconciler_looks_while_neutron_takes_its_time(rig: Rig, docker: DirectDocker, name: str) -> None:
+    """What Neutron has just made, and answers late, would be taken for the rest of a creation that was cut off."""
+    rig.lock_timeout = 0.01
+    rig.revive()
+
+    def both() -> Container:
+        return DirectDocker(rig).run(DirectDocker(rig).network_create())
+
+    with Pause(rig.outside, f"after neutron.{name}") as pause:
+        start = Call(both)
+        pause.reached()
+        for _ in range(3):
+            rig.services.reconciler.round()
+            rig.now += GRACE + 1
+        pause.go()
+        alive(rig, start.result())
+
+
 @pytest.mark.parametrize("age", [1.0, GRACE * 3], ids=["young", "old"])
 def test_a_release_too_many(rig: Rig, docker: DirectDocker, age: float) -> None:
     """A ReleaseAddress that comes twice would delete the port of whoever has the address by then."""

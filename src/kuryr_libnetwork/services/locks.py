@@ -26,13 +26,13 @@ class KeyedLocks:
         self._locks: dict[tuple[str, str], _Counted] = {}
 
     @contextmanager
-    def hold(self, kind: str, key: str) -> Iterator[None]:
-        """Wait for the object at most the time-out; :class:`Busy` then, so that no call from Docker hangs."""
+    def hold(self, kind: str, key: str, *, wait: bool = True) -> Iterator[None]:
+        """Wait for the object at most the time-out, or not at all; :class:`Busy` then, so that no call from Docker hangs."""
         with self._guard:
             entry = self._locks.setdefault((kind, key), _Counted())
             entry.users += 1
         try:
-            if not entry.lock.acquire(timeout=self._timeout):
+            if not entry.lock.acquire(timeout=self._timeout if wait else 0):
                 raise Busy(f"{kind} {key[:12]} is held by another call for more than {self._timeout:.0f} s; try again")
             try:
                 yield

@@ -16,7 +16,7 @@ from functools import partial
 
 import msgspec
 
-from kuryr_libnetwork.errors import EngineUnavailable, KuryrError
+from kuryr_libnetwork.errors import Busy, EngineUnavailable, KuryrError
 from kuryr_libnetwork.interfaces import Engine, Journal, Neutron
 from kuryr_libnetwork.model import (
     EndpointRecord,
@@ -102,19 +102,29 @@ class Reconciler:
 
     def finish_interrupted(self) -> None:
         """Undo what a former process was doing when it died. Docker saw these calls fail, or will release them."""
-        for endpoint in self._journal.endpoints.all():
-            if endpoint.state != "ready" and endpoint.created_at < self._started:
-                LOG.warning("endpoint %s was %s when the service ended", endpoint.endpoint_id[:12], endpoint.state)
-                self._attempt(partial(self._end_endpoint, endpoint.endpoint_id, endpoint))
+        self._end_broken_endpoints()
         for network in self._journal.networks.all():
             if network.state != "ready" and network.created_at < self._started:
                 LOG.warning("Docker network %s was %s when the service ended", network.docker_id[:12], network.state)
                 self._attempt(partial(self._end_network, network.docker_id, network, last_try=False))
 
+    def _end_broken_endpoints(self) -> None:
+        """Half made or half gone, and nobody holds their lock: no need to wait for anything."""
+        for endpoint in self._journal.endpoints.all():
+            if endpoint.state != "ready":
+                try:
+                    with self._locks.hold("endpoint", endpoint.endpoint_id, wait=False):
+                        self._end_endpoint(endpoint.endpoint_id, endpoint)
+                except Busy:
+                    continue  # a call is at work on it
+                except KuryrError as error:
+                    LOG.warning("endpoint %s stays %s: %s", endpoint.endpoint_id[:12], endpoint.state, error)
+
     def round(self) -> list[Suspect]:
         """One look; answers what was removed."""
         self._attempt(partial(self._intents.sweep, self._now() - self._grace))
         self._attempt(self._refresh)
+        self._attempt(self._end_broken_endpoints)
         look = self._look()
         same = {
             suspect: since for suspect, since in self._seen.items() if self._looked.get(suspect) == look.get(suspect)

@@ -17,7 +17,7 @@ import msgspec
 
 from kuryr_libnetwork.errors import JournalError
 from kuryr_libnetwork.interfaces import Drivers, Journal
-from kuryr_libnetwork.model import EndpointRecord, FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord
+from kuryr_libnetwork.model import EndpointRecord, FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord, Whereabouts
 from kuryr_libnetwork.rules.identity import EXISTING_PORT
 from kuryr_libnetwork.rules.ports import lease_of, release_of_unknown
 from kuryr_libnetwork.services.directory import Directory
@@ -28,7 +28,6 @@ from kuryr_libnetwork.services.locks import KeyedLocks
 from kuryr_libnetwork.services.settings import ServiceSettings
 
 LOG = logging.getLogger(__name__)
-IN_CONTAINER = "container"
 
 
 class Releaser:
@@ -93,8 +92,11 @@ class Releaser:
 
     def in_container(self, endpoint: EndpointRecord) -> bool:
         """Whether its interface is in a container now: Docker takes it out of there before it deletes the endpoint."""
+        return self._where(endpoint) == "container"
+
+    def _where(self, endpoint: EndpointRecord) -> Whereabouts:
         plug = endpoint.plug
-        return plug is not None and self._drivers.named(plug.driver).where(plug) == IN_CONTAINER
+        return "gone" if plug is None else self._drivers.named(plug.driver).where(plug)
 
     # -- addresses -------------------------------------------------------------------------------------------------
 
@@ -135,12 +137,17 @@ class Releaser:
             if endpoint is None:
                 return True
             ended = endpoint.state != "ready" or ("endpoint", endpoint.endpoint_id) in self._forgotten.all()
-            starting = self._now() - endpoint.created_at < self._settings.reconcile_grace
-            if not ended and (starting or self.in_container(endpoint)):
+            if not ended and self._lives(endpoint):
                 return False
             LOG.warning("endpoint %s lost its last address before it was deleted", endpoint.endpoint_id[:12])
             self.end_endpoint(endpoint)
             return True
+
+    def _lives(self, endpoint: EndpointRecord) -> bool:
+        """In a container, or on the way there: engines before 28 move the interface some time after Join."""
+        where = self._where(endpoint)
+        young = self._now() - endpoint.created_at < self._settings.reconcile_grace
+        return where == "container" or (where == "host" and young)
 
     def _has_endpoint(self, lease: LeaseRecord) -> bool:
         return lease.endpoint_id != "" and self._journal.endpoints.get(lease.endpoint_id) is not None
@@ -198,7 +205,7 @@ class Releaser:
         if not release_of_unknown(port, self._settings.host) or self._intents.open(port.description):
             return False
         driver = self._drivers.for_port(port)
-        return self._journal.leases.get(port.id) is None and driver.where(driver.recover(port)) != IN_CONTAINER
+        return self._journal.leases.get(port.id) is None and driver.where(driver.recover(port)) != "container"
 
     def _subnet_of(self, pool_id: str) -> tuple[NetworkRecord, SubnetRecord] | None:
         for network in self._journal.networks.all():
