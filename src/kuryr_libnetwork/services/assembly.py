@@ -73,6 +73,7 @@ def assemble(
         settings=settings,
         intents=intents,
         directory=directory,
+        pools=pools,
         releaser=releaser,
         teardown=Teardown(neutron, journal, pools),
         now=now,

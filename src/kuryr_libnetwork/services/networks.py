@@ -26,6 +26,7 @@ from kuryr_libnetwork.rules.addresses import allocation_pools, canonical_cidr
 from kuryr_libnetwork.rules.options import NetworkOptions, fingerprint, parse_network_options, truthy
 from kuryr_libnetwork.services.directory import Directory
 from kuryr_libnetwork.services.intents import Intents
+from kuryr_libnetwork.services.pools import PoolKeeper
 from kuryr_libnetwork.services.release import Releaser
 from kuryr_libnetwork.services.settings import ServiceSettings
 from kuryr_libnetwork.services.teardown import Teardown
@@ -43,6 +44,7 @@ class Networks:
         settings: ServiceSettings,
         intents: Intents,
         directory: Directory,
+        pools: PoolKeeper,
         releaser: Releaser,
         teardown: Teardown,
         now: Callable[[], float],
@@ -52,6 +54,7 @@ class Networks:
         self._settings = settings
         self._intents = intents
         self._directory = directory
+        self._pools = pools
         self._releaser = releaser
         self._teardown = teardown
         self._now = now
@@ -77,7 +80,7 @@ class Networks:
             fingerprint=mark,
             created_at=self._now(),
         )
-        with Undo() as undo:
+        with self._pools.wanted([pool.pool_id for pool in pools]), Undo() as undo:
             undo.add("take the network down", lambda: self._take_back(request.network_id))
             self._journal.networks.put(record)
             record, network = self._existing(options, record) if options.existing else self._new(options, record)

@@ -9,7 +9,9 @@ still comes from it. A refusal may pass, so the reconciler tries once more befor
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -34,6 +36,8 @@ class PoolKeeper:
         self._prefix = name_prefix
         self._locks = locks
         self._now = now
+        self._guard = threading.Lock()
+        self._wanted: Counter[str] = Counter()
 
     def ours(self, pool: SubnetPool) -> bool:
         return pool_made_by_us(pool, self._prefix)
@@ -43,9 +47,22 @@ class PoolKeeper:
         ids = sorted(text for text in set(candidates) if len(text) == UUID_LENGTH)
         return {pool.id for pool in self._neutron.find_subnetpools(id=ids) if self.ours(pool)}
 
+    @contextmanager
+    def wanted(self, pool_ids: Sequence[str]) -> Iterator[None]:
+        """Keep the pools of a network that is being made, however long that takes."""
+        with self._guard:
+            self._wanted.update(pool_ids)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._wanted.subtract(pool_ids)
+
     def in_use(self, pool_id: str) -> bool:
-        """Whether a Docker network of this host uses the pool."""
-        return any(s.pool_id == pool_id for network in self._journal.networks.all() for s in network.subnets)
+        """Whether a Docker network of this host uses the pool, or is about to."""
+        with self._guard:
+            wanted = self._wanted[pool_id] > 0
+        return wanted or any(s.pool_id == pool_id for network in self._journal.networks.all() for s in network.subnets)
 
     def release(self, pool_id: str) -> None:
         """One ReleasePool of Docker. Neutron calls: 0 while a network uses the pool, else 2."""
