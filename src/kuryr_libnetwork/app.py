@@ -119,7 +119,11 @@ def _parts(settings: Settings, journal: SqliteJournal, links: KernelLinks, ovs: 
         selection=sriov.selection,
     )
     chosen = SriovSettings(
-        policy=policy, rebind=sriov.rebind, carrier_timeout=sriov.carrier_timeout, allow_trust=sriov.allow_trust
+        policy=policy,
+        rebind=sriov.rebind,
+        unsupported=sriov.unsupported,
+        carrier_timeout=sriov.carrier_timeout,
+        allow_trust=sriov.allow_trust,
     )
     return DriverParts(
         links=links,

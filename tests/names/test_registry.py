@@ -99,7 +99,10 @@ def test_every_spelling_of_old_files_is_understood(name: str, binding: str) -> N
         ),
         ({"drivers": ["kuryr_libnetwork.port_driver.drivers.nested", "veth"]}, r"= nested: not in this release"),
         ({"default": "vlan"}, r"default_port_driver = vlan: must be one of .*enabled_port_drivers \(veth\)"),
-        ({"bindings": ["bridge"]}, r"\[binding\] enabled_drivers = bridge: there is no .*; known: hostdev_physical, hw_veb, macvtap, veth"),
+        (
+            {"bindings": ["bridge"]},
+            r"\[binding\] enabled_drivers = bridge: there is no .*; known: hostdev_physical, hw_veb, macvtap, veth",
+        ),
         ({"bindings": [BINDING, "kuryr.lib.binding.drivers.vlan"]}, r"enabled_drivers = vlan: not in this release"),
         ({"bindings": ["macvlan"], "binding": "macvlan"}, r"enabled_drivers = macvlan: not in this release"),
         ({"binding": "ipvlan"}, r"\[binding\] default_driver = ipvlan: must be one of .*enabled_drivers \(veth\)"),

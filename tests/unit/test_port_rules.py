@@ -114,6 +114,8 @@ def test_a_new_port_holds_its_addresses_unbound() -> None:
         "fixed_ips": wanted,
     }
     assert rules.new_port(NET, wanted, "made by us", "web")["dns_name"] == "web"
+    assert "binding:vnic_type" not in attributes
+    assert rules.new_port(NET, wanted, "made by us", "", "direct")["binding:vnic_type"] == "direct"
 
 
 # -- adopting ----------------------------------------------------------------------------------------------------
@@ -337,3 +339,12 @@ def test_a_failed_binding_names_the_likely_cause() -> None:
     assert rules.why_unbound(port, HOST, [dead, dead]) == head + "OVN Controller agent on this host is not alive"
     mapping = "Open vSwitch agent is alive; is the network's physical network mapped on this host?"
     assert rules.why_unbound(port, HOST, [dead, alive]) == head + mapping
+
+
+def test_a_profile_is_written_back_only_if_it_was_changed() -> None:
+    """Releasing an ordinary port would need the role that writes profiles, or a VF's address would stay on the port."""
+    original = rules.original_of(ADOPTED_ZUN)
+    for now in (None, original.profile):
+        assert "binding:profile" not in rules.restoration(original, original.mac_address, now)[0]
+    changed = rules.restoration(original, original.mac_address, {"pci_slot": "0000:01:10.0"})
+    assert changed[0]["binding:profile"] == original.profile

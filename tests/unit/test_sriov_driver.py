@@ -51,7 +51,14 @@ class Host:
         devices = [self.nic.netdevs.state(name) for vf in vfs for name in vf.netdevs]
         return [vfs, settings, devices, self.nic.netdevs.state("pf0")]
 
-    def take(self, port_id: str = PORT, vnic_type: str = "direct", vlan: str = "150", **request: Any) -> PlugRecord:
+    def take(
+        self,
+        port_id: str = PORT,
+        vnic_type: str = "direct",
+        vlan: str = "150",
+        admin_state_up: bool = True,
+        **request: Any,
+    ) -> PlugRecord:
         asked = BindingRequest(port_id=port_id, vnic_type=vnic_type, physical_network="physnet2", **request)
         profile = self.driver.reserve(asked).get("binding:profile", asked.profile)
         port = Port(
@@ -62,6 +69,7 @@ class Host:
             vif_type="hw_veb",
             vif_details={"vlan": vlan},
             profile=profile,
+            admin_state_up=admin_state_up,
         )
         plug = self.driver.plan(port, "e1")
         self.driver.plug(plug, port, "e1", 1450)
@@ -246,6 +254,16 @@ def test_trust_only_where_the_operator_allows_it() -> None:
         host = Host(allow_trust=allowed)
         host.take(profile={"trusted": "true"})
         assert host.nic.control.read("pf0", 0).trust is bool(allowed)
+
+
+def test_what_the_nic_cannot_do_is_refused_or_told() -> None:
+    """A port that is down in Neutron would pass traffic on a NIC without link states, or no container could start there."""
+    with pytest.raises(LinkError, match="link state"):
+        Host().take(admin_state_up=False)
+    host = Host(unsupported="warn")
+    host.take(admin_state_up=False)
+    found = host.nic.control.read("pf0", 0)
+    assert (found.mac, found.vlan) == (MAC, 150)
 
 
 def test_vnic_types_of_others_are_refused() -> None:

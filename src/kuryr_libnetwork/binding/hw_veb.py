@@ -25,6 +25,7 @@ LOG = logging.getLogger(__name__)
 BIND_TIMEOUT = 10.0
 """Seconds for a driver to make the network device of a VF."""
 RebindPolicy = Literal["always", "if-needed", "never"]
+UnsupportedPolicy = Literal["error", "warn"]
 
 
 class VfBinding:
@@ -32,11 +33,19 @@ class VfBinding:
 
     name = "hw_veb"
 
-    def __init__(self, pci: PciFunctions, control: VfControl, netdevs: Netdevs, rebind: RebindPolicy) -> None:
+    def __init__(
+        self,
+        pci: PciFunctions,
+        control: VfControl,
+        netdevs: Netdevs,
+        rebind: RebindPolicy,
+        unsupported: UnsupportedPolicy,
+    ) -> None:
         self._pci = pci
         self._control = control
         self._netdevs = netdevs
         self._rebind = rebind
+        self._unsupported = unsupported
 
     # -- taking ----------------------------------------------------------------------------------------------------
 
@@ -54,13 +63,23 @@ class VfBinding:
         save(lease)
         if self._rebind == "always" and vf.driver:
             self._pci.unbind(lease.pci_address)
-            self._control.apply(pf_netdev, lease.index, wanted)
+            self._apply(pf_netdev, lease.index, wanted)
             self._pci.bind(lease.pci_address, vf.driver, BIND_TIMEOUT)
         else:
             if vf.netdevs:
                 self._netdevs.configure(vf.netdevs[0])
-            self._control.apply(pf_netdev, lease.index, wanted)
+            self._apply(pf_netdev, lease.index, wanted)
         return lease
+
+    def _apply(self, pf_netdev: str, index: int, wanted: VfSettings) -> None:
+        """MAC and VLAN always; what else the NIC refuses ends the start, or by the operator's choice is told only."""
+        try:
+            self._control.apply(pf_netdev, index, wanted)
+        except LinkError as error:
+            if self._unsupported == "error":
+                raise
+            LOG.warning("VF %d of %s gets its MAC and VLAN only: %s", index, pf_netdev, error)
+            self._control.apply(pf_netdev, index, VfSettings(mac=wanted.mac, vlan=wanted.vlan, qos=wanted.qos))
 
     def hand_over(self, lease: DeviceLease, mtu: int) -> None:
         """Give the VF's device its passing name, MAC and MTU, and set it up once, so that errors show here."""

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.binding.hostdev_physical import PfBinding
-from kuryr_libnetwork.binding.hw_veb import RebindPolicy, VfBinding
+from kuryr_libnetwork.binding.hw_veb import RebindPolicy, UnsupportedPolicy, VfBinding
 from kuryr_libnetwork.binding.macvtap import MacvtapBinding
 from kuryr_libnetwork.errors import DeviceError, HostError, NoFreeDevice
 from kuryr_libnetwork.interfaces import Table
@@ -39,6 +39,7 @@ class SriovSettings(Value, frozen=True):
 
     policy: DevicePolicy
     rebind: RebindPolicy = "if-needed"
+    unsupported: UnsupportedPolicy = "error"
     carrier_timeout: float = 5.0
     allow_trust: frozenset[str] = frozenset()
 
@@ -65,7 +66,7 @@ class SriovDriver:
         self._netdevs = netdevs
         self._settings = settings
         self._now = now
-        self._vf = VfBinding(pci, control, netdevs, settings.rebind)
+        self._vf = VfBinding(pci, control, netdevs, settings.rebind, settings.unsupported)
         self._macvtap = MacvtapBinding(pci, netdevs, self._vf)
         self._pf = PfBinding(pci, netdevs)
         self._put_back: dict[str, Callable[[DeviceLease, Sequence[str]], str]] = {
