@@ -84,6 +84,15 @@ def start_neutron(paths: LabPaths, registry: Registry, transport_url: str = neut
         wait_until(lambda: http.answers(connect, "GET", "/v2.0/extensions"), record, 90)
 
 
+def stop_neutron(paths: LabPaths, registry: Registry) -> None:
+    """Its port is free when this returns."""
+    record = registry.running("neutron")
+    if record is not None:
+        record.send(signal.SIGKILL)
+        _end_orphans(paths, registry)
+    registry.stop(["neutron"], sudden=True)
+
+
 def _end_orphans(paths: LabPaths, registry: Registry) -> None:
     """If only uWSGI's master was killed, its workers still hold the port."""
     old = registry.get("neutron")

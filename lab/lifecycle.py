@@ -81,7 +81,7 @@ def up(paths: LabPaths, hosts: int, *, with_kuryr: bool = True, fleet: Fleet | N
                 for added in hosts_of(paths)[len(before) :]:
                     teardown.remains_of_host(added)
                 _own(paths, len(before))
-                sriov_machine.note_fleet(paths, fleet_before)
+                sriov_lifecycle.shrink(paths, fleet_before)
             raise
 
 

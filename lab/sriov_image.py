@@ -82,7 +82,7 @@ def image(paths: LabPaths, release: str = DEFAULT_RELEASE) -> Image:
         if draft is not None:
             _install_debian(paths, release, packages, draft)
     wants = {"kuryr": _dependencies(paths), "neutron": [f"neutron=={database.neutron_version(paths)}"]}
-    target = base.with_name(f"{base.name}-{_key([wants, IMAGE_SIZE])}")
+    target = base.with_name(f"{base.name}-{_key([wants, IMAGE_SIZE, 'journal'])}")
     with sriov_packages.made_once(target, "making the disk of the SR-IOV machine") as draft:
         if draft is not None:
             _make_disk(base / "tree", wants, draft)
@@ -132,7 +132,7 @@ def _install_kernel(paths: LabPaths, release: str, draft: Path) -> None:
     """Unpacked only: its installation would make an initial ram disk, which takes long and is not ours."""
     debian = sriov_packages.archive(paths.cache, release)
     unpacked = draft / "kernel"
-    debian.unpack_only(debian.first_dependency(KERNEL), unpacked)
+    debian.unpack_only(debian.dependency(KERNEL, "linux-image-"), unpacked)
     kernel = next((unpacked / "boot").glob("vmlinuz-*"))
     version = kernel.name.removeprefix("vmlinuz-")
     modules = [folder for folder in unpacked.glob(f"**/lib/modules/{version}") if folder.is_dir()]
@@ -154,8 +154,9 @@ def _make_disk(tree: Path, wants: dict[str, list[str]], draft: Path) -> None:
         _in_tree(tree, srv, [f"{venv}/bin/python", "-m", "pip", "install", "--quiet", *packages])
     site = next((srv / "kuryr" / "lib").glob("python3*/site-packages"))
     (site / "kuryr_libnetwork.pth").write_text(f"{SOURCE_IN_GUEST}\n")
-    command = ["mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-E", "lazy_itable_init=1"]
-    command += ["-d", str(tree), str(draft / "root.ext4"), IMAGE_SIZE]
+    # With a journal: a machine whose power is cut must find its files again.
+    command = ["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d"]
+    command += [str(tree), str(draft / "root.ext4"), IMAGE_SIZE]
     environment = {"SRV": str(srv), "TREE": str(tree)}
     run(["nice", "unshare", "--mount", "sh", "-c", _MAKE_IMAGE, "sh", *command], env=environment, timeout=600)
 

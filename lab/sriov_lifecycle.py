@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 
-from lab import neutron_config, sriov_broker, sriov_guest, sriov_image, sriov_machine
+from lab import cloud, neutron_config, sriov_broker, sriov_guest, sriov_image, sriov_machine
 from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.process import Registry
@@ -26,6 +26,13 @@ def grow(paths: LabPaths, fleet: Fleet) -> Fleet:
     return Fleet(max(before.machines, fleet.machines), fleet.release)
 
 
+def shrink(paths: LabPaths, fleet: Fleet) -> None:
+    """Back to the machines of before: those that came since do not run any more."""
+    for each in sriov_machine.fleet_of(paths).paths(paths)[fleet.machines :]:
+        sriov_machine.remove(each)
+    sriov_machine.note_fleet(paths, fleet)
+
+
 def transport_url(fleet: Fleet) -> str:
     return sriov_broker.transport_url() if fleet.machines else neutron_config.NO_BROKER
 
@@ -33,7 +40,7 @@ def transport_url(fleet: Fleet) -> str:
 def stop_neutron_without_broker(paths: LabPaths, registry: Registry, fleet: Fleet) -> None:
     """The first machine comes to a lab that is up: its Neutron must be started anew, with a broker."""
     if fleet.machines and registry.running("neutron") and neutron_config.NO_BROKER in paths.neutron_conf.read_text():
-        registry.stop(["neutron"], sudden=True)
+        cloud.stop_neutron(paths, registry)
 
 
 def branches(paths: LabPaths, registry: Registry, fleet: Fleet) -> list[Callable[[], None]]:

@@ -92,12 +92,13 @@ class Archive:
         )
         self._extract(archives, target)
 
-    def first_dependency(self, package: str) -> str:
+    def dependency(self, package: str, prefix: str) -> str:
+        """The package that a package depends on, and whose name begins so."""
         for line in run(["apt-cache", *self._options(), "depends", package]).splitlines():
             relation, _, name = line.strip().partition(": ")
-            if relation == "Depends":
+            if relation == "Depends" and name.startswith(prefix):
                 return name
-        msg = f"Debian {self.release} has no package {package} that depends on another"
+        msg = f"Debian {self.release} has no package {package} that depends on one called {prefix}…"
         raise LabError(msg)
 
     def _extract(self, archives: Path, target: Path) -> None:
