@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
 
 from kuryr_libnetwork.interfaces import Drivers, Engine, Journal, Neutron
@@ -42,86 +43,132 @@ def assemble(
     now: Callable[[], float],
 ) -> Services:
     """``now``: seconds since the epoch."""
-    locks = KeyedLocks(settings.lock_timeout)
-    intents = Intents(neutron, journal, settings.host, now)
-    directory = Directory(neutron, journal, now)
-    forgotten = Forgotten()
-    ledger = PortLedger(
-        neutron=neutron,
-        journal=journal,
-        intents=intents,
-        drivers=drivers,
-        locks=locks,
-        host=settings.host,
-        now=now,
-    )
-    pools = PoolKeeper(neutron, journal, settings.subnetpool_name_prefix, locks, now)
-    releaser = Releaser(
-        journal=journal,
-        settings=settings,
-        directory=directory,
-        ledger=ledger,
-        intents=intents,
-        drivers=drivers,
-        locks=locks,
-        forgotten=forgotten,
-        now=now,
-    )
-    networks = Networks(
-        neutron=neutron,
-        journal=journal,
-        settings=settings,
-        intents=intents,
-        directory=directory,
-        pools=pools,
-        releaser=releaser,
-        teardown=Teardown(neutron, journal, pools),
-        now=now,
-    )
-    plugged = PlugWaiter(neutron, fatal=settings.vif_plugging_is_fatal, timeout=settings.vif_plugging_timeout)
-    endpoints = Endpoints(
-        journal=journal,
-        settings=settings,
-        directory=directory,
-        ledger=ledger,
-        drivers=drivers,
-        releaser=releaser,
-        plugged=plugged,
-        locks=locks,
-        now=now,
-    )
-    ipam = IpamDriver(
-        neutron=neutron,
-        journal=journal,
-        settings=settings,
-        locks=locks,
-        intents=intents,
-        directory=directory,
-        ledger=ledger,
-        pools=pools,
-        releaser=releaser,
-        now=now,
-    )
-    reconciler = Reconciler(
-        neutron=neutron,
-        journal=journal,
-        engine=engine,
-        directory=directory,
-        intents=intents,
-        networks=networks,
-        pools=pools,
-        releaser=releaser,
-        survey=Survey(
-            neutron=neutron,
-            journal=journal,
-            drivers=drivers,
-            releaser=releaser,
-            locks=locks,
-            host=settings.host,
-        ),
-        locks=locks,
-        forgotten=forgotten,
-        grace=settings.reconcile_grace,
-        now=now,
-    )
-    return Services(NetworkDriver(networks, endpoints, locks, forgotten), ipam, reconciler)
+    parts = _Parts(neutron, journal, drivers, engine, settings, now)
+    driver = NetworkDriver(parts.networks, parts.endpoints, parts.locks, parts.forgotten)
+    return Services(driver, parts.ipam, parts.reconciler)
+
+
+class _Parts:
+    """Every service once, made when another one asks for it."""
+
+    def __init__(
+        self,
+        neutron: Neutron,
+        journal: Journal,
+        drivers: Drivers,
+        engine: Engine | None,
+        settings: ServiceSettings,
+        now: Callable[[], float],
+    ) -> None:
+        self._neutron = neutron
+        self._journal = journal
+        self._drivers = drivers
+        self._engine = engine
+        self._settings = settings
+        self._now = now
+        self.locks = KeyedLocks(settings.lock_timeout)
+        self.forgotten = Forgotten()
+        self._intents = Intents(neutron, journal, settings.host, now)
+        self._directory = Directory(neutron, journal, now)
+        self._pools = PoolKeeper(neutron, journal, settings.subnetpool_name_prefix, self.locks, now)
+
+    @cached_property
+    def _ledger(self) -> PortLedger:
+        return PortLedger(
+            neutron=self._neutron,
+            journal=self._journal,
+            intents=self._intents,
+            drivers=self._drivers,
+            locks=self.locks,
+            host=self._settings.host,
+            now=self._now,
+        )
+
+    @cached_property
+    def _releaser(self) -> Releaser:
+        return Releaser(
+            journal=self._journal,
+            settings=self._settings,
+            directory=self._directory,
+            ledger=self._ledger,
+            intents=self._intents,
+            drivers=self._drivers,
+            locks=self.locks,
+            forgotten=self.forgotten,
+            now=self._now,
+        )
+
+    @cached_property
+    def networks(self) -> Networks:
+        return Networks(
+            neutron=self._neutron,
+            journal=self._journal,
+            settings=self._settings,
+            intents=self._intents,
+            directory=self._directory,
+            pools=self._pools,
+            releaser=self._releaser,
+            teardown=Teardown(self._neutron, self._journal, self._pools),
+            now=self._now,
+        )
+
+    @cached_property
+    def endpoints(self) -> Endpoints:
+        settings = self._settings
+        return Endpoints(
+            journal=self._journal,
+            settings=settings,
+            directory=self._directory,
+            ledger=self._ledger,
+            drivers=self._drivers,
+            releaser=self._releaser,
+            plugged=PlugWaiter(
+                self._neutron, fatal=settings.vif_plugging_is_fatal, timeout=settings.vif_plugging_timeout
+            ),
+            locks=self.locks,
+            now=self._now,
+        )
+
+    @cached_property
+    def ipam(self) -> IpamDriver:
+        return IpamDriver(
+            neutron=self._neutron,
+            journal=self._journal,
+            settings=self._settings,
+            locks=self.locks,
+            intents=self._intents,
+            directory=self._directory,
+            ledger=self._ledger,
+            pools=self._pools,
+            releaser=self._releaser,
+            now=self._now,
+        )
+
+    @cached_property
+    def _survey(self) -> Survey:
+        return Survey(
+            neutron=self._neutron,
+            journal=self._journal,
+            drivers=self._drivers,
+            releaser=self._releaser,
+            locks=self.locks,
+            host=self._settings.host,
+        )
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        return Reconciler(
+            neutron=self._neutron,
+            journal=self._journal,
+            engine=self._engine,
+            directory=self._directory,
+            intents=self._intents,
+            networks=self.networks,
+            pools=self._pools,
+            releaser=self._releaser,
+            survey=self._survey,
+            locks=self.locks,
+            forgotten=self.forgotten,
+            grace=self._settings.reconcile_grace,
+            now=self._now,
+        )
