@@ -132,14 +132,17 @@ def _install_kernel(paths: LabPaths, release: str, draft: Path) -> None:
     """Unpacked only: its installation would make an initial ram disk, which takes long and is not ours."""
     debian = sriov_packages.archive(paths.cache, release)
     unpacked = draft / "kernel"
-    debian.unpack_only(debian.dependency(KERNEL, "linux-image-"), unpacked)
-    kernel = next((unpacked / "boot").glob("vmlinuz-*"))
-    version = kernel.name.removeprefix("vmlinuz-")
+    packages = debian.dependencies(KERNEL, ("linux-image-",))
+    # From Debian 14 on the kernel and its modules are packages of their own.
+    packages += debian.dependencies(packages[0], ("linux-base-", "linux-binary-", "linux-modules-"))
+    debian.unpack_only(packages, unpacked)
+    kernel = next(unpacked.glob("**/vmlinuz*"))
+    version = packages[0].removeprefix("linux-image-")
     modules = [folder for folder in unpacked.glob(f"**/lib/modules/{version}") if folder.is_dir()]
+    kernel.rename(draft / "vmlinuz")
     target = draft / "tree" / "usr" / "lib" / "modules"
     target.mkdir(parents=True, exist_ok=True)
     shutil.move(modules[0], target / version)
-    kernel.rename(draft / "vmlinuz")
     run(["depmod", "-b", str(draft / "tree"), version])
     (draft / "kernel-version").write_text(version)
     shutil.rmtree(unpacked)

@@ -81,25 +81,19 @@ class Archive:
         run(["apt-get", *self._options(), *command, *packages], timeout=900)
         self._extract(archives, target)
 
-    def unpack_only(self, package: str, target: Path) -> None:
-        """One package without any other."""
+    def unpack_only(self, packages: list[str], target: Path) -> None:
+        """Packages without those that they depend on."""
         archives = self.folder / "single"
         shutil.rmtree(archives, ignore_errors=True)
         archives.mkdir(parents=True)
-        run(
-            ["env", f"--chdir={archives}", "apt-get", *self._options(), "-qq", "download", package],
-            timeout=900,
-        )
+        run(["env", f"--chdir={archives}", "apt-get", *self._options(), "-qq", "download", *packages], timeout=900)
         self._extract(archives, target)
 
-    def dependency(self, package: str, prefix: str) -> str:
-        """The package that a package depends on, and whose name begins so."""
-        for line in run(["apt-cache", *self._options(), "depends", package]).splitlines():
-            relation, _, name = line.strip().partition(": ")
-            if relation == "Depends" and name.startswith(prefix):
-                return name
-        msg = f"Debian {self.release} has no package {package} that depends on one called {prefix}…"
-        raise LabError(msg)
+    def dependencies(self, package: str, prefixes: tuple[str, ...]) -> list[str]:
+        """The packages that a package depends on, and whose names begin so."""
+        lines = run(["apt-cache", *self._options(), "depends", package]).splitlines()
+        pairs = (line.strip().partition(": ") for line in lines)
+        return [name for relation, _, name in pairs if relation == "Depends" and name.startswith(prefixes)]
 
     def _extract(self, archives: Path, target: Path) -> None:
         for file in sorted(archives.glob("*.deb")):
