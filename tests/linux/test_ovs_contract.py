@@ -218,7 +218,7 @@ def test_no_database_is_said_and_later_found(inside: Namespace, tmp_path: Path) 
     folder.mkdir()
     database = OvsDatabase(f"unix:{folder}/db.sock", 0.2)
     with pytest.raises(OvsdbUnavailable, match="ovsdb_connection"):
-        database.owned()
+        database.unplug("port")
     with switch(folder, inside):
         patient = OvsDatabase(f"unix:{folder}/db.sock", TIMEOUT)
         assert patient.owned() == []
@@ -243,3 +243,8 @@ def test_the_driver_gives_a_port_a_working_interface(inside: Namespace, real: Sw
     inside.run(driver.unplug, plug)
     assert database.owned() == []
     assert inside.run(KernelLinks().get, plug.host_ifname) is None
+
+
+def test_a_host_without_open_vswitch_has_nothing_of_ours_in_it(tmp_path: Path) -> None:
+    """A host that has VFs only would wait for Open vSwitch, and complain, every minute."""
+    assert OvsDatabase(f"unix:{tmp_path}/db.sock", 0.5).owned() == []

@@ -131,6 +131,8 @@ class VfBinding:
             wrong = self._restore_settings(pf_netdev, lease, restored(lease.original_settings))
         if state is not None:
             self._restore_netdev(lease, state)
+            if lease.original_settings is not None:  # some VFs have told the PF their MAC by now
+                wrong = self._restore_settings(pf_netdev, lease, restored(lease.original_settings))
             found = self._netdevs.state(state.name)
             if found != state:
                 wrong = f"its device is {found}, not {state}"

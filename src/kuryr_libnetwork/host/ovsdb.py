@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from kuryr_libnetwork.errors import BridgeNotFound, Conflict, OvsdbError, OvsdbUnavailable
@@ -79,6 +80,9 @@ class OvsDatabase:
         return self._run(lambda view: view.unplug(port_id))
 
     def owned(self) -> list[OvsInterface]:
+        """None where Open vSwitch does not run at all, as on a host that has VFs only."""
+        if self._connection is None and self._is_absent():
+            return []
         return self._run(_View.owned)
 
     def close(self) -> None:
@@ -133,6 +137,10 @@ class OvsDatabase:
             idl.close()
             raise self._unavailable() from error
         return made
+
+    def _is_absent(self) -> bool:
+        scheme, _, path = self._address.partition(":")
+        return scheme == "unix" and not Path(path).exists()
 
     def _unavailable(self) -> OvsdbUnavailable:
         return OvsdbUnavailable(

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable
 
 from kuryr_libnetwork.errors import KuryrError
-from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron
+from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron, PortDriver
 from kuryr_libnetwork.model import EndpointRecord, EngineView, PlugRecord, Port
 from kuryr_libnetwork.rules.identity import (
     DEVICE_OWNER,
@@ -55,12 +55,15 @@ class Survey:
 
     def stray_plugs(self) -> list[PlugRecord]:
         """What is configured for interfaces that do not exist, and for ports that the journal does not know."""
-        try:
-            found = [plug for driver in self._drivers.all() for plug in driver.strays()]
-        except KuryrError as error:
-            LOG.warning("leftovers of this host were not looked for: %s", error)
-            return []
+        found = [plug for driver in self._drivers.all() for plug in self._strays_of(driver)]
         return [plug for plug in found if self._journal.leases.get(plug.port_id) is None]
+
+    def _strays_of(self, driver: PortDriver) -> list[PlugRecord]:
+        try:
+            return driver.strays()
+        except KuryrError as error:
+            LOG.warning("leftovers of port driver %s were not looked for: %s", driver.name, error)
+            return []
 
     def end_plug(self, plug: PlugRecord) -> None:
         with self._locks.hold("port", plug.port_id):
