@@ -50,7 +50,10 @@ class Call(Generic[T]):
 
 
 class Pause:
-    """Stops the first call of that name, in whatever thread, until :meth:`go`. A context: it ends with ``go``."""
+    """Stops the next call of that name, in whatever thread, until :meth:`go`; pauses made before go on.
+
+    A context: it ends with ``go``.
+    """
 
     def __init__(self, outside: Outside, name: str) -> None:
         self._outside = outside
@@ -58,9 +61,12 @@ class Pause:
         self._first = threading.Lock()
         self._reached = threading.Event()
         self._go = threading.Event()
+        self._others = outside.hook
         outside.hook = self._hook
 
     def _hook(self, name: str, arguments: tuple[Any, ...]) -> None:
+        if self._others is not None:
+            self._others(name, arguments)
         if name == self._name and self._first.acquire(blocking=False):
             self._reached.set()
             assert self._go.wait(PATIENCE)
@@ -70,13 +76,13 @@ class Pause:
 
     def go(self) -> None:
         self._go.set()
-        self._outside.hook = None
 
     def __enter__(self) -> Pause:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.go()
+        self._outside.hook = self._others
 
 
 def at_once(works: Sequence[Callable[[], T]]) -> list[Call[T]]:
