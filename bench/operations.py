@@ -10,13 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from lab.api import Host, Lab, NeutronCall
 from lab.errors import LabError
 
 PREFIX = "bench-"
-BACKGROUND = "/v2.0/subnets?id="
-"""The reconciler's look at gateways and routes, once a minute whatever Docker does."""
+BACKGROUND = (
+    "/v2.0/subnets?id=",
+    "/v2.0/ports?name=kuryr-unbound-port",
+    "/v2.0/ports?device_owner=compute:kuryr&binding",
+)
+"""The reconciler's look at what is there, once a minute whatever Docker does."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,10 @@ class Timed:
     @property
     def neutron(self) -> float:
         return sum(call.milliseconds for call in self.calls) / 1000
+
+
+def is_background(call: NeutronCall) -> bool:
+    return unquote(call.uri).startswith(BACKGROUND)
 
 
 class Bench:
@@ -41,7 +50,7 @@ class Bench:
         begin = time.monotonic()
         self.host.docker(*arguments)
         seconds = time.monotonic() - begin
-        calls = [call for call in self.lab.neutron_calls(position) if not call.uri.startswith(BACKGROUND)]
+        calls = [call for call in self.lab.neutron_calls(position) if not is_background(call)]
         return Timed(seconds, calls)
 
     def create(self, driver: str, name: str, *arguments: str) -> Timed:

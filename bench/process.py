@@ -13,16 +13,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench import stats
-from bench.operations import Bench
+from bench.operations import Bench, is_background
 from bench.stats import Section, median, s
 from lab import http
 from lab.errors import LabError
 from lab.paths import LabPaths
-from lab.process import clean_environment
+from lab.process import clean_environment, wait_for
 from tests.conversation.dockerside import Docker, DockerNetwork
 
 START_GOAL = 1.0
 UPSTREAM_MEGABYTES = 98
+LOOK_TIMEOUT = 120
 _CONF = """\
 [DEFAULT]
 host = bench
@@ -81,6 +82,10 @@ def memory(bench: Bench, endpoints: int, say: Callable[[str], None]) -> Section:
         with ThreadPoolExecutor(4) as pool:
             boxes += pool.map(lambda _: docker.run(network), range(endpoints - 1))
             readings[f"after {endpoints} endpoints"] = _resident(service.pid)
+            say("waiting for the reconciler to look at them")
+            seconds = _look_of_reconciler(bench)
+            readings["after a look of the reconciler"] = _resident(service.pid)
+            there = bench.host.run(["ip", "-oneline", "link"]).stdout.count(": tap")
             for _ in pool.map(docker.rm, boxes):
                 pass
     finally:
@@ -89,8 +94,31 @@ def memory(bench: Bench, endpoints: int, say: Callable[[str], None]) -> Section:
     section = Section("memory", "Resident memory of kuryr-server", ["when", "MB", "upstream"])
     section.rows = [[when, f"{value:.1f}", ""] for when, value in readings.items()]
     section.rows[2][2] = f"{UPSTREAM_MEGABYTES}"
-    section.data = dict(readings)
+    section.data = {**readings, "look_seconds": seconds, "endpoints_at_look": there}
+    section.notes.append(
+        f"The reconciler looked at {there} endpoints for about {seconds:.0f} s, as it does once a minute."
+        if seconds is not None
+        else f"No look of the reconciler was seen within {LOOK_TIMEOUT} s."
+    )
     return section
+
+
+def _look_of_reconciler(bench: Bench) -> float | None:
+    """The seconds of one whole look: it begins with the subnets and ends with the ports in Neutron's access log."""
+    position = bench.lab.neutron_log_position()
+
+    def epochs(path: str) -> list[int]:
+        calls = [call for call in bench.lab.neutron_calls(position) if is_background(call)]
+        return [call.epoch for call in calls if call.uri.startswith(path)]
+
+    def whole() -> bool:
+        begins, ends = epochs("/v2.0/subnets"), epochs("/v2.0/ports")
+        return bool(begins and [end for end in ends if end >= begins[0]])
+
+    if not wait_for(whole, LOOK_TIMEOUT):
+        return None
+    begin = epochs("/v2.0/subnets")[0]
+    return float(min(end for end in epochs("/v2.0/ports") if end >= begin) - begin)
 
 
 def _end(docker: Docker, network: DockerNetwork) -> None:
