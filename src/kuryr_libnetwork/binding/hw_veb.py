@@ -81,21 +81,20 @@ class VfBinding:
             LOG.warning("VF %d of %s gets its MAC and VLAN only: %s", index, pf_netdev, error)
             self._control.apply(pf_netdev, index, VfSettings(mac=wanted.mac, vlan=wanted.vlan, qos=wanted.qos))
 
-    def hand_over(self, lease: DeviceLease, mtu: int) -> None:
-        """Give the VF's device its passing name, MAC and MTU, and set it up once, so that errors show here."""
+    def hand_over(self, lease: DeviceLease, mtu: int, new_name: str = "") -> None:
+        """Give the VF's device a name (the passing one), MAC and MTU, and set it up once, so that errors show here."""
         wanted = lease.wanted
         if wanted is None:
             raise DeviceError(f"VF {lease.pci_address} was not prepared")
-        name = self._own_netdev(lease)
+        name, new_name = self._own_netdev(lease), new_name or lease.temporary_name
         try:
-            self._netdevs.configure(name, new_name=lease.temporary_name, mac=wanted.mac, mtu=mtu, up=True)
+            self._netdevs.configure(name, new_name=new_name, mac=wanted.mac, mtu=mtu, up=True)
         except LinkError as error:
             if self._rebind == "never":
                 raise
             LOG.info("VF %s does not take the port's MAC (%s); rebinding it", lease.pci_address, error)
             self._rebind_now(lease)
-            name = self._own_netdev(lease)
-            self._netdevs.configure(name, new_name=lease.temporary_name, mac=wanted.mac, mtu=mtu, up=True)
+            self._netdevs.configure(self._own_netdev(lease), new_name=new_name, mac=wanted.mac, mtu=mtu, up=True)
 
     # -- giving back -----------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from kuryr_libnetwork.binding.hw_veb import VfBinding
 from kuryr_libnetwork.errors import DeviceError
-from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions
+from kuryr_libnetwork.interfaces_sriov import Netdevs
 from kuryr_libnetwork.rules import names
 from kuryr_libnetwork.sriov import DeviceLease
 
@@ -19,18 +19,16 @@ from kuryr_libnetwork.sriov import DeviceLease
 class MacvtapBinding:
     name = "macvtap"
 
-    def __init__(self, pci: PciFunctions, netdevs: Netdevs, function: VfBinding) -> None:
-        self._pci = pci
+    def __init__(self, netdevs: Netdevs, function: VfBinding) -> None:
         self._netdevs = netdevs
         self._function = function
 
     def hand_over(self, lease: DeviceLease, mtu: int) -> None:
         """Set the VF up with the port's MAC, under its own name, and put the macvtap on it."""
-        vf = self._pci.virtual_function(lease.pci_address)
-        if vf is None or len(vf.netdevs) != 1 or lease.wanted is None:
+        if lease.original_netdev is None:
             raise DeviceError(f"VF {lease.pci_address} has no network device on this host for a macvtap")
-        parent = vf.netdevs[0]
-        self._netdevs.configure(parent, mac=lease.wanted.mac, mtu=mtu, up=True)
+        parent = lease.original_netdev.name
+        self._function.hand_over(lease, mtu, parent)
         self._netdevs.delete(lease.temporary_name)
         self._netdevs.create_macvtap(parent, lease.temporary_name, mtu, names.alias(lease.port_id))
 

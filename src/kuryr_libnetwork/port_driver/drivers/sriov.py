@@ -67,7 +67,7 @@ class SriovDriver:
         self._settings = settings
         self._now = now
         self._vf = VfBinding(pci, control, netdevs, settings.rebind, settings.unsupported)
-        self._macvtap = MacvtapBinding(pci, netdevs, self._vf)
+        self._macvtap = MacvtapBinding(netdevs, self._vf)
         self._pf = PfBinding(pci, netdevs)
         self._put_back: dict[str, Callable[[DeviceLease, Sequence[str]], str]] = {
             DIRECT: self._vf.put_back,
