@@ -35,10 +35,10 @@ class DockerEngine:
         try:
             networks: dict[str, Any] = {}
             for summary in client.networks():
+                if summary["Driver"] in BUILT_IN:
+                    continue
                 try:
-                    networks[summary["Id"]] = (
-                        {} if summary["Driver"] in BUILT_IN else client.inspect_network(summary["Id"])
-                    )
+                    networks[summary["Id"]] = client.inspect_network(summary["Id"])
                 except NotFound:
                     continue  # removed in between
             engine_id: str = client.info()["ID"] if version_gte(client.api_version, ID_WITH_DATA) else ""
