@@ -129,7 +129,10 @@ class Agent(Value, frozen=True):
 
 
 class Link(Value, frozen=True):
-    """A network interface of this network namespace. ``alias`` is the kernel's ifalias ("" when unset)."""
+    """A network interface of this network namespace. ``alias`` is the kernel's ifalias ("" when unset).
+
+    ``peer_away``: it is an end of a pair (or stands on an interface), the other of which is in another namespace.
+    """
 
     index: int
     name: str
@@ -138,6 +141,7 @@ class Link(Value, frozen=True):
     mtu: int = 0
     up: bool = False
     alias: str = ""
+    peer_away: bool = False
 
 
 class VethSpec(Value, frozen=True):

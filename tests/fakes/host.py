@@ -68,7 +68,8 @@ class FakeLinks(Failing):
 
     def get(self, name: str) -> Link | None:
         with self.called("get"):
-            return self._visible().get(name)
+            link = self._visible().get(name)
+            return link and msgspec.structs.replace(link, peer_away=self._peers.get(link.index) in self._away)
 
     def find_by_alias(self, alias: str) -> list[Link]:
         with self.called("find_by_alias"):

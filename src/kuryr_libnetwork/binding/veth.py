@@ -66,7 +66,13 @@ class VethBinding:
             self._links.delete(link.name)
 
     def where(self, plug: PlugRecord) -> Whereabouts:
-        """Only the container's end ever leaves this namespace, and comes back perhaps under another name."""
+        """Only the container's end ever leaves this namespace, and comes back perhaps under another name.
+
+        The host's end tells by one look; all interfaces are listed only where it has lost its name.
+        """
+        host = self._links.get(plug.host_ifname)
+        if host and _removable(host, plug.port_id):
+            return "container" if host.peer_away else "host"
         mine = {link.index: link for link in self._named(plug)}
         mine |= {link.index: link for link in self._links.find_by_alias(names.alias(plug.port_id))}
         if not mine:

@@ -76,4 +76,5 @@ def _link(message: Any) -> Link:
         mtu=message.get_attr("IFLA_MTU") or 0,
         up=bool(message["flags"] & IFF_UP),
         alias=message.get_attr("IFLA_IFALIAS") or "",
+        peer_away=message.get_attr("IFLA_LINK_NETNSID") is not None,
     )
