@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kuryr_libnetwork.errors import LinkError
 from kuryr_libnetwork.interfaces import PortDriver
 from kuryr_libnetwork.model import Network, Port
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
@@ -145,6 +146,17 @@ def test_dead_agent_is_named_and_the_vf_is_free_again(plugin: SriovPlugin, docke
     plugin.neutron.store.sriov_hosts.clear()
     net = docker.network_create(CIDR, options={"neutron.net.uuid": plugin.network().id, "kuryr.vnic_type": "direct"})
     with pytest.raises(PluginError, match="could not bind port"):
+        docker.run(net)
+    assert plugin.journal.devices.all() == []
+    docker.network_rm(net)
+    plugin.nothing_left()
+
+
+def test_a_failure_right_after_the_choice_leaves_the_vf_free(plugin: SriovPlugin, docker: Docker) -> None:
+    """A VF would stay taken by a container that never was, until the background finds it."""
+    net = docker.network_create(CIDR, options={"neutron.net.uuid": plugin.network().id, "kuryr.vnic_type": "direct"})
+    plugin.nic.netdevs.fail_next("state", LinkError("the PF does not answer"))
+    with pytest.raises(PluginError, match="the PF does not answer"):
         docker.run(net)
     assert plugin.journal.devices.all() == []
     docker.network_rm(net)

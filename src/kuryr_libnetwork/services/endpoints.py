@@ -123,8 +123,8 @@ class Endpoints:
             numa_node=wanted.numa_node,
         )
         driver = self._drivers.for_port(Port(id=lease.port_id, network_id="", vnic_type=vnic_type))
-        device = driver.reserve(asked)
         undo.add("give the device back", lambda: driver.abandon(lease.port_id))
+        device = driver.reserve(asked)
         changed = {} if vnic_type == lease.vnic_type else {"binding:vnic_type": vnic_type}
         return {**device, **changed}
 
