@@ -97,11 +97,20 @@ class Port(Value, frozen=True):
     vif_type: str = msgspec.field(name="binding:vif_type", default="unbound")
     vif_details: dict[str, Any] = msgspec.field(name="binding:vif_details", default_factory=dict)
     profile: dict[str, Any] = msgspec.field(name="binding:profile", default_factory=dict)
+    security_groups: tuple[str, ...] = ()
     port_security_enabled: bool = True
     trusted: bool | None = None
     propagate_uplink_status: bool | None = None
     qos_policy_id: str | None = None
     qos_network_policy_id: str | None = None
+
+
+class SecurityGroup(Value, frozen=True):
+    """Source: Neutron API v2, security groups (extension security-group)."""
+
+    id: str
+    name: str = ""
+    description: str | None = ""
 
 
 class QosRule(Value, frozen=True):

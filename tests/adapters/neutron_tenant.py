@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from kuryr_libnetwork.interfaces import Neutron
-from kuryr_libnetwork.model import Network, Port, Subnet, SubnetPool
+from kuryr_libnetwork.model import Network, Port, SecurityGroup, Subnet, SubnetPool
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 
@@ -33,6 +33,9 @@ class Tenant:
         self._pools.append(pool)
         return pool
 
+    def group(self, **attributes: Any) -> SecurityGroup:
+        return self.neutron.create_security_group({"name": self.name, **attributes})
+
     def subnet(self, network: Network, cidr: str | None = None, **attributes: Any) -> Subnet:
         version = 6 if cidr and ":" in cidr else 4
         wanted = {"network_id": network.id, "ip_version": version, **({"cidr": cidr} if cidr else {})}
@@ -52,6 +55,8 @@ class Tenant:
                     self.neutron.delete_port(port.id)
             if self.neutron.find_networks(id=network.id):
                 self.neutron.delete_network(network.id)
+        for group in self.neutron.find_security_groups(name=self.name):
+            self.neutron.delete_security_group(group.id)
         for pool in self._pools:
             if self.neutron.find_subnetpools(id=pool.id):
                 self.neutron.delete_subnetpool(pool.id)

@@ -9,6 +9,7 @@ import pytest
 from kuryr_libnetwork.interfaces import Neutron
 from tests.adapters.neutron_client import without_keystone
 from tests.adapters.test_neutron_contract import NeutronContract, tenant
+from tests.adapters.test_security_groups import SecurityGroupContract
 
 __all__ = ["tenant"]
 
@@ -18,7 +19,7 @@ def client(neutron_url: str) -> Neutron:
     return without_keystone(neutron_url)
 
 
-class TestNeutron(NeutronContract):
+class TestNeutron(NeutronContract, SecurityGroupContract):
     @pytest.fixture
     def neutron(self, client: Neutron) -> Neutron:
         return client

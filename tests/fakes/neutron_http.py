@@ -26,7 +26,7 @@ _STATUS: dict[type[KuryrError], int] = {
     NeutronForbidden: 403,
     NeutronError: 500,
 }
-_KINDS = ("networks", "subnets", "subnetpools", "ports", "agents")
+_KINDS = ("networks", "subnets", "subnetpools", "ports", "agents", "security_groups", "security_group_rules")
 
 
 class NeutronFront(Loopback):
@@ -60,7 +60,7 @@ class NeutronFront(Loopback):
             return _fault(fault)
 
     def _route(self, request: Request, parts: list[str]) -> Answer:
-        what, rest, body = parts[0], [unquote(part) for part in parts[1:]], request.body
+        what, rest, body = parts[0].replace("-", "_"), [unquote(part) for part in parts[1:]], request.body
         if what == "extensions":
             self.fake.extensions()
             return json_answer(200, {"extensions": [{"alias": alias} for alias in sorted(self.fake.extension_aliases)]})
@@ -79,6 +79,9 @@ class NeutronFront(Loopback):
         return self._create(what, body)
 
     def _create(self, what: str, body: dict[str, Any]) -> Answer:
+        if what == "security_group_rules":
+            self.fake.create_security_group_rules(body[what])
+            return json_answer(201, {what: body[what]})
         if what in body:
             wanted = dict(body[what][0])
             made = self.fake.create_port(wanted, wanted.pop("tags", ()))

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import msgspec
 
 from kuryr_libnetwork.errors import NeutronError, NeutronUnavailable
-from kuryr_libnetwork.model import Agent, Network, Port, Subnet, SubnetPool, TagOwner
+from kuryr_libnetwork.model import Agent, Network, Port, SecurityGroup, Subnet, SubnetPool, TagOwner
 from kuryr_libnetwork.neutron.session import AdapterFactory, Rest
 
 T = TypeVar("T")
@@ -57,6 +57,9 @@ class NeutronClient:
     def find_agents(self, **query: str | Iterable[str]) -> list[Agent]:
         return self._find("agents", Agent, query)
 
+    def find_security_groups(self, **query: str | Iterable[str]) -> list[SecurityGroup]:
+        return self._find("security_groups", SecurityGroup, query)
+
     def create_network(self, attributes: Mapping[str, Any]) -> Network:
         return self._write("POST", "/networks", "network", Network, attributes)
 
@@ -65,6 +68,13 @@ class NeutronClient:
 
     def create_subnetpool(self, attributes: Mapping[str, Any]) -> SubnetPool:
         return self._write("POST", "/subnetpools", "subnetpool", SubnetPool, attributes)
+
+    def create_security_group(self, attributes: Mapping[str, Any]) -> SecurityGroup:
+        return self._write("POST", "/security-groups", "security_group", SecurityGroup, attributes)
+
+    def create_security_group_rules(self, rules: Iterable[Mapping[str, Any]]) -> None:
+        body = {"security_group_rules": [dict(rule) for rule in rules]}
+        self._rest.call("POST", "/security-group-rules", body=body)
 
     def create_port(self, attributes: Mapping[str, Any], tags: Iterable[str] = ()) -> Port:
         """The tags are stored if ML2 has its extension driver for it, else dropped: the answer shows which.
@@ -95,6 +105,9 @@ class NeutronClient:
     def delete_port(self, port_id: str) -> None:
         self._rest.call("DELETE", f"/ports/{_part(port_id)}")
 
+    def delete_security_group(self, group_id: str) -> None:
+        self._rest.call("DELETE", f"/security-groups/{_part(group_id)}")
+
     def set_tags(self, owner: TagOwner, resource_id: str, tags: Iterable[str]) -> None:
         self._tag("PUT", owner, resource_id, body={"tags": list(tags)})
 
@@ -118,11 +131,12 @@ class NeutronClient:
 
     def _pages(self, what: str, query: Query) -> Iterator[dict[str, Any]]:
         """All pages; of Neutron's links only the query counts, as it may not know its own address."""
+        path = f"/{what.replace('_', '-')}"
         asked: list[Query] = []
         following: Query | None = query
         while following is not None and following not in asked:
             asked.append(following)
-            page = self._rest.call("GET", f"/{what}", following)
+            page = self._rest.call("GET", path, following)
             yield page
             links = _convert(page.get(f"{what}_links") or [], list[_Link])
             hrefs = [link.href for link in links if link.rel == "next"]

@@ -15,9 +15,9 @@ import msgspec
 
 from kuryr_libnetwork.calls import note_neutron_call
 from kuryr_libnetwork.errors import KuryrError
-from kuryr_libnetwork.model import Agent, Network, Port, Subnet, SubnetPool, TagOwner
+from kuryr_libnetwork.model import Agent, Network, Port, SecurityGroup, Subnet, SubnetPool, TagOwner
 from kuryr_libnetwork.neutron.errors import from_answer
-from tests.fakes.neutron import networks, ports, store
+from tests.fakes.neutron import groups, networks, ports, store
 from tests.fakes.neutron.store import BULK_TAGS, TAG_CREATION, Store
 from tests.fakes.neutron.wire import Fault, Resource, select
 
@@ -32,6 +32,7 @@ DEFAULT_EXTENSIONS = frozenset(
         "net-mtu",
         "pagination",
         "port-security",
+        "security-group",
         "standard-attr-description",
         "standard-attr-tag",
         "subnet_allocation",
@@ -103,6 +104,9 @@ class FakeNeutron:
     def find_agents(self, **query: str | Iterable[str]) -> list[Agent]:
         return self._find("agents", Agent, query)
 
+    def find_security_groups(self, **query: str | Iterable[str]) -> list[SecurityGroup]:
+        return self._find("security_groups", SecurityGroup, query)
+
     def create_network(self, attributes: Mapping[str, Any]) -> Network:
         return self._make("network", Network, attributes, networks.create_network)
 
@@ -111,6 +115,16 @@ class FakeNeutron:
 
     def create_subnetpool(self, attributes: Mapping[str, Any]) -> SubnetPool:
         return self._make("subnetpool", SubnetPool, attributes, networks.create_subnetpool)
+
+    def create_security_group(self, attributes: Mapping[str, Any]) -> SecurityGroup:
+        return self._make("security_group", SecurityGroup, attributes, groups.create_group)
+
+    def create_security_group_rules(self, rules: Iterable[Mapping[str, Any]]) -> None:
+        wanted = [dict(rule) for rule in rules]
+        path = "/security-group-rules"
+        self._call(
+            "create_security_group_rules", (wanted,), "POST", path, lambda: groups.create_rules(self.store, wanted)
+        )
 
     def create_port(self, attributes: Mapping[str, Any], tags: Iterable[str] = ()) -> Port:
         wanted, tags = dict(attributes), list(tags)
@@ -142,6 +156,9 @@ class FakeNeutron:
 
     def delete_port(self, port_id: str) -> None:
         self._remove("port", port_id, ports.delete_port)
+
+    def delete_security_group(self, group_id: str) -> None:
+        self._remove("security_group", group_id, groups.delete_group)
 
     def set_tags(self, owner: TagOwner, resource_id: str, tags: Iterable[str]) -> None:
         wanted, path = list(tags), f"/{owner}/{resource_id}/tags"
@@ -231,7 +248,7 @@ class FakeNeutron:
             f"find_{what}",
             (wanted,),
             "GET",
-            f"/{what}",
+            f"/{_path(what)}",
             lambda: [_shown(kind, each) for each in select(what, self.store.all(what), wanted)],
         )
 
@@ -244,11 +261,11 @@ class FakeNeutron:
     ) -> T:
         wanted = dict(attributes)
         return self._call(
-            f"create_{what}", (wanted,), "POST", f"/{what}s", lambda: _shown(kind, create(self.store, wanted))
+            f"create_{what}", (wanted,), "POST", f"/{_path(what)}s", lambda: _shown(kind, create(self.store, wanted))
         )
 
     def _remove(self, what: str, resource_id: str, delete: Callable[[Store, str], None]) -> None:
-        path = f"/{what}s/{resource_id}"
+        path = f"/{_path(what)}s/{resource_id}"
         self._call(f"delete_{what}", (resource_id,), "DELETE", path, lambda: delete(self.store, resource_id))
 
     def add_one_tag(self, owner: TagOwner, resource_id: str, tag: str) -> None:
@@ -293,6 +310,10 @@ class FakeNeutron:
 def _subnet(cloud: Store, attributes: Mapping[str, Any]) -> Resource:
     version = 6 if ":" in attributes["cidr"] else 4
     return networks.create_subnet(cloud, {"ip_version": version, **attributes})
+
+
+def _path(what: str) -> str:
+    return what.replace("_", "-")
 
 
 def _shown(kind: type[T], resource: Resource) -> T:

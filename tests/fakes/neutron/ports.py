@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from tests.fakes.neutron import addresses
+from tests.fakes.neutron import addresses, groups
 from tests.fakes.neutron.store import Store, check_tags
 from tests.fakes.neutron.wire import Fault, Resource, bad_request, check_attributes
 
@@ -41,6 +41,7 @@ def create_port(store: Store, attributes: Mapping[str, Any]) -> Resource:
     wanted["fixed_ips"] = _allocate(store, network["id"], wanted.get("fixed_ips"), mac, "")
     wanted["tags"] = sorted(tags) if store.stores_bulk_tags else []
     port = store.build("ports", wanted)
+    port["security_groups"] = groups.of_port(store, port, attributes.get("security_groups"))
     _bind(store, port)
     return store.add("ports", port)
 
@@ -56,6 +57,11 @@ def update_port(store: Store, port_id: str, attributes: Mapping[str, Any]) -> Re
             text += f"{port['binding:vif_type']}, old_mac {port['mac_address']}, new_mac {mac}."
             raise Fault(409, "PortBound", text)
         _check_mac(store, port["network_id"], mac, port_id)
+    if "security_groups" in changed:
+        changed["security_groups"] = groups.of_port(store, {**port, **changed}, changed["security_groups"])
+    elif not changed.get("port_security_enabled", True) and port["security_groups"]:
+        text = "Port has security group associated. Cannot disable port security or IP address until security group "
+        raise Fault(409, "PortSecurityPortHasSecurityGroup", f"{text}is removed.")
     if "fixed_ips" in changed:
         changed["fixed_ips"] = _allocate(store, port["network_id"], changed["fixed_ips"], mac, port_id)
     if changed.get("binding:host_id", "") is None:

@@ -23,6 +23,7 @@ class Store:
     ``alive_hosts``: hosts with an OVN chassis. ``sriov_hosts``: hosts with an alive NIC switch agent.
     ``stores_bulk_tags``: whether ML2 has the extension driver that stores the tags of a bulk POST.
     ``metadata_ports``: whether every network has a ``network:distributed`` port, as with OVN's metadata agent.
+    ``quotas``: how many there may be of a kind.
     """
 
     def __init__(
@@ -37,6 +38,8 @@ class Store:
         self.stores_bulk_tags = stores_bulk_tags
         self.metadata_ports = metadata_ports
         self.tables: dict[str, dict[str, Resource]] = {what: {} for what in TEMPLATES}
+        self.quotas: dict[str, int] = {}
+        self.default_group = self.add("security_groups", self.build("security_groups", {"name": "default"}))["id"]
         self._macs = 0
 
     def all(self, what: str) -> list[Resource]:

@@ -98,6 +98,30 @@ TEMPLATES: dict[str, Resource] = {
         "tags": [],
         "revision_number": 1,
     },
+    "security_groups": {
+        "id": "",
+        "name": "",
+        "description": "",
+        "project_id": PROJECT,
+        "stateful": True,
+        "shared": False,
+        "tags": [],
+        "revision_number": 1,
+    },
+    "security_group_rules": {
+        "id": "",
+        "security_group_id": "",
+        "project_id": PROJECT,
+        "direction": "ingress",
+        "ethertype": "IPv4",
+        "protocol": None,
+        "port_range_min": None,
+        "port_range_max": None,
+        "remote_group_id": None,
+        "remote_ip_prefix": None,
+        "description": "",
+        "revision_number": 0,
+    },
     "agents": {
         "id": "",
         "agent_type": "",
@@ -117,6 +141,8 @@ _READ_ONLY = {
     "subnets": {"id", "revision_number", "tags"},
     "subnetpools": {"id", "ip_version", "revision_number", "tags"},
     "ports": {"id", "status", "binding:vif_type", "binding:vif_details", "revision_number"},
+    "security_groups": {"id", "shared", "revision_number", "tags"},
+    "security_group_rules": {"id", "revision_number"},
 }
 _ALSO_WRITABLE = {"subnets": {"prefixlen", "tenant_id"}}
 _NOT_CHANGED_LATER = {"network_id", "tags", "project_id"}
@@ -139,6 +165,8 @@ def bad_request(message: str, kind: str = "HTTPBadRequest") -> Fault:
 
 
 def not_found(what: str, resource_id: str) -> Fault:
+    if what == "security_groups":
+        return Fault(404, "SecurityGroupNotFound", f"Security group {resource_id} does not exist")
     kind = {"networks": "Network", "subnets": "Subnet", "subnetpools": "SubnetPool", "ports": "Port"}[what]
     words = "Subnet pool" if kind == "SubnetPool" else kind
     return Fault(404, f"{kind}NotFound", f"{words} {resource_id} could not be found.")
