@@ -51,15 +51,18 @@ class App:
         self._warm_ups = warm_ups
         self._end = threading.Event()
         self._background = threading.Thread(target=self._run_background, name="reconciler", daemon=True)
+        self._announcer = threading.Thread(target=services.announcer.run, name="announcer", daemon=True)
 
     def serve(self) -> None:
         """Answer Docker until :meth:`stop`. The background starts once calls are taken, so that none waits for it."""
         self._background.start()
+        self._announcer.start()
         self._server.serve()
 
     def stop(self) -> None:
         """Finish the calls under way, at most 9 s."""
         self._end.set()
+        self._services.announcer.stop()
         self._server.stop()
         LOG.info("stopped")
 
@@ -92,7 +95,7 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
         default_port_driver=plugin.default_port_driver,
         enabled_bindings=settings.binding.enabled_drivers,
         default_binding=settings.binding.default_driver,
-        parts=_parts(settings, journal, links, ovs),
+        parts=_parts(settings, neutron, journal, links, ovs),
     )
     services = _services(settings, neutron, journal, drivers)
     constants = Constants(
@@ -108,7 +111,9 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     return App(server, services, plugin.reconcile_interval, warm_ups)
 
 
-def _parts(settings: Settings, journal: SqliteJournal, links: KernelLinks, ovs: OvsDatabase) -> DriverParts:
+def _parts(
+    settings: Settings, neutron: Neutron, journal: SqliteJournal, links: KernelLinks, ovs: OvsDatabase
+) -> DriverParts:
     sriov = settings.sriov
     policy = DevicePolicy(
         mappings=sriov.mappings,
@@ -126,6 +131,8 @@ def _parts(settings: Settings, journal: SqliteJournal, links: KernelLinks, ovs: 
         allow_trust=sriov.allow_trust,
     )
     return DriverParts(
+        neutron=neutron,
+        host=settings.plugin.host,
         links=links,
         ovs=ovs,
         devices=journal.devices,

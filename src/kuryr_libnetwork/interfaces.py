@@ -7,9 +7,9 @@ All methods may be called from many threads at once. Errors are those of :mod:`k
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from kuryr_libnetwork.model import (
     Agent,
@@ -25,6 +25,7 @@ from kuryr_libnetwork.model import (
     PlugRecord,
     PoolRecord,
     Port,
+    QosPolicy,
     SecurityGroup,
     Subnet,
     SubnetPool,
@@ -55,6 +56,7 @@ class Neutron(Protocol):
     def find_ports(self, **query: str | Iterable[str]) -> list[Port]: ...
     def find_agents(self, **query: str | Iterable[str]) -> list[Agent]: ...
     def find_security_groups(self, **query: str | Iterable[str]) -> list[SecurityGroup]: ...
+    def find_qos_policies(self, **query: str | Iterable[str]) -> list[QosPolicy]: ...
 
     def create_network(self, attributes: Mapping[str, Any]) -> Network: ...
     def create_subnet(self, attributes: Mapping[str, Any]) -> Subnet: ...
@@ -212,6 +214,30 @@ class PortDriver(Protocol):
 
     def strays(self) -> list[PlugRecord]:
         """What of ours is configured on this host for interfaces that do not exist any more, as after a reboot."""
+        ...
+
+
+@runtime_checkable
+class Enforcer(Protocol):
+    """A port driver for whose ports no agent of Neutron does what they say: it enforces that itself, and goes on doing so."""
+
+    @property
+    def vnic_types(self) -> frozenset[str]: ...
+
+    def observe(self, ports: Sequence[Port]) -> None:
+        """All ports bound to this host, whoever bound them; told once per round of the background."""
+        ...
+
+    def refresh(self, port_id: str) -> None:
+        """Enforce what the port said when it was observed last, if it is in use here; the caller holds its lock."""
+        ...
+
+    def announce(self, plug: PlugRecord, sandbox: str, addresses: Sequence[str]) -> bool:
+        """Tell the neighbours, from inside the container, where its addresses are now.
+
+        ``False``: its interface is not there yet, or not up. :class:`~kuryr_libnetwork.errors.LinkNotFound`: there is no
+        such namespace (yet, or any more).
+        """
         ...
 
 

@@ -73,6 +73,8 @@ class Netdevs(Protocol):
         """Set down, then rename, MAC (retried while the driver lags, read back), MTU; then up, if asked."""
         ...
 
+    def set_up(self, name: str) -> None: ...
+
     def wait_carrier(self, name: str, timeout: float) -> bool: ...
 
     def bring_home(self, pci_address: str, sandboxes: Sequence[str], name: str) -> bool:
@@ -90,6 +92,9 @@ class Netdevs(Protocol):
 
     def delete(self, name: str) -> bool: ...
 
-    def announce(self, sandbox: str, name: str, addresses: Iterable[str]) -> None:
-        """Gratuitous ARP and unsolicited neighbour advertisements from inside a container."""
+    def announce(self, sandbox: str, mac: str, addresses: Iterable[str]) -> bool:
+        """Gratuitous ARP and unsolicited neighbour advertisements from inside a container.
+
+        By the device with that MAC; ``False`` while there is none, or it has no carrier yet and they would be lost.
+        """
         ...

@@ -122,6 +122,13 @@ class QosRule(Value, frozen=True):
     min_kbps: int | None = None
 
 
+class QosPolicy(Value, frozen=True):
+    """Source: Neutron API v2, QoS policies (extension qos), with their rules inside."""
+
+    id: str
+    rules: tuple[QosRule, ...] = ()
+
+
 class Agent(Value, frozen=True):
     """Source: Neutron API v2, agents."""
 
@@ -281,7 +288,11 @@ class LeaseRecord(Value, frozen=True):
 
 
 class PlugRecord(Value, frozen=True):
-    """What a binding made on this host; enough to undo it in whatever state it is."""
+    """What a binding made on this host; enough to undo it in whatever state it is.
+
+    ``mac``: of the port, where the plug was found again after the journal was lost; it proves that the device is still
+    the port's.
+    """
 
     driver: str
     binding: str
@@ -291,6 +302,7 @@ class PlugRecord(Value, frozen=True):
     container_ifname: str
     bridge: str = ""
     pci_address: str = ""
+    mac: str = ""
 
 
 Whereabouts = Literal["container", "host", "gone"]

@@ -15,6 +15,12 @@ import msgspec
 from kuryr_libnetwork.model import Value
 
 LinkState = Literal["auto", "enable", "disable"]
+USER_SPACE_DRIVERS = frozenset({"vfio-pci", "uio_pci_generic", "igb_uio"})
+"""They give a function to a program (DPDK), or to a virtual machine: it has no network device then."""
+
+
+def in_user_space(driver: str) -> bool:
+    return driver in USER_SPACE_DRIVERS
 
 
 class PhysicalFunction(Value, frozen=True):
@@ -89,7 +95,9 @@ class DeviceLease(Value, frozen=True):
 
     ``taking``: intent written, changes may have begun. ``returning``: to be restored, may be in any namespace under any
     name. ``quarantined``: could not be verified clean; ``reason`` says why; not given out again.
-    ``original_settings`` is ``None`` for a whole PF. ``generation`` tells a late release from the present lease.
+    ``original_settings`` is ``None`` for a whole PF. ``generation`` tells a late release from the present lease. ``driver``:
+    the one it had when it was taken. ``rebuilt``: of a device found set up for a port after the journal was lost, whose
+    original state nobody knows.
     """
 
     pci_address: str
@@ -99,6 +107,8 @@ class DeviceLease(Value, frozen=True):
     vnic_type: str
     state: LeaseState
     generation: str
+    driver: str = ""
+    rebuilt: bool = False
     physical_network: str = ""
     endpoint_id: str = ""
     temporary_name: str = ""

@@ -182,6 +182,10 @@ class NetworkContract:
         assert [(agent.host, agent.alive) for agent in agents] == [(host, True)]
         assert neutron.find_agents(host="nowhere") == []
 
+    def test_a_qos_policy_that_does_not_exist_is_not_there(self, neutron: Neutron) -> None:
+        """A port whose policy was deleted could not be plugged."""
+        assert neutron.find_qos_policies(id=[NOWHERE]) == []
+
 
 class PortContract:
     """Ports and tags. Needs the fixtures ``neutron`` and ``host`` (one that can bind ports)."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 import pytest
 
 from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.model import QosRule
+from lab.api import Lab
 from tests.adapters.neutron_client import without_keystone
 from tests.adapters.test_neutron_contract import NeutronContract, tenant
 from tests.adapters.test_security_groups import SecurityGroupContract
@@ -27,3 +29,17 @@ class TestNeutron(NeutronContract, SecurityGroupContract):
     @pytest.fixture
     def host(self, chassis_host: str) -> str:
         return chassis_host
+
+    def test_rules_come_with_their_policy(self, lab: Lab, neutron: Neutron) -> None:
+        """The rates of a QoS policy would be read as none."""
+        policy = lab.neutron("POST", "/v2.0/qos/policies", {"policy": {"name": "gold"}})["policy"]["id"]
+        rules = f"/v2.0/qos/policies/{policy}"
+        lab.neutron("POST", f"{rules}/bandwidth_limit_rules", {"bandwidth_limit_rule": {"max_kbps": 50_000}})
+        lab.neutron("POST", f"{rules}/dscp_marking_rules", {"dscp_marking_rule": {"dscp_mark": 26}})
+        try:
+            (found,) = neutron.find_qos_policies(id=[policy])
+        finally:
+            lab.neutron("DELETE", rules)
+        limits = [rule for rule in found.rules if rule.type == "bandwidth_limit"]
+        assert limits == [QosRule(type="bandwidth_limit", direction="egress", max_kbps=50_000)]
+        assert len(found.rules) == 2

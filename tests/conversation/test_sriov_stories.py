@@ -13,6 +13,7 @@ from kuryr_libnetwork.errors import LinkError
 from kuryr_libnetwork.interfaces import PortDriver
 from kuryr_libnetwork.model import Network, Port
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
+from kuryr_libnetwork.port_driver.qos import QosRules
 from kuryr_libnetwork.rules.devices import DevicePolicy
 from tests.conversation.dockerside import Docker, PluginError
 from tests.conversation.plugin import HOST, Plugin
@@ -34,6 +35,8 @@ class SriovPlugin(Plugin):
             pci=self.nic.pci,
             control=self.nic.control,
             netdevs=self.nic.netdevs,
+            qos=QosRules(self.neutron),
+            neighbours=lambda: self.neutron.find_ports(**{"binding:host_id": HOST}),
             settings=SriovSettings(policy=DevicePolicy()),
             now=lambda: self.now,
         )
@@ -76,6 +79,7 @@ def plugin(tmp_path: Path) -> Iterator[SriovPlugin]:
 def docker(plugin: SriovPlugin) -> Docker:
     docker = plugin.docker()
     docker.activate()
+    plugin.services.reconciler.round()  # as the background does at the start
     return docker
 
 

@@ -61,6 +61,8 @@ class NeutronFront(Loopback):
 
     def _route(self, request: Request, parts: list[str]) -> Answer:
         what, rest, body = parts[0].replace("-", "_"), [unquote(part) for part in parts[1:]], request.body
+        if what == "qos":
+            return self._list("policies", request)
         if what == "extensions":
             self.fake.extensions()
             return json_answer(200, {"extensions": [{"alias": alias} for alias in sorted(self.fake.extension_aliases)]})
@@ -95,7 +97,7 @@ class NeutronFront(Loopback):
     def _list(self, what: str, request: Request) -> Answer:
         query = dict(request.query)
         marker = query.pop("marker", [""])[0]
-        found = getattr(self.fake, f"find_{what}")(**query)
+        found = getattr(self.fake, "find_qos_policies" if what == "policies" else f"find_{what}")(**query)
         shown = [self.fake.store.get(what, each.id) for each in found]
         if marker:
             shown = shown[[each["id"] for each in shown].index(marker) + 1 :]

@@ -242,6 +242,10 @@ class FakeNetdevs(Failing):
                 function.learned_mac = mac
         device.mac = mac
 
+    def set_up(self, name: str) -> None:
+        with self.called("set_up"):
+            self._nic.at_home(name).up = True
+
     def wait_carrier(self, name: str, timeout: float) -> bool:
         """A VF has a carrier while it and its PF are up; ``carrier_after`` takes it away for so many calls."""
         with self.called("wait_carrier"):
@@ -297,12 +301,15 @@ class FakeNetdevs(Failing):
             self._nic.remove(device)
             return True
 
-    def announce(self, sandbox: str, name: str, addresses: Iterable[str]) -> None:
+    def announce(self, sandbox: str, mac: str, addresses: Iterable[str]) -> bool:
+        """A sandbox is there as soon as something has moved into it."""
         with self.called("announce"):
-            inside = [d for d in self._nic.devices.values() if (d.sandbox, d.name) == (sandbox, name)]
+            inside = [device for device in self._nic.devices.values() if device.sandbox == sandbox]
             if not inside:
-                raise LinkNotFound(f"cannot find device {name}: No such device")
-            self._nic.announced += [(sandbox, name, address) for address in addresses]
+                raise LinkNotFound(f"cannot enter the network namespace {sandbox}: No such file or directory")
+            ready = any(device.mac == mac.lower() and device.up for device in inside)
+            self._nic.announced += [(sandbox, mac, address) for address in addresses if ready]
+            return ready
 
 
 class FakeNic(Cards):

@@ -251,7 +251,8 @@ def test_addresses_are_announced_to_the_neighbours(
     with host.run(partial(socket.socket, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))) as tap:
         tap.bind(("wire0", 3))
         tap.settimeout(LOOP)
-        netdevs.announce(path_of(container), "eth0", ["192.0.2.7/24", "2001:db8::7"])
+        assert not netdevs.announce(path_of(container), "fa:16:3e:00:00:99", ["192.0.2.7"])
+        assert netdevs.announce(path_of(container), MAC, ["192.0.2.7/24", "2001:db8::7"])
         frames = [next_frame(tap, b"\x08\x06"), next_frame(tap, b"\x86\xdd", 136)]
     hardware = bytes.fromhex(MAC.replace(":", ""))
     assert frames[0][:12] == b"\xff" * 6 + hardware
@@ -276,4 +277,4 @@ def next_frame(tap: socket.socket, kind: bytes, icmp: int | None = None) -> byte
 def test_announcing_from_a_container_that_is_gone_is_said(netdevs: KernelNetdevs, tmp_path: Path) -> None:
     """The announcements would go out from the host."""
     with pytest.raises(LinkNotFound):
-        netdevs.announce(str(tmp_path / "gone"), "eth0", ["192.0.2.7"])
+        netdevs.announce(str(tmp_path / "gone"), MAC, ["192.0.2.7"])

@@ -18,6 +18,7 @@ from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.registry import DriverParts, DriverRegistry, build_registry
 from kuryr_libnetwork.rules.devices import DevicePolicy
 from tests.fakes.host import FakeJournal, FakeLinks, FakeOvs
+from tests.fakes.neutron import FakeNeutron
 from tests.fakes.sriov import FakeNic
 
 PORT_DRIVER = "kuryr_libnetwork.port_driver.drivers.veth"
@@ -26,6 +27,8 @@ BINDING = "kuryr.lib.binding.drivers.veth"
 
 NIC = FakeNic()
 PARTS = DriverParts(
+    neutron=FakeNeutron(),
+    host="h1",
     links=FakeLinks(),
     ovs=FakeOvs(),
     devices=FakeJournal().devices,

@@ -144,9 +144,23 @@ def test_what_speaks_against_a_vf_is_said(changes: dict[str, Any], reason: str) 
 
 
 def test_vfio_where_the_operator_allows_it() -> None:
-    """DPDK's VFs could not be leased at all."""
+    """DPDK's VFs could not be leased at all, or come to containers that expect an interface."""
     found = (changed(nic(0, vfs=1), 0, netdevs=(), driver="vfio-pci"),)
-    assert pick(found=found, policy=msgspec.structs.replace(MAPPED, allow_vfio=True)) == "0000:01:10.0"
+    policy = msgspec.structs.replace(MAPPED, allow_vfio=True)
+    named = msgspec.structs.replace(ANY, pci_slot="0000:01:10.0")
+    assert pick(named, found=found, policy=policy) == "0000:01:10.0"
+    with pytest.raises(NoFreeDevice, match=r"given out only to who names it \(kuryr\.pci_slot\)"):
+        pick(found=found, policy=policy)
+    with pytest.raises(NoFreeDevice, match="of no use for macvtap"):
+        pick(msgspec.structs.replace(named, vnic_type="macvtap"), found=found, policy=policy)
+
+
+def test_a_vf_whose_pf_is_away_cannot_be_set_up() -> None:
+    """A VF would be leased and bound whose VLAN and MAC nobody can set."""
+    each = nic(0, vfs=1)
+    away = msgspec.structs.replace(each, pf=msgspec.structs.replace(each.pf, netdevs=(), netdev_elsewhere=True))
+    with pytest.raises(NoFreeDevice, match="its PF's network device is in another namespace"):
+        pick(msgspec.structs.replace(ANY, pci_slot="0000:01:10.0"), found=(away,))
 
 
 def test_a_refusal_counts_and_names() -> None:

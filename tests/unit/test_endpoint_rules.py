@@ -11,7 +11,7 @@ from kuryr_libnetwork.docker.messages import InterfaceName, JoinResponse, Static
 from kuryr_libnetwork.errors import InvalidRequest
 from kuryr_libnetwork.model import HostRoute
 from kuryr_libnetwork.rules.endpoints import join_answer, subnets_of
-from tests.unit.values import DUAL, ENDPOINT, RECORD, USED, USED6
+from tests.unit.values import DUAL, ENDPOINT, PLUG, RECORD, USED, USED6
 
 ENDPOINT_DUAL = replace(ENDPOINT, address_ipv6="2001:db8::5/64")
 HOP = HostRoute(destination="10.9.0.0/16", nexthop="10.0.0.254")
@@ -89,6 +89,13 @@ def test_an_internal_network_has_neither_gateway_nor_routes() -> None:
     assert (answer.gateway, answer.gateway_ipv6, answer.static_routes) == ("", "", [])
     assert answer.disable_gateway_service
     assert answer.interface_name is not None
+
+
+def test_a_vf_for_a_program_has_nothing_to_move_or_route() -> None:
+    """Docker would look for an interface that is not there, and end the container's start."""
+    answer = join_answer(DUAL, replace(ENDPOINT_DUAL, plug=replace(PLUG, container_ifname="")), "eth", "")
+    assert (answer.interface_name, answer.gateway, answer.gateway_ipv6, answer.static_routes) == (None, "", "", [])
+    assert answer.disable_gateway_service
 
 
 def test_an_endpoint_without_interface_is_refused() -> None:

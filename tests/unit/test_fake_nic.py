@@ -138,4 +138,4 @@ def test_failures_come_as_planned() -> None:
         nic.netdevs.configure("pf0v0", mtu=1400)
     assert nic.of(FIRST).mtu == 1400
     with pytest.raises(LinkNotFound):
-        nic.netdevs.announce(SANDBOX, "eth0", ["192.0.2.1"])
+        nic.netdevs.announce(SANDBOX, "fa:16:3e:00:00:01", ["192.0.2.1"])

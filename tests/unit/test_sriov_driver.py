@@ -4,92 +4,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 
 from kuryr_libnetwork.errors import KuryrError, LinkError, NoFreeDevice, UnsupportedVif
-from kuryr_libnetwork.model import BindingRequest, PlugRecord, Port
-from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
-from kuryr_libnetwork.rules.devices import DevicePolicy
-from kuryr_libnetwork.sriov import DeviceLease
-from tests.fakes.host import FakeJournal
-from tests.fakes.sriov import FakeNic
-from tests.fakes.sriov_profiles import I40E, ICE, IGB, IXGBE, MLX5, Profile
-
-PORT = "0f9e3a55-7c1b-4d6e-9a57-1b2c3d4e5f60"
-MAC = "fa:16:3e:00:00:01"
-SANDBOX = "/run/docker/netns/abc"
-FAMILIES = [IGB, IXGBE, I40E, ICE, MLX5]
-
-
-class Host:
-    def __init__(self, profile: Profile = IGB, **settings: Any) -> None:
-        self.nic = FakeNic(profile)
-        self.journal = FakeJournal()
-        policy = DevicePolicy(mappings={"physnet2": ("pf0",)}, allow_direct_physical=True)
-        self.settings = SriovSettings(policy=policy, **settings)
-        self.driver = self.restarted()
-        self.before = self.picture()
-        self.first_settings = [self.nic.control.read("pf0", index) for index in range(4)]
-
-    def restarted(self) -> SriovDriver:
-        return SriovDriver(
-            leases=self.journal.devices,
-            pci=self.nic.pci,
-            control=self.nic.control,
-            netdevs=self.nic.netdevs,
-            settings=self.settings,
-            now=lambda: 1.0,
-        )
-
-    def picture(self) -> list[object]:
-        """Everything that must be the same afterwards; device numbers are the kernel's."""
-        vfs = self.nic.pci.virtual_functions("0000:01:00.0")
-        settings = [self.nic.control.read("pf0", vf.index) for vf in vfs]
-        devices = [self.nic.netdevs.state(name) for vf in vfs for name in vf.netdevs]
-        return [vfs, settings, devices, self.nic.netdevs.state("pf0")]
-
-    def take(
-        self,
-        port_id: str = PORT,
-        vnic_type: str = "direct",
-        vlan: str = "150",
-        admin_state_up: bool = True,
-        **request: Any,
-    ) -> PlugRecord:
-        asked = BindingRequest(port_id=port_id, vnic_type=vnic_type, physical_network="physnet2", **request)
-        profile = self.driver.reserve(asked).get("binding:profile", asked.profile)
-        port = Port(
-            id=port_id,
-            network_id="n",
-            mac_address=profile.get("device_mac_address") or MAC,
-            vnic_type=vnic_type,
-            vif_type="hw_veb",
-            vif_details={"vlan": vlan},
-            profile=profile,
-            admin_state_up=admin_state_up,
-        )
-        plug = self.driver.plan(port, "e1")
-        self.driver.plug(plug, port, "e1", 1450)
-        return plug
-
-    def lease(self) -> DeviceLease:
-        (lease,) = self.journal.devices.all()
-        return lease
-
-    def is_as_before(self) -> bool:
-        return self.journal.devices.all() == [] and self.picture() == self.expected()
-
-    def expected(self) -> list[object]:
-        """A card that keeps an administrative MAC once it has one has the VF's own afterwards."""
-        vf = self.nic.functions[self.nic.vf_address(0)]
-        if vf.profile.zero_mac:
-            return self.before
-        settings = list(self.first_settings)
-        settings[0] = msgspec.structs.replace(settings[0], mac=self.nic.of(vf.address).mac)
-        return [self.before[0], settings, *self.before[2:]]
+from kuryr_libnetwork.model import BindingRequest, Port
+from tests.fakes.sriov_profiles import IGB, Profile
+from tests.unit.sriov_host import FAMILIES, MAC, PORT, SANDBOX, Host
 
 
 @pytest.mark.parametrize("profile", FAMILIES, ids=lambda profile: profile.pf_driver)
@@ -259,9 +180,9 @@ def test_trust_only_where_the_operator_allows_it() -> None:
 def test_what_the_nic_cannot_do_is_refused_or_told() -> None:
     """A port that is down in Neutron would pass traffic on a NIC without link states, or no container could start there."""
     with pytest.raises(LinkError, match="link state"):
-        Host().take(admin_state_up=False)
+        Host().take(more={"admin_state_up": False})
     host = Host(unsupported="warn")
-    host.take(admin_state_up=False)
+    host.take(more={"admin_state_up": False})
     found = host.nic.control.read("pf0", 0)
     assert (found.mac, found.vlan) == (MAC, 150)
 

@@ -142,3 +142,39 @@ def test_what_the_driver_does_not_know_is_not_compared() -> None:
     """Every VF of a driver without trust would be quarantined."""
     assert unchanged(VfSettings(mac="a", trust=None), VfSettings(mac="a", trust=False))
     assert not unchanged(VfSettings(mac="a", vlan=1), VfSettings(mac="a"))
+
+
+FOUND = VfSettings(mac="a", vlan=1, spoofchk=True, trust=None, link_state="auto", min_tx_rate=5, max_tx_rate=10)
+
+
+@pytest.mark.parametrize(
+    ("names", "changes", "step"),
+    [
+        (("vlan", "qos"), {"vlan": 2}, VfSettings(mac="a", vlan=2)),
+        (("vlan", "qos"), {}, None),
+        (("spoofchk",), {"spoofchk": False, "vlan": 2}, VfSettings(mac="a", vlan=1, spoofchk=False)),
+        (("trust",), {"trust": True}, None),
+        (("spoofchk",), {"spoofchk": None}, None),
+        (
+            ("min_tx_rate", "max_tx_rate"),
+            {"max_tx_rate": 20},
+            VfSettings(mac="a", vlan=1, min_tx_rate=5, max_tx_rate=20),
+        ),
+        (("link_state",), {"link_state": "disable"}, VfSettings(mac="a", vlan=1, link_state="disable")),
+    ],
+)
+def test_one_setting_at_a_time(names: tuple[str, ...], changes: dict[str, Any], step: VfSettings | None) -> None:
+    """What the NIC cannot do would keep it from what it can; or a change would take another one back."""
+    assert rules.single_step(FOUND, msgspec.structs.replace(FOUND, **changes), names) == step
+
+
+def test_every_setting_but_the_mac_has_its_step() -> None:
+    """A setting that is in no step would never be enforced."""
+    assert {name for group in rules.TOGETHER for name in group} == set(VfSettings.__struct_fields__) - {"mac"}
+
+
+def test_a_mac_of_nobody() -> None:
+    """Two VFs would get the same one, or one that a vendor owns."""
+    first, second = rules.random_mac(), rules.random_mac()
+    assert first != second
+    assert (first[:3], len(first)) == ("02:", 17)

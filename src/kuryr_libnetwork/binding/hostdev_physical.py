@@ -38,14 +38,21 @@ class PfBinding:
     def put_back(self, lease: DeviceLease, sandboxes: Sequence[str]) -> str:
         """As for a VF, but a PF has no driver to rebind: one that is in no known container is waited for."""
         state = lease.original_netdev
-        if state is None:
+        if state is None and not lease.rebuilt:
             return ""
         try:
             return self._restore(lease, state, sandboxes)
         except (LinkError, DeviceError) as error:
             return str(error)
 
-    def _restore(self, lease: DeviceLease, state: NetdevState, sandboxes: Sequence[str]) -> str:
+    def recognised(self, lease: DeviceLease, mac: str) -> DeviceLease | None:  # noqa: ARG002  - Neutron's rule, not ours
+        """``lease``, rebuilt, if there is a device that only we give that name, or the PF's own is in a container."""
+        pf = self._pci.physical_function(lease.pci_address)
+        if pf is None or not (pf.netdev_elsewhere or self._netdevs.state(lease.temporary_name)):
+            return None
+        return msgspec.structs.replace(lease, driver=pf.driver)
+
+    def _restore(self, lease: DeviceLease, state: NetdevState | None, sandboxes: Sequence[str]) -> str:
         pf = self._pci.physical_function(lease.pci_address)
         if pf is None:
             return ""
@@ -54,6 +61,9 @@ class PfBinding:
         name = self._own_netdev(lease)
         if name != lease.temporary_name:
             self._netdevs.delete(lease.temporary_name)  # the VLAN device
+        if state is None:
+            lost = f"how its device was called was lost with the journal; rename {name}, then: kuryr vf release"
+            return f"{lost} {lease.pci_address}" if name == lease.temporary_name else ""
         self._netdevs.configure(name, new_name=state.name, mac=state.mac, mtu=state.mtu, up=state.up)
         found = self._netdevs.state(state.name)
         return "" if found == state else f"its device is {found}, not {state}"

@@ -18,8 +18,8 @@ import msgspec
 
 from kuryr_libnetwork.errors import DeviceError, LinkError
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
-from kuryr_libnetwork.rules.vf_settings import NO_MAC, restored
-from kuryr_libnetwork.sriov import DeviceLease, NetdevState, VfSettings, VirtualFunction, unchanged
+from kuryr_libnetwork.rules.vf_settings import FACTORY, NO_MAC, TOGETHER, random_mac, restored, single_step
+from kuryr_libnetwork.sriov import DeviceLease, NetdevState, VfSettings, VirtualFunction, in_user_space, unchanged
 
 LOG = logging.getLogger(__name__)
 BIND_TIMEOUT = 10.0
@@ -53,6 +53,7 @@ class VfBinding:
         """Remember how the VF is, then make it what the port wants; answers the lease as saved."""
         vf = self._function(lease)
         pf_netdev = self.pf_netdev(lease)
+        self._set_pf_up(pf_netdev)
         state = self._netdevs.state(vf.netdevs[0]) if vf.netdevs else None
         lease = msgspec.structs.replace(
             lease,
@@ -61,7 +62,7 @@ class VfBinding:
             wanted=wanted,
         )
         save(lease)
-        if self._rebind == "always" and vf.driver:
+        if self._rebind == "always" and vf.netdevs:
             self._pci.unbind(lease.pci_address)
             self._apply(pf_netdev, lease.index, wanted)
             self._pci.bind(lease.pci_address, vf.driver, BIND_TIMEOUT)
@@ -70,6 +71,13 @@ class VfBinding:
                 self._netdevs.configure(vf.netdevs[0])
             self._apply(pf_netdev, lease.index, wanted)
         return lease
+
+    def _set_pf_up(self, pf_netdev: str) -> None:
+        """A VF has no carrier while its PF is down (sriov §2.5). It stays up: other VFs may need it by then."""
+        state = self._netdevs.state(pf_netdev)
+        if state is not None and not state.up:
+            LOG.info("PF %s is down, and is set up for its VFs", pf_netdev)
+            self._netdevs.set_up(pf_netdev)
 
     def _apply(self, pf_netdev: str, index: int, wanted: VfSettings) -> None:
         """MAC and VLAN always; what else the NIC refuses ends the start, or by the operator's choice is told only."""
@@ -96,7 +104,40 @@ class VfBinding:
             self._rebind_now(lease)
             self._netdevs.configure(self._own_netdev(lease), new_name=new_name, mac=wanted.mac, mtu=mtu, up=True)
 
+    # -- in use ----------------------------------------------------------------------------------------------------
+
+    def enforce(self, lease: DeviceLease, wanted: VfSettings) -> None:
+        """Set at the PF what is not as wanted, each by itself: what the NIC cannot do keeps nothing else from being done.
+
+        Never the MAC: a new one cuts off a container that runs (sriov §2.4), and the PF of a trusted VF shows what the
+        container chose.
+        """
+        pf_netdev, refused = self.pf_netdev(lease), []
+        found = self._control.read(pf_netdev, lease.index)
+        for names in TOGETHER:
+            step = single_step(found, wanted, names)
+            if step is None:
+                continue
+            try:
+                found = self._control.apply(pf_netdev, lease.index, step)
+            except LinkError as error:
+                refused.append(str(error))
+        if refused:
+            raise LinkError("; ".join(refused))
+
     # -- giving back -----------------------------------------------------------------------------------------------
+
+    def recognised(self, lease: DeviceLease, mac: str) -> DeviceLease | None:
+        """``lease``, rebuilt, if the VF is set up for the port's MAC; what it was before is what VFs are at first."""
+        vf = self._pci.virtual_function(lease.pci_address)
+        pf = self._pci.physical_function(vf.pf_address) if vf else None
+        if vf is None or pf is None or not pf.netdevs:
+            return None
+        if self._control.read(pf.netdevs[0], vf.index).mac.lower() != mac.lower():
+            return None
+        return msgspec.structs.replace(
+            lease, pf_address=pf.pci_address, index=vf.index, driver=vf.driver, original_settings=FACTORY
+        )
 
     def put_back(self, lease: DeviceLease, sandboxes: Sequence[str]) -> str:
         """Undo everything; answers what is still wrong ("": the VF is as it was). Repeating it is harmless."""
@@ -105,10 +146,19 @@ class VfBinding:
             LOG.warning("VF %s has vanished; nothing to put back", lease.pci_address)
             return ""
         try:
+            if lease.rebuilt:
+                return self._reset(lease, vf)
             self._bring_home(lease, vf, sandboxes)
             return self._restore(lease)
         except (LinkError, DeviceError) as error:
             return str(error)
+
+    def _reset(self, lease: DeviceLease, vf: VirtualFunction) -> str:
+        """Nobody knows how it was: as the driver makes it. A new device has the kernel's name for it, and a MAC of its own."""
+        wrong = self._restore_settings(self.pf_netdev(lease), lease, restored(FACTORY))
+        if vf.driver and not in_user_space(vf.driver):
+            self._rebind_now(lease)
+        return wrong
 
     def _bring_home(self, lease: DeviceLease, vf: VirtualFunction, sandboxes: Sequence[str]) -> None:
         """From a container's namespace; a rebind makes a new device here whatever became of the old one (sriov §0.5)."""
@@ -142,9 +192,10 @@ class VfBinding:
         try:
             found = self._control.apply(pf_netdev, lease.index, settings)
         except LinkError:
-            if settings.mac != NO_MAC or lease.original_netdev is None:
+            if settings.mac != NO_MAC:
                 raise
-            settings = msgspec.structs.replace(settings, mac=lease.original_netdev.mac)
+            own = lease.original_netdev.mac if lease.original_netdev else random_mac()
+            settings = msgspec.structs.replace(settings, mac=own)
             found = self._control.apply(pf_netdev, lease.index, settings)
         return "" if unchanged(found, settings) else "its settings at the PF are not what they were"
 

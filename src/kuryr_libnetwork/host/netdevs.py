@@ -82,6 +82,10 @@ class KernelNetdevs:
             if up:
                 device.set("state", state="up")
 
+    def set_up(self, name: str) -> None:
+        with self._connect(f"set up device {name}") as socket:
+            _Device(socket, name).set("state", state="up")
+
     def wait_carrier(self, name: str, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
         with self._connect(f"wait for the carrier of {name}") as socket:
@@ -128,8 +132,8 @@ class KernelNetdevs:
         with self._connect(f"delete device {name}") as socket:
             return delete(socket, name)
 
-    def announce(self, sandbox: str, name: str, addresses: Iterable[str]) -> None:
-        run_inside(sandbox, partial(_announce, name, tuple(addresses)))
+    def announce(self, sandbox: str, mac: str, addresses: Iterable[str]) -> bool:
+        return run_inside(sandbox, partial(_announce, mac.lower(), tuple(addresses)))
 
 
 class _Device:
@@ -244,10 +248,17 @@ def _create(connect: Connect, parent: str, name: str, mtu: int, alias: str, **ki
                 delete(socket, name)
 
 
-def _announce(name: str, addresses: Sequence[str]) -> None:
-    with netlink(f"announce the addresses of {name}") as socket:
-        mac = _found(socket, name).get_attr("IFLA_ADDRESS")
-        with socket_module.socket(socket_module.AF_PACKET, socket_module.SOCK_RAW, 0) as sender:
-            sender.bind((name, 0))
-            for address in addresses:
-                sender.send(frame(mac, address))
+def _announce(mac: str, addresses: Sequence[str]) -> bool:
+    with netlink(f"announce the addresses of {mac}") as socket:
+        ready = [
+            link.get_attr("IFLA_IFNAME")
+            for link in socket.get_links()
+            if link.get_attr("IFLA_ADDRESS") == mac and link["flags"] & IFF_LOWER_UP
+        ]
+    if not ready:
+        return False
+    with socket_module.socket(socket_module.AF_PACKET, socket_module.SOCK_RAW, 0) as sender:
+        sender.bind((ready[0], 0))
+        for address in addresses:
+            sender.send(frame(mac, address))
+    return True

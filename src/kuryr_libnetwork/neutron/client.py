@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import msgspec
 
 from kuryr_libnetwork.errors import NeutronError, NeutronUnavailable
-from kuryr_libnetwork.model import Agent, Network, Port, SecurityGroup, Subnet, SubnetPool, TagOwner
+from kuryr_libnetwork.model import Agent, Network, Port, QosPolicy, SecurityGroup, Subnet, SubnetPool, TagOwner
 from kuryr_libnetwork.neutron.session import AdapterFactory, Rest
 
 T = TypeVar("T")
@@ -21,6 +21,7 @@ Query = dict[str, list[str]]
 # Some servers take no longer URL than 4096 bytes.
 LONGEST_LIST = 50
 _ALL_MUST_MATCH = ("tags", "not-tags")
+_PATHS = {"policies": "qos/policies"}
 _NOT_SPLIT = (*_ALL_MUST_MATCH, "tags-any", "not-tags-any", "fixed_ips")
 
 
@@ -59,6 +60,9 @@ class NeutronClient:
 
     def find_security_groups(self, **query: str | Iterable[str]) -> list[SecurityGroup]:
         return self._find("security_groups", SecurityGroup, query)
+
+    def find_qos_policies(self, **query: str | Iterable[str]) -> list[QosPolicy]:
+        return self._find("policies", QosPolicy, query)
 
     def create_network(self, attributes: Mapping[str, Any]) -> Network:
         return self._write("POST", "/networks", "network", Network, attributes)
@@ -131,7 +135,7 @@ class NeutronClient:
 
     def _pages(self, what: str, query: Query) -> Iterator[dict[str, Any]]:
         """All pages; of Neutron's links only the query counts, as it may not know its own address."""
-        path = f"/{what.replace('_', '-')}"
+        path = f"/{_PATHS.get(what, what.replace('_', '-'))}"
         asked: list[Query] = []
         following: Query | None = query
         while following is not None and following not in asked:

@@ -13,17 +13,20 @@ from importlib import metadata
 from typing import NamedTuple
 
 from kuryr_libnetwork.errors import ConfigError, UnsupportedVif
-from kuryr_libnetwork.interfaces import Links, Ovs, PortDriver, Table
+from kuryr_libnetwork.interfaces import Links, Neutron, Ovs, PortDriver, Table
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.model import Port
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
+from kuryr_libnetwork.port_driver.qos import QosRules
 from kuryr_libnetwork.sriov import DeviceLease
 
 
 class DriverParts(NamedTuple):
-    """What a driver may be made of. ``now``: seconds since the epoch."""
+    """What a driver may be made of. ``host``: of the bindings; ``now``: seconds since the epoch."""
 
+    neutron: Neutron
+    host: str
     links: Links
     ovs: Ovs
     devices: Table[DeviceLease]
@@ -44,6 +47,8 @@ def _sriov(parts: DriverParts) -> PortDriver:
         pci=parts.pci,
         control=parts.control,
         netdevs=parts.netdevs,
+        qos=QosRules(parts.neutron),
+        neighbours=lambda: parts.neutron.find_ports(**{"binding:host_id": parts.host}),
         settings=parts.sriov,
         now=parts.now,
     )

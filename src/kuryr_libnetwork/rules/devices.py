@@ -18,9 +18,14 @@ from typing import Literal
 from kuryr_libnetwork.errors import NoFreeDevice
 from kuryr_libnetwork.model import Value
 from kuryr_libnetwork.rules.pci import DeviceSpec, allowed_by, networks_of
-from kuryr_libnetwork.sriov import Candidate, DeviceLease, DeviceRequest, PhysicalFunction, VirtualFunction
-
-USER_SPACE_DRIVERS = frozenset({"vfio-pci", "uio_pci_generic", "igb_uio"})
+from kuryr_libnetwork.sriov import (
+    Candidate,
+    DeviceLease,
+    DeviceRequest,
+    PhysicalFunction,
+    VirtualFunction,
+    in_user_space,
+)
 
 
 class DevicePolicy(Value, frozen=True):
@@ -147,21 +152,33 @@ def _reasons(
     networks = networks_of(each.pf, policy.mappings, policy.specs, vf)
     if policy.speaks and request.physical_network not in networks:
         reasons.append(f"its PF {'/'.join(each.pf.netdevs)} is not mapped to {request.physical_network}")
-    reasons.extend(_device_reasons(each, vf, policy) if lease is None else ())
+    if not each.pf.netdevs:
+        reasons.append("its PF's network device is in another namespace, or has no driver")
+    reasons.extend(_device_reasons(request, each, vf, policy) if lease is None else ())
     return reasons
 
 
-def _device_reasons(each: FoundPf, vf: VirtualFunction, policy: DevicePolicy) -> list[str]:
-    if vf.driver in USER_SPACE_DRIVERS:
-        return [] if policy.allow_vfio else [f"bound to {vf.driver} ([sriov] allow_vfio)"]
+def _device_reasons(request: DeviceRequest, each: FoundPf, vf: VirtualFunction, policy: DevicePolicy) -> list[str]:
+    if in_user_space(vf.driver):
+        reason = _user_space_reason(request, policy)
+        return [f"bound to {vf.driver}{reason}"] if reason else []
     if vf.netdev_elsewhere:
         return ["its network device is in another namespace"]
     if not vf.netdevs:
-        return ["has no network driver"]
+        return ["has no network driver (kuryr vf repair)"]
     if len(vf.netdevs) > 1:
         return [f"has several network devices ({', '.join(vf.netdevs)})"]
     reason = each.in_use.get(vf.pci_address, "")
     return [reason] if reason else []
+
+
+def _user_space_reason(request: DeviceRequest, policy: DevicePolicy) -> str:
+    """It comes without a network device: only for who names it, or his container would have no network."""
+    if not policy.allow_vfio:
+        return " ([sriov] allow_vfio)"
+    if request.vnic_type != "direct":
+        return f", of no use for {request.vnic_type}"
+    return "" if request.pci_slot else ", given out only to who names it (kuryr.pci_slot)"
 
 
 def _pf_asked_for(request: DeviceRequest, each: FoundPf, policy: DevicePolicy) -> bool:

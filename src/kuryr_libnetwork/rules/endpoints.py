@@ -29,10 +29,12 @@ def join_answer(network: NetworkRecord, endpoint: EndpointRecord, dst_prefix: st
     ``DisableGatewayService`` is always set: without it Docker adds a NATed second way out through docker_gwbridge when
     we give no gateway (docker-plugin-protocol §2.3). An internal network gets neither gateway nor routes: Docker does
     not enforce ``--internal`` for remote drivers. A gateway outside of its subnet, as Neutron allows, is reachable by a
-    route of its own (§2.3).
+    route of its own (§2.3). A VF on a driver for user space has no interface to be moved, nor anything to route by (§4.3).
     """
     if endpoint.plug is None:
         raise InvalidRequest(f"endpoint {endpoint.endpoint_id[:12]} has no interface")
+    if not endpoint.plug.container_ifname:
+        return JoinResponse(disable_gateway_service=True)
     subnets = [] if network.internal else subnets_of(network, endpoint)
     gateways = {subnet.ip_version: subnet.gateway_ip for subnet in subnets if subnet.gateway_ip}
     routes = [route for subnet in subnets for route in _routes(subnet)]

@@ -9,6 +9,7 @@ again when the port changes. VLAN and MAC were never the agent's work; Nova and 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ MAX_VLAN = 4094
 NO_MAC = "00:00:00:00:00:00"
 OURS = ("pci_vendor_info", "pci_slot", "physical_network", "pf_mac_address", "vf_num", "device_mac_address")
 """What a binding writes into the profile, and an unbinding takes out; Nova's list (nova/network/neutron.py)."""
+FACTORY = VfSettings(mac="", trust=False, link_state="auto", min_tx_rate=0, max_tx_rate=0)
+"""A VF that nobody has set up yet. Whether spoof checking is on at first differs from driver to driver: left as it is."""
 SUPPORTED = ("normal", "direct", "macvtap", "direct-physical")
 _REFUSED = {
     "virtio-forwarder": "it needs a vhost-user relay in Open vSwitch",
@@ -137,3 +140,21 @@ def restored(original: VfSettings) -> VfSettings:
     The port's MAC left on it would make the PF unable to reach the port elsewhere (sriov §0.10).
     """
     return msgspec.structs.replace(original, mac=original.mac or NO_MAC)
+
+
+def random_mac() -> str:
+    """Locally administered, as the kernel gives it to a VF without one."""
+    return "02:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(5))
+
+
+TOGETHER = (("vlan", "qos"), ("trust",), ("spoofchk",), ("min_tx_rate", "max_tx_rate"), ("link_state",))
+"""The settings of a VF but its MAC, in the order to set them; the two rates go in one message."""
+
+
+def single_step(found: VfSettings, wanted: VfSettings, names: Sequence[str]) -> VfSettings | None:
+    """What to apply so that these settings, and no others, become the wanted ones; ``None``: they are, as far as known."""
+    values = {name: getattr(wanted, name) for name in names}
+    known = {name: value for name, value in values.items() if None not in (value, getattr(found, name))}
+    if all(value == getattr(found, name) for name, value in known.items()):
+        return None
+    return msgspec.structs.replace(VfSettings(mac=found.mac, vlan=found.vlan, qos=found.qos), **values)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from kuryr_libnetwork.interfaces import Drivers, Engine, Journal, Neutron
+from kuryr_libnetwork.services.announcer import Announcer
 from kuryr_libnetwork.services.directory import Directory
 from kuryr_libnetwork.services.endpoints import Endpoints
 from kuryr_libnetwork.services.forgotten import Forgotten
@@ -20,6 +21,7 @@ from kuryr_libnetwork.services.network_driver import NetworkDriver
 from kuryr_libnetwork.services.networks import Networks
 from kuryr_libnetwork.services.plugging import PlugWaiter
 from kuryr_libnetwork.services.pools import PoolKeeper
+from kuryr_libnetwork.services.port_watch import PortWatch
 from kuryr_libnetwork.services.reconciler import Reconciler
 from kuryr_libnetwork.services.release import Releaser
 from kuryr_libnetwork.services.settings import ServiceSettings
@@ -31,6 +33,7 @@ class Services(NamedTuple):
     network_driver: NetworkDriver
     ipam_driver: IpamDriver
     reconciler: Reconciler
+    announcer: Announcer
 
 
 def assemble(
@@ -45,7 +48,7 @@ def assemble(
     """``now``: seconds since the epoch."""
     parts = _Parts(neutron, journal, drivers, engine, settings, now)
     driver = NetworkDriver(parts.networks, parts.endpoints, parts.locks, parts.forgotten)
-    return Services(driver, parts.ipam, parts.reconciler)
+    return Services(driver, parts.ipam, parts.reconciler, parts.announcer)
 
 
 class _Parts:
@@ -68,6 +71,7 @@ class _Parts:
         self._now = now
         self.locks = KeyedLocks(settings.lock_timeout)
         self.forgotten = Forgotten()
+        self.announcer = Announcer(journal, drivers, now)
         self._intents = Intents(neutron, journal, settings.host, now)
         self._directory = Directory(neutron, journal, now)
         self._pools = PoolKeeper(neutron, journal, settings.subnetpool_name_prefix, self.locks, now)
@@ -125,6 +129,7 @@ class _Parts:
             plugged=PlugWaiter(
                 self._neutron, fatal=settings.vif_plugging_is_fatal, timeout=settings.vif_plugging_timeout
             ),
+            announcer=self.announcer,
             locks=self.locks,
             now=self._now,
         )
@@ -167,6 +172,7 @@ class _Parts:
             pools=self._pools,
             releaser=self._releaser,
             survey=self._survey,
+            watch=PortWatch(self._neutron, self._drivers, self.locks, self._settings.host),
             locks=self.locks,
             forgotten=self.forgotten,
             grace=self._settings.reconcile_grace,

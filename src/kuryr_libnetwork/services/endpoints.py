@@ -34,6 +34,7 @@ from kuryr_libnetwork.rules.options import (
     fingerprint,
     parse_endpoint_options,
 )
+from kuryr_libnetwork.services.announcer import Announcer
 from kuryr_libnetwork.services.directory import Directory
 from kuryr_libnetwork.services.ledger import PortLedger
 from kuryr_libnetwork.services.locks import KeyedLocks
@@ -57,6 +58,7 @@ class Endpoints:
         drivers: Drivers,
         releaser: Releaser,
         plugged: PlugWaiter,
+        announcer: Announcer,
         locks: KeyedLocks,
         now: Callable[[], float],
     ) -> None:
@@ -67,6 +69,7 @@ class Endpoints:
         self._drivers = drivers
         self._releaser = releaser
         self._plugged = plugged
+        self._announcer = announcer
         self._locks = locks
         self._now = now
 
@@ -211,7 +214,9 @@ class Endpoints:
             network = self._directory.known_network(record.docker_network_id)
             ifname = record.options.get(ENDPOINT_IFNAME, "")
             answer = join_answer(network, record, self._settings.veth_dst_prefix, ifname)
-            self._journal.endpoints.put(msgspec.structs.replace(record, sandbox_key=request.sandbox_key))
+            record = msgspec.structs.replace(record, sandbox_key=request.sandbox_key)
+            self._journal.endpoints.put(record)
+            self._announcer.joined(record)
             return answer
 
     def delete(self, endpoint_id: str) -> None:

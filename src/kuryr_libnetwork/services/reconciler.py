@@ -37,6 +37,7 @@ from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.locks import KeyedLocks
 from kuryr_libnetwork.services.networks import Networks
 from kuryr_libnetwork.services.pools import PoolKeeper
+from kuryr_libnetwork.services.port_watch import PortWatch
 from kuryr_libnetwork.services.release import Releaser
 from kuryr_libnetwork.services.survey import Survey
 
@@ -60,6 +61,7 @@ class Reconciler:
         pools: PoolKeeper,
         releaser: Releaser,
         survey: Survey,
+        watch: PortWatch,
         locks: KeyedLocks,
         forgotten: Forgotten,
         grace: float,
@@ -74,6 +76,7 @@ class Reconciler:
         self._pools = pools
         self._releaser = releaser
         self._survey = survey
+        self._watch = watch
         self._locks = locks
         self._forgotten = forgotten
         self._grace = grace
@@ -124,6 +127,7 @@ class Reconciler:
         """One look; answers what was removed."""
         self._attempt(partial(self._intents.sweep, self._now() - self._grace))
         self._attempt(self._refresh)
+        self._attempt(self._watch.round)
         self._attempt(self._end_broken_endpoints)
         look = self._look()
         same = {

@@ -15,7 +15,7 @@ import msgspec
 
 from kuryr_libnetwork.calls import note_neutron_call
 from kuryr_libnetwork.errors import KuryrError
-from kuryr_libnetwork.model import Agent, Network, Port, SecurityGroup, Subnet, SubnetPool, TagOwner
+from kuryr_libnetwork.model import Agent, Network, Port, QosPolicy, SecurityGroup, Subnet, SubnetPool, TagOwner
 from kuryr_libnetwork.neutron.errors import from_answer
 from tests.fakes.neutron import groups, networks, ports, store
 from tests.fakes.neutron.store import BULK_TAGS, TAG_CREATION, Store
@@ -106,6 +106,9 @@ class FakeNeutron:
 
     def find_security_groups(self, **query: str | Iterable[str]) -> list[SecurityGroup]:
         return self._find("security_groups", SecurityGroup, query)
+
+    def find_qos_policies(self, **query: str | Iterable[str]) -> list[QosPolicy]:
+        return self._find("policies", QosPolicy, query)
 
     def create_network(self, attributes: Mapping[str, Any]) -> Network:
         return self._make("network", Network, attributes, networks.create_network)
@@ -219,6 +222,10 @@ class FakeNeutron:
         wanted = {"host": host, "agent_type": agent_type, **attributes}
         return _shown(Agent, self.store.add("agents", self.store.build("agents", wanted)))
 
+    def seed_qos_policy(self, name: str = "gold", rules: Iterable[Mapping[str, Any]] = ()) -> QosPolicy:
+        wanted = {"name": name, "rules": [{"id": f"rule-{number}", **rule} for number, rule in enumerate(rules)]}
+        return _shown(QosPolicy, self.store.add("policies", self.store.build("policies", wanted)))
+
     def change_port(self, port_id: str, **attributes: Any) -> Port:
         """Write into a port what no API call would (``status="ACTIVE"``)."""
         with self._lock:
@@ -313,7 +320,7 @@ def _subnet(cloud: Store, attributes: Mapping[str, Any]) -> Resource:
 
 
 def _path(what: str) -> str:
-    return what.replace("_", "-")
+    return "qos/policies" if what == "policies" else what.replace("_", "-")
 
 
 def _shown(kind: type[T], resource: Resource) -> T:

@@ -122,6 +122,17 @@ TEMPLATES: dict[str, Resource] = {
         "description": "",
         "revision_number": 0,
     },
+    "policies": {
+        "id": "",
+        "name": "",
+        "description": "",
+        "project_id": PROJECT,
+        "shared": False,
+        "is_default": False,
+        "rules": [],
+        "tags": [],
+        "revision_number": 0,
+    },
     "agents": {
         "id": "",
         "agent_type": "",

@@ -1,0 +1,26 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The QoS rules of ports, for drivers that enforce them themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.model import Port, QosRule
+
+
+class QosRules:
+    """Neutron calls: none where no port has a policy, of its own or of its network; else one for all of them."""
+
+    def __init__(self, neutron: Neutron) -> None:
+        self._neutron = neutron
+
+    def of(self, ports: Sequence[Port]) -> dict[str, tuple[QosRule, ...]]:
+        """By port id; a port without a policy, or whose policy is gone, has none. The port's own policy has precedence."""
+        wanted = {port.id: port.qos_policy_id or port.qos_network_policy_id or "" for port in ports}
+        ids = sorted({policy for policy in wanted.values() if policy})
+        if not ids:
+            return {}
+        rules = {policy.id: policy.rules for policy in self._neutron.find_qos_policies(id=ids)}
+        return {port: rules.get(policy, ()) for port, policy in wanted.items() if policy}

@@ -1,0 +1,143 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The PFs and VFs of this host: which of them a port gets, and what its binding then says of it."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from kuryr_libnetwork.errors import HostError, NoFreeDevice
+from kuryr_libnetwork.interfaces import Table
+from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions
+from kuryr_libnetwork.model import BindingRequest, Port
+from kuryr_libnetwork.rules import names, vf_settings
+from kuryr_libnetwork.rules.devices import DevicePolicy, FoundPf, choose, choose_pf, judge
+from kuryr_libnetwork.rules.pci import required_pci
+from kuryr_libnetwork.sriov import DeviceLease, DeviceRequest, PhysicalFunction, VirtualFunction
+
+PHYSICAL = "direct-physical"
+
+
+class DeviceStock:
+    """One choice at a time: a device is leased in the journal before the next one is chosen.
+
+    ``neighbours`` lists the ports bound to this host; asked once, for a choice that comes before the first
+    :meth:`observe` of the background. ``now``: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        leases: Table[DeviceLease],
+        pci: PciFunctions,
+        netdevs: Netdevs,
+        policy: DevicePolicy,
+        neighbours: Callable[[], Sequence[Port]],
+        now: Callable[[], float],
+    ) -> None:
+        self._leases = leases
+        self._pci = pci
+        self._netdevs = netdevs
+        self._policy = policy
+        self._neighbours = neighbours
+        self._now = now
+        self._choosing = threading.Lock()
+        self._named_by: Mapping[str, str] | None = None
+
+    def observe(self, ports: Sequence[Port]) -> None:
+        """Which devices the ports of this host name in their profile: a VM of the same host may have one."""
+        self._named_by = {
+            str(port.profile["pci_slot"]).lower(): port.id for port in ports if port.profile.get("pci_slot")
+        }
+
+    def lease_of(self, port_id: str) -> DeviceLease | None:
+        return next(
+            (each for each in self._leases.all() if each.port_id == port_id and each.state != "quarantined"), None
+        )
+
+    def take(self, request: BindingRequest) -> DeviceLease:
+        """The lease that the port has, or a new one, in the journal when this returns."""
+        slot = vf_settings.requested_slot(request.profile) or request.pci_slot
+        wanted = DeviceRequest(
+            vnic_type=request.vnic_type,
+            physical_network=request.physical_network,
+            pci_slot=required_pci("pci_slot", slot) if slot else "",
+            pf_name=request.pf_name,
+            numa_node=request.numa_node,
+        )
+        with self._choosing:
+            held = self.lease_of(request.port_id)
+            if held is None:
+                held = self._choose(request, wanted)
+                self._leases.put(held)
+        return held
+
+    def _choose(self, request: BindingRequest, wanted: DeviceRequest) -> DeviceLease:
+        leases = {lease.pci_address: lease for lease in self._leases.all()}
+        found = self._inventory(set(leases))
+        if request.vnic_type == PHYSICAL:
+            pf = choose_pf(wanted, found, leases, self._policy).pf
+            return self._new_lease(request, pf, pf, 0)
+        if self._named_by is None:
+            self.observe(self._neighbours())
+        named = {slot: port for slot, port in (self._named_by or {}).items() if port != request.port_id}
+        chosen = choose(wanted, judge(wanted, found, leases, named, self._policy), self._policy)
+        return self._new_lease(request, chosen.vf, chosen.pf, chosen.vf.index)
+
+    def _new_lease(
+        self, request: BindingRequest, device: PhysicalFunction | VirtualFunction, pf: PhysicalFunction, index: int
+    ) -> DeviceLease:
+        return DeviceLease(
+            pci_address=device.pci_address,
+            pf_address=pf.pci_address,
+            index=index,
+            port_id=request.port_id,
+            vnic_type=request.vnic_type,
+            state="taking",
+            generation=secrets.token_hex(4),
+            driver=device.driver,
+            physical_network=request.physical_network,
+            temporary_name=names.device_name(request.port_id),
+            created_at=self._now(),
+        )
+
+    def _inventory(self, leased: set[str]) -> list[FoundPf]:
+        return [self._look(pf, leased) for pf in self._pci.physical_functions()]
+
+    def _look(self, pf: PhysicalFunction, leased: set[str]) -> FoundPf:
+        vfs = tuple(self._pci.virtual_functions(pf.pci_address))
+        devices: list[PhysicalFunction | VirtualFunction] = [pf, *vfs]
+        in_use = {
+            device.pci_address: self._use_of(device.netdevs[0])
+            for device in devices
+            if len(device.netdevs) == 1 and device.pci_address not in leased
+        }
+        used_pf = in_use.get(pf.pci_address, "")
+        if used_pf == "is up":  # as it has to be for its VFs; no sign that anybody uses it himself
+            in_use[pf.pci_address] = ""
+        return FoundPf(pf=pf, vfs=vfs, default_route=self._netdevs.carries_default_route(pf.netdevs), in_use=in_use)
+
+    def _use_of(self, name: str) -> str:
+        try:
+            return self._netdevs.in_use(name)
+        except HostError as error:
+            return str(error)
+
+    def profile(self, request: BindingRequest, lease: DeviceLease) -> dict[str, Any]:
+        """The keys of ``binding:profile`` that name the device; those the user wrote himself need no second writing."""
+        pf = self._pci.physical_function(lease.pf_address)
+        if pf is None or not pf.netdevs:
+            raise NoFreeDevice(f"PF {lease.pf_address} has no network device on this host")
+        state = self._netdevs.state(pf.netdevs[0])
+        mac = state.mac if state else ""
+        if lease.vnic_type == PHYSICAL:
+            return vf_settings.pf_profile({}, pf, request.physical_network, mac)
+        vf = self._pci.virtual_function(lease.pci_address)
+        if vf is None:
+            raise NoFreeDevice(f"VF {lease.pci_address} has vanished")
+        profile = vf_settings.vf_profile({}, vf, request.physical_network, mac)
+        if vf_settings.requested_slot(request.profile):
+            return {key: profile[key] for key in ("pci_vendor_info", "physical_network")}
+        return profile
