@@ -91,10 +91,16 @@ class NeutronNotFound(NeutronError):
 
 
 class NeutronConflict(NeutronError):
-    """409: in use, already exists, address taken, revision differs."""
+    """409: in use, already exists, address taken."""
 
     code = "neutron-conflict"
     status = 400
+
+
+class NeutronChanged(NeutronConflict):
+    """412: somebody has changed the resource since it was read."""
+
+    code = "neutron-changed"
 
 
 class NeutronRefused(NeutronError):

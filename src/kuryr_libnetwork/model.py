@@ -76,7 +76,7 @@ class FixedIp(Value, frozen=True):
 
 
 class Port(Value, frozen=True):
-    """Source: Neutron API v2, ports (extensions binding, standard-attr-tag).
+    """Source: Neutron API v2, ports (extensions binding, standard-attr-tag, standard-attr-revisions).
 
     ``host_id`` is ``None`` where the role may not see the binding, "" where the port is unbound.
     """
@@ -99,6 +99,7 @@ class Port(Value, frozen=True):
     profile: dict[str, Any] = msgspec.field(name="binding:profile", default_factory=dict)
     security_groups: tuple[str, ...] = ()
     port_security_enabled: bool = True
+    revision_number: int = 0
     trusted: bool | None = None
     propagate_uplink_status: bool | None = None
     qos_policy_id: str | None = None

@@ -14,6 +14,7 @@ import requests.exceptions
 
 from kuryr_libnetwork.calls import count_calls
 from kuryr_libnetwork.errors import (
+    NeutronChanged,
     NeutronConflict,
     NeutronError,
     NeutronForbidden,
@@ -116,7 +117,7 @@ def test_errors_of_keystone_are_not_taken_for_neutrons(kind: type[Exception], ex
         (403, NeutronForbidden),
         (404, NeutronNotFound),
         (409, NeutronConflict),
-        (412, NeutronRefused),
+        (412, NeutronChanged),
         (413, NeutronRefused),
         (429, NeutronRefused),
         (500, NeutronError),

@@ -11,6 +11,7 @@ from kuryr_libnetwork.model import QosRule
 from lab.api import Lab
 from tests.adapters.neutron_client import without_keystone
 from tests.adapters.test_neutron_contract import NeutronContract, tenant
+from tests.adapters.test_port_revisions import PortRevisionContract
 from tests.adapters.test_security_groups import SecurityGroupContract
 
 __all__ = ["tenant"]
@@ -21,7 +22,7 @@ def client(neutron_url: str) -> Neutron:
     return without_keystone(neutron_url)
 
 
-class TestNeutron(NeutronContract, SecurityGroupContract):
+class TestNeutron(NeutronContract, PortRevisionContract, SecurityGroupContract):
     @pytest.fixture
     def neutron(self, client: Neutron) -> Neutron:
         return client

@@ -16,13 +16,14 @@ from cheroot.wsgi import Server
 
 
 class Request(NamedTuple):
-    """``token`` is the ``X-Auth-Token``; ``body`` is decoded JSON."""
+    """``token`` is the ``X-Auth-Token``, ``if_match`` the header of that name; ``body`` is decoded JSON."""
 
     method: str
     path: str
     query: dict[str, list[str]]
     token: str
     body: Any
+    if_match: str = ""
 
 
 class Answer(NamedTuple):
@@ -68,8 +69,8 @@ class Loopback:
         length = int(environ.get("CONTENT_LENGTH") or 0)
         body = json.loads(environ["wsgi.input"].read(length)) if length else None
         query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
-        token = environ.get("HTTP_X_AUTH_TOKEN", "")
-        request = Request(environ["REQUEST_METHOD"], environ["PATH_INFO"], query, token, body)
+        token, if_match = environ.get("HTTP_X_AUTH_TOKEN", ""), environ.get("HTTP_IF_MATCH", "")
+        request = Request(environ["REQUEST_METHOD"], environ["PATH_INFO"], query, token, body, if_match)
         self.requests.append(request)
         answer = self.answer(request)
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(answer.body))), *answer.headers]

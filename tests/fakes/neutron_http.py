@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote, urlencode
 
 from kuryr_libnetwork.errors import (
     KuryrError,
+    NeutronChanged,
     NeutronConflict,
     NeutronError,
     NeutronForbidden,
@@ -22,6 +23,7 @@ from tests.fakes.neutron import FakeNeutron, Fault
 _STATUS: dict[type[KuryrError], int] = {
     NeutronNotFound: 404,
     NeutronConflict: 409,
+    NeutronChanged: 412,
     NeutronRefused: 400,
     NeutronForbidden: 403,
     NeutronError: 500,
@@ -76,7 +78,8 @@ class NeutronFront(Loopback):
             getattr(self.fake, f"delete_{what[:-1]}")(rest[0])
             return Answer(204)
         if request.method == "PUT":
-            self.fake.update_port(rest[0], body["port"])
+            revision = request.if_match.removeprefix("revision_number=")
+            self.fake.update_port(rest[0], body["port"], int(revision) if revision else None)
             return self._show(what, rest[0])
         return self._create(what, body)
 

@@ -94,8 +94,8 @@ class NeutronClient:
             raise NeutronUnavailable(f"no usable answer to POST /v2.0/ports: {len(made)} ports for one")
         return made[0]
 
-    def update_port(self, port_id: str, attributes: Mapping[str, Any]) -> Port:
-        return self._write("PUT", f"/ports/{_part(port_id)}", "port", Port, attributes)
+    def update_port(self, port_id: str, attributes: Mapping[str, Any], revision: int | None = None) -> Port:
+        return self._write("PUT", f"/ports/{_part(port_id)}", "port", Port, attributes, revision)
 
     def delete_network(self, network_id: str) -> None:
         self._rest.call("DELETE", f"/networks/{_part(network_id)}")
@@ -146,8 +146,17 @@ class NeutronClient:
             hrefs = [link.href for link in links if link.rel == "next"]
             following = parse_qs(urlsplit(hrefs[0]).query, keep_blank_values=True) if hrefs else None
 
-    def _write(self, method: str, path: str, member: str, kind: type[T], attributes: Mapping[str, Any]) -> T:
-        answer = self._rest.call(method, path, body={member: dict(attributes)})
+    def _write(
+        self,
+        method: str,
+        path: str,
+        member: str,
+        kind: type[T],
+        attributes: Mapping[str, Any],
+        revision: int | None = None,
+    ) -> T:
+        headers = {} if revision is None else {"If-Match": f"revision_number={revision}"}
+        answer = self._rest.call(method, path, body={member: dict(attributes)}, headers=headers)
         return _decode(_member(answer, member, dict[str, Any]), kind)
 
     def _tag(self, method: str, owner: TagOwner, resource_id: str, tag: str | None = None, body: Any = None) -> None:

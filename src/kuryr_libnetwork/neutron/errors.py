@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from kuryr_libnetwork.errors import (
+    NeutronChanged,
     NeutronConflict,
     NeutronError,
     NeutronForbidden,
@@ -23,7 +24,13 @@ def class_of(status: int, kind: str = "") -> type[NeutronError]:
     """The error for an HTTP status; ``kind`` is the ``type`` of Neutron's error body."""
     if kind in CONFLICTS_TOLD_AS_500:
         return NeutronConflict
-    special = {401: NeutronForbidden, 403: NeutronForbidden, 404: NeutronNotFound, 409: NeutronConflict}
+    special: dict[int, type[NeutronError]] = {
+        401: NeutronForbidden,
+        403: NeutronForbidden,
+        404: NeutronNotFound,
+        409: NeutronConflict,
+        412: NeutronChanged,
+    }
     if status in special:
         return special[status]
     if 400 <= status < 500:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
@@ -67,6 +67,14 @@ def build_adapter(
     )
 
 
+class _Asked(NamedTuple):
+    method: str
+    path: str
+    query: Mapping[str, list[str]]
+    body: Any
+    headers: Mapping[str, str]
+
+
 class Rest:
     """Safe for many threads. ``timeout``: seconds for one call, its repetitions included.
 
@@ -83,7 +91,12 @@ class Rest:
         self._lock = threading.Lock()
 
     def call(
-        self, method: str, path: str, query: Mapping[str, list[str]] | None = None, body: Any = None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, list[str]] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Send one request, and repeat it if that is harmless; answers the decoded body ({} when there is none).
 
@@ -101,13 +114,12 @@ class Rest:
             reraise=True,
         ):
             with attempt:
-                answer = self._send(method, path, query or {}, body, max(end - time.monotonic(), 0.1))
+                asked = _Asked(method, path, query or {}, body, headers or {})
+                answer = self._send(asked, max(end - time.monotonic(), 0.1))
         return answer
 
-    def _send(
-        self, method: str, path: str, query: Mapping[str, list[str]], body: Any, seconds: float
-    ) -> dict[str, Any]:
-        asked = f"{method} {path}"
+    def _send(self, request: _Asked, seconds: float) -> dict[str, Any]:
+        asked = f"{request.method} {request.path}"
 
         def work(depart: Depart) -> dict[str, Any]:
             from keystoneauth1 import exceptions
@@ -117,8 +129,8 @@ class Rest:
             try:
                 adapter, base = self._logged_in(asked, seconds)
                 depart()
-                note_neutron_call(method, path)
-                response = self._request(adapter, method, base + _target(path, query), body, seconds)
+                note_neutron_call(request.method, request.path)
+                response = self._request(adapter, base, request, seconds)
             except (exceptions.ClientException, RequestException, HTTPError, OSError) as error:
                 raise translate(asked, error) from error
             return _answer(asked, response)
@@ -130,10 +142,16 @@ class Rest:
                 raise NoAnswer(f"no answer to {asked}: timed out") from None
             raise NotConnected(f"no connection for {asked}: timed out before it was sent") from None
 
-    def _request(self, adapter: Adapter, method: str, url: str, body: Any, seconds: float) -> requests.Response:
+    def _request(self, adapter: Adapter, base: str, asked: _Asked, seconds: float) -> requests.Response:
         connect = min(seconds, max(1.0, self._timeout / TRIES))
         return adapter.request(
-            url, method, json=body, timeout=(connect, seconds), connect_retries=0, status_code_retries=0
+            base + _target(asked.path, asked.query),
+            asked.method,
+            json=asked.body,
+            headers=dict(asked.headers),
+            timeout=(connect, seconds),
+            connect_retries=0,
+            status_code_retries=0,
         )
 
     def _logged_in(self, asked: str, seconds: float) -> tuple[Adapter, str]:

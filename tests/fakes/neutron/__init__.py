@@ -137,7 +137,7 @@ class FakeNeutron:
             "create_port", arguments, "POST", "/ports", lambda: _shown(Port, ports.create_port(self.store, sent))
         )
 
-    def update_port(self, port_id: str, attributes: Mapping[str, Any]) -> Port:
+    def update_port(self, port_id: str, attributes: Mapping[str, Any], revision: int | None = None) -> Port:
         wanted = dict(attributes)
         path = f"/ports/{port_id}"
         return self._call(
@@ -145,7 +145,7 @@ class FakeNeutron:
             (port_id, wanted),
             "PUT",
             path,
-            lambda: _shown(Port, ports.update_port(self.store, port_id, wanted)),
+            lambda: _shown(Port, ports.update_port(self.store, port_id, wanted, revision)),
         )
 
     def delete_network(self, network_id: str) -> None:

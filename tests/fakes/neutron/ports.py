@@ -46,9 +46,12 @@ def create_port(store: Store, attributes: Mapping[str, Any]) -> Resource:
     return store.add("ports", port)
 
 
-def update_port(store: Store, port_id: str, attributes: Mapping[str, Any]) -> Resource:
+def update_port(store: Store, port_id: str, attributes: Mapping[str, Any], revision: int | None = None) -> Resource:
     check_attributes("ports", attributes, "PUT")
     port = store.get("ports", port_id)
+    if revision not in (None, port["revision_number"]):
+        text = f"Constrained to {revision}, but current revision is {port['revision_number']}"
+        raise Fault(412, "RevisionNumberConstraintFailed", text)
     changed = dict(attributes)
     mac = str(changed.get("mac_address", port["mac_address"]))
     if mac != port["mac_address"]:

@@ -93,7 +93,7 @@ class Store:
 def set_tags(store: Store, what: str, resource_id: str, tags: list[str]) -> None:
     check_tags(tags)
     _limit(what, tags)
-    store.get(what, resource_id)["tags"] = sorted(set(tags))
+    _tag(store.get(what, resource_id), tags)
 
 
 def add_tags(store: Store, what: str, resource_id: str, tags: list[str]) -> None:
@@ -101,21 +101,28 @@ def add_tags(store: Store, what: str, resource_id: str, tags: list[str]) -> None
     check_tags(tags)
     _limit(what, tags)
     resource = store.get(what, resource_id)
-    resource["tags"] = sorted({*resource["tags"], *tags})
+    _tag(resource, [*resource["tags"], *tags])
 
 
 def add_tag(store: Store, what: str, resource_id: str, tag: str) -> None:
     check_tags([tag])
     resource = store.get(what, resource_id)
     _limit(what, [*resource["tags"], tag])
-    resource["tags"] = sorted({*resource["tags"], tag})
+    _tag(resource, [*resource["tags"], tag])
 
 
 def remove_tag(store: Store, what: str, resource_id: str, tag: str) -> None:
     resource = store.get(what, resource_id)
     if tag not in resource["tags"]:
         raise Fault(404, "TagNotFound", f"Tag {tag} could not be found.")
-    resource["tags"] = [each for each in resource["tags"] if each != tag]
+    _tag(resource, [each for each in resource["tags"] if each != tag])
+
+
+def _tag(resource: Resource, tags: Iterable[str]) -> None:
+    wanted = sorted(set(tags))
+    if wanted != resource["tags"]:
+        resource["tags"] = wanted
+        resource["revision_number"] += 1
 
 
 def check_tags(tags: list[str]) -> None:
