@@ -14,10 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.fakes.host import FakeJournal, FakeLinks, FakeOvs
+from tests.fakes.host import Failing, FakeJournal, FakeLinks, FakeOvs
 from tests.fakes.neutron import FakeNeutron
+from tests.fakes.sriov import FakeNetdevs, FakeNic, FakePci, FakeVfControl
 
-READS = ("find_", "get", "find_by_alias", "owned", "extensions", "all")
+READS = (
+    *("find_", "get", "owned", "extensions", "all"),
+    *("physical_function", "virtual_function", "read", "state", "in_use", "carries_", "wait_"),
+)
 
 
 class Died(BaseException):
@@ -155,3 +159,34 @@ class TappedJournal(FakeJournal):
                 yield
         finally:
             self._local.inside = False
+
+
+class _Tapped(Failing):
+    """A view of the cards; all three are one party, ``nic``."""
+
+    outside: Outside
+
+    @contextmanager
+    def called(self, method: str) -> Iterator[None]:
+        with self.outside.around(f"nic.{method}"), super().called(method):
+            yield
+
+
+class _TappedPci(_Tapped, FakePci):
+    pass
+
+
+class _TappedControl(_Tapped, FakeVfControl):
+    pass
+
+
+class _TappedNetdevs(_Tapped, FakeNetdevs):
+    pass
+
+
+class TappedNic(FakeNic):
+    def __init__(self, outside: Outside) -> None:
+        super().__init__()
+        self.pci, self.control, self.netdevs = views = _TappedPci(self), _TappedControl(self), _TappedNetdevs(self)
+        for view in views:
+            view.outside = outside

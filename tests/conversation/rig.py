@@ -61,6 +61,14 @@ class Rig(Plugin):
         with self.outside.around("docker.answer"):
             return answer.status, answer.body
 
+    def move_in(self, box: Container) -> None:
+        """What Docker does with the interface after Join."""
+        self.links.move_away(box.interface["SrcName"])
+
+    def move_out(self, box: Container) -> None:
+        """What Docker does with it between Leave and DeleteEndpoint."""
+        self.links.come_back(box.interface["SrcName"])
+
     def settle(self) -> None:
         """Let the reconciler look until everything that it may remove is overdue and gone."""
         for _ in range(ROUNDS):
@@ -70,7 +78,14 @@ class Rig(Plugin):
     def state(self) -> dict[str, Any]:
         """All that there is, in Neutron and here; times and revisions left out."""
         journal = self.journal
-        tables = (journal.pools, journal.networks, journal.leases, journal.endpoints, journal.intents)
+        tables = (
+            journal.pools,
+            journal.networks,
+            journal.leases,
+            journal.endpoints,
+            journal.intents,
+            journal.devices,
+        )
         return {
             **{what: _plain(rows) for what, rows in self.neutron.store.tables.items()},
             "links": self.links.names(),
@@ -141,10 +156,10 @@ class DirectDocker(Docker):
     def run(self, *arguments: Any, **options: Any) -> Container:
         box = super().run(*arguments, **options)
         self._engine.endpoints.add(box.endpoint_id)
-        self._rig.links.move_away(box.interface["SrcName"])
+        self._rig.move_in(box)
         return box
 
     def rm(self, container: Container, *, delete_endpoint: bool = True, leaves: int = 1) -> None:
         self._engine.endpoints.discard(container.endpoint_id)
-        self._rig.links.come_back(container.interface["SrcName"])
+        self._rig.move_out(container)
         super().rm(container, delete_endpoint=delete_endpoint, leaves=leaves)

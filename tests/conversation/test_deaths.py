@@ -9,12 +9,17 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conversation.outside import Died, Fault, is_read
+from tests.conversation.sriov_trials import OPERATIONS as SRIOV_OPERATIONS
 from tests.conversation.trials import OPERATIONS, Operation, Trial, calls_of, conclude
+
+ALL = {**OPERATIONS, **SRIOV_OPERATIONS}
+REMEMBERED = {name: each for name, each in SRIOV_OPERATIONS.items() if name.endswith("-guide")}
+"""A network's own ``kuryr.vnic_type`` stands in the journal only."""
 
 
 def deaths() -> Iterator[object]:
     """Dying before a step is dying after the one before it; ``docker.answer`` is the last step of each call."""
-    for operation in OPERATIONS.values():
+    for operation in ALL.values():
         for at, name in enumerate(calls_of(operation)):
             if not is_read(name):
                 yield pytest.param(operation, at, id=f"{operation.name}-{at}-{name}")
@@ -42,7 +47,7 @@ def test_the_service_is_killed(operation: Operation, at: int, stay_down: bool) -
 
 
 def losses() -> Iterator[object]:
-    for operation in OPERATIONS.values():
+    for operation in {**OPERATIONS, **REMEMBERED}.values():
         for number in range(1, calls_of(operation).count("docker.answer")):
             yield pytest.param(operation, number, id=f"{operation.name}-{number}")
 

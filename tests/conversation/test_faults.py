@@ -11,8 +11,10 @@ import pytest
 
 from kuryr_libnetwork import errors
 from tests.conversation.outside import Fault, is_read
+from tests.conversation.sriov_trials import OPERATIONS as SRIOV_OPERATIONS
 from tests.conversation.trials import OPERATIONS, Operation, calls_of, conclude, try_with
 
+ALL = {**OPERATIONS, **SRIOV_OPERATIONS}
 Error = Callable[[], BaseException]
 UNAVAILABLE: Error = partial(errors.NeutronUnavailable, "no answer")
 CONFLICT: Error = partial(errors.NeutronConflict, "in use")
@@ -25,12 +27,12 @@ JOURNAL: Error = partial(errors.JournalError, "disk full")
 def faults_of(name: str, at: int) -> Iterator[tuple[str, Fault]]:
     """What can befall one call: by party, and whether it changes something."""
     party = name.partition(".")[0]
-    error = {"neutron": UNAVAILABLE, "links": LINK, "ovs": OVSDB, "journal": JOURNAL}[party]
+    error = {"neutron": UNAVAILABLE, "links": LINK, "nic": LINK, "ovs": OVSDB, "journal": JOURNAL}[party]
     yield "fails", Fault(at, error)
     if party == "journal" and is_read(name):
         return
     yield "fails-from-here", Fault(at, error, lasting=True)
-    if party in ("neutron", "ovs") and not is_read(name):
+    if party in ("neutron", "ovs", "nic") and not is_read(name):
         yield "answer-lost", Fault(at, error, after=True)
         yield "answer-lost-and-down", Fault(at, error, after=True, lasting=True)
     if party == "neutron" and not is_read(name):
@@ -39,7 +41,7 @@ def faults_of(name: str, at: int) -> Iterator[tuple[str, Fault]]:
 
 
 def cases() -> Iterator[object]:
-    for operation in OPERATIONS.values():
+    for operation in ALL.values():
         for at, name in enumerate(calls_of(operation)):
             if name == "docker.answer":
                 continue
@@ -54,7 +56,7 @@ def test_one_call_goes_wrong(operation: Operation, fault: Fault) -> None:
 
 
 def answers() -> Iterator[object]:
-    for operation in OPERATIONS.values():
+    for operation in ALL.values():
         for number in range(calls_of(operation).count("docker.answer")):
             yield pytest.param(operation, number, id=f"{operation.name}-{number}")
 

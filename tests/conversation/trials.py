@@ -26,7 +26,7 @@ class Trial:
     """One host and the user's own things in Neutron; ``network`` and ``box`` are what Docker has."""
 
     def __init__(self, **cloud: Any) -> None:
-        self.rig = Rig(**cloud)
+        self.rig = self.make_rig(**cloud)
         self.docker = DirectDocker(self.rig)
         self.docker.activate()
         neutron = self.rig.neutron
@@ -41,6 +41,9 @@ class Trial:
         self.box: Container | None = None
         self.clean: dict[str, Any] = {}
         self.lost = False
+
+    def make_rig(self, **cloud: Any) -> Rig:
+        return Rig(**cloud)
 
     # -- operations --
 
@@ -114,13 +117,14 @@ class Operation:
     undo: Callable[[Trial], None] | None
     ground: tuple[Callable[[Trial], None], ...] = ()
     after_ground: tuple[Callable[[Trial], None], ...] = ()
+    trial: type[Trial] = Trial
 
     def prepare(self, *, neighbour: bool = False, **cloud: Any) -> Trial:
         """``clean`` is the world without the operation's result: for removals, that before ``after_ground``.
 
         ``neighbour``: Docker has another network of ours.
         """
-        trial = Trial(**cloud)
+        trial = self.trial(**cloud)
         if neighbour:
             trial.docker.network_create("10.99.0.0/24")
         for step in self.ground:
