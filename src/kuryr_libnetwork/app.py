@@ -103,7 +103,7 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
         local_default_address_space=plugin.local_default_address_space,
         global_default_address_space=plugin.global_default_address_space,
     )
-    boundary = Boundary(build_routes(services.network_driver, services.ipam_driver, constants))
+    boundary = Boundary(build_routes(services.network_driver, services.ipam_driver, services.operator, constants))
     tls = _tls(plugin)
     server = PluginServer(boundary, _listeners(plugin), threads=plugin.worker_threads, tls=tls)
     # What the first container would have to wait for: slow imports, connections, the list of Neutron's extensions.

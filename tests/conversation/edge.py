@@ -45,6 +45,7 @@ ANSWERS: dict[str, m.Message] = {
     "release_pool": m.Empty(),
     "request_address": m.RequestAddressResponse(address="10.1.0.7/24"),
     "release_address": m.Empty(),
+    "release_device": m.Empty(),
 }
 BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     "NetworkDriver.GwAllocCheck": ("gw_alloc_check", {"Options": {}}),
@@ -93,7 +94,7 @@ class Verbs:
 
 
 def boundary_of(verbs: Any) -> Boundary:
-    return Boundary(build_routes(verbs, verbs, Constants()))
+    return Boundary(build_routes(verbs, verbs, verbs, Constants()))
 
 
 class Edge:

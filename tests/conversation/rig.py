@@ -45,7 +45,7 @@ class Rig(Plugin):
             self.journal = TappedJournal(self.outside)
         self.services: Services = self._assemble()
         self.boundary = Boundary(
-            build_routes(self.services.network_driver, self.services.ipam_driver, Constants()),
+            build_routes(self.services.network_driver, self.services.ipam_driver, self.services.operator, Constants()),
         )
 
     def call(self, method: str, body: bytes, *, deliver: bool = True) -> tuple[int, bytes]:

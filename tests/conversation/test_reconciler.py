@@ -133,7 +133,7 @@ def test_a_leftover_goes_after_the_grace_time_and_not_before(
     assert {part: rows for part, rows in after.items() if part != "journal"} == {
         part: rows for part, rows in before.items() if part != "journal"
     }
-    assert after["journal"][2:] == [{}, {}, {}]
+    assert not any(after["journal"][2:])
 
 
 def test_the_grace_time_starts_again_with_each_use(rig: Rig, docker: DirectDocker) -> None:

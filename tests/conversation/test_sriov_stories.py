@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kuryr_libnetwork.errors import LinkError
+from kuryr_libnetwork.cli.service_client import call
+from kuryr_libnetwork.docker.routes import RELEASE_DEVICE
+from kuryr_libnetwork.errors import HostError, LinkError
 from kuryr_libnetwork.interfaces import PortDriver
 from kuryr_libnetwork.model import Network, Port
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
@@ -20,6 +22,7 @@ from tests.conversation.plugin import HOST, Plugin
 from tests.conversation.test_stories import at_most
 from tests.fakes.neutron import FakeNeutron
 from tests.fakes.sriov import FakeNic
+from tests.fakes.sriov_profiles import ICE
 
 CIDR = "10.10.0.0/24"
 
@@ -177,5 +180,60 @@ def test_the_service_dies_with_a_vf_in_a_container(plugin: SriovPlugin, docker: 
     plugin.nic.destroy_sandbox("/elsewhere")
     docker.rm(box, delete_endpoint=True)
     assert (plugin.nic.control.read("pf0", 0), plugin.nic.of(plugin.nic.vf_address(0)).name) == card
+    docker.network_rm(net)
+    plugin.nothing_left()
+
+
+def test_the_operator_has_a_vf_put_back_while_the_service_runs(plugin: SriovPlugin, docker: Docker) -> None:
+    """A VF in quarantine would cost a stop of the service, or be lost until the next boot."""
+    net = docker.network_create(CIDR, options={"neutron.net.uuid": plugin.network().id, "kuryr.vnic_type": "direct"})
+    slot = plugin.nic.vf_address(0)
+    box = docker.run(net)
+    with pytest.raises(HostError, match="of a container has it: docker rm"):
+        call(plugin.socket, RELEASE_DEVICE, {"PciAddress": slot})
+    plugin.nic.control.fail_next("apply", LinkError("the PF does not answer"))
+    docker.rm(box)
+    assert [lease.state for lease in plugin.journal.devices.all()] == ["quarantined"]
+    plugin.nic.control.fail_next("apply", LinkError("the PF does still not answer"))
+    with pytest.raises(HostError, match=f"{slot} stays in quarantine: the PF does still not answer"):
+        call(plugin.socket, RELEASE_DEVICE, {"PciAddress": slot})
+    assert call(plugin.socket, RELEASE_DEVICE, {"PciAddress": slot}) == {}
+    with pytest.raises(HostError, match=f"there is no lease of {slot}"):
+        call(plugin.socket, RELEASE_DEVICE, {"PciAddress": slot})
+    with pytest.raises(HostError, match="must be a PCI address"):
+        call(plugin.socket, RELEASE_DEVICE, {"PciAddress": "nonsense"})
+    docker.network_rm(net)
+    plugin.nothing_left()
+
+
+def test_the_rates_and_the_port_security_follow_the_port(plugin: SriovPlugin, docker: Docker) -> None:
+    """What a tenant changes at his port would do nothing until the container starts again; nor a QoS policy at all."""
+    plugin.nic.add_pf(ICE, 2, "0000:02:00.0", "pf1")
+    net = docker.network_create(
+        CIDR,
+        options={"neutron.net.uuid": plugin.network().id, "kuryr.vnic_type": "direct", "kuryr.pf": "pf1"},
+    )
+    box = docker.run(net)
+    port = plugin.neutron.find_ports(device_id=box.endpoint_id)[0]
+    policy = plugin.neutron.seed_qos_policy(rules=[{"type": "bandwidth_limit", "max_kbps": 20_000}])
+    plugin.neutron.change_port(port.id, port_security_enabled=False, qos_policy_id=policy.id)
+    with at_most(plugin, 9):
+        plugin.services.reconciler.round()
+    found = plugin.nic.control.read("pf1", 0)
+    assert (found.spoofchk, found.max_tx_rate, found.mac, found.vlan) == (False, 20, port.mac_address, 150)
+    docker.rm(box)
+    assert plugin.nic.control.read("pf1", 0).max_tx_rate == 0
+    docker.network_rm(net)
+    plugin.nothing_left()
+
+
+def test_the_neighbours_are_told(plugin: SriovPlugin, docker: Docker) -> None:
+    """With engines before 28, neighbours on the wire would send to the address's former place."""
+    net = docker.network_create(CIDR, options={"neutron.net.uuid": plugin.network().id, "kuryr.vnic_type": "direct"})
+    box = docker.run(net)
+    plugin.nic.move(box.interface["SrcName"], box.sandbox.key, "eth0")
+    plugin.services.announcer.work()
+    assert plugin.nic.announced == [(box.sandbox.key, box.mac, box.ip)]
+    docker.rm(box)
     docker.network_rm(net)
     plugin.nothing_left()

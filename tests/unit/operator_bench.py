@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from kuryr_libnetwork import config
 from kuryr_libnetwork.cli import kuryr
 from kuryr_libnetwork.cli.inventory import Host
 from kuryr_libnetwork.cli.probes import Probes
+from kuryr_libnetwork.errors import HostError
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import look, service_runs
 from kuryr_libnetwork.interfaces import Neutron
@@ -46,9 +47,17 @@ class Bench:
         self.plugin_error = ""
         self.kernel = "6.1.0-56-amd64"
         self.iommu = False
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.answer = ""
         self.program = "/usr/bin/kuryr"
         self.config = folder / "empty.conf"
         self.config.write_text("")
+
+    def ask(self, method: str, body: Mapping[str, str]) -> None:
+        """What the service answers."""
+        self.asked.append((method, dict(body)))
+        if self.answer:
+            raise HostError(self.answer)
 
     def make_host(self, words: Sequence[str]) -> Host:
         self.words = words
@@ -63,6 +72,7 @@ class Bench:
             look=partial(look, self.path),
             service_runs=partial(service_runs, self.path),
             journal=lambda: closing(SqliteJournal(self.path)),
+            ask=self.ask,
             probes=Probes(lambda: self.neutron(), lambda: self.plugin_error, self.kernel, self.iommu),
             units=self.folder / "units",
             program=self.program,

@@ -82,6 +82,7 @@ REQUESTS: list[tuple[str, m.Message]] = [
         ),
     ),
     ('{"PoolID":"p","Address":"10.1.0.1"}', m.ReleaseAddressRequest(pool_id="p", address="10.1.0.1")),
+    ('{"PciAddress":"0000:01:10.0"}', m.ReleaseDeviceRequest(pci_address="0000:01:10.0")),
 ]
 
 

@@ -13,9 +13,9 @@ import msgspec
 from kuryr_libnetwork.cli import boot_unit
 from kuryr_libnetwork.cli.application import Action, Table, cells
 from kuryr_libnetwork.cli.inventory import PfRow, VfRow, find_pf, find_vf, gather_pf, pf_rows, vf_rows
+from kuryr_libnetwork.docker.routes import RELEASE_DEVICE
 from kuryr_libnetwork.errors import Conflict, DeviceError
-from kuryr_libnetwork.host.journal_view import JournalView
-from kuryr_libnetwork.rules.devices import FoundPf
+from kuryr_libnetwork.rules.devices import FoundPf, release_refusal
 from kuryr_libnetwork.rules.pci import canonical_pci
 from kuryr_libnetwork.sriov import USER_SPACE_DRIVERS, DeviceLease, VirtualFunction
 
@@ -204,10 +204,9 @@ def repair_driver(vf: VirtualFunction, siblings: Collection[VirtualFunction]) ->
 
 
 class VfRelease(Action):
-    """Let the service take back a VF that it holds for no container, or has in quarantine: at its next start.
+    """Put back a VF or PF that the service holds for no container, or try again with one in quarantine.
 
-    The journal has one owner. So this is done only while the service is stopped; containers run on meanwhile. What is
-    written is the wish alone: the service itself restores the VF and checks it, as after every container.
+    The service does it at once. While it is stopped, the wish is written into its journal, and done at its next start.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -219,25 +218,13 @@ class VfRelease(Action):
         host, address = self.host, canonical_pci(parsed_args.pci)
         view = host.look()
         lease = next((each for each in view.devices if each.pci_address == address), None)
-        reason = release_refusal(lease, view, host.service_runs())
+        reason = release_refusal(lease, view.endpoints)
         if reason or lease is None:
             raise Conflict(f"{parsed_args.pci} is not released: {reason}")
+        if host.service_runs():
+            host.ask(RELEASE_DEVICE, {"PciAddress": lease.pci_address})
+            self.say(f"{lease.pci_address} is as it was, and free")
+            return
         with host.journal() as journal:
             journal.devices.put(msgspec.structs.replace(lease, state="returning", reason=""))
         self.say(f"{lease.pci_address} will be restored and checked when the service starts")
-
-
-def release_refusal(lease: DeviceLease | None, view: JournalView, service_runs: bool) -> str:
-    if lease is None:
-        return "there is no lease of it"
-    holder = next((each for each in view.endpoints if each.endpoint_id == lease.endpoint_id), None)
-    if holder is not None and lease.state != "quarantined":
-        return f"endpoint {lease.endpoint_id[:12]} of a container has it: docker rm, or docker network disconnect"
-    if lease.state == "returning":
-        return "the service is about to take it back by itself"
-    if service_runs:
-        return (
-            "the service runs and is the journal's only writer; stop it first (systemctl stop "
-            "kuryr-libnetwork.service kuryr-libnetwork.socket), and start it again afterwards"
-        )
-    return ""

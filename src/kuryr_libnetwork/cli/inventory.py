@@ -25,7 +25,10 @@ UNITS = Path("/etc/systemd/system")
 
 @dataclass(frozen=True)
 class Host:
-    """All that the commands touch. ``look`` reads the journal, ``journal`` takes it (while no service has it)."""
+    """All that the commands touch. ``look`` reads the journal, ``journal`` takes it (while no service has it).
+
+    ``ask`` calls the running service: path and body of the call.
+    """
 
     pci: PciFunctions
     control: VfControl
@@ -34,6 +37,7 @@ class Host:
     look: Callable[[], JournalView]
     service_runs: Callable[[], bool]
     journal: Callable[[], AbstractContextManager[Journal]]
+    ask: Callable[[str, Mapping[str, str]], object]
     probes: Probes
     units: Path = UNITS
     program: str = "/usr/local/bin/kuryr"

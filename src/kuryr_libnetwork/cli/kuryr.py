@@ -19,6 +19,7 @@ from kuryr_libnetwork.cli import devices, doctor, settings_commands
 from kuryr_libnetwork.cli.application import Application, MakeHost
 from kuryr_libnetwork.cli.inventory import Host
 from kuryr_libnetwork.cli.probes import real_probes
+from kuryr_libnetwork.cli.service_client import call
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import look, service_runs
 from kuryr_libnetwork.host.netdevs import KernelNetdevs
@@ -51,6 +52,7 @@ def real_host(words: Sequence[str]) -> Host:
         look=partial(look, path),
         service_runs=partial(service_runs, path),
         journal=lambda: closing(SqliteJournal(path)),
+        ask=partial(call, settings.plugin.socket_path),
         probes=real_probes(words, settings.plugin.socket_path),
         program=os.path.abspath(sys.argv[0]),
         config_words=tuple(words),

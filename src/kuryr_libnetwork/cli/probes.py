@@ -4,22 +4,21 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from kuryr_libnetwork import config
+from kuryr_libnetwork.cli.service_client import call
+from kuryr_libnetwork.errors import HostError
 from kuryr_libnetwork.interfaces import Neutron
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.session import build_adapter
 
 SECONDS = 5.0
 FOLDERS = ("/run/docker/plugins", "/var/run/docker/plugins")
-REQUEST = b"POST /Plugin.Activate HTTP/1.1\r\nHost: plugin\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 @dataclass(frozen=True)
@@ -59,16 +58,7 @@ def ask_plugin(path: Path, folders: Sequence[str] = FOLDERS, seconds: float = SE
     if str(path.parent) not in folders:
         return f"Docker does not look for plugins in {path.parent}: socket_path has to be in {folders[0]}"
     try:
-        with socket.socket(socket.AF_UNIX) as channel:
-            channel.settimeout(seconds)
-            channel.connect(str(path))
-            channel.sendall(REQUEST)
-            answer = b"".join(iter(partial(channel.recv, 65536), b""))
-    except OSError as error:
-        return f"the service does not answer at {path}: {error.strerror or error}"
-    head, _, body = answer.partition(b"\r\n\r\n")
-    try:
-        served = json.loads(body).get("Implements", [])
-    except (ValueError, AttributeError):
-        served = []
-    return "" if "NetworkDriver" in served else f"what answers at {path} is no network plugin: {head[:40]!r}"
+        served = call(path, "/Plugin.Activate", seconds=seconds).get("Implements", [])
+    except HostError as error:
+        return str(error)
+    return "" if "NetworkDriver" in served else f"what answers at {path} is no network plugin: it serves {served}"

@@ -229,3 +229,12 @@ class RequestAddressResponse(Message, frozen=True, kw_only=True, omit_defaults=F
 class ReleaseAddressRequest(Message, frozen=True, kw_only=True):
     pool_id: str
     address: str = ""
+
+
+# -- the operators' command --------------------------------------------------------------------------------------
+
+
+class ReleaseDeviceRequest(Message, frozen=True, kw_only=True):
+    """``kuryr vf release`` beside the running service; Docker never sends it."""
+
+    pci_address: str

@@ -35,6 +35,7 @@ from kuryr_libnetwork.docker.messages import (
     NetworkRequest,
     OperInfoResponse,
     ReleaseAddressRequest,
+    ReleaseDeviceRequest,
     ReleasePoolRequest,
     RequestAddressRequest,
     RequestAddressResponse,
@@ -70,6 +71,10 @@ class IpamVerbs(Protocol):
     def release_address(self, request: ReleaseAddressRequest) -> Empty: ...
 
 
+class OperatorVerbs(Protocol):
+    def release_device(self, request: ReleaseDeviceRequest) -> Empty: ...
+
+
 class Constants(msgspec.Struct, frozen=True, kw_only=True):
     """What the handshake says. ``scope``: ``local`` or ``global`` (kuryr.conf's ``capability_scope``)."""
 
@@ -96,9 +101,13 @@ class Route(Generic[Q, A]):
 Routes = Mapping[str, Route[Any, Any]]
 
 
-def build_routes(network: NetworkVerbs, ipam: IpamVerbs, constants: Constants) -> Routes:
-    """All paths that this plugin serves."""
-    return _handshake(constants) | _network(network) | _ipam(ipam)
+RELEASE_DEVICE = "/Kuryr.ReleaseDevice"
+
+
+def build_routes(network: NetworkVerbs, ipam: IpamVerbs, operator: OperatorVerbs, constants: Constants) -> Routes:
+    """All paths that this plugin serves: Docker's, and those of the operators' command."""
+    own = {RELEASE_DEVICE: Route(ReleaseDeviceRequest, operator.release_device)}
+    return _handshake(constants) | _network(network) | _ipam(ipam) | own
 
 
 def _handshake(constants: Constants) -> dict[str, Route[Any, Any]]:

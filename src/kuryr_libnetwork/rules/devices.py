@@ -12,11 +12,11 @@ without addresses and without a master. A refusal counts what speaks against the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from kuryr_libnetwork.errors import NoFreeDevice
-from kuryr_libnetwork.model import Value
+from kuryr_libnetwork.model import EndpointRecord, Value
 from kuryr_libnetwork.rules.pci import DeviceSpec, allowed_by, networks_of
 from kuryr_libnetwork.sriov import (
     Candidate,
@@ -217,3 +217,13 @@ def _refusal(request: DeviceRequest, candidates: Sequence[Candidate]) -> str:
 def _where(request: DeviceRequest) -> str:
     on = f" on {request.physical_network}" if request.physical_network else ""
     return on + (f", PF {request.pf_name}" if request.pf_name else "")
+
+
+def release_refusal(lease: DeviceLease | None, endpoints: Iterable[EndpointRecord]) -> str:
+    """Why an operator may not have a device put back; "" when nothing speaks against it."""
+    if lease is None:
+        return "there is no lease of it"
+    holder = next((each for each in endpoints if each.endpoint_id == lease.endpoint_id), None)
+    if holder is not None and lease.state != "quarantined":
+        return f"endpoint {lease.endpoint_id[:12]} of a container has it: docker rm, or docker network disconnect"
+    return ""

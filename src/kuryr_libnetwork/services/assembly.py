@@ -19,6 +19,7 @@ from kuryr_libnetwork.services.ledger import PortLedger
 from kuryr_libnetwork.services.locks import KeyedLocks
 from kuryr_libnetwork.services.network_driver import NetworkDriver
 from kuryr_libnetwork.services.networks import Networks
+from kuryr_libnetwork.services.operator import Operator
 from kuryr_libnetwork.services.plugging import PlugWaiter
 from kuryr_libnetwork.services.pools import PoolKeeper
 from kuryr_libnetwork.services.port_watch import PortWatch
@@ -34,6 +35,7 @@ class Services(NamedTuple):
     ipam_driver: IpamDriver
     reconciler: Reconciler
     announcer: Announcer
+    operator: Operator
 
 
 def assemble(
@@ -48,7 +50,7 @@ def assemble(
     """``now``: seconds since the epoch."""
     parts = _Parts(neutron, journal, drivers, engine, settings, now)
     driver = NetworkDriver(parts.networks, parts.endpoints, parts.locks, parts.forgotten)
-    return Services(driver, parts.ipam, parts.reconciler, parts.announcer)
+    return Services(driver, parts.ipam, parts.reconciler, parts.announcer, Operator(journal, drivers, parts.locks))
 
 
 class _Parts:

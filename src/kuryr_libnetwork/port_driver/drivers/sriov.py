@@ -256,14 +256,6 @@ class SriovDriver:
         """Every lease; of those whose port is gone the background then puts the device back, or tries again."""
         return [_record("", lease) for lease in self._leases.all()]
 
-    def release(self, pci_address: str) -> str:
-        """Put back, at the operator's word, a device that no endpoint uses; answers what is still wrong, or ""."""
-        lease = self._leases.get(pci_address)
-        if lease is not None:
-            self._give_back(lease, "")
-        left = self._leases.get(pci_address)
-        return left.reason if left else ""
-
 
 def _record(vif_type: str, lease: DeviceLease) -> PlugRecord:
     return PlugRecord(
