@@ -57,6 +57,7 @@ class Plugin:
         self.engine = FakeEngine()
         self.now = 1000.0
         self.lock_timeout = 10.0
+        self.vif_plugging_timeout: float | None = None
         self.services: Services = self._assemble()
         self._server: PluginServer | None = None
         self._thread: threading.Thread | None = None
@@ -71,12 +72,19 @@ class Plugin:
     def _assemble(self) -> Services:
         engine: Engine = self.engine
         driver = VethDriver(self.links, self.ovs)
+        timeout = self.vif_plugging_timeout
         return assemble(
             neutron=self.neutron,
             journal=self.journal,
             drivers=DriverRegistry([driver, *self.extra_drivers()]),
             engine=engine,
-            settings=ServiceSettings(host=self.host, lock_timeout=self.lock_timeout, reconcile_grace=120),
+            settings=ServiceSettings(
+                host=self.host,
+                vif_plugging_is_fatal=timeout is not None,
+                vif_plugging_timeout=timeout or 0.0,
+                lock_timeout=self.lock_timeout,
+                reconcile_grace=120,
+            ),
             now=lambda: self.now,
         )
 

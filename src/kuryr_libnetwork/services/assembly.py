@@ -129,7 +129,10 @@ class _Parts:
             drivers=self._drivers,
             releaser=self._releaser,
             plugged=PlugWaiter(
-                self._neutron, fatal=settings.vif_plugging_is_fatal, timeout=settings.vif_plugging_timeout
+                self._neutron,
+                host=settings.host,
+                fatal=settings.vif_plugging_is_fatal,
+                timeout=settings.vif_plugging_timeout,
             ),
             announcer=self.announcer,
             locks=self.locks,

@@ -1,0 +1,50 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the user reads when a port does not come up."""
+
+from __future__ import annotations
+
+import pytest
+
+from kuryr_libnetwork.model import Agent
+from kuryr_libnetwork.rules import plugging
+from tests.unit.values import HOST, PORT_ID
+
+DEAD = Agent(id="a", agent_type="OVN Controller agent", host=HOST, alive=False)
+ALIVE = Agent(id="b", agent_type="OVN Metadata agent", host=HOST, alive=True)
+
+
+@pytest.mark.parametrize(("status", "settled"), [("ACTIVE", True), ("gone", True), ("DOWN", False), ("BUILD", False)])
+def test_what_is_waited_for(status: str, settled: bool) -> None:
+    """Somebody would wait a minute for a port that does not exist any more, or start a container without a network."""
+    assert plugging.is_settled(status) is settled
+
+
+def test_port_status_and_agents_are_named() -> None:
+    """The user would not know which port, and whose log to read."""
+    said = plugging.why_inactive(PORT_ID, "DOWN", 60.0, HOST, [DEAD, ALIVE])
+    assert f"port {PORT_ID} is DOWN, not ACTIVE, 60 s after it was plugged" in said
+    assert (
+        f"on host '{HOST}', as far as Neutron knows, OVN Controller agent is not alive, OVN Metadata agent is alive"
+        in said
+    )
+
+
+def test_a_host_of_which_neutron_knows_nothing() -> None:
+    """A wrong [DEFAULT] host would look like a broken agent."""
+    said = plugging.why_inactive(PORT_ID, "DOWN", 5, HOST, [])
+    assert f"Neutron knows no agent or chassis on a host named '{HOST}'; compare [DEFAULT] host" in said
+
+
+def test_agents_that_cannot_be_listed() -> None:
+    """A role that may not list agents would hide the error itself."""
+    assert plugging.why_inactive(PORT_ID, "DOWN", 5, HOST, None).endswith(
+        "does not list the agents of host 'compute-1'"
+    )
+
+
+def test_a_port_that_was_deleted_meanwhile() -> None:
+    """An agent would be blamed for what somebody has done."""
+    assert (
+        plugging.why_inactive(PORT_ID, "gone", 5, HOST, [ALIVE]) == f"port {PORT_ID} was deleted while it was plugged"
+    )
