@@ -154,6 +154,7 @@ def _services(settings: Settings, neutron: Neutron, journal: Journal, drivers: D
         default_subnetpool_v6=settings.neutron.default_subnetpool_v6,
         enable_dhcp=settings.neutron.enable_dhcp,
         veth_dst_prefix=settings.binding.veth_dst_prefix,
+        process_external_connectivity=plugin.process_external_connectivity,
         vif_plugging_is_fatal=settings.neutron.vif_plugging_is_fatal,
         vif_plugging_timeout=settings.neutron.vif_plugging_timeout,
         reconcile_grace=plugin.reconcile_grace,

@@ -272,7 +272,9 @@ class LeaseRecord(Value, frozen=True):
 
     ``original`` is set for adopted ports only. ``endpoint_id`` is "" before CreateEndpoint and after DeleteEndpoint.
     ``spare``: addresses of the port that Docker has not asked for yet (the IPv6 address of a dual-stack port).
-    ``profile``: the port's ``binding:profile`` as it is now.
+    ``profile``: the port's ``binding:profile`` as it is now. ``security_groups`` and ``port_security``: as the port came.
+    ``exposed_groups``: those made for the ports that the container exposes; empty: one may be in the making, and is
+    found by its name; ``None``: there is none.
     """
 
     port_id: str
@@ -284,6 +286,9 @@ class LeaseRecord(Value, frozen=True):
     spare: tuple[FixedIp, ...] = ()
     original: PortOriginal | None = None
     profile: dict[str, Any] = {}
+    security_groups: tuple[str, ...] = ()
+    port_security: bool = True
+    exposed_groups: tuple[str, ...] | None = None
     endpoint_id: str = ""
     created_at: float = 0.0
 
@@ -326,6 +331,7 @@ class EndpointRecord(Value, frozen=True):
     """A Docker endpoint (key: ``endpoint_id``).
 
     ``state``: ``creating`` (intent written, outcome open), ``ready``, ``deleting``. ``sandbox_key``: from Join.
+    ``exposes``: CreateEndpoint named exposed ports.
     """
 
     endpoint_id: str
@@ -340,6 +346,7 @@ class EndpointRecord(Value, frozen=True):
     plug: PlugRecord | None = None
     options: dict[str, str] = {}
     sandbox_key: str = ""
+    exposes: bool = False
     created_at: float = 0.0
 
 

@@ -87,7 +87,8 @@ class User:
 
     def make(self, kind: str, **attributes: Any) -> dict[str, Any]:
         """A resource of the user's own (``kind`` in the singular), removed again at the end."""
-        made: dict[str, Any] = self.neutron("POST", f"/{kind}s", {kind: attributes})[kind]
+        member = kind.replace("-", "_")
+        made: dict[str, Any] = self.neutron("POST", f"/{kind}s", {member: attributes})[member]
         self._neutron.append(f"/{kind}s/{made['id']}")
         return made
 
@@ -141,6 +142,8 @@ def leftovers(lab: Lab) -> list[str]:
             for row in rows_
             if any("kuryr" in t for t in row["tags"])
         ]
+    groups = lab.neutron("GET", "/v2.0/security-groups")["security_groups"]
+    found += [f"Neutron: security group {group['name']}" for group in groups if group["name"].endswith("exposed_ports")]
     ports = lab.neutron("GET", "/v2.0/ports")["ports"]
     found += [
         f"Neutron: port {p['name']}"

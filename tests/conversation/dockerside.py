@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +66,31 @@ class Wish:
     mac: str = ""
     name: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    expose: Sequence[tuple[int, int]] = ()
+    publish: Sequence[tuple[int, int]] = ()
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """What the engine says of ``--expose`` and ``-p``: pairs of IP protocol and port (§2.1)."""
+        exposed = [{"Proto": proto, "Port": port} for proto, port in (*self.expose, *self.publish)]
+        mapped = [
+            {"Proto": proto, "IP": "", "Port": port, "HostIP": "", "HostPort": port + 8000, "HostPortEnd": port + 8000}
+            for proto, port in self.publish
+        ]
+        return {"com.docker.network.endpoint.exposedports": exposed, "com.docker.network.portmap": mapped}
 
 
 @dataclass(eq=False)
 class Sandbox:
-    """A container's network namespace, and the endpoint that is its way out."""
+    """A container's network namespace, and the endpoint that is its way out.
+
+    ``ports_taken``: an endpoint on a bridge of Docker's own has published the container's ports already.
+    """
 
     key: str = field(default_factory=lambda: f"/var/run/docker/netns/{secrets.token_hex(6)}")
     endpoints: list[Container] = field(default_factory=list)
     gateway: Container | None = None
+    ports_taken: bool = False
 
 
 @dataclass(eq=False)
@@ -226,13 +242,17 @@ class Docker:
         mac: str = "",
         name: str = "",
         options: Mapping[str, Any] | None = None,
+        expose: Sequence[tuple[int, int]] = (),
+        publish: Sequence[tuple[int, int]] = (),
     ) -> Container:
         """``docker run --network``; after a failure what the engine undoes, and the error."""
-        return self._connect(Sandbox(), network, Wish(ip, ip6, mac, name, options or {}))
+        return self._connect(Sandbox(), network, Wish(ip, ip6, mac, name, options or {}, expose, publish))
 
     def connect(self, container: Container, network: DockerNetwork, wish: Wish | None = None) -> Container:
         """``docker network connect``: one more interface for a running container."""
-        return self._connect(container.sandbox, network, wish or Wish())
+        ports = container.wish  # those are the container's
+        wish = replace(wish or Wish(), expose=ports.expose, publish=ports.publish)
+        return self._connect(container.sandbox, network, wish)
 
     def disconnect(self, container: Container) -> None:
         """``docker network disconnect``: this interface only."""
@@ -292,7 +312,8 @@ class Docker:
             "AddressIPv6": box.addresses.get("v6", ""),
             "MacAddress": box.wish.mac,
         }
-        options = {"com.docker.network.endpoint.exposedports": [], "com.docker.network.portmap": [], **box.wish.options}
+        hidden = box.network.internal or box.sandbox.ports_taken
+        options = {**({} if hidden else box.wish.labels), **box.wish.options}
         request = box.ids | {"Interface": interface, "Options": options}
         answer = self._call("NetworkDriver.CreateEndpoint", request).get("Interface") or {}
         for key, value in answer.items():
@@ -300,7 +321,7 @@ class Docker:
         box.mac = box.wish.mac or answer.get("MacAddress", "")
 
     def _join(self, box: Container) -> None:
-        request = box.ids | {"SandboxKey": box.sandbox.key, "Options": {}}
+        request = box.ids | {"SandboxKey": box.sandbox.key, "Options": box.wish.labels}
         answer = self._call("NetworkDriver.Join", request)
         box.interface = answer.get("InterfaceName") or {}
         box.gateway = answer.get("Gateway", "")
@@ -325,7 +346,7 @@ class Docker:
         sandbox.gateway = best
         if best is not None:
             try:
-                self._call("NetworkDriver.ProgramExternalConnectivity", best.ids | {"Options": {}})
+                self._call("NetworkDriver.ProgramExternalConnectivity", best.ids | {"Options": best.wish.labels})
             except PluginError:
                 sandbox.gateway = None
                 raise

@@ -57,6 +57,7 @@ class Plugin:
         self.engine = FakeEngine()
         self.now = 1000.0
         self.lock_timeout = 10.0
+        self.process_external_connectivity = True
         self.vif_plugging_timeout: float | None = None
         self.services: Services = self._assemble()
         self._server: PluginServer | None = None
@@ -80,6 +81,7 @@ class Plugin:
             engine=engine,
             settings=ServiceSettings(
                 host=self.host,
+                process_external_connectivity=self.process_external_connectivity,
                 vif_plugging_is_fatal=timeout is not None,
                 vif_plugging_timeout=timeout or 0.0,
                 lock_timeout=self.lock_timeout,

@@ -20,6 +20,7 @@ from tests.conversation.rig import DirectDocker, Rig
 V4, V6 = "10.1.0.0/24", "fd00:1::/64"
 TENANT = "tenant"
 MINE = "10.1.0.99"
+WEB = [(6, 80), (17, 53)]
 
 
 class Trial:
@@ -79,8 +80,16 @@ class Trial:
         (port,) = [each for each in rig.neutron.user_ports() if each.device_id == box.endpoint_id]
         assert (port.host_id, port.vif_type) == (rig.host, "ovs")
         assert {ip.ip_address for ip in port.fixed_ips} >= {ip for ip in (box.ip, box.ip6) if ip}
+        assert self._opened(port.id) == len(box.wish.expose) * 2
         assert rig.links.names() == [f"tap{port.id}"[:14]]
         assert [row.port_id for row in rig.ovs.owned()] == [port.id]
+
+    def _opened(self, port_id: str) -> int:
+        """How many rules let somebody in through a group of the port's own."""
+        store = self.rig.neutron.store
+        groups = set(store.get("ports", port_id)["security_groups"]) - {store.default_group}
+        rules = store.all("security_group_rules")
+        return sum(rule["direction"] == "ingress" and rule["security_group_id"] in groups for rule in rules)
 
     def assert_clean(self, *, at_once: bool = False) -> None:
         """``at_once``: the journal may still have something for the reconciler to look at once more."""
@@ -164,6 +173,8 @@ def _runs() -> dict[str, tuple[str, Callable[[Trial], None]]]:
         "dual-ips": ("dual", lambda trial: trial.run(ip="10.1.0.77", ip6="fd00:1::77")),
         "existing": ("existing", lambda trial: trial.run()),
         "adopt": ("existing", lambda trial: trial.run(ip=MINE)),
+        "exposed": ("new", lambda trial: trial.run(expose=WEB)),
+        "adopt-exposed": ("existing", lambda trial: trial.run(ip=MINE, expose=WEB)),
         "adopt-mac": ("existing", lambda trial: trial.run(ip=MINE, mac="02:42:ac:11:00:02")),
     }
 

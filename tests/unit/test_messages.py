@@ -83,6 +83,11 @@ REQUESTS: list[tuple[str, m.Message]] = [
     ),
     ('{"PoolID":"p","Address":"10.1.0.1"}', m.ReleaseAddressRequest(pool_id="p", address="10.1.0.1")),
     ('{"PciAddress":"0000:01:10.0"}', m.ReleaseDeviceRequest(pci_address="0000:01:10.0")),
+    ('{"Proto":17,"Port":53}', m.TransportPort(proto=17, port=53)),
+    (
+        '{"Proto":6,"IP":"","Port":80,"HostIP":"192.0.2.1","HostPort":8080,"HostPortEnd":8090}',
+        m.PublishedPort(proto=6, port=80, host_ip="192.0.2.1", host_port=8080, host_port_end=8090),
+    ),
 ]
 
 

@@ -10,7 +10,7 @@ Docker itself does. Source: docker-plugin-protocol §2.1 and §3.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -22,6 +22,8 @@ GATEWAY_REQUEST = "com.docker.network.gateway"
 REQUEST_ADDRESS_TYPE = "RequestAddressType"
 ENDPOINT_NAME = "com.docker.network.endpoint.name"
 ENDPOINT_IFNAME = "com.docker.network.endpoint.ifname"
+EXPOSED_PORTS = "com.docker.network.endpoint.exposedports"
+PORT_MAP = "com.docker.network.portmap"
 
 _WORDS = {"id": "ID", "ipv4": "IPv4", "ipv6": "IPv6", "v6": "V6"}
 
@@ -73,6 +75,21 @@ class StaticRoute(Message, frozen=True, kw_only=True, omit_defaults=False):
     destination: str
     route_type: int
     next_hop: str = ""
+
+
+class TransportPort(Message, frozen=True, kw_only=True):
+    """An entry of :data:`EXPOSED_PORTS`. ``proto`` is the number of the IP protocol."""
+
+    proto: int
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class PublishedPort(TransportPort, frozen=True, kw_only=True):
+    """An entry of :data:`PORT_MAP`. ``host_port`` 0: Docker's choice."""
+
+    host_ip: str = msgspec.field(name="HostIP", default="")
+    host_port: int = 0
+    host_port_end: int = 0
 
 
 # -- handshake ---------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from kuryr_libnetwork.model import EndpointRecord, EngineView, LeaseRecord, Netw
 
 Suspect = tuple[str, str]
 """Kind and key: ``endpoint``, ``lease``, ``network``, ``pool`` of the journal; a ``plug`` on this host or a ``port`` in
-Neutron of which the journal knows nothing (keys: the port's id)."""
+Neutron of which the journal knows nothing (keys: the port's id); a security ``group`` in Neutron whose port is gone."""
 
 
 def trusted(view: EngineView | None, networks: Sequence[NetworkRecord]) -> bool:
@@ -72,6 +72,6 @@ def remember(seen: Mapping[Suspect, float], now_suspect: Iterable[Suspect], now:
 
 def overdue(seen: Mapping[Suspect, float], now: float, grace: float) -> list[Suspect]:
     """Who has been a suspect for the grace time, in the order of removal: interfaces, ports, networks, pools."""
-    order = {"plug": 0, "endpoint": 0, "lease": 1, "port": 1, "network": 2, "pool": 3}
+    order = {"plug": 0, "endpoint": 0, "lease": 1, "port": 1, "group": 2, "network": 2, "pool": 3}
     late = [suspect for suspect, since in seen.items() if now - since >= grace]
     return sorted(late, key=lambda suspect: (order[suspect[0]], suspect[1]))

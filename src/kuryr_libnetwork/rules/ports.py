@@ -185,6 +185,8 @@ def lease_of(
         spare=tuple(ip for ip in on_network if ip.subnet_id != asked),
         original=None if made_by_us(port) else original_of(port),
         profile=port.profile,
+        security_groups=port.security_groups,
+        port_security=port.port_security_enabled,
         created_at=now,
     )
 

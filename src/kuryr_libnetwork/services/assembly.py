@@ -12,6 +12,7 @@ from kuryr_libnetwork.interfaces import Drivers, Engine, Journal, Neutron
 from kuryr_libnetwork.services.announcer import Announcer
 from kuryr_libnetwork.services.directory import Directory
 from kuryr_libnetwork.services.endpoints import Endpoints
+from kuryr_libnetwork.services.exposure import Exposure
 from kuryr_libnetwork.services.forgotten import Forgotten
 from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.ipam_driver import IpamDriver
@@ -76,6 +77,7 @@ class _Parts:
         self.announcer = Announcer(journal, drivers, now)
         self._intents = Intents(neutron, journal, settings.host, now)
         self._directory = Directory(neutron, journal, now)
+        self._exposure = Exposure(neutron, journal, enabled=settings.process_external_connectivity)
         self._pools = PoolKeeper(neutron, journal, settings.subnetpool_name_prefix, self.locks, now)
 
     @cached_property
@@ -85,6 +87,7 @@ class _Parts:
             journal=self._journal,
             intents=self._intents,
             drivers=self._drivers,
+            exposure=self._exposure,
             locks=self.locks,
             host=self._settings.host,
             now=self._now,
@@ -99,6 +102,7 @@ class _Parts:
             ledger=self._ledger,
             intents=self._intents,
             drivers=self._drivers,
+            exposure=self._exposure,
             locks=self.locks,
             forgotten=self.forgotten,
             now=self._now,
@@ -127,6 +131,7 @@ class _Parts:
             directory=self._directory,
             ledger=self._ledger,
             drivers=self._drivers,
+            exposure=self._exposure,
             releaser=self._releaser,
             plugged=PlugWaiter(
                 self._neutron,
@@ -178,6 +183,7 @@ class _Parts:
             releaser=self._releaser,
             survey=self._survey,
             watch=PortWatch(self._neutron, self._drivers, self.locks, self._settings.host),
+            exposure=self._exposure,
             locks=self.locks,
             forgotten=self.forgotten,
             grace=self._settings.reconcile_grace,

@@ -18,6 +18,7 @@ from kuryr_libnetwork.docker.messages import (
     ENDPOINT_IFNAME,
     CreateEndpointRequest,
     EndpointInterface,
+    ExternalConnectivityRequest,
     JoinRequest,
     JoinResponse,
 )
@@ -26,6 +27,7 @@ from kuryr_libnetwork.interfaces import Drivers, Journal
 from kuryr_libnetwork.model import BindingRequest, EndpointRecord, LeaseRecord, NetworkRecord, Port
 from kuryr_libnetwork.rules.addresses import canonical_ip
 from kuryr_libnetwork.rules.endpoints import join_answer
+from kuryr_libnetwork.rules.exposure import published
 from kuryr_libnetwork.rules.networks import subnet_for
 from kuryr_libnetwork.rules.options import (
     EndpointOptions,
@@ -36,6 +38,7 @@ from kuryr_libnetwork.rules.options import (
 )
 from kuryr_libnetwork.services.announcer import Announcer
 from kuryr_libnetwork.services.directory import Directory
+from kuryr_libnetwork.services.exposure import Exposure
 from kuryr_libnetwork.services.ledger import PortLedger
 from kuryr_libnetwork.services.locks import KeyedLocks
 from kuryr_libnetwork.services.plugging import PlugWaiter
@@ -56,6 +59,7 @@ class Endpoints:
         directory: Directory,
         ledger: PortLedger,
         drivers: Drivers,
+        exposure: Exposure,
         releaser: Releaser,
         plugged: PlugWaiter,
         announcer: Announcer,
@@ -67,6 +71,7 @@ class Endpoints:
         self._directory = directory
         self._ledger = ledger
         self._drivers = drivers
+        self._exposure = exposure
         self._releaser = releaser
         self._plugged = plugged
         self._announcer = announcer
@@ -85,6 +90,7 @@ class Endpoints:
         interface = request.interface or EndpointInterface()
         options = {key: str(value) for key, value in (request.options or {}).items() if isinstance(value, str | bool)}
         wanted = parse_endpoint_options(options)
+        exposed = self._exposure.wanted(request.options)
         network = self._directory.known_network(request.network_id)
         wanted = device_options(NetworkOptions(vnic_type=network.vnic_type, pf=network.pf), wanted)
         lease = self._lease(network, interface)
@@ -99,6 +105,7 @@ class Endpoints:
             address=interface.address,
             address_ipv6=interface.address_ipv6,
             options=options,
+            exposes=bool(exposed),
             created_at=self._now(),
         )
         with self._locks.hold("port", lease.port_id), Undo() as undo:
@@ -107,6 +114,9 @@ class Endpoints:
                 raise UnknownObject(f"port {lease.port_id} was released meanwhile; start the container again")
             self._refuse_taken(current)
             device = self._reserve(network, current, wanted, undo)
+            vnic_type = device.get("binding:vnic_type", current.vnic_type)
+            current, groups = self._exposure.open(current, exposed, vnic_type)
+            device = {**device, **groups}
             return self._answer(self._build(network, current, record, device, undo))
 
     def _reserve(
@@ -214,10 +224,36 @@ class Endpoints:
             network = self._directory.known_network(record.docker_network_id)
             ifname = record.options.get(ENDPOINT_IFNAME, "")
             answer = join_answer(network, record, self._settings.veth_dst_prefix, ifname)
+            self._explain_published(record, request)
             record = msgspec.structs.replace(record, sandbox_key=request.sandbox_key)
             self._journal.endpoints.put(record)
             self._announcer.joined(record)
             return answer
+
+    def _explain_published(self, record: EndpointRecord, request: JoinRequest) -> None:
+        """Say once per container what ``-p`` means here; Docker tells every network of it."""
+        ports = published(request.options or {})
+        if not ports or any(other.sandbox_key == request.sandbox_key for other in self._journal.endpoints.all()):
+            return
+        addresses = " and ".join(text.partition("/")[0] for text in (record.address, record.address_ipv6) if text)
+        LOG.info(
+            "-p %s: nothing is published on this host; the container has an address of its own, %s, and the security "
+            "groups of Neutron port %s decide who reaches it",
+            ports,
+            addresses,
+            record.port_id,
+        )
+
+    def program(self, request: ExternalConnectivityRequest) -> None:
+        """Docker names ports here that it kept from CreateEndpoint where another endpoint had published some (§2.1)."""
+        exposed = self._exposure.wanted(request.options)
+        record = self._journal.endpoints.get(request.endpoint_id)
+        if not exposed or record is None or record.exposes:
+            return
+        with self._locks.hold("endpoint", record.endpoint_id), self._locks.hold("port", record.port_id):
+            lease = self._journal.leases.get(record.port_id)
+            if lease is not None and lease.endpoint_id == record.endpoint_id:
+                self._exposure.add(lease, exposed)
 
     def delete(self, endpoint_id: str) -> None:
         record = self._journal.endpoints.get(endpoint_id)

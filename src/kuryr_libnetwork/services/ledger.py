@@ -14,11 +14,12 @@ from typing import Any
 
 import msgspec
 
-from kuryr_libnetwork.errors import Conflict, KuryrError, NeutronNotFound, PortNotAdoptable
+from kuryr_libnetwork.errors import Conflict, KuryrError, NeutronError, NeutronNotFound, PortNotAdoptable
 from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron
 from kuryr_libnetwork.model import FixedIp, LeaseRecord, NetworkRecord, Port, PortOriginal, SubnetRecord
 from kuryr_libnetwork.rules import ports as rules
-from kuryr_libnetwork.rules.identity import DEVICE_OWNER, OWN_PORT, is_ours, made_by_us, made_on
+from kuryr_libnetwork.rules.identity import DEVICE_OWNER, EXISTING_PORT, OWN_PORT, is_ours, made_by_us, made_on
+from kuryr_libnetwork.services.exposure import Exposure
 from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.locks import KeyedLocks
 
@@ -34,6 +35,7 @@ class PortLedger:
         journal: Journal,
         intents: Intents,
         drivers: Drivers,
+        exposure: Exposure,
         locks: KeyedLocks,
         host: str,
         now: Callable[[], float],
@@ -42,6 +44,7 @@ class PortLedger:
         self._journal = journal
         self._intents = intents
         self._drivers = drivers
+        self._exposure = exposure
         self._locks = locks
         self._host = host
         self._now = now
@@ -99,6 +102,8 @@ class PortLedger:
         if driver.where(driver.recover(port)) == "container":
             raise PortNotAdoptable(f"port {port.id} ({address}) is in use by a container of this host")
         lease = rules.lease_of(port, network.docker_id, network.subnets, subnet.subnet_id, self._now(), address)
+        if EXISTING_PORT in port.tags:  # left by an adoption that the journal has lost
+            lease = self._exposure.recognised(lease, port)
         self._refuse_missing_family(network, lease)
         self._journal.leases.put(lease)
         LOG.info("adopting port %s for %s", port.id, address)
@@ -199,31 +204,57 @@ class PortLedger:
     def release(self, lease: LeaseRecord, *, look: bool = False) -> None:
         """Delete the port, or put an adopted one back as it was; a port that is gone is released already.
 
-        ``look``: some time has passed since Docker last used the port, and its owner may do so again.
+        ``look``: some time has passed since Docker last used the port, and its owner may do so again. Then the group that
+        was made for it goes as well; should that fail, the lease stays, but no longer holds the addresses.
         """
         try:
             if lease.original is None:
                 self._neutron.delete_port(lease.port_id)
             elif look:
-                self._give_back_rest(lease.port_id, lease.original, lease.mac_address)
+                self._give_back_rest(lease, lease.original)
             else:
-                self._restore(lease.port_id, lease.original, lease.mac_address, lease.profile)
+                groups = self._own_groups(lease)
+                self._restore(lease.port_id, lease.original, lease.mac_address, lease.profile, groups)
                 self._neutron.set_tags("ports", lease.port_id, lease.original.tags)
         except NeutronNotFound:
             LOG.warning("port %s was gone already", lease.port_id)
+        try:
+            self._exposure.close(lease, last_try=look)
+        except NeutronError:
+            self._journal.leases.put(msgspec.structs.replace(lease, held=(), spare=()))
+            raise
         self._journal.leases.drop(lease.port_id)
 
-    def _restore(self, port_id: str, original: PortOriginal, mac_now: str, profile_now: Mapping[str, Any]) -> None:
-        for attributes in rules.restoration(original, mac_now, profile_now):
+    def _own_groups(self, lease: LeaseRecord) -> dict[str, Any]:
+        """For an adopted port's restoration: its groups as they are by now, less ours."""
+        if lease.exposed_groups is None:
+            return {}
+        found = self._neutron.find_ports(id=lease.port_id)
+        return self._exposure.taken_off(lease, found[0]) if found else {}
+
+    def _restore(
+        self,
+        port_id: str,
+        original: PortOriginal,
+        mac_now: str,
+        profile_now: Mapping[str, Any],
+        groups: dict[str, Any],
+    ) -> None:
+        first, *rest = rules.restoration(original, mac_now, profile_now)
+        for attributes in (first | groups, *rest):
             self._neutron.update_port(port_id, attributes)
 
-    def _give_back_rest(self, port_id: str, original: PortOriginal, our_mac: str) -> None:
-        """What is still ours on an adopted port: its binding, a MAC, tags. What its owner did meanwhile stays."""
+    def _give_back_rest(self, lease: LeaseRecord, original: PortOriginal) -> None:
+        """What is still ours on an adopted port: its binding, a MAC, groups, tags. What its owner did meanwhile stays."""
+        port_id, our_mac = lease.port_id, lease.mac_address
         for port in self._neutron.find_ports(id=port_id):
+            groups = self._exposure.taken_off(lease, port)
             if port.device_owner == DEVICE_OWNER and port.host_id in {self._host, original.host_id}:
-                self._restore(port_id, original, port.mac_address, port.profile)
+                self._restore(port_id, original, port.mac_address, port.profile, groups)
             elif not port.host_id and port.mac_address.lower() == our_mac.lower() != original.mac_address.lower():
-                self._neutron.update_port(port_id, {"mac_address": original.mac_address})
+                self._neutron.update_port(port_id, {"mac_address": original.mac_address, **groups})
+            elif groups:
+                self._neutron.update_port(port_id, groups)
             kept = [tag for tag in port.tags if not is_ours(tag)]
             if len(kept) < len(port.tags):
                 self._neutron.set_tags("ports", port_id, kept)

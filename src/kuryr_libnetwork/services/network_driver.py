@@ -78,11 +78,13 @@ class NetworkDriver:
         """Nothing: Docker brings the interface back after this call, and DeleteEndpoint takes it (§4.3)."""
         return Empty()
 
-    def program_external_connectivity(self, request: ExternalConnectivityRequest) -> Empty:  # noqa: ARG002  - the protocol's form
-        """Nothing: the port is reachable on its own address, Neutron's security groups decide."""
+    def program_external_connectivity(self, request: ExternalConnectivityRequest) -> Empty:
+        """In most cases nothing is left to do: CreateEndpoint has opened the exposed ports."""
+        self._endpoints.program(request)
         return Empty()
 
     def revoke_external_connectivity(self, request: ExternalConnectivityRequest) -> Empty:  # noqa: ARG002  - the protocol's form
+        """Nothing: exposed ports are open as long as the endpoint lives, on every network of the container alike."""
         return Empty()
 
     def discover_new(self, request: DiscoveryRequest) -> Empty:  # noqa: ARG002  - the protocol's form

@@ -26,12 +26,14 @@ from kuryr_libnetwork.model import (
     PlugRecord,
     PoolRecord,
     Port,
+    SecurityGroup,
     Subnet,
     Value,
 )
 from kuryr_libnetwork.rules import leftovers
 from kuryr_libnetwork.rules.leftovers import Suspect
 from kuryr_libnetwork.services.directory import Directory
+from kuryr_libnetwork.services.exposure import Exposure
 from kuryr_libnetwork.services.forgotten import Forgotten
 from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.locks import KeyedLocks
@@ -62,6 +64,7 @@ class Reconciler:
         releaser: Releaser,
         survey: Survey,
         watch: PortWatch,
+        exposure: Exposure,
         locks: KeyedLocks,
         forgotten: Forgotten,
         grace: float,
@@ -77,6 +80,7 @@ class Reconciler:
         self._releaser = releaser
         self._survey = survey
         self._watch = watch
+        self._exposure = exposure
         self._locks = locks
         self._forgotten = forgotten
         self._grace = grace
@@ -161,6 +165,7 @@ class Reconciler:
         )
         look = {suspect: known.get(suspect) for suspect in found | self._forgotten.all()}
         look |= {("plug", plug.port_id): plug for plug in self._survey.stray_plugs()}
+        look |= {("group", group.id): group for group in self._exposure.strays()}
         believed = view if leftovers.trusted(view, networks) else None
         return look | {("port", port.id): port for port in self._survey.orphan_ports(believed)}
 
@@ -214,6 +219,8 @@ class Reconciler:
             self._survey.end_plug(seen)
         elif isinstance(seen, Port):
             self._releaser.end_orphan(seen)
+        elif isinstance(seen, SecurityGroup):
+            self._exposure.end_stray(seen)
 
     def _end_endpoint(self, endpoint_id: str, seen: Value | None) -> None:
         with self._locks.hold("endpoint", endpoint_id):

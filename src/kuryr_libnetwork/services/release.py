@@ -21,6 +21,7 @@ from kuryr_libnetwork.model import EndpointRecord, FixedIp, LeaseRecord, Network
 from kuryr_libnetwork.rules.identity import EXISTING_PORT
 from kuryr_libnetwork.rules.ports import lease_of, release_of_unknown
 from kuryr_libnetwork.services.directory import Directory
+from kuryr_libnetwork.services.exposure import Exposure
 from kuryr_libnetwork.services.forgotten import Forgotten
 from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.ledger import PortLedger
@@ -40,6 +41,7 @@ class Releaser:
         ledger: PortLedger,
         intents: Intents,
         drivers: Drivers,
+        exposure: Exposure,
         locks: KeyedLocks,
         forgotten: Forgotten,
         now: Callable[[], float],
@@ -50,6 +52,7 @@ class Releaser:
         self._ledger = ledger
         self._intents = intents
         self._drivers = drivers
+        self._exposure = exposure
         self._locks = locks
         self._forgotten = forgotten
         self._now = now
@@ -191,14 +194,16 @@ class Releaser:
                 if self._is_free_to_go(port):
                     LOG.info("releasing port %s, found in Neutron by its address %s", port.id, address)
                     self._unplug_unknown(port)
-                    self._ledger.release(self._directory.rebuild_lease(network, port, subnet.subnet_id))
+                    lease = self._directory.rebuild_lease(network, port, subnet.subnet_id)
+                    self._ledger.release(self._exposure.recognised(lease, port))
 
     def end_orphan(self, port: Port) -> None:
         """A port of ours that neither the journal nor Docker knows."""
         with self._locks.hold("port", port.id):
             if self._is_free_to_go(port):
                 self._unplug_unknown(port)
-                self._ledger.release(lease_of(port, "", (), "", self._now()), look=True)
+                lease = lease_of(port, "", (), "", self._now())
+                self._ledger.release(self._exposure.recognised(lease, port), look=True)
 
     def _is_free_to_go(self, port: Port) -> bool:
         """Ours, on this host, in no container, and not just being made for the next one."""

@@ -16,6 +16,7 @@ class ServiceSettings(Value, frozen=True):
     default_subnetpool_v6: str = "kuryr6"
     enable_dhcp: bool = True
     veth_dst_prefix: str = "eth"
+    process_external_connectivity: bool = True
     vif_plugging_is_fatal: bool = False
     vif_plugging_timeout: float = 60.0
     lock_timeout: float = 60.0

@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The ports that a container exposes, as a security group of its Neutron port.
+
+Docker names them with the endpoint (docker-plugin-protocol §2.1): what ``--expose``, ``-p`` and the image's ``EXPOSE`` say.
+Neutron's default group lets in nobody but its own members, so they are opened by one group more per port, with
+upstream's name and description (kuryr-compat §0). Upstream forgot IPv6 and SCTP.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from kuryr_libnetwork.docker.messages import EXPOSED_PORTS, PORT_MAP, PublishedPort, TransportPort
+from kuryr_libnetwork.errors import InvalidRequest
+from kuryr_libnetwork.model import SecurityGroup
+
+DESCRIPTION = "Docker exposed ports created by Kuryr."
+SUFFIX = "-exposed_ports"
+PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
+"""IP protocol numbers, the only ones that Docker knows."""
+_PORT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class PortRange(NamedTuple):
+    """Consecutive ports of one protocol, both ends included."""
+
+    protocol: str
+    first: int
+    last: int
+
+
+def exposed_ranges(options: Mapping[str, Any]) -> list[PortRange]:
+    """What Docker's options of an endpoint or a sandbox say is exposed, in as few ranges as can be."""
+    found = {(_protocol(each), each.port) for each in _ports(options, EXPOSED_PORTS, TransportPort)}
+    ranges: list[PortRange] = []
+    for protocol, port in sorted(found):
+        if ranges and ranges[-1].protocol == protocol and ranges[-1].last == port - 1:
+            ranges[-1] = ranges[-1]._replace(last=port)
+        else:
+            ranges.append(PortRange(protocol, port, port))
+    return ranges
+
+
+def published(options: Mapping[str, Any]) -> str:
+    """What ``-p`` says, as people write it: ``8080->80/tcp, 53/udp``; "" for nothing."""
+    bindings = _ports(options, PORT_MAP, PublishedPort)
+    return ", ".join(f"{_host_port(each)}{each.port}/{_protocol(each)}" for each in bindings)
+
+
+def group_name(port_id: str) -> str:
+    return port_id + SUFFIX
+
+
+def port_of_group(group: SecurityGroup) -> str:
+    """The port that a group was made for; "" for a group of anybody else."""
+    port_id = group.name.removesuffix(SUFFIX)
+    ours = group.description == DESCRIPTION and group.name == group_name(port_id) and _PORT_ID.fullmatch(port_id)
+    return port_id if ours else ""
+
+
+def new_group(port_id: str) -> dict[str, Any]:
+    return {"name": group_name(port_id), "description": DESCRIPTION}
+
+
+def new_rules(group_id: str, ranges: Iterable[PortRange]) -> list[dict[str, Any]]:
+    """From anywhere, over both IP versions: the port may have, or get, addresses of either."""
+    return [
+        {
+            "security_group_id": group_id,
+            "direction": "ingress",
+            "ethertype": ethertype,
+            "protocol": each.protocol,
+            "port_range_min": each.first,
+            "port_range_max": each.last,
+        }
+        for each in ranges
+        for ethertype in ("IPv4", "IPv6")
+    ]
+
+
+def without(groups: Sequence[str], ours: Iterable[str]) -> list[str]:
+    """The groups of a port less those that were made for it."""
+    made = set(ours)
+    return [group for group in groups if group not in made]
+
+
+def _ports(options: Mapping[str, Any], key: str, kind: type[TransportPort]) -> list[Any]:
+    try:
+        return msgspec.convert(options.get(key) or [], list[kind])  # type: ignore[valid-type]
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"{key}: {error}") from None
+
+
+def _protocol(port: TransportPort) -> str:
+    if port.proto not in PROTOCOLS:
+        known = ", ".join(f"{number} ({name})" for number, name in PROTOCOLS.items())
+        raise InvalidRequest(f"port {port.port} has IP protocol {port.proto}; known: {known}")
+    return PROTOCOLS[port.proto]
+
+
+def _host_port(binding: PublishedPort) -> str:
+    if not binding.host_port:
+        return ""
+    first, last = str(binding.host_port), binding.host_port_end
+    shown = first if last in (0, binding.host_port) else f"{first}-{last}"
+    return f"{binding.host_ip}:{shown}->" if binding.host_ip else f"{shown}->"

@@ -1,0 +1,165 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Opening the ports that containers expose, and closing them again.
+
+In CreateEndpoint, with the binding: upstream does it in ProgramExternalConnectivity, which Docker calls only for the endpoint
+that becomes the container's way out (docker-plugin-protocol §2.3), so that names of networks would decide where the ports are
+open; and it takes one call more for the group and two more to take it off. The group goes with the port: Revoke may come
+without Program, or never. Neutron calls: open 2 (the binding's own PUT adds the group), close 1.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from kuryr_libnetwork.errors import NeutronConflict, NeutronError, NeutronForbidden, NeutronNotFound, NeutronRefused
+from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.model import LeaseRecord, Port, SecurityGroup
+from kuryr_libnetwork.rules import exposure as rules
+from kuryr_libnetwork.rules.exposure import PortRange
+
+LOG = logging.getLogger(__name__)
+EXTENSION = "security-group"
+FILTERED = "normal"
+"""The only vnic_type whose traffic passes something that enforces security groups (sriov §3.5)."""
+_HINT = "or set [DEFAULT] process_external_connectivity = false to open none"
+
+
+class Exposure:
+    """``enabled``: ``process_external_connectivity``; without it nothing is opened, and what was opened before is closed."""
+
+    def __init__(self, neutron: Neutron, journal: Journal, *, enabled: bool) -> None:
+        self._neutron = neutron
+        self._journal = journal
+        self._enabled = enabled
+        self._looked = not enabled
+
+    def wanted(self, options: Mapping[str, Any] | None) -> list[PortRange]:
+        """What Docker's options of an endpoint or a sandbox ask to be opened."""
+        return rules.exposed_ranges(options or {}) if self._enabled else []
+
+    # -- opening ---------------------------------------------------------------------------------------------------
+
+    def open(
+        self, lease: LeaseRecord, ranges: Sequence[PortRange], vnic_type: str
+    ) -> tuple[LeaseRecord, dict[str, Any]]:
+        """Make the group; answers the lease with it, and what the PUT that binds the port has to say.
+
+        Should a later step fail, the group goes with the lease. An earlier attempt may have left one on the port.
+        """
+        own = list(lease.security_groups)
+        if not ranges or not lease.port_security or vnic_type != FILTERED:
+            return lease, {} if lease.exposed_groups is None else {"security_groups": own}
+        former = self._groups(lease)
+        self._journal.leases.put(msgspec.structs.replace(lease, exposed_groups=()))
+        group = self._make(lease.port_id, ranges)
+        mine = msgspec.structs.replace(lease, exposed_groups=(*former, group.id))
+        return mine, {"security_groups": [*own, group.id]}
+
+    def add(self, lease: LeaseRecord, ranges: Sequence[PortRange]) -> None:
+        """The same for a port that is bound already; nothing where it is open."""
+        if not ranges or lease.exposed_groups:
+            return
+        for port in self._neutron.find_ports(id=lease.port_id):
+            ours = self._groups(lease)
+            now = msgspec.structs.replace(
+                lease,
+                security_groups=tuple(rules.without(port.security_groups, ours)),
+                port_security=port.port_security_enabled,
+            )
+            opened, attributes = self.open(now, ranges, port.vnic_type)
+            if attributes:
+                self._neutron.update_port(port.id, attributes)
+                self._journal.leases.put(opened)
+
+    def _make(self, port_id: str, ranges: Sequence[PortRange]) -> SecurityGroup:
+        if EXTENSION not in self._neutron.extensions():
+            raise NeutronRefused(
+                f"the ports that the container exposes cannot be opened: Neutron has no extension {EXTENSION}; {_HINT}"
+            )
+        try:
+            group = self._neutron.create_security_group(rules.new_group(port_id))
+            self._neutron.create_security_group_rules(rules.new_rules(group.id, ranges))
+        except (NeutronConflict, NeutronForbidden, NeutronRefused) as error:
+            text = (
+                f"the ports that the container exposes cannot be opened: {str(error).rstrip('.')}; mend that, {_HINT}"
+            )
+            raise type(error)(text) from error
+        return group
+
+    # -- closing ---------------------------------------------------------------------------------------------------
+
+    def taken_off(self, lease: LeaseRecord, port: Port) -> dict[str, Any]:
+        """What a PUT has to say so that the port has its own groups again, as they are by now."""
+        ours = set(self._groups(lease)) & set(port.security_groups)
+        return {"security_groups": rules.without(port.security_groups, ours)} if ours else {}
+
+    def close(self, lease: LeaseRecord, *, last_try: bool) -> None:
+        """Remove the groups of a port that is gone, or has them no more. On the ``last_try`` one in use is left."""
+        for group_id in self._groups(lease):
+            try:
+                self._neutron.delete_security_group(group_id)
+            except NeutronNotFound:
+                LOG.debug("security group %s was gone already", group_id)
+            except NeutronConflict as error:
+                if not last_try:
+                    raise
+                LOG.warning("security group %s stays, somebody else uses it: %s", group_id, error)
+
+    def _groups(self, lease: LeaseRecord) -> tuple[str, ...]:
+        """The groups made for the port; found by their name where the answer never came."""
+        return () if lease.exposed_groups is None else lease.exposed_groups or self._found(lease.port_id)
+
+    # -- what the journal does not know ----------------------------------------------------------------------------
+
+    def recognised(self, lease: LeaseRecord, port: Port) -> LeaseRecord:
+        """The lease of a port that only Neutron knew, with the groups that were made for it."""
+        groups = self._found(port.id) if self._enabled and port.security_groups else ()
+        if not groups:
+            return lease
+        own = tuple(rules.without(port.security_groups, groups))
+        return msgspec.structs.replace(lease, security_groups=own, exposed_groups=groups)
+
+    def strays(self) -> list[SecurityGroup]:
+        """Groups whose port is gone: the journal was lost between the two. Asked until there are none, once per start."""
+        if self._looked:
+            return []
+        try:
+            found = self._strays() if EXTENSION in self._neutron.extensions() else []
+        except NeutronError as error:
+            LOG.warning("security groups without a port were not looked for: %s", error)
+            return []
+        self._looked = not found
+        return found
+
+    def end_stray(self, group: SecurityGroup) -> None:
+        port_id = rules.port_of_group(group)
+        if self._journal.leases.get(port_id) is None and not self._neutron.find_ports(id=port_id):
+            gone = LeaseRecord(
+                port_id=port_id,
+                docker_network_id="",
+                neutron_network_id="",
+                mac_address="",
+                vnic_type=FILTERED,
+                held=(),
+                exposed_groups=(group.id,),
+            )
+            self.close(gone, last_try=True)
+
+    def _strays(self) -> list[SecurityGroup]:
+        leased = {lease.port_id for lease in self._journal.leases.all()}
+        found = [(rules.port_of_group(group), group) for group in self._all()]
+        found = [(port_id, group) for port_id, group in found if port_id and port_id not in leased]
+        there = {port.id for port in self._neutron.find_ports(id=sorted({port_id for port_id, _ in found}))}
+        return [group for port_id, group in found if port_id not in there]
+
+    def _all(self) -> list[SecurityGroup]:
+        return self._neutron.find_security_groups(description=rules.DESCRIPTION)
+
+    def _found(self, port_id: str) -> tuple[str, ...]:
+        named = self._neutron.find_security_groups(name=rules.group_name(port_id))
+        return tuple(group.id for group in named if rules.port_of_group(group) == port_id)

@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which rules stand for the ports that Docker names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kuryr_libnetwork.errors import InvalidRequest
+from kuryr_libnetwork.model import SecurityGroup
+from kuryr_libnetwork.rules import exposure
+from kuryr_libnetwork.rules.exposure import PortRange
+from tests.unit.values import PORT_ID
+
+EXPOSED = "com.docker.network.endpoint.exposedports"
+PORT_MAP = "com.docker.network.portmap"
+
+
+def exposed(*ports: tuple[int, int]) -> dict[str, Any]:
+    return {EXPOSED: [{"Proto": proto, "Port": port} for proto, port in ports]}
+
+
+@pytest.mark.parametrize("options", [{}, {EXPOSED: []}, {EXPOSED: None}, {PORT_MAP: [{"Proto": 6, "Port": 80}]}])
+def test_nothing_exposed(options: dict[str, Any]) -> None:
+    """A container that exposes nothing would cost calls."""
+    assert exposure.exposed_ranges(options) == []
+
+
+def test_consecutive_ports_of_one_protocol_are_one_range() -> None:
+    """A range of a thousand ports would take a thousand rules, more than any quota."""
+    options = exposed((6, 81), (6, 80), (6, 80), (17, 82), (6, 83), (132, 65535), (6, 1))
+    assert exposure.exposed_ranges(options) == [
+        PortRange("sctp", 65535, 65535),
+        PortRange("tcp", 1, 1),
+        PortRange("tcp", 80, 81),
+        PortRange("tcp", 83, 83),
+        PortRange("udp", 82, 82),
+    ]
+
+
+@given(st.sets(st.tuples(st.sampled_from([6, 17, 132]), st.integers(1, 65535)), max_size=50))
+def test_exactly_the_ports_named_are_opened(ports: set[tuple[int, int]]) -> None:
+    """A port that nobody exposed would be open, or an exposed one closed."""
+    ranges = exposure.exposed_ranges(exposed(*ports))
+    opened = [(each.protocol, port) for each in ranges for port in range(each.first, each.last + 1)]
+    assert sorted(opened) == sorted((exposure.PROTOCOLS[proto], port) for proto, port in ports)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"Proto": 1, "Port": 80}, "port 80 has IP protocol 1; known: 6 (tcp), 17 (udp), 132 (sctp)"),
+        ({"Proto": 6, "Port": "80"}, "Expected `int`, got `str` - at `$[0].Port`"),
+        ({"Proto": 6, "Port": 0}, "Expected `int` >= 1"),
+        ({"Port": 80}, "missing required field `Proto`"),
+    ],
+)
+def test_what_docker_cannot_mean_is_refused(entry: dict[str, Any], words: str) -> None:
+    """An entry that is not understood would open nothing, or everything."""
+    with pytest.raises(InvalidRequest) as refused:
+        exposure.exposed_ranges({EXPOSED: [entry]})
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("binding", "shown"),
+    [
+        ({"Proto": 6, "Port": 80}, "80/tcp"),
+        ({"Proto": 6, "Port": 80, "HostPort": 8080, "HostPortEnd": 8080}, "8080->80/tcp"),
+        ({"Proto": 17, "Port": 53, "HostPort": 5300, "HostPortEnd": 0, "HostIP": "10.0.0.1"}, "10.0.0.1:5300->53/udp"),
+        ({"Proto": 6, "Port": 80, "HostPort": 8080, "HostPortEnd": 8090}, "8080-8090->80/tcp"),
+    ],
+)
+def test_published_ports_are_shown_as_they_were_typed(binding: dict[str, Any], shown: str) -> None:
+    """The line in the log would not tell which -p it is about."""
+    assert exposure.published({PORT_MAP: [binding]}) == shown
+
+
+def test_several_published_ports_are_one_line() -> None:
+    """A line for each would fill the log."""
+    ports = [{"Proto": 6, "Port": 80}, {"Proto": 6, "Port": 81}]
+    assert exposure.published({PORT_MAP: ports}) == "80/tcp, 81/tcp"
+    assert exposure.published({}) == ""
+
+
+def test_rules_are_for_both_ip_versions_and_from_anywhere() -> None:
+    """IPv6 clients would be shut out, as with upstream."""
+    rules = exposure.new_rules("g", [PortRange("tcp", 80, 81)])
+    same = {
+        "security_group_id": "g",
+        "direction": "ingress",
+        "protocol": "tcp",
+        "port_range_min": 80,
+        "port_range_max": 81,
+    }
+    assert rules == [{**same, "ethertype": "IPv4"}, {**same, "ethertype": "IPv6"}]
+
+
+def test_a_group_is_known_by_name_and_description() -> None:
+    """A group of somebody else's would be removed, or ours never."""
+    wanted = exposure.new_group(PORT_ID)
+    assert wanted == {"name": f"{PORT_ID}-exposed_ports", "description": "Docker exposed ports created by Kuryr."}
+    assert exposure.port_of_group(SecurityGroup(id="g", **wanted)) == PORT_ID
+    assert exposure.port_of_group(SecurityGroup(id="g", name=wanted["name"])) == ""
+    for name in ("", "web-exposed_ports", PORT_ID, f"x{PORT_ID}-exposed_ports"):
+        assert exposure.port_of_group(SecurityGroup(id="g", name=name, description=exposure.DESCRIPTION)) == ""
+
+
+def test_the_ports_own_groups_stay_in_their_order() -> None:
+    """An adopted port would get other groups back than it had."""
+    assert exposure.without(["b", "x", "a"], ["x", "y"]) == ["b", "a"]
