@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from kuryr_libnetwork.sriov import NetdevState, PhysicalFunction, VfSettings, VirtualFunction
+from kuryr_libnetwork.sriov import DeviceUse, NetdevState, PhysicalFunction, VfSettings, VirtualFunction
 
 
 class PciFunctions(Protocol):
@@ -67,10 +67,19 @@ class Netdevs(Protocol):
         """Why a device must not be touched ("up", "has address …", "is in bridge …", "carries a default route"), or ""."""
         ...
 
+    def uses(self, names: Iterable[str]) -> dict[str, DeviceUse]:
+        """The same for many at one look; a device that is not there is not in the answer."""
+        ...
+
     def carries_default_route(self, names: Iterable[str]) -> bool: ...
 
-    def configure(self, name: str, *, new_name: str = "", mac: str = "", mtu: int = 0, up: bool = False) -> None:
-        """Set down, then rename, MAC (retried while the driver lags, read back), MTU; then up, if asked."""
+    def configure(
+        self, name: str, *, new_name: str = "", mac: str = "", mtu: int = 0, up: bool = False, patient: bool = True
+    ) -> None:
+        """Set down, then rename, MAC (read back), MTU; then up, if asked.
+
+        ``patient``: a MAC that is refused is tried again for two seconds, for drivers that ask the PF first.
+        """
         ...
 
     def set_up(self, name: str) -> None: ...

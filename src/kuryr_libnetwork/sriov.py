@@ -19,6 +19,10 @@ USER_SPACE_DRIVERS = frozenset({"vfio-pci", "uio_pci_generic", "igb_uio"})
 """They give a function to a program (DPDK), or to a virtual machine: it has no network device then."""
 
 
+REFUSES_FOR_GOOD = frozenset({"igbvf", "ixgbevf"})
+"""Drivers of VFs that refuse, at once, every MAC but the one they were bound with: only a rebind helps (sriov §2.4)."""
+
+
 def in_user_space(driver: str) -> bool:
     return driver in USER_SPACE_DRIVERS
 
@@ -85,6 +89,13 @@ class NetdevState(Value, frozen=True):
     mac: str
     mtu: int
     up: bool
+
+
+class DeviceUse(Value, frozen=True):
+    """Why a network device must not be touched ("": nothing speaks against it), and whether a default route is on it."""
+
+    reason: str = ""
+    default_route: bool = False
 
 
 LeaseState = Literal["taking", "leased", "returning", "quarantined"]

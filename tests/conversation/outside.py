@@ -20,7 +20,7 @@ from tests.fakes.sriov import FakeNetdevs, FakeNic, FakePci, FakeVfControl
 
 READS = (
     *("find_", "get", "owned", "extensions", "all"),
-    *("physical_function", "virtual_function", "read", "state", "in_use", "carries_", "wait_"),
+    *("physical_function", "virtual_function", "read", "state", "in_use", "uses", "carries_", "wait_"),
 )
 
 

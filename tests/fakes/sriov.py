@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import DeviceError, LinkError, LinkNotFound
-from kuryr_libnetwork.sriov import NetdevState, PhysicalFunction, VfSettings, VirtualFunction, unchanged
+from kuryr_libnetwork.sriov import DeviceUse, NetdevState, PhysicalFunction, VfSettings, VirtualFunction, unchanged
 from tests.fakes.host import MTU_RANGE, Failing
 from tests.fakes.sriov_cards import HOME, ZERO, Cards, Device, Function
 from tests.fakes.sriov_profiles import IGB, Profile
@@ -203,18 +203,30 @@ class FakeNetdevs(Failing):
 
     def in_use(self, name: str) -> str:
         with self.called("in_use"):
-            device = self._nic.at_home(name)
-            on_top = next((d for d in self._nic.devices.values() if d.parent == device.index), None)
-            carried = f"carries {on_top.kind} {on_top.name}" if on_top and on_top.sandbox == HOME else ""
-            route = "carries a default route" if device.default_route else ""
-            return device.used or carried or route or ("is up" if device.up else "")
+            return self._use_of(self._nic.at_home(name))
+
+    def _use_of(self, device: Device) -> str:
+        on_top = next((d for d in self._nic.devices.values() if d.parent == device.index), None)
+        carried = f"carries {on_top.kind} {on_top.name}" if on_top and on_top.sandbox == HOME else ""
+        route = "carries a default route" if device.default_route else ""
+        return device.used or carried or route or ("is up" if device.up else "")
+
+    def uses(self, names: Iterable[str]) -> dict[str, DeviceUse]:
+        with self.called("uses"):
+            there = [device for device in (self._nic.find(name) for name in names) if device]
+            return {
+                device.name: DeviceUse(reason=self._use_of(device), default_route=device.default_route)
+                for device in there
+            }
 
     def carries_default_route(self, names: Iterable[str]) -> bool:
         with self.called("carries_default_route"):
             found = [self._nic.find(name) for name in names]
             return any(device.default_route for device in found if device)
 
-    def configure(self, name: str, *, new_name: str = "", mac: str = "", mtu: int = 0, up: bool = False) -> None:
+    def configure(
+        self, name: str, *, new_name: str = "", mac: str = "", mtu: int = 0, up: bool = False, patient: bool = True
+    ) -> None:
         with self.called("configure"):
             device = self._nic.at_home(name)
             device.up = False
@@ -223,20 +235,20 @@ class FakeNetdevs(Failing):
                 device.altnames.discard(new_name)
                 device.name = new_name
             if mac:
-                self._set_mac(device, mac.lower())
+                self._set_mac(device, mac.lower(), MAC_RETRIES if patient else 1)
             if mtu:
                 if mtu not in MTU_RANGE:
                     raise LinkError(f"cannot set the MTU of device {name} to {mtu}: Invalid argument")
                 device.mtu = mtu
             device.up = up
 
-    def _set_mac(self, device: Device, mac: str) -> None:
+    def _set_mac(self, device: Device, mac: str, tries: int) -> None:
         function = self._nic.functions.get(device.pci)
         if function and function.parent and mac != device.mac:
             guarded = function.profile.guards_mac and not function.settings.trust
             if guarded and function.admin_mac not in (ZERO, mac):
                 raise LinkError(f"cannot set the MAC of device {device.name} to {mac}: Cannot assign requested address")
-            if function.profile.mac_tries > MAC_RETRIES:
+            if function.profile.mac_tries > tries:
                 raise LinkError(f"the MAC of device {device.name} is {device.mac} after it was set to {mac}")
             if function.profile.learns_mac and (function.admin_mac == ZERO or function.settings.trust):
                 function.learned_mac = mac

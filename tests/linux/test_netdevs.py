@@ -17,7 +17,7 @@ import pytest
 from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
 from kuryr_libnetwork.host.announcements import checksum
 from kuryr_libnetwork.host.netdevs import KernelNetdevs
-from kuryr_libnetwork.sriov import NetdevState
+from kuryr_libnetwork.sriov import DeviceUse, NetdevState
 from tests.linux.namespace import Namespace, namespace
 
 MAC = "fa:16:3e:00:00:01"
@@ -124,6 +124,16 @@ def test_a_device_that_somebody_uses_is_not_free(
     for command in commands:
         host.command(*command.split())
     assert host.run(netdevs.in_use, "vf0") == reason
+
+
+def test_one_look_tells_of_many(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """A host with many VFs would be asked a hundred times for each container; or one VF's use be taken for another's."""
+    host.command("ip", "link", "add", "vf1", "type", "veth", "peer", "name", "wire1")
+    host.command("ip", "link", "set", "vf1", "up")
+    host.command("ip", "address", "add", "192.0.2.1/24", "dev", "vf1")
+    host.command("ip", "route", "add", "default", "via", "192.0.2.2", "dev", "vf1")
+    found = host.run(netdevs.uses, ["vf0", "vf1", "nothing"])
+    assert found == {"vf0": DeviceUse(), "vf1": DeviceUse(reason="has address 192.0.2.1", default_route=True)}
 
 
 @pytest.mark.parametrize(

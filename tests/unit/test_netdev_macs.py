@@ -97,3 +97,11 @@ def test_a_busy_rename_sets_down_again() -> None:
     kernel.busy = 1
     KernelNetdevs(connect=kernel.connect).configure("vf0", new_name="kv1")
     assert kernel.sent == ["state", "ifname", "state", "ifname"]
+
+
+def test_a_driver_that_refuses_for_good_is_not_asked_again() -> None:
+    """Every container on such a card would start two seconds later than it could."""
+    kernel = Kernel([errno.EADDRNOTAVAIL, 0])
+    with pytest.raises(LinkError, match="Cannot assign"):
+        KernelNetdevs(connect=kernel.connect).configure("vf0", mac=MAC, patient=False)
+    assert kernel.sent.count("address") == 1

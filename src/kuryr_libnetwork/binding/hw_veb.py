@@ -19,7 +19,15 @@ import msgspec
 from kuryr_libnetwork.errors import DeviceError, LinkError
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.rules.vf_settings import FACTORY, NO_MAC, TOGETHER, random_mac, restored, single_step
-from kuryr_libnetwork.sriov import DeviceLease, NetdevState, VfSettings, VirtualFunction, in_user_space, unchanged
+from kuryr_libnetwork.sriov import (
+    REFUSES_FOR_GOOD,
+    DeviceLease,
+    NetdevState,
+    VfSettings,
+    VirtualFunction,
+    in_user_space,
+    unchanged,
+)
 
 LOG = logging.getLogger(__name__)
 BIND_TIMEOUT = 10.0
@@ -95,8 +103,9 @@ class VfBinding:
         if wanted is None:
             raise DeviceError(f"VF {lease.pci_address} was not prepared")
         name, new_name = self._own_netdev(lease), new_name or lease.temporary_name
+        patient = self._is_patient(lease)
         try:
-            self._netdevs.configure(name, new_name=new_name, mac=wanted.mac, mtu=mtu, up=True)
+            self._netdevs.configure(name, new_name=new_name, mac=wanted.mac, mtu=mtu, up=True, patient=patient)
         except LinkError as error:
             if self._rebind == "never":
                 raise
@@ -201,8 +210,11 @@ class VfBinding:
 
     def _restore_netdev(self, lease: DeviceLease, state: NetdevState) -> None:
         name = self._own_netdev(lease)
+        patient = self._is_patient(lease)
         try:
-            self._netdevs.configure(name, new_name=state.name, mac=state.mac, mtu=state.mtu, up=state.up)
+            self._netdevs.configure(
+                name, new_name=state.name, mac=state.mac, mtu=state.mtu, up=state.up, patient=patient
+            )
         except LinkError:
             if self._rebind == "never":
                 raise
@@ -229,6 +241,10 @@ class VfBinding:
         if len(vf.netdevs) != 1:
             raise DeviceError(f"VF {lease.pci_address} has {len(vf.netdevs)} network devices on this host, not one")
         return vf.netdevs[0]
+
+    def _is_patient(self, lease: DeviceLease) -> bool:
+        """Whether to wait for a MAC, where a rebind could be next."""
+        return self._rebind == "never" or lease.driver not in REFUSES_FOR_GOOD
 
     def _rebind_now(self, lease: DeviceLease) -> str:
         vf = self._function(lease)

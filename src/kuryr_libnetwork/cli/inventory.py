@@ -93,17 +93,17 @@ def gather(host: Host) -> list[FoundPf]:
 
 def gather_pf(host: Host, pf: PhysicalFunction) -> FoundPf:
     vfs = tuple(host.pci.virtual_functions(pf.pci_address))
-    in_use = {vf.pci_address: _use(host, vf) for vf in vfs}
+    uses = host.netdevs.uses(name for vf in vfs for name in vf.netdevs)
+    in_use = {
+        vf.pci_address: "; ".join(uses[name].reason for name in vf.netdevs if name in uses and uses[name].reason)
+        for vf in vfs
+    }
     return FoundPf(
         pf=pf,
         vfs=vfs,
         default_route=host.netdevs.carries_default_route(pf.netdevs),
         in_use={address: reason for address, reason in in_use.items() if reason},
     )
-
-
-def _use(host: Host, vf: VirtualFunction) -> str:
-    return "; ".join(reason for reason in (host.netdevs.in_use(name) for name in vf.netdevs) if reason)
 
 
 def find_pf(host: Host, text: str) -> PhysicalFunction:

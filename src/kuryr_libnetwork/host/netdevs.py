@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 
 from kuryr_libnetwork.errors import LinkError, LinkNotFound
 from kuryr_libnetwork.host.announcements import frame
 from kuryr_libnetwork.host.namespaces import OWN, is_own, opened, run_inside
 from kuryr_libnetwork.host.netlink import Connect, delete, find, netlink, refusal, translated
-from kuryr_libnetwork.sriov import NetdevState
+from kuryr_libnetwork.sriov import DeviceUse, NetdevState
 
 IFF_UP = 1
 IFF_LOWER_UP = 0x10000
@@ -47,36 +47,37 @@ class KernelNetdevs:
         return None if message is None else _state(message)
 
     def in_use(self, name: str) -> str:
-        with self._connect(f"look at the use of device {name}") as socket:
-            message = _found(socket, name)
-            index = int(message["index"])
-            master = message.get_attr("IFLA_MASTER")
-            if master:
-                return f"is in {_described(socket, master)}"
-            for other in socket.get_links():
-                if _stands_on(other, index):
-                    return f"carries {_described(socket, other['index'])}"
-            for address in socket.get_addr(index=index):
-                text = address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
-                if address["index"] == index and not ip_address(text).is_link_local:
-                    return f"has address {text}"
-            if index in _default_devices(socket):
-                return "carries a default route"
-            return "is up" if message["flags"] & IFF_UP else ""
+        found = self.uses([name])
+        if name not in found:
+            raise translated(f"look at the use of device {name}", errno.ENODEV)
+        return found[name].reason
+
+    def uses(self, names: Iterable[str]) -> dict[str, DeviceUse]:
+        wanted = set(names)
+        with self._connect("look at the use of devices") as socket:
+            host = _Host(list(socket.get_links()), list(socket.get_addr()), _default_devices(socket))
+        found = ((link.get_attr("IFLA_IFNAME"), link) for link in host.links)
+        return {
+            name: DeviceUse(reason=host.use_of(link), default_route=link["index"] in host.defaults)
+            for name, link in found
+            if name in wanted
+        }
 
     def carries_default_route(self, names: Iterable[str]) -> bool:
         with self._connect("look at the default routes") as socket:
             devices = _default_devices(socket)
             return any(message and message["index"] in devices for message in (find(socket, name) for name in names))
 
-    def configure(self, name: str, *, new_name: str = "", mac: str = "", mtu: int = 0, up: bool = False) -> None:
+    def configure(
+        self, name: str, *, new_name: str = "", mac: str = "", mtu: int = 0, up: bool = False, patient: bool = True
+    ) -> None:
         with self._connect(f"configure device {name}") as socket:
             device = _Device(socket, name)
             device.down()
             if new_name and new_name != name:
                 device.rename(new_name)
             if mac:
-                device.set_mac(mac.lower())
+                device.set_mac(mac.lower(), RETRIES if patient else 1)
             if mtu:
                 device.set("MTU", mtu=mtu)
             if up:
@@ -171,15 +172,15 @@ class _Device:
         if properties is not None and name in properties.get_attrs("IFLA_ALT_IFNAME"):
             self._socket.link("property_del", index=self.index, altname=[name])
 
-    def set_mac(self, mac: str) -> None:
+    def set_mac(self, mac: str, tries: int) -> None:
         code = 0
-        for _ in range(RETRIES):
+        for left in reversed(range(tries)):
             if self._message().get_attr("IFLA_ADDRESS") == mac:
                 return
             code = refusal(partial(self._socket.link, "set", index=self.index, address=mac))
             if code in FINAL:
                 break
-            if self._message().get_attr("IFLA_ADDRESS") != mac:
+            if left and self._message().get_attr("IFLA_ADDRESS") != mac:
                 time.sleep(PAUSE)
         found = self._message().get_attr("IFLA_ADDRESS")
         if found == mac:
@@ -190,6 +191,33 @@ class _Device:
 
     def _message(self) -> Any:
         return self._socket.link("get", index=self.index)[0]
+
+
+class _Host(NamedTuple):
+    """Everything that one look has to know to tell who uses which device; ``defaults`` are indexes."""
+
+    links: list[Any]
+    addresses: list[Any]
+    defaults: set[int]
+
+    def use_of(self, link: Any) -> str:
+        index = int(link["index"])
+        if master := link.get_attr("IFLA_MASTER"):
+            return f"is in {self._described(master)}"
+        for other in self.links:
+            if _stands_on(other, index):
+                return f"carries {self._described(other['index'])}"
+        for address in self.addresses:
+            text = address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
+            if address["index"] == index and not ip_address(text).is_link_local:
+                return f"has address {text}"
+        if index in self.defaults:
+            return "carries a default route"
+        return "is up" if link["flags"] & IFF_UP else ""
+
+    def _described(self, index: int) -> str:
+        link = next((each for each in self.links if each["index"] == index), None)
+        return f"{_kind(link) or 'device'} {link.get_attr('IFLA_IFNAME')}" if link is not None else f"device {index}"
 
 
 def _found(socket: Any, name: str) -> Any:
@@ -218,11 +246,6 @@ def _stands_on(message: Any, index: int) -> bool:
     below = message.get_attr("IFLA_LINK")
     here = message.get_attr("IFLA_LINK_NETNSID") is None
     return here and below == index and message["index"] != index and _kind(message) != "veth"
-
-
-def _described(socket: Any, index: int) -> str:
-    message = socket.link("get", index=index)[0]
-    return f"{_kind(message) or 'device'} {message.get_attr('IFLA_IFNAME')}"
 
 
 def _default_devices(socket: Any) -> set[int]:

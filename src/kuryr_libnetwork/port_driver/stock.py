@@ -9,16 +9,19 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kuryr_libnetwork.errors import HostError, NoFreeDevice
+from kuryr_libnetwork.errors import NoFreeDevice
 from kuryr_libnetwork.interfaces import Table
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions
 from kuryr_libnetwork.model import BindingRequest, Port
 from kuryr_libnetwork.rules import names, vf_settings
 from kuryr_libnetwork.rules.devices import DevicePolicy, FoundPf, choose, choose_pf, judge
 from kuryr_libnetwork.rules.pci import required_pci
-from kuryr_libnetwork.sriov import DeviceLease, DeviceRequest, PhysicalFunction, VirtualFunction
+from kuryr_libnetwork.sriov import DeviceLease, DeviceRequest, DeviceUse, PhysicalFunction, VirtualFunction
 
 PHYSICAL = "direct-physical"
+VANISHED = DeviceUse(reason="its network device has just gone")
+Functions = tuple[PhysicalFunction, tuple[VirtualFunction, ...]]
+"""A PF, and those of its VFs that a choice is about."""
 
 
 class DeviceStock:
@@ -76,7 +79,7 @@ class DeviceStock:
 
     def _choose(self, request: BindingRequest, wanted: DeviceRequest) -> DeviceLease:
         leases = {lease.pci_address: lease for lease in self._leases.all()}
-        found = self._inventory(set(leases))
+        found = self._inventory(wanted, set(leases))
         if request.vnic_type == PHYSICAL:
             pf = choose_pf(wanted, found, leases, self._policy).pf
             return self._new_lease(request, pf, pf, 0)
@@ -103,27 +106,20 @@ class DeviceStock:
             created_at=self._now(),
         )
 
-    def _inventory(self, leased: set[str]) -> list[FoundPf]:
-        return [self._look(pf, leased) for pf in self._pci.physical_functions()]
+    def _inventory(self, wanted: DeviceRequest, leased: set[str]) -> list[FoundPf]:
+        """One look at everything; where a VF is named, at that one and its PF only."""
+        pairs = self._named(wanted.pci_slot) if wanted.pci_slot and wanted.vnic_type != PHYSICAL else self._all()
+        names = [name for pf, vfs in pairs for listed in (pf.netdevs, *(vf.netdevs for vf in vfs)) for name in listed]
+        uses = self._netdevs.uses(names)
+        return [_found(pf, vfs, uses, leased) for pf, vfs in pairs]
 
-    def _look(self, pf: PhysicalFunction, leased: set[str]) -> FoundPf:
-        vfs = tuple(self._pci.virtual_functions(pf.pci_address))
-        devices: list[PhysicalFunction | VirtualFunction] = [pf, *vfs]
-        in_use = {
-            device.pci_address: self._use_of(device.netdevs[0])
-            for device in devices
-            if len(device.netdevs) == 1 and device.pci_address not in leased
-        }
-        used_pf = in_use.get(pf.pci_address, "")
-        if used_pf == "is up":  # as it has to be for its VFs; no sign that anybody uses it himself
-            in_use[pf.pci_address] = ""
-        return FoundPf(pf=pf, vfs=vfs, default_route=self._netdevs.carries_default_route(pf.netdevs), in_use=in_use)
+    def _all(self) -> list[Functions]:
+        return [(pf, tuple(self._pci.virtual_functions(pf.pci_address))) for pf in self._pci.physical_functions()]
 
-    def _use_of(self, name: str) -> str:
-        try:
-            return self._netdevs.in_use(name)
-        except HostError as error:
-            return str(error)
+    def _named(self, address: str) -> list[Functions]:
+        vf = self._pci.virtual_function(address)
+        pf = self._pci.physical_function(vf.pf_address) if vf else None
+        return [(pf, (vf,))] if vf and pf else []
 
     def profile(self, request: BindingRequest, lease: DeviceLease) -> dict[str, Any]:
         """The keys of ``binding:profile`` that name the device; those the user wrote himself need no second writing."""
@@ -141,3 +137,18 @@ class DeviceStock:
         if vf_settings.requested_slot(request.profile):
             return {key: profile[key] for key in ("pci_vendor_info", "physical_network")}
         return profile
+
+
+def _found(
+    pf: PhysicalFunction, vfs: tuple[VirtualFunction, ...], uses: Mapping[str, DeviceUse], leased: set[str]
+) -> FoundPf:
+    devices: list[PhysicalFunction | VirtualFunction] = [pf, *vfs]
+    in_use = {
+        device.pci_address: uses.get(device.netdevs[0], VANISHED).reason
+        for device in devices
+        if len(device.netdevs) == 1 and device.pci_address not in leased
+    }
+    if in_use.get(pf.pci_address) == "is up":  # as it has to be for its VFs; no sign that anybody uses it himself
+        in_use[pf.pci_address] = ""
+    default_route = any(uses.get(name, VANISHED).default_route for name in pf.netdevs)
+    return FoundPf(pf=pf, vfs=vfs, default_route=default_route, in_use=in_use)
