@@ -102,6 +102,7 @@ class Port(Value, frozen=True):
     revision_number: int = 0
     trusted: bool | None = None
     propagate_uplink_status: bool | None = None
+    dns_domain: str | None = None
     qos_policy_id: str | None = None
     qos_network_policy_id: str | None = None
 
@@ -254,23 +255,20 @@ class NetworkRecord(Value, frozen=True):
     created_at: float = 0.0
 
 
-class PortOriginal(Value, frozen=True):
-    """What an adopted port looked like before; it is put back exactly so."""
+class Change(Value, frozen=True):
+    """An attribute of an adopted port: its name in Neutron's API, what it was, and what we made of it."""
 
     name: str
-    device_id: str
-    device_owner: str
-    host_id: str
-    admin_state_up: bool
-    mac_address: str
-    tags: tuple[str, ...]
-    profile: dict[str, Any] = {}
+    before: Any
+    ours: Any
 
 
 class LeaseRecord(Value, frozen=True):
     """A Neutron port in use for Docker (key: ``port_id``) and the addresses of it that Docker holds.
 
-    ``original`` is set for adopted ports only. ``endpoint_id`` is "" before CreateEndpoint and after DeleteEndpoint.
+    ``original`` is set for adopted ports only: the port as it was found. ``claim``: the endpoint whose marks it carries, ""
+    while nothing has been done to it; ``changes``: what the binding changes on it; ``bound``: that has been done (else
+    perhaps). All three are written before the first step. ``endpoint_id`` is "" before CreateEndpoint and after DeleteEndpoint.
     ``spare``: addresses of the port that Docker has not asked for yet (the IPv6 address of a dual-stack port).
     ``profile``: the port's ``binding:profile`` as it is now. ``security_groups`` and ``port_security``: as the port came.
     ``exposed_groups``: those made for the ports that the container exposes; empty: one may be in the making, and is
@@ -284,7 +282,10 @@ class LeaseRecord(Value, frozen=True):
     vnic_type: str
     held: tuple[FixedIp, ...]
     spare: tuple[FixedIp, ...] = ()
-    original: PortOriginal | None = None
+    original: Port | None = None
+    claim: str = ""
+    changes: tuple[Change, ...] = ()
+    bound: bool = False
     profile: dict[str, Any] = {}
     security_groups: tuple[str, ...] = ()
     port_security: bool = True

@@ -15,6 +15,7 @@ import pytest
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.interfaces import Journal
 from kuryr_libnetwork.model import (
+    Change,
     EndpointRecord,
     FixedIp,
     HostRoute,
@@ -23,7 +24,7 @@ from kuryr_libnetwork.model import (
     NetworkRecord,
     PlugRecord,
     PoolRecord,
-    PortOriginal,
+    Port,
     SubnetRecord,
 )
 from kuryr_libnetwork.sriov import DeviceLease, NetdevState, VfSettings
@@ -47,9 +48,7 @@ SUBNET = SubnetRecord(
 NETWORK = NetworkRecord(
     docker_id="n" * 64, neutron_id="net", made=False, mtu=1442, subnets=(SUBNET,), options={"neutron.net.name": "ü"}
 )
-ORIGINAL = PortOriginal(
-    name="x", device_id="", device_owner="", host_id="", admin_state_up=True, mac_address="", tags=("a",)
-)
+ORIGINAL = Port(id="port", network_id="net", name="x", host_id="", tags=("a",))
 LEASE = LeaseRecord(
     port_id="port",
     docker_network_id="n" * 64,
@@ -58,6 +57,8 @@ LEASE = LeaseRecord(
     vnic_type="normal",
     held=(FixedIp(subnet_id="s1", ip_address="10.0.0.5"),),
     original=ORIGINAL,
+    claim="e" * 64,
+    changes=(Change(name="admin_state_up", before=False, ours=True),),
 )
 PLUG = PlugRecord(
     driver="veth", binding="veth", port_id="port", vif_type="ovs", host_ifname="tap", container_ifname="t_c"

@@ -19,7 +19,7 @@ from tests.conversation.rig import DirectDocker, Rig
 
 V4, V6 = "10.1.0.0/24", "fd00:1::/64"
 TENANT = "tenant"
-MINE = "10.1.0.99"
+MINE, PREPARED, RESERVED = "10.1.0.99", "10.1.0.98", "10.1.0.97"
 WEB = [(6, 80), (17, 53)]
 
 
@@ -34,14 +34,21 @@ class Trial:
         self.tenant = neutron.seed_network(name=TENANT, tags=["keep"])
         subnet = neutron.seed_subnet(self.tenant.id, V4, gateway_ip="10.1.0.254", tags=["keep-too"])
         neutron.seed_subnet(self.tenant.id, V6, name="v6-of-the-user")
-        fixed = {"subnet_id": subnet.id, "ip_address": MINE}
-        neutron.seed_port(self.tenant.id, name="mine", fixed_ips=[fixed], tags=["keep-me"])
+        for ip, attributes in self._ports().items():
+            fixed = {"subnet_id": subnet.id, "ip_address": ip}
+            neutron.seed_port(self.tenant.id, name="mine", fixed_ips=[fixed], tags=["keep-me"], **attributes)
         self.bare = neutron.seed_network(name="bare")
         neutron.extensions()
         self.network: DockerNetwork | None = None
         self.box: Container | None = None
         self.clean: dict[str, Any] = {}
         self.lost = False
+
+    def _ports(self) -> dict[str, dict[str, Any]]:
+        """The user's ports by their address: a free one, one that is bound as Zun does it, one that is reserved so."""
+        zun = {"device_owner": "compute:kuryr", "device_id": "1a2b3c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d"}
+        bound = zun | {"binding:host_id": self.rig.host}
+        return {MINE: {}, PREPARED: bound, RESERVED: zun | {"admin_state_up": False}}
 
     def make_rig(self, **cloud: Any) -> Rig:
         return Rig(**cloud)
@@ -77,7 +84,9 @@ class Trial:
         """The container that Docker believes in has its port and its interface."""
         assert self.box is not None
         rig, box = self.rig, self.box
-        (port,) = [each for each in rig.neutron.user_ports() if each.device_id == box.endpoint_id]
+        (port,) = [
+            each for each in rig.neutron.user_ports() if {box.ip, box.ip6} & {ip.ip_address for ip in each.fixed_ips}
+        ]
         assert (port.host_id, port.vif_type) == (rig.host, "ovs")
         assert {ip.ip_address for ip in port.fixed_ips} >= {ip for ip in (box.ip, box.ip6) if ip}
         assert self._opened(port.id) == len(box.wish.expose) * 2
@@ -103,7 +112,7 @@ class Trial:
             assert now[part] == before, part
 
     def forgive_lost_journal(self) -> None:
-        """It holds only what was found again; and nothing else knew the MAC that an adopted port had."""
+        """It holds only what was found again."""
         self.lost = True
         self.clean = self._without_lost(self.clean)
 
@@ -111,10 +120,7 @@ class Trial:
         return self._without_lost(self.rig.state()) if self.lost else self.rig.state()
 
     def _without_lost(self, state: dict[str, Any]) -> dict[str, Any]:
-        ports = {
-            key: row | ({"mac_address": ""} if row["name"] == "mine" else {}) for key, row in state["ports"].items()
-        }
-        return {part: shown for part, shown in state.items() if part != "journal"} | {"ports": ports}
+        return {part: shown for part, shown in state.items() if part != "journal"}
 
 
 @dataclass(frozen=True)
@@ -176,6 +182,8 @@ def _runs() -> dict[str, tuple[str, Callable[[Trial], None]]]:
         "exposed": ("new", lambda trial: trial.run(expose=WEB)),
         "adopt-exposed": ("existing", lambda trial: trial.run(ip=MINE, expose=WEB)),
         "adopt-mac": ("existing", lambda trial: trial.run(ip=MINE, mac="02:42:ac:11:00:02")),
+        "prepared": ("existing", lambda trial: trial.run(ip=PREPARED)),
+        "reserved": ("existing", lambda trial: trial.run(ip=RESERVED, mac="02:42:ac:11:00:02")),
     }
 
 

@@ -23,6 +23,7 @@ from tests.unit.values import (
     PLUG,
     POOL,
     POOL_ID,
+    PORT,
     PORT_ID,
     SUBNET_ID,
 )
@@ -189,14 +190,9 @@ def test_two_ports_share_no_details() -> None:
 
 # -- journal -----------------------------------------------------------------------------------------------------
 
-original = model.PortOriginal(
-    name="wéb",
-    device_id="d",
-    device_owner="",
-    host_id="",
-    admin_state_up=False,
-    mac_address="fa:16:3e:00:00:01",
-    tags=("blue",),
+change = model.Change(name="security_groups", before=["wéb"], ours=[])
+original = msgspec.structs.replace(
+    PORT, name="wéb", tags=("blue",), fixed_ips=(IP,), profile={"pci_slot": "0000:07:00.2"}
 )
 route = HostRoute(destination="10.9.0.0/16", nexthop="10.0.0.254")
 FULL: list[model.Value] = [
@@ -209,7 +205,9 @@ FULL: list[model.Value] = [
         options={"k": "v"},
         released_pools=(POOL_ID,),
     ),
-    msgspec.structs.replace(LEASE, spare=(IP6,), original=original, endpoint_id="e", created_at=1767607200.25),
+    msgspec.structs.replace(
+        LEASE, spare=(IP6,), original=original, claim="e", changes=(change,), endpoint_id="e", created_at=1767607200.25
+    ),
     msgspec.structs.replace(ENDPOINT, options={"k": "v"}, sandbox_key="/var/run/docker/netns/1", mac_requested=True),
     model.IntentRecord(token="t", resource="subnetpools", created_at=1.0),
     PLUG,
@@ -225,7 +223,7 @@ RECORD_TYPES = [
     model.PoolRecord,
     model.SubnetRecord,
     model.NetworkRecord,
-    model.PortOriginal,
+    model.Change,
     model.LeaseRecord,
     model.PlugRecord,
     model.EndpointRecord,
@@ -271,7 +269,7 @@ def test_every_record_comes_back_from_the_journal(kind: type[Any], data: st.Data
 @pytest.mark.parametrize("kind", RECORD_TYPES)
 def test_members_of_a_newer_version_are_ignored(kind: type[Any]) -> None:
     """The service could not be taken back to the version before."""
-    record = next(each for each in [*FULL, *DUAL.subnets, original] if type(each) is kind)
+    record = next(each for each in [*FULL, *DUAL.subnets, change] if type(each) is kind)
     newer = msgspec.to_builtins(record) | {"added_later": 1}
     assert msgspec.convert(newer, kind) == msgspec.convert(msgspec.to_builtins(record), kind)
 

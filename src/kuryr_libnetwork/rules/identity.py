@@ -21,6 +21,8 @@ HALF = 32
 EXISTING_NETWORK = "kuryr.net.existing:"
 EXISTING_POOL = "kuryr.subnetpool.existing"
 EXISTING_PORT = "kuryr.port.existing"
+WAS = "kuryr.was:"
+"""Begins tags that remember what an adopted port was before (:mod:`~.adoption`)."""
 OWN_PORT = "compute:kuryr"
 DEVICE_OWNER = "compute:kuryr"
 UNBOUND_PORT_NAME = "kuryr-unbound-port"
@@ -76,7 +78,7 @@ def other_users(tags: Iterable[str], docker_id: str) -> int:
 
 def is_ours(tag: str) -> bool:
     """Whether a tag of a port was put there by this service or by upstream's."""
-    return tag in {OWN_PORT, EXISTING_PORT} or tag.startswith((LOWER_HALF, UPPER_HALF))
+    return tag in {OWN_PORT, EXISTING_PORT} or tag.startswith((LOWER_HALF, UPPER_HALF, WAS))
 
 
 def network_name(docker_id: str) -> str:

@@ -6,7 +6,7 @@ Docker asks for an address first (RequestAddress), when neither the endpoint's i
 container is known; CreateEndpoint brings these. So a port is made unbound, with its address only, and one later PUT
 binds it with everything else: MAC, device and host in one update. (A port bound at once would have to be unbound again
 for ``--mac-address``: Neutron changes no MAC of a bound port. Owner and host change in one update, as DVR wants it.) An
-address that a port of the user already holds means that port: it is adopted, and put back as it was at the end.
+address that a port of the user already holds means that port (:mod:`~.adoption`).
 """
 
 from __future__ import annotations
@@ -15,15 +15,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kuryr_libnetwork.errors import PortNotAdoptable
-from kuryr_libnetwork.model import Agent, FixedIp, LeaseRecord, Port, PortOriginal, SubnetRecord
+from kuryr_libnetwork.model import Agent, FixedIp, LeaseRecord, Port, SubnetRecord
+from kuryr_libnetwork.rules.adoption import remembered, rivals
 from kuryr_libnetwork.rules.identity import (
     DEVICE_OWNER,
     EXISTING_PORT,
     UNBOUND_PORT_NAME,
-    id_tags,
-    is_docker_id,
-    is_ours,
+    id_from_tags,
     made_by_us,
     made_on,
     port_name,
@@ -56,110 +54,34 @@ def new_port(
     return attributes
 
 
-def may_adopt(port: Port, host: str, leased: Iterable[str]) -> None:
-    """Refuse a port that somebody uses; the owner is named.
+def binding(port: LeaseRecord, endpoint_id: str, host: str, mac: str) -> dict[str, Any]:
+    """The one PUT that binds a port of ours to this host for an endpoint.
 
-    1. A container of this host has it already. 2. Kuryr made it: for a container of another host, or one that is about to
-    be cleaned up here. 3. The binding is not visible: we cannot know. 4. Neutron's own ports (routers, DHCP …) are never
-    given away. 5. Zun's, which prepares ports for us with its own container as the device (kuryr-compat §6): free.
-    6. Bound to a host: in use. 7. Upstream leaves the id of the last endpoint as device, and nothing else: free. 8. Not
-    bound, but with a device or an owner (a trunk's subport has no device): somebody is about to use it.
+    It gets the endpoint's name, by which upstream also knows it as its own where it has no tag.
     """
-    what = f"port {port.id} ({', '.join(ip.ip_address for ip in port.fixed_ips)})"
-    if port.id in set(leased):
-        raise PortNotAdoptable(f"{what} is in use by a container of this host")
-    if made_by_us(port):
-        raise PortNotAdoptable(f"{what} was made for another container (description: {port.description or 'none'})")
-    if port.host_id is None:
-        raise PortNotAdoptable(
-            f"{what}: the service's role may not see binding:host_id, so whether it is free is unknown"
-        )
-    if port.device_owner.startswith("network:"):
-        raise PortNotAdoptable(f"{what} belongs to Neutron itself ({port.device_owner}, device {port.device_id})")
-    if port.device_owner == DEVICE_OWNER and port.host_id in {"", host}:
-        return
-    if port.host_id:
-        raise PortNotAdoptable(f"{what} is bound to host {port.host_id} by {_owner(port)}")
-    if is_docker_id(port.device_id) and not port.device_owner:
-        return
-    if port.device_id or port.device_owner:
-        raise PortNotAdoptable(f"{what} is reserved by {_owner(port)}")
-
-
-def binding(port: LeaseRecord, endpoint_id: str, host: str, mac: str, device_id: str = "") -> dict[str, Any]:
-    """The one PUT that binds a port to this host for an endpoint.
-
-    Ours gets the endpoint's name, by which upstream also knows it as its own where it has no tag. An adopted port keeps
-    its name and a device that it already had (Zun finds its ports by it).
-    """
-    attributes: dict[str, Any] = {"binding:host_id": host, "device_owner": DEVICE_OWNER, "admin_state_up": True}
-    if port.original is None:
-        attributes |= {"name": port_name(endpoint_id), "device_id": endpoint_id}
-    else:
-        attributes["device_id"] = device_id or endpoint_id
+    attributes: dict[str, Any] = {
+        "binding:host_id": host,
+        "device_owner": DEVICE_OWNER,
+        "device_id": endpoint_id,
+        "name": port_name(endpoint_id),
+        "admin_state_up": True,
+    }
     if mac and mac.lower() != port.mac_address.lower():
         attributes["mac_address"] = mac.lower()
     return attributes
 
 
-def adoption_tags(endpoint_id: str) -> tuple[str, ...]:
-    return (*id_tags(endpoint_id), EXISTING_PORT)
-
-
-def original_of(port: Port) -> PortOriginal:
-    """What the port looked like without us: our own tags, device and binding, left by a crash, are not part of it.
-
-    A device that is no endpoint was there before us, and with it (rule 5 of :func:`may_adopt`) its owner and binding.
-    """
-    left = is_docker_id(port.device_id) or (EXISTING_PORT in port.tags and not port.device_id)
-    return PortOriginal(
-        name=port.name,
-        device_id="" if left else port.device_id,
-        device_owner="" if left else port.device_owner,
-        host_id="" if left else port.host_id or "",
-        admin_state_up=port.admin_state_up,
-        mac_address=port.mac_address,
-        tags=tuple(tag for tag in port.tags if not is_ours(tag)),
-        profile=port.profile,
-    )
-
-
-def unbinding(original: PortOriginal, mac_now: str) -> dict[str, Any]:
-    """The PUT that takes an adopted port off this host; the first of its :func:`restoration`."""
-    return restoration(original, mac_now)[0]
-
-
-def restoration(
-    original: PortOriginal, mac_now: str, profile_now: Mapping[str, Any] | None = None
-) -> list[dict[str, Any]]:
-    """The PUTs that put an adopted port back as it was.
-
-    The MAC, where a container had another one, needs a second: Neutron looks at the binding before the PUT, and refuses
-    a new MAC while there is one (409 PortBound), also in the very PUT that ends it. A port that was bound before kept
-    its MAC for the same reason.
-    """
-    attributes: dict[str, Any] = {
-        "binding:host_id": original.host_id,
-        "device_owner": original.device_owner,
-        "device_id": original.device_id,
-        "admin_state_up": original.admin_state_up,
-    }
-    if profile_now is not None and profile_now != original.profile:
-        attributes["binding:profile"] = original.profile  # only then: to write it takes a role of its own
-    if original.host_id or mac_now.lower() == original.mac_address.lower():
-        return [attributes]
-    return [attributes, {"mac_address": original.mac_address}]
-
-
 def release_of_unknown(port: Port, host: str) -> bool:
     """Whether a port that only Neutron knows is ours to release on this host.
 
-    1. Bound to another host: no. 2. Unbound and its description names another host: that one is about to use it. 3. Made
-    or adopted by kuryr: yes. 4. Anybody else's: no.
+    1. Bound to another host: no. 2. Unbound and its description names another host: that one is about to use it. 3. So is
+    the host that has marked an unbound port for an endpoint. 4. Made or adopted by kuryr: yes. 5. Anybody else's: no.
     """
     if port.host_id is None or port.host_id not in {"", host}:
         return False
     if not port.host_id and made_on(port.description or "") not in {"", host}:
+        return False
+    if not port.host_id and EXISTING_PORT in port.tags and rivals(port, port.device_id):
         return False
     return made_by_us(port) or EXISTING_PORT in port.tags
 
@@ -175,6 +97,7 @@ def lease_of(
     on_network = [ip for ip in port.fixed_ips if ip.subnet_id in ours]
     on_asked = [ip for ip in on_network if ip.subnet_id == asked]
     on_asked.sort(key=lambda ip: ip.ip_address != address)
+    claim, changes = ("", ()) if made_by_us(port) else (id_from_tags(port.tags) or "", remembered(port))
     return LeaseRecord(
         port_id=port.id,
         docker_network_id=docker_network_id,
@@ -183,7 +106,10 @@ def lease_of(
         vnic_type=port.vnic_type,
         held=tuple(on_asked[:1]),
         spare=tuple(ip for ip in on_network if ip.subnet_id != asked),
-        original=None if made_by_us(port) else original_of(port),
+        original=None if made_by_us(port) else port,
+        claim=claim,
+        changes=changes,
+        bound=bool(claim or changes),
         profile=port.profile,
         security_groups=port.security_groups,
         port_security=port.port_security_enabled,
@@ -220,7 +146,3 @@ def why_unbound(port: Port, host: str, agents: Sequence[Agent]) -> str:
         return f"{head}: {names} on this host is not alive"
     names = ", ".join(sorted({agent.agent_type for agent in alive}))
     return f"{head}: {names} is alive; is the network's physical network mapped on this host?"
-
-
-def _owner(port: Port) -> str:
-    return f"{port.device_owner or 'an unnamed owner'} (device {port.device_id or 'none'})"

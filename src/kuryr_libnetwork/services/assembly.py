@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from kuryr_libnetwork.interfaces import Drivers, Engine, Journal, Neutron
+from kuryr_libnetwork.services.adoption import Adoption
 from kuryr_libnetwork.services.announcer import Announcer
 from kuryr_libnetwork.services.directory import Directory
 from kuryr_libnetwork.services.endpoints import Endpoints
@@ -87,6 +88,7 @@ class _Parts:
             journal=self._journal,
             intents=self._intents,
             drivers=self._drivers,
+            adoption=Adoption(self._neutron, self._journal, self._exposure, self._settings.host),
             exposure=self._exposure,
             locks=self.locks,
             host=self._settings.host,

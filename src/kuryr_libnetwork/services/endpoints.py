@@ -159,9 +159,10 @@ class Endpoints:
                 mac_address=record.mac_address or lease.mac_address,
                 profile=device.get("binding:profile", lease.profile),
             )
+            mine = self._ledger.intend(mine, record.endpoint_id, record.mac_address, device)
             self._journal.leases.put(mine)
         undo.add("forget the endpoint", lambda: self._forget(record.endpoint_id))
-        port = self._ledger.bind(lease, record.endpoint_id, record.mac_address, device)
+        port = self._ledger.bind(mine, record.endpoint_id, record.mac_address, device)
         if port.vif_type in UNBOUND:
             raise BindingFailed(self._ledger.why_unbound(port))
         driver = self._drivers.for_port(port)
@@ -174,7 +175,7 @@ class Endpoints:
         record = msgspec.structs.replace(record, state="ready")
         with self._journal.transaction():
             self._journal.endpoints.put(record)
-            self._journal.leases.put(msgspec.structs.replace(mine, mac_address=port.mac_address))
+            self._journal.leases.put(msgspec.structs.replace(mine, mac_address=port.mac_address, bound=True))
         return record
 
     def _forget(self, endpoint_id: str) -> None:

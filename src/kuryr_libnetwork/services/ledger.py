@@ -14,11 +14,21 @@ from typing import Any
 
 import msgspec
 
-from kuryr_libnetwork.errors import Conflict, KuryrError, NeutronError, NeutronNotFound, PortNotAdoptable
+from kuryr_libnetwork.errors import (
+    Conflict,
+    KuryrError,
+    NeutronConflict,
+    NeutronError,
+    NeutronNotFound,
+    PortNotAdoptable,
+)
 from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron
-from kuryr_libnetwork.model import FixedIp, LeaseRecord, NetworkRecord, Port, PortOriginal, SubnetRecord
+from kuryr_libnetwork.model import FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord
+from kuryr_libnetwork.rules import adoption
 from kuryr_libnetwork.rules import ports as rules
-from kuryr_libnetwork.rules.identity import DEVICE_OWNER, EXISTING_PORT, OWN_PORT, is_ours, made_by_us, made_on
+from kuryr_libnetwork.rules.exposure import without
+from kuryr_libnetwork.rules.identity import OWN_PORT, made_by_us, made_on
+from kuryr_libnetwork.services.adoption import Adoption
 from kuryr_libnetwork.services.exposure import Exposure
 from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.locks import KeyedLocks
@@ -35,6 +45,7 @@ class PortLedger:
         journal: Journal,
         intents: Intents,
         drivers: Drivers,
+        adoption: Adoption,
         exposure: Exposure,
         locks: KeyedLocks,
         host: str,
@@ -44,6 +55,7 @@ class PortLedger:
         self._journal = journal
         self._intents = intents
         self._drivers = drivers
+        self._adoption = adoption
         self._exposure = exposure
         self._locks = locks
         self._host = host
@@ -93,21 +105,34 @@ class PortLedger:
                 return False
             if lease.endpoint_id or self._is_shared(network, subnet):
                 raise Conflict(f"the address is in use by port {lease.port_id} of a container of this host")
+            if lease.claim:
+                self.release(lease, look=True)
+                return False
             self._journal.leases.put(msgspec.structs.replace(lease, created_at=self._now()))
             return True
 
     def _adopt(self, port: Port, network: NetworkRecord, subnet: SubnetRecord, address: str) -> FixedIp:
-        rules.may_adopt(port, self._host, [lease.port_id for lease in self._journal.leases.all()])
+        leased = [lease.port_id for lease in self._journal.leases.all()]
+        adoption.may_adopt(port, self._host, leased)
         driver = self._drivers.for_port(port)
         if driver.where(driver.recover(port)) == "container":
             raise PortNotAdoptable(f"port {port.id} ({address}) is in use by a container of this host")
+        port = self._tidied(port)
+        adoption.may_adopt(port, self._host, leased)
         lease = rules.lease_of(port, network.docker_id, network.subnets, subnet.subnet_id, self._now(), address)
-        if EXISTING_PORT in port.tags:  # left by an adoption that the journal has lost
-            lease = self._exposure.recognised(lease, port)
         self._refuse_missing_family(network, lease)
         self._journal.leases.put(lease)
         LOG.info("adopting port %s for %s", port.id, address)
         return lease.held[0]
+
+    def _tidied(self, port: Port) -> Port:
+        """The port without what a container that is gone has left on it; no call where there is nothing."""
+        if not adoption.remembered(port) and len(adoption.own_tags(port)) == len(port.tags):
+            return port
+        LOG.info("port %s is put back as it was before its last container", port.id)
+        left = rules.lease_of(port, "", (), "", self._now())
+        self.release(self._exposure.recognised(left, port), look=True)
+        return next(iter(self._neutron.find_ports(id=port.id)), port)
 
     def _is_shared(self, network: NetworkRecord, subnet: SubnetRecord) -> bool:
         """Whether other Docker networks use the subnet: Docker may then be making two endpoints on it at a time."""
@@ -180,19 +205,39 @@ class PortLedger:
 
     # -- binding and giving back -----------------------------------------------------------------------------------
 
+    def intend(self, lease: LeaseRecord, endpoint_id: str, mac: str, device: Mapping[str, Any]) -> LeaseRecord:
+        """The lease as :meth:`bind` needs it, to be written before."""
+        if lease.original is None:
+            return lease
+        wanted = adoption.binding(lease.original, endpoint_id, self._host, mac) | dict(device)
+        if adoption.GROUPS in wanted:  # those made for exposed ports come and go by themselves
+            wanted[adoption.GROUPS] = without(wanted[adoption.GROUPS], lease.exposed_groups or ())
+        return self._adoption.intend(lease, endpoint_id, adoption.changes_of(lease.original, wanted))
+
     def bind(self, lease: LeaseRecord, endpoint_id: str, mac: str, device: Mapping[str, Any]) -> Port:
         """Bind the port to this host for an endpoint; the answer says how (vif_type, vif_details).
 
         ``device``: what the port driver has to say besides (``binding:profile``, ``binding:vnic_type``).
         """
-        original = lease.original
-        device_id = original.device_id if original else ""
-        unsure = msgspec.structs.replace(lease, mac_address="")  # an attempt that failed may have changed it
-        attributes = rules.binding(unsure, endpoint_id, self._host, mac, device_id) | dict(device)
-        port = self._neutron.update_port(lease.port_id, attributes)
-        if original is not None:
-            self._neutron.add_tags("ports", lease.port_id, rules.adoption_tags(endpoint_id))
-        return port
+        try:
+            if lease.original is not None:
+                wanted = adoption.binding(lease.original, endpoint_id, self._host, mac) | dict(device)
+                return self._adoption.bind(lease, lease.original, adoption.changes_of(lease.original, wanted))
+            unsure = msgspec.structs.replace(lease, mac_address="")  # an attempt that failed may have changed it
+            attributes = rules.binding(unsure, endpoint_id, self._host, mac) | dict(device)
+            return self._neutron.update_port(lease.port_id, attributes)
+        except NeutronConflict:
+            self._refuse_foreign_mac(lease, mac)
+            raise
+
+    def _refuse_foreign_mac(self, lease: LeaseRecord, mac: str) -> None:
+        """A MAC of another port: Docker tells it only now, when it has an address of this one."""
+        if mac:
+            found = self._neutron.find_ports(network_id=lease.neutron_network_id, mac_address=mac.lower())
+            leased = [other.port_id for other in self._journal.leases.all()]
+            for port in found:
+                if port.id != lease.port_id:
+                    raise Conflict(adoption.why_not_by_mac(port, mac, lease.held, self._host, leased))
 
     def why_unbound(self, port: Port) -> str:
         try:
@@ -210,12 +255,8 @@ class PortLedger:
         try:
             if lease.original is None:
                 self._neutron.delete_port(lease.port_id)
-            elif look:
-                self._give_back_rest(lease, lease.original)
             else:
-                groups = self._own_groups(lease)
-                self._restore(lease.port_id, lease.original, lease.mac_address, lease.profile, groups)
-                self._neutron.set_tags("ports", lease.port_id, lease.original.tags)
+                self._adoption.give_back(lease, lease.original, look=look)
         except NeutronNotFound:
             LOG.warning("port %s was gone already", lease.port_id)
         try:
@@ -224,37 +265,3 @@ class PortLedger:
             self._journal.leases.put(msgspec.structs.replace(lease, held=(), spare=()))
             raise
         self._journal.leases.drop(lease.port_id)
-
-    def _own_groups(self, lease: LeaseRecord) -> dict[str, Any]:
-        """For an adopted port's restoration: its groups as they are by now, less ours."""
-        if lease.exposed_groups is None:
-            return {}
-        found = self._neutron.find_ports(id=lease.port_id)
-        return self._exposure.taken_off(lease, found[0]) if found else {}
-
-    def _restore(
-        self,
-        port_id: str,
-        original: PortOriginal,
-        mac_now: str,
-        profile_now: Mapping[str, Any],
-        groups: dict[str, Any],
-    ) -> None:
-        first, *rest = rules.restoration(original, mac_now, profile_now)
-        for attributes in (first | groups, *rest):
-            self._neutron.update_port(port_id, attributes)
-
-    def _give_back_rest(self, lease: LeaseRecord, original: PortOriginal) -> None:
-        """What is still ours on an adopted port: its binding, a MAC, groups, tags. What its owner did meanwhile stays."""
-        port_id, our_mac = lease.port_id, lease.mac_address
-        for port in self._neutron.find_ports(id=port_id):
-            groups = self._exposure.taken_off(lease, port)
-            if port.device_owner == DEVICE_OWNER and port.host_id in {self._host, original.host_id}:
-                self._restore(port_id, original, port.mac_address, port.profile, groups)
-            elif not port.host_id and port.mac_address.lower() == our_mac.lower() != original.mac_address.lower():
-                self._neutron.update_port(port_id, {"mac_address": original.mac_address, **groups})
-            elif groups:
-                self._neutron.update_port(port_id, groups)
-            kept = [tag for tag in port.tags if not is_ours(tag)]
-            if len(kept) < len(port.tags):
-                self._neutron.set_tags("ports", port_id, kept)

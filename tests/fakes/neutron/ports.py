@@ -46,11 +46,14 @@ def create_port(store: Store, attributes: Mapping[str, Any]) -> Resource:
     return store.add("ports", port)
 
 
-def update_port(store: Store, port_id: str, attributes: Mapping[str, Any], revision: int | None = None) -> Resource:
+def update_port(
+    store: Store, port_id: str, attributes: Mapping[str, Any], revision: int | None = None, seen: int | None = None
+) -> Resource:
+    """``revision``: the one that the change rests on; ``seen``: the one that the port had when the request arrived."""
     check_attributes("ports", attributes, "PUT")
     port = store.get("ports", port_id)
-    if revision not in (None, port["revision_number"]):
-        text = f"Constrained to {revision}, but current revision is {port['revision_number']}"
+    if revision not in (None, seen):
+        text = f"Constrained to {revision}, but current revision is {seen}"
         raise Fault(412, "RevisionNumberConstraintFailed", text)
     changed = dict(attributes)
     mac = str(changed.get("mac_address", port["mac_address"]))
