@@ -189,12 +189,14 @@ class OvsInterface(Value, frozen=True):
 class EngineView(Value, frozen=True):
     """What Docker knows at one moment: ids of its networks of our driver, and of the endpoints in use on them.
 
-    ``engine_id``: of this engine with its data; "" where the engine does not keep one with its data.
+    ``engine_id``: of this engine with its data; "" where the engine does not keep one with its data. ``containers``: names
+    of containers by endpoint.
     """
 
     network_ids: frozenset[str]
     endpoint_ids: frozenset[str]
     engine_id: str = ""
+    containers: dict[str, str] = {}
 
 
 # -- journal -----------------------------------------------------------------------------------------------------

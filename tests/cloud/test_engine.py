@@ -19,7 +19,9 @@ def test_networks_of_ours_and_their_endpoints_are_seen(user: User, h1: Host) -> 
     view = DockerEngine(h1.paths.docker_socket).view()
     assert h1.docker_inspect(net)["Id"] in view.network_ids
     assert h1.docker_inspect("bridge")["Id"] not in view.network_ids
-    assert user.settings(h1, box, net)["EndpointID"] in view.endpoint_ids
+    endpoint = user.settings(h1, box, net)["EndpointID"]
+    assert endpoint in view.endpoint_ids
+    assert view.containers[endpoint] == box
 
 
 def test_a_docker_that_does_not_answer_is_said(h1: Host) -> None:

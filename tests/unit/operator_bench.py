@@ -18,11 +18,11 @@ from kuryr_libnetwork import config
 from kuryr_libnetwork.cli import kuryr
 from kuryr_libnetwork.cli.inventory import Host
 from kuryr_libnetwork.cli.probes import Probes
-from kuryr_libnetwork.errors import HostError
+from kuryr_libnetwork.errors import EngineUnavailable, HostError
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import look, service_runs
 from kuryr_libnetwork.interfaces import Neutron
-from kuryr_libnetwork.model import EndpointRecord
+from kuryr_libnetwork.model import EndpointRecord, EngineView
 from kuryr_libnetwork.settings import SriovSettings
 from kuryr_libnetwork.sriov import DeviceLease
 from tests.fakes.neutron import FakeNeutron
@@ -32,6 +32,19 @@ from tests.fakes.sriov_profiles import IGB
 PF = "0000:01:00.0"
 VF0, VF1 = "0000:01:10.0", "0000:01:10.2"
 ENDPOINT = "ab" * 32
+
+
+class FakeEngine:
+    """``containers``: names by endpoint; ``None``: it does not answer."""
+
+    def __init__(self) -> None:
+        self.containers: dict[str, str] | None = {}
+
+    def view(self) -> EngineView:
+        if self.containers is None:
+            raise EngineUnavailable("Docker does not answer")
+        known = frozenset(self.containers)
+        return EngineView(network_ids=frozenset(), endpoint_ids=known, containers=self.containers)
 
 
 class Bench:
@@ -47,6 +60,7 @@ class Bench:
         self.plugin_error = ""
         self.kernel = "6.1.0-56-amd64"
         self.iommu = False
+        self.engine = FakeEngine()
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.answer = ""
         self.program = "/usr/bin/kuryr"
@@ -74,6 +88,7 @@ class Bench:
             journal=lambda: closing(SqliteJournal(self.path)),
             ask=self.ask,
             probes=Probes(lambda: self.neutron(), lambda: self.plugin_error, self.kernel, self.iommu),
+            engine=self.engine,
             units=self.folder / "units",
             program=self.program,
             config_words=tuple(words),

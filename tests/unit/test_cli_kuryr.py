@@ -73,6 +73,7 @@ def test_vf_list(bench: Bench) -> None:
     bench.nic.control.apply("pf0", 0, wanted)
     bench.nic.move("pf0v0", "/netns", "eth0")
     bench.lease(wanted=wanted)
+    bench.engine.containers = {ENDPOINT: "web", "cd" * 32: "other"}
     first, second = bench.listed("vf", "list")
     assert {key: first[key] for key in ("PCI address", "PF", "Index", "Driver", "Network device", "State", "Note")} == {
         "PCI address": VF0,
@@ -83,9 +84,11 @@ def test_vf_list(bench: Bench) -> None:
         "State": "leased",
         "Note": "",
     }
-    assert (first["Port"], first["Endpoint"]) == ("port-1", ENDPOINT)
+    assert (first["Port"], first["Endpoint"], first["Container"]) == ("port-1", ENDPOINT, "web")
     assert (first["Wanted"]["vlan"], first["Found"]["vlan"], first["Found"]["spoofchk"]) == (7, 7, True)
-    assert (second["State"], second["Port"], second["Wanted"]) == ("free", "", None)
+    assert (second["State"], second["Port"], second["Container"], second["Wanted"]) == ("free", "", "", None)
+    bench.engine.containers = None
+    assert bench.listed("vf", "list")[0]["Container"] == ""
 
 
 def test_vf_list_for_people(bench: Bench) -> None:

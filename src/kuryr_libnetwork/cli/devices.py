@@ -30,6 +30,7 @@ VF_COLUMNS = (
     "Note",
     "Port",
     "Endpoint",
+    "Container",
     "Wanted",
     "Found",
 )

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kuryr_libnetwork.cli.probes import Probes
-from kuryr_libnetwork.errors import DeviceError, KuryrError
+from kuryr_libnetwork.errors import DeviceError, EngineUnavailable, KuryrError
 from kuryr_libnetwork.host.journal_view import JournalView
-from kuryr_libnetwork.interfaces import Journal
+from kuryr_libnetwork.interfaces import Engine, Journal
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.model import Value
 from kuryr_libnetwork.rules.devices import DevicePolicy, FoundPf, judge
@@ -27,7 +27,7 @@ UNITS = Path("/etc/systemd/system")
 class Host:
     """All that the commands touch. ``look`` reads the journal, ``journal`` takes it (while no service has it).
 
-    ``ask`` calls the running service: path and body of the call.
+    ``ask`` calls the running service: path and body of the call. ``engine``: what Docker knows.
     """
 
     pci: PciFunctions
@@ -39,9 +39,17 @@ class Host:
     journal: Callable[[], AbstractContextManager[Journal]]
     ask: Callable[[str, Mapping[str, str]], object]
     probes: Probes
+    engine: Engine | None = None
     units: Path = UNITS
     program: str = "/usr/local/bin/kuryr"
     config_words: tuple[str, ...] = ()
+
+    def containers(self) -> dict[str, str]:
+        """Names by endpoint; none where Docker does not answer: a list shows the rest nevertheless."""
+        try:
+            return self.engine.view().containers if self.engine else {}
+        except EngineUnavailable:
+            return {}
 
     def leases(self) -> dict[str, DeviceLease]:
         return {lease.pci_address: lease for lease in self.look().devices}
@@ -71,6 +79,7 @@ class VfRow(Value, frozen=True):
     note: str
     port: str
     endpoint: str
+    container: str
     wanted: VfSettings | None
     found: VfSettings | None
 
@@ -168,16 +177,17 @@ def _pf_note(each: FoundPf, settings: SriovSettings, leases: Mapping[str, Device
 
 
 def vf_rows(host: Host, pf_address: str = "") -> list[VfRow]:
-    leases, policy = host.leases(), policy_of(host.settings.sriov)
+    leases = host.leases()
+    containers = host.containers() if leases else {}
     pfs = [each for each in gather(host) if pf_address in ("", each.pf.pci_address)]
-    return [_vf_row(host, each, vf, leases, policy) for each in pfs for vf in each.vfs]
+    return [_vf_row(host, each, vf, leases, containers) for each in pfs for vf in each.vfs]
 
 
 def _vf_row(
-    host: Host, each: FoundPf, vf: VirtualFunction, leases: Mapping[str, DeviceLease], policy: DevicePolicy
+    host: Host, each: FoundPf, vf: VirtualFunction, leases: Mapping[str, DeviceLease], containers: Mapping[str, str]
 ) -> VfRow:
     lease, found = leases.get(vf.pci_address), _found_settings(host, each.pf, vf)
-    note = _lease_note(lease, found) if lease else _obstacle(each, vf, leases, policy)
+    note = _lease_note(lease, found) if lease else _obstacle(each, vf, leases, policy_of(host.settings.sriov))
     return VfRow(
         pci_address=vf.pci_address,
         pf="/".join(each.pf.netdevs) or each.pf.pci_address,
@@ -188,6 +198,7 @@ def _vf_row(
         note=note,
         port=lease.port_id if lease else "",
         endpoint=lease.endpoint_id if lease else "",
+        container=containers.get(lease.endpoint_id, "") if lease else "",
         wanted=lease.wanted if lease else None,
         found=found,
     )

@@ -20,6 +20,7 @@ from kuryr_libnetwork.cli.application import Application, MakeHost
 from kuryr_libnetwork.cli.inventory import Host
 from kuryr_libnetwork.cli.probes import real_probes
 from kuryr_libnetwork.cli.service_client import call
+from kuryr_libnetwork.docker.engine import DockerEngine
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import look, service_runs
 from kuryr_libnetwork.host.netdevs import KernelNetdevs
@@ -54,6 +55,7 @@ def real_host(words: Sequence[str]) -> Host:
         journal=lambda: closing(SqliteJournal(path)),
         ask=partial(call, settings.plugin.socket_path),
         probes=real_probes(words, settings.plugin.socket_path),
+        engine=DockerEngine(settings.plugin.docker_socket) if settings.plugin.docker_socket else None,
         program=os.path.abspath(sys.argv[0]),
         config_words=tuple(words),
     )

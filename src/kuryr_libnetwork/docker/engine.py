@@ -46,11 +46,15 @@ class DockerEngine:
             raise EngineUnavailable(f"Docker at {self._socket_path} does not answer: {error}") from None
         finally:
             client.close()
-        endpoints = {
-            container.get("EndpointID", "")
+        containers = {
+            str(container["EndpointID"]): str(container.get("Name", ""))
             for network in networks.values()
             for container in (network.get("Containers") or {}).values()
+            if container.get("EndpointID")
         }
         return EngineView(
-            network_ids=frozenset(networks), endpoint_ids=frozenset(endpoints - {""}), engine_id=engine_id
+            network_ids=frozenset(networks),
+            endpoint_ids=frozenset(containers),
+            engine_id=engine_id,
+            containers=containers,
         )
