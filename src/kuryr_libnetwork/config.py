@@ -41,7 +41,8 @@ __all__ = ["VIF_TIMEOUT_CAP", "Configuration", "Notice", "Settings", "list_opts"
 PROJECT = "kuryr"
 SECTIONS = ("DEFAULT", "binding", "neutron", "ovs", config_sriov.SECTION)
 _ON_COMMAND_LINE = frozenset({"kuryr_uri", "host", "state_path", "socket_path"})
-_QUIET = ("docker=WARN", "pyroute2=WARN", "ovsdbapp.backend.ovs_idl.vlog=WARN")
+# pyroute2 opens its own logger "pyroute2" to everything when it is loaded; below that name a level stays.
+_QUIET = ("asyncio=WARN", "docker=WARN", "pyroute2.netlink=WARN", "ovsdbapp.backend.ovs_idl.vlog=WARN")
 
 
 class Configuration(NamedTuple):

@@ -386,3 +386,14 @@ def test_importing_is_cheap() -> None:
     program = "import sys, kuryr_libnetwork.config; print(*[n for n in ('keystoneauth1', 'oslo_log.log') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_netlink_messages_are_not_logged(write: Write) -> None:
+    """Fails if `debug` writes every message of the kernel into the log, which multiplies the time of every call."""
+    program = (
+        "import sys; from oslo_log import log; from kuryr_libnetwork import config\n"
+        "log.setup(config.read(sys.argv[1:], login=False).conf, 'kuryr')\n"
+        "from pyroute2.netlink import core; print(core.log.isEnabledFor(10))"
+    )
+    words = [sys.executable, "-c", program, "--debug", "--config-file", str(write(""))]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout.split() == ["False"]

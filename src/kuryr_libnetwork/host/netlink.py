@@ -9,13 +9,16 @@ tenth of a second to import, so that waits for the first use.
 from __future__ import annotations
 
 import errno
+import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
 
+LOG = logging.getLogger(__name__)
 Connect = Callable[[str], AbstractContextManager[Any]]
 """Opens a socket for a task; the task's name stands in the errors."""
 
@@ -34,6 +37,7 @@ def netlink(task: str) -> Iterator[Any]:
     from pyroute2 import IPRoute
     from pyroute2.netlink.exceptions import NetlinkError
 
+    began = time.monotonic()
     try:
         with IPRoute() as socket:
             yield socket
@@ -41,6 +45,8 @@ def netlink(task: str) -> Iterator[Any]:
         raise translated(task, error.code, error) from error
     except OSError as error:
         raise translated(task, error.errno or 0, error) from error
+    finally:
+        LOG.debug("%s: %.1f ms", task, (time.monotonic() - began) * 1000)
 
 
 def translated(task: str, code: int, error: Exception | None = None) -> LinkError:
