@@ -114,16 +114,26 @@ class Machine:
 
     def environment(self) -> dict[str, str]:
         host, port = self.paths.docker_address
+        openstack = self._lab.neutron_venv / "bin"
         return {
             "DOCKER_HOST": f"tcp://{host}:{port}",
             "DOCKER_CONFIG": str(self.paths.state / "docker-cli"),
-            "PATH": ":".join(["/usr/sbin", "/usr/bin", os.environ.get("PATH", "/sbin:/bin")]),
+            "OS_AUTH_TYPE": "none",
+            "OS_ENDPOINT": self._lab.neutron_url,
+            "PATH": ":".join(["/usr/sbin", "/usr/bin", str(openstack), os.environ.get("PATH", "/sbin:/bin")]),
         }
 
     def docker(self, *arguments: str, check: bool = True, timeout: float = 240) -> "subprocess.CompletedProcess[str]":
         """The docker command outside at the engine inside: much faster than the command inside."""
+        return self._outside(["docker", *arguments], check=check, timeout=timeout)
+
+    def user(self, script: str, *, timeout: float = 600) -> str:
+        """What a script says that somebody runs with the commands docker and openstack; the first failure ends it."""
+        return self._outside(["bash", "-euo", "pipefail", "-c", script], check=True, timeout=timeout).stdout
+
+    def _outside(self, argv: Sequence[str], *, check: bool, timeout: float) -> "subprocess.CompletedProcess[str]":
         result = subprocess.run(
-            Place(self.paths.netns).enter(["docker", *arguments]),
+            Place(self.paths.netns).enter(argv),
             env={**clean_environment(), **self.environment()},
             text=True,
             stdin=subprocess.DEVNULL,

@@ -1,9 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""A lab with an SR-IOV machine: real VFs of an emulated card, real dockerd, agent and service in it.
-
-``./dev test sriov`` starts it; it is not part of ``./dev test``, for it builds a machine image the first time.
-"""
+"""A lab with an SR-IOV machine: real VFs of an emulated card, real dockerd, agent and service in it."""
 
 from __future__ import annotations
 
@@ -16,9 +13,9 @@ import pytest
 import lab as laboratory
 from lab.api import Lab
 from lab.sriov_api import Machine
+from tests.sriov import document
 from tests.sriov.guide import Card, Guide
-
-VFS = 4
+from tests.sriov.reader import Reader
 
 
 @pytest.fixture(scope="session")
@@ -27,29 +24,33 @@ def lab() -> Lab:
 
 
 @pytest.fixture(scope="session")
-def machine(lab: Lab) -> Machine:
-    """Step 1 of the guide, VFs; step 3, the agent, is on its way since the machine was started."""
-    machine = lab.machine("s1")
-    for pf in machine.pfs:
-        if machine.read(f"/sys/class/net/{pf}/device/sriov_numvfs").strip() != str(VFS):
-            machine.set_vfs(pf, VFS)
-    machine.wait_for_agent(300)
-    return machine
+def reader(lab: Lab) -> Reader:
+    return Reader(lab.machine("s1"))
 
 
 @pytest.fixture(scope="session")
-def configured(machine: Machine) -> Machine:
-    """Step 4 of the guide, word for word: the four driver names, and the service restarted."""
-    text = machine.read(machine.kuryr_conf)
-    if "drivers.sriov" not in text:
-        text = text.replace(
-            "[DEFAULT]\n",
-            "[DEFAULT]\n"
-            "enabled_port_drivers = kuryr_libnetwork.port_driver.drivers.veth, kuryr_libnetwork.port_driver.drivers.sriov\n",
-        )
-        text += "\n[binding]\nenabled_drivers = kuryr.lib.binding.drivers.veth, kuryr.lib.binding.drivers.hw_veb\n"
-        machine.write(machine.kuryr_conf, text)
-        machine.kuryr.restart()
+def step1(reader: Reader) -> list[str]:
+    """Step 1 of the guide; answers what its commands said."""
+    reader.machine.set_vfs(reader.values["enp3s0f0"], 0)
+    return reader.follow(document.CREATE_VFS)
+
+
+@pytest.fixture(scope="session")
+def machine(reader: Reader, step1: list[str]) -> Machine:
+    """With VFs, and with Neutron's agent, which is on its way since the machine was started."""
+    reader.machine.wait_for_agent(300)
+    return reader.machine
+
+
+@pytest.fixture(scope="session")
+def step4(machine: Machine, reader: Reader) -> list[str]:
+    """Step 4 of the guide: the four driver names, and the service restarted."""
+    reader.write_settings(document.SERVICE, machine.kuryr_conf)
+    return reader.follow(document.SERVICE)
+
+
+@pytest.fixture(scope="session")
+def configured(machine: Machine, step4: list[str]) -> Machine:
     return machine
 
 

@@ -1,12 +1,14 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The SR-IOV guide's commands at a real machine, and a picture of its cards."""
+"""Containers with VFs on a real machine, and a picture of its cards."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from lab.api import Lab
@@ -34,7 +36,7 @@ class Card:
 
 
 class Guide:
-    """Networks, ports and containers of one test, removed again at its end."""
+    """Networks, ports and containers of one test on one machine, removed again at its end."""
 
     def __init__(self, lab: Lab, machine: Machine) -> None:
         self.lab = lab
@@ -45,9 +47,15 @@ class Guide:
 
     def network(self, vlan: int) -> dict[str, Any]:
         number = next(_NUMBERS)
-        provider = {"network_type": "vlan", "physical_network": self.machine.physical_network, "segmentation_id": vlan}
-        network = self.make("network", **{f"provider:{key}": value for key, value in provider.items()})
-        cidr = f"10.{60 + number}.0.0/24"
+        return self.make_network(f"net{number}", vlan, f"10.{60 + number}.0.0/24")
+
+    def make_network(self, name: str, vlan: int, cidr: str) -> dict[str, Any]:
+        """A network on the machine's physical network, with a subnet; a flat one if it has no VLAN."""
+        provider = {"network_type": "vlan" if vlan else "flat", "physical_network": self.machine.physical_network}
+        attributes: dict[str, Any] = {f"provider:{key}": value for key, value in provider.items()}
+        if vlan:
+            attributes["provider:segmentation_id"] = vlan
+        network = self.make("network", name=name, **attributes)
         subnet = self.make("subnet", network_id=network["id"], cidr=cidr, ip_version=4)
         return {"id": network["id"], "cidr": cidr, "gateway": subnet["gateway_ip"], "subnet": subnet["id"]}
 
@@ -72,6 +80,11 @@ class Guide:
             self.machine.read(f"{folder}/{name}").strip().removeprefix("0x") for name in ("vendor", "device")
         )
 
+    def vfs(self, pf: str = "pf0") -> list[str]:
+        """The PCI addresses of a PF's VFs, in their order."""
+        listing = self.machine.shell('readlink -f /sys/class/net/"$1"/device/virtfn*', pf)
+        return [line.rsplit("/", 1)[-1] for line in listing.split()]
+
     def docker_network(self, network: dict[str, Any], *options: str) -> str:
         name = f"net{next(_NUMBERS)}"
         self._networks.append(name)
@@ -87,20 +100,30 @@ class Guide:
     def run(self, net: str, *arguments: str) -> str:
         name = f"box{next(_NUMBERS)}"
         self._containers.append(name)
-        self.machine.docker("run", "-d", "--name", name, "--net", net, *arguments, "busybox", "sleep", "3600")
+        self.machine.docker("run", "-d", "--name", name, "--network", net, *arguments, "busybox")
         return name
 
-    def run_with(self, net: str, option: str) -> str:
-        """A container with a driver option of its own."""
-        name = f"box{next(_NUMBERS)}"
-        self._containers.append(name)
-        network = f"name={net},driver-opt={option}"
-        self.machine.docker("run", "-d", "--name", name, "--network", network, "busybox", "sleep", "3600")
-        return name
+    def run_with(self, net: str, *options: str) -> str:
+        """A container with driver options of its own."""
+        return self.run(",".join([f"name={net}", *(f"driver-opt={option}" for option in options)]))
 
-    def rm(self, name: str) -> None:
-        self._containers.remove(name)
-        self.machine.docker("rm", "-f", name)
+    def run_together(self, net: str, count: int) -> list[str]:
+        """So many containers, started all at once."""
+        with ThreadPoolExecutor(count) as pool:
+            return list(pool.map(lambda _: self.run(net), range(count)))
+
+    def rm(self, *names: str) -> None:
+        for name in names:
+            self._containers.remove(name)
+        self.machine.docker("rm", "-f", *names)
+
+    def claim(self, *, containers: Iterable[str] = (), networks: Iterable[str] = (), **neutron: str) -> None:
+        """What somebody else's commands made is removed as well; Neutron's things are named ``kind=name``."""
+        self._containers += containers
+        self._networks += networks
+        for kind, name in neutron.items():
+            found = self.lab.neutron("GET", f"/v2.0/{kind}s?name={name}")[f"{kind}s"]
+            self._neutron += [f"/v2.0/{kind}s/{each['id']}" for each in found]
 
     def address(self, container: str, net: str) -> str:
         return str(self.machine.docker_inspect(container)["NetworkSettings"]["Networks"][net]["IPAddress"])
@@ -108,14 +131,19 @@ class Guide:
     def inside(self, container: str, *command: str, check: bool = True) -> str:
         return self.machine.docker("exec", container, *command, check=check).stdout
 
-    def pci_of(self, container: str) -> str:
-        """The PCI address of the container's eth0, as the kernel shows it in there."""
+    def link(self, container: str) -> dict[str, Any]:
+        """The container's eth0, as the kernel shows it in there."""
         pid = str(self.machine.docker_inspect(container)["State"]["Pid"])
         shown = self.machine.run(["nsenter", "-t", pid, "-n", "ip", "-json", "-details", "link", "show", "eth0"]).stdout
-        return str(json.loads(shown)[0].get("parentdev", ""))
+        return dict(json.loads(shown)[0])
 
-    def reaches(self, container: str, address: str) -> bool:
-        said = self.machine.docker("exec", container, "ping", "-c", "2", "-w", "20", address, check=False)
+    def pci_of(self, container: str) -> str:
+        """The PCI address of the container's eth0; "" if it is no PCI device."""
+        return str(self.link(container).get("parentdev", ""))
+
+    def reaches(self, container: str, address: str, seconds: int = 20) -> bool:
+        """Whether ping gets an answer; the first packet may have to wait for ARP."""
+        said = self.machine.docker("exec", container, "ping", "-c", "1", "-w", str(seconds), address, check=False)
         return said.returncode == 0
 
     def port_of(self, container: str, net: str) -> dict[str, Any]:
@@ -123,14 +151,17 @@ class Guide:
         (port,) = self.lab.neutron("GET", f"/v2.0/ports?device_id={endpoint}")["ports"]
         return dict(port)
 
+    def get(self, kind: str, resource_id: str) -> dict[str, Any]:
+        return dict(self.lab.neutron("GET", f"/v2.0/{kind}s/{resource_id}")[kind])
+
     def make(self, kind: str, **attributes: Any) -> dict[str, Any]:
         made: dict[str, Any] = self.lab.neutron("POST", f"/v2.0/{kind}s", {kind: attributes})[kind]
         self._neutron.append(f"/v2.0/{kind}s/{made['id']}")
         return made
 
     def tidy(self) -> None:
-        for name in self._containers:
-            self.machine.docker("rm", "-f", name, check=False)
+        if self._containers:
+            self.machine.docker("rm", "-f", *self._containers, check=False)
         for name in self._networks:
             self.machine.docker("network", "rm", name, check=False)
         for path in reversed(self._neutron):

@@ -1,86 +1,134 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The SR-IOV guide, on a real SR-IOV stack: containers with VFs of an emulated 82576 (igb)."""
+"""docs/sriov.md from its first to its last command, on a real SR-IOV stack: an emulated 82576 (igb)."""
 
 from __future__ import annotations
 
+import configparser
 from typing import Any
 
 import pytest
 
-from tests.sriov.guide import Guide
+from lab.api import Lab
+from lab.sriov_api import Machine
+from tests.sriov import document
+from tests.sriov.guide import Card, Guide
+from tests.sriov.reader import Reader
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
+ML2_CONF = "/etc/neutron/plugins/ml2/ml2_conf.ini"
+MTU = 1400
 
 
-def vfs(guide: Guide, pf: str = "pf0") -> list[str]:
-    listing = guide.machine.shell('readlink -f /sys/class/net/"$1"/device/virtfn*', pf)
-    return [line.rsplit("/", 1)[-1] for line in listing.split()]
+def all_ok(report: str) -> bool:
+    lines = report.splitlines()
+    return bool(lines) and all(line.startswith("ok: ") for line in lines)
 
 
-def test_the_four_commands(guide: Guide, physical: dict[str, Any]) -> None:
-    """Upstream's guide would not run: the container must get the very VF of its port, and give it back."""
-    slot, address = vfs(guide)[1], physical["cidr"].replace(".0/24", ".5")
-    port = guide.port(physical, slot, address)
-    net = guide.docker_network(physical)
-    box = guide.run(net, f"--ip={address}")
-    assert guide.pci_of(box) == slot
-    shown = guide.inside(box, "ip", "address", "show", "eth0")
-    assert f"link/ether {port['mac_address']}" in shown
-    assert f"inet {address}/24" in shown
-    assert f"default via {physical['gateway']}" in guide.inside(box, "ip", "route")
+def test_step_1_virtual_functions(step1: list[str], machine: Machine) -> None:
+    """`kuryr vf create` would not make VFs, or make such as no container can get."""
+    created, listed = step1
+    assert "pf0 (0000:01:00.0) has 4 VFs; it had 0" in created
+    assert listed.count("free") == 4
+    assert machine.read("/sys/class/net/pf0/device/sriov_numvfs").strip() == "4"
+
+
+def test_step_2_neutron_server(machine: Machine, lab: Lab, reader: Reader) -> None:
+    """The advice for neutron-server would not be what makes a Neutron bind VFs: this one binds them."""
+    machine.run(["mkdir", "-p", ML2_CONF.rpartition("/")[0]])
+    machine.write(ML2_CONF, lab.paths.neutron_conf.read_text())
+    printed, checked = reader.follow(document.SERVER)
+    assert "sriovnicswitch" in printed
+    assert all_ok(checked)
+    machine.write(ML2_CONF, lab.paths.neutron_conf.read_text().replace(",sriovnicswitch", ""))
+    refused = machine.run(["kuryr", "config", "neutron-server", "--check", ML2_CONF], check=False)
+    assert (refused.returncode, "add sriovnicswitch" in refused.stdout) == (1, True)
+
+
+def test_step_3_agent(machine: Machine, reader: Reader) -> None:
+    """The advice for Neutron's agent would not be what makes it alive, with both cards on the physical network."""
+    printed, checked, agents = reader.follow(document.AGENT)
+    wanted = next(line for line in printed.splitlines() if line.startswith("#physical_device_mappings"))
+    file = configparser.ConfigParser()
+    file.read_string(machine.read("/etc/neutron/plugins/ml2/sriov_agent.ini"))
+    mappings = file["sriov_nic"]["physical_device_mappings"]
+    assert wanted == f"#physical_device_mappings = {mappings}".replace(machine.physical_network, "PHYSICAL_NETWORK")
+    assert all_ok(checked)
+    (row,) = [line for line in agents.splitlines() if "NIC Switch agent" in line]
+    assert f"| {machine.name} " in row
+    assert "| :-) " in row
+
+
+def test_step_4_service(step4: list[str], machine: Machine) -> None:
+    """The four driver names of the guide would not be what the service takes for SR-IOV."""
+    _, checked = step4
+    assert all_ok(checked)
+    lines = machine.read(machine.kuryr_conf).splitlines()
+    assert [line for line in lines if "_drivers" in line] == [
+        "enabled_port_drivers = kuryr_libnetwork.port_driver.drivers.veth, kuryr_libnetwork.port_driver.drivers.sriov",
+        "enabled_drivers = kuryr.lib.binding.drivers.veth, kuryr.lib.binding.drivers.hw_veb",
+    ]
+
+
+def vf_at_home(guide: Guide, index: int) -> tuple[Any, ...]:
+    """Name, MAC, MTU and whether it is up; MAC, VLAN, spoof check, trust and link state at the PF."""
+    picture = Card(guide.machine).picture()
+    return picture[guide.vfs()[index]], picture["pf0 vfs"][index]
+
+
+def test_the_four_commands(guide: Guide, reader: Reader) -> None:
+    """Upstream's guide would not run: the container must get the very VF of its port, and give it back as it was."""
+    assert guide.vfs()[1] == reader.values["0000:01:10.2"]
+    before = vf_at_home(guide, 1)
+    *_, doctor = reader.follow(document.NETWORK)
+    guide.claim(network="net04")
+    assert " wrong " not in doctor
+    (network,) = guide.lab.neutron("GET", "/v2.0/networks?name=net04")["networks"]
+    guide.lab.neutron("PUT", f"/v2.0/networks/{network['id']}", {"network": {"mtu": MTU}})
+    *_, box = reader.follow(document.COMMANDS)
+    guide.claim(containers=[box], networks=["kuryr_net"], port="sriov_port")
+    (port,) = guide.lab.neutron("GET", "/v2.0/ports?name=sriov_port")["ports"]
+    assert_inside(guide, box, port)
     guide.rm(box)
-    after = guide.lab.neutron("GET", f"/v2.0/ports/{port['id']}")["port"]
-    assert (after["binding:host_id"], after["device_id"], after["binding:profile"]) == ("", "", port["binding:profile"])
+    assert vf_at_home(guide, 1) == before
+    after = guide.get("port", port["id"])
+    assert (after["binding:host_id"], after["binding:vif_type"], after["device_id"]) == ("", "unbound", "")
+    profile = {"physical_network": "physnet2", "pci_vendor_info": "8086:10ca", "pci_slot": "0000:01:10.2"}
+    assert after["binding:profile"] == profile
 
 
-def test_same_vlan_reaches_other_vlan_does_not(guide: Guide, physical: dict[str, Any]) -> None:
-    """The VF would not be in its port's VLAN: no connection, or one into somebody else's network."""
-    other = guide.network(151)
-    net = guide.docker_network(physical, "-o", "kuryr.vnic_type=direct")
-    foreign = guide.docker_network(other, "-o", "kuryr.vnic_type=direct")
-    one, two, three = guide.run(net), guide.run(net), guide.run(foreign)
-    slots = {
-        guide.port_of(box, name)["binding:profile"]["pci_slot"]
-        for box, name in ((one, net), (two, net), (three, foreign))
-    }
-    assert len(slots) == 3
-    assert guide.reaches(one, guide.address(two, net))
-    guide.machine.docker(
-        "exec", three, "ip", "address", "add", physical["cidr"].replace(".0/24", ".200/24"), "dev", "eth0", check=False
+def assert_inside(guide: Guide, box: str, port: dict[str, Any]) -> None:
+    """What the container has of the port of the page's third command."""
+    link = guide.link(box)
+    assert link["parentdev"] == "0000:01:10.2"
+    assert (link["address"], link["mtu"]) == (port["mac_address"], MTU)
+    assert (
+        guide.machine.docker_inspect(box)["NetworkSettings"]["Networks"]["kuryr_net"]["MacAddress"] == link["address"]
     )
-    assert not guide.reaches(three, guide.address(two, net))
+    assert "inet 10.10.0.5/24" in guide.inside(box, "ip", "address", "show", "eth0")
+    routes = guide.inside(box, "ip", "route").splitlines()
+    assert [route.split()[0] for route in routes] == ["default", "10.10.0.0/24"]
+    assert "default via 10.10.0.1 dev eth0" in routes[0]
+    at_pf = Card(guide.machine).picture()["pf0 vfs"][1]
+    assert at_pf["vlan_list"][0]["vlan"] == 150
 
 
-def test_over_the_wire_to_the_other_card(guide: Guide, physical: dict[str, Any]) -> None:
-    """A VF would reach its own card only."""
-    net = guide.docker_network(physical, "-o", "kuryr.vnic_type=direct")
-    boxes = [guide.run_with(net, f"kuryr.pf={pf}") for pf in guide.machine.pfs]
-    slots = [guide.port_of(box, net)["binding:profile"]["pci_slot"] for box in boxes]
-    assert [slot in vfs(guide, pf) for slot, pf in zip(slots, guide.machine.pfs, strict=True)] == [True, True]
-    assert guide.reaches(boxes[0], guide.address(boxes[1], net))
-
-
-def test_no_free_vf_says_who_has_them(guide: Guide, physical: dict[str, Any]) -> None:
-    """The user would read that it failed, and not why."""
-    net = guide.docker_network(physical, "-o", "kuryr.vnic_type=direct", "-o", "kuryr.pf=pf0")
-    boxes = [guide.run(net) for _ in vfs(guide)]
-    said = guide.machine.docker("run", "--rm", "--net", net, "busybox", "true", check=False).stderr
-    assert f"no free VF on {guide.machine.physical_network}, PF pf0: {len(boxes)} in use" in said
-
-
-def test_the_service_is_killed_between_run_and_rm(guide: Guide, physical: dict[str, Any]) -> None:
-    """A service without memory would not know how the VF was."""
-    net = guide.docker_network(physical, "-o", "kuryr.vnic_type=direct")
-    box = guide.run(net)
-    guide.machine.kuryr.kill()
-    guide.machine.kuryr.start()
-    guide.rm(box)
-
-
-def test_macvtap_and_ordinary_ports_beside_it(guide: Guide, physical: dict[str, Any]) -> None:
-    """A macvtap port would move the VF itself."""
-    net = guide.docker_network(physical, "-o", "kuryr.vnic_type=macvtap")
-    one, two = guide.run(net), guide.run(net)
-    assert guide.pci_of(one) == ""
-    assert guide.reaches(one, guide.address(two, net))
+def test_without_typing_an_address(guide: Guide, reader: Reader, physical: dict[str, Any]) -> None:
+    """The VF would not be in its network's VLAN: no connection, on a card or over the wire, or one to somebody else."""
+    net, other = guide.docker_network(physical), guide.make_network("net05", 151, "10.20.0.0/24")
+    on_pf0 = [guide.run_with(net, "kuryr.vnic_type=direct", "kuryr.pf=pf0") for _ in range(2)]
+    automatic, *_, fast, fast_on_pf1 = reader.follow(document.AUTOMATIC, kuryr_net=net)
+    guide.claim(containers=[automatic, fast, fast_on_pf1], networks=["fast"])
+    slots = {name: guide.pci_of(name) for name in (*on_pf0, automatic, fast, fast_on_pf1)}
+    assert len(set(slots.values())) == len(slots)
+    assert {slots[name] for name in on_pf0} <= set(guide.vfs("pf0"))
+    # `spread` takes the card with more free VFs, so this one is on the other side of the wire.
+    assert slots[automatic] in guide.vfs("pf1")
+    assert slots[fast_on_pf1] in guide.vfs("pf1")
+    assert guide.port_of(fast_on_pf1, "fast")["network_id"] == other["id"]
+    assert guide.reaches(on_pf0[0], guide.address(on_pf0[1], net))
+    assert guide.reaches(on_pf0[0], guide.address(automatic, net))
+    assert guide.reaches(fast, guide.address(fast_on_pf1, "fast"))
+    intruder = physical["cidr"].replace(".0/24", ".200/24")
+    guide.machine.docker("exec", "--privileged", fast, "ip", "address", "add", intruder, "dev", "eth0")
+    assert not guide.reaches(fast, guide.address(on_pf0[0], net), 5)

@@ -1,0 +1,66 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Somebody who does what docs/sriov.md says."""
+
+from __future__ import annotations
+
+import configparser
+import io
+from itertools import groupby
+
+from lab.sriov_api import Machine
+from tests.sriov import document
+
+RESTART = "systemctl restart kuryr-libnetwork.service"
+_MARK = "== the next command"
+
+
+class Reader:
+    """``values``: what he takes for the examples of the page. The machine's commands are typed in it, others outside."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.values = {
+            **{name: name for name in document.PLACEHOLDERS},
+            "enp3s0f0": machine.pfs[0],
+            "enp3s0f1": machine.pfs[1],
+            "compute1": machine.name,
+            "physnet2": machine.physical_network,
+            "-it": "-d",
+            "ubuntu": "busybox",
+            "nginx": "busybox",
+        }
+
+    def follow(self, title: str, **other_values: str) -> list[str]:
+        """Carry out the commands of a section; answers what each one said."""
+        commands = document.page()[title].commands
+        said: list[str] = []
+        for inside, group in groupby(commands, self._is_inside):
+            typed = [document.filled(command, {**self.values, **other_values}) for command in group]
+            said += [self._inside(command) for command in typed] if inside else self._outside(typed)
+        return said
+
+    def write_settings(self, title: str, path: str) -> None:
+        """Put the settings of a section into a file of the machine, and leave what else is there."""
+        # The service's file has a section DEFAULT like any other: it passes nothing on.
+        file = configparser.ConfigParser(interpolation=None, default_section="")
+        file.read_string(self.machine.read(path))
+        file.read_string(document.page()[title].settings)
+        text = io.StringIO()
+        file.write(text)
+        self.machine.write(path, text.getvalue())
+
+    @staticmethod
+    def _is_inside(command: str) -> bool:
+        return command.startswith(("kuryr ", "systemctl "))
+
+    def _inside(self, command: str) -> str:
+        if command == RESTART:  # the machine has no systemd
+            self.machine.kuryr.restart()
+            return ""
+        return self.machine.shell(command, timeout=240)
+
+    def _outside(self, commands: list[str]) -> list[str]:
+        """One shell for all: a later command may use a variable of an earlier one."""
+        said = self.machine.user(f"\necho '{_MARK}'\n".join(commands))
+        return [each.strip() for each in said.split(_MARK)]
