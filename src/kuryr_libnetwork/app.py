@@ -23,6 +23,7 @@ from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.links import KernelLinks
 from kuryr_libnetwork.host.netdevs import KernelNetdevs
 from kuryr_libnetwork.host.ovsdb import OvsDatabase
+from kuryr_libnetwork.host.scripts import BindingScripts
 from kuryr_libnetwork.host.sysfs import SysfsPci
 from kuryr_libnetwork.host.vf_control import KernelVfControl
 from kuryr_libnetwork.interfaces import Drivers, Engine, Journal, Neutron
@@ -135,6 +136,8 @@ def _parts(
         host=settings.plugin.host,
         links=links,
         ovs=ovs,
+        scripts=_scripts(settings),
+        script_vif_types=frozenset(settings.binding.script_vif_types),
         devices=journal.devices,
         pci=SysfsPci(),
         control=KernelVfControl(),
@@ -142,6 +145,19 @@ def _parts(
         sriov=chosen,
         now=time.time,
     )
+
+
+def _scripts(settings: Settings) -> BindingScripts:
+    scripts = BindingScripts(settings.plugin.bindir)
+    unused = scripts.unused(settings.binding.script_vif_types)
+    if unused:
+        LOG.info(
+            "%s has %s, which are not run: the service does their work itself; if they are your own, name them in "
+            "[binding] script_vif_types",
+            settings.plugin.bindir,
+            ", ".join(unused),
+        )
+    return scripts
 
 
 def _services(settings: Settings, neutron: Neutron, journal: Journal, drivers: Drivers) -> Services:

@@ -203,6 +203,7 @@ def _binding(reader: Reader) -> BindingSettings:
         default_driver=reader.get("default_driver", "binding"),
         enabled_drivers=_names(reader, "enabled_drivers", "binding"),
         link_iface=reader.get("link_iface", "binding"),
+        script_vif_types=tuple(reader.get("script_vif_types", "binding")),
     )
 
 

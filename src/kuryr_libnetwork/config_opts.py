@@ -17,6 +17,7 @@ from typing import Any
 from oslo_config import cfg, types
 
 from kuryr_libnetwork import config_sriov
+from kuryr_libnetwork.rules.vifs import NAME as VIF_TYPE
 
 VIF_TIMEOUT_CAP = 60
 NEUTRON_TIMEOUT = 20
@@ -34,7 +35,6 @@ NO_EFFECT = {
     ("DEFAULT", "port_driver"): "upstream never read it either; enabled_port_drivers and default_port_driver decide",
     ("DEFAULT", "deployment_type"): "upstream never read it either; the port's vnic_type decides",
     ("DEFAULT", "pybasedir"): "upstream never read it either",
-    ("DEFAULT", "bindir"): "no binding scripts are run: Open vSwitch is configured through its database",
 }
 
 # Options of other programs that deployment tools have long written into kuryr.conf.
@@ -80,6 +80,7 @@ _ENGINE_SOCKET = Checked(
     "path",
 )
 _DRIVER = Checked("a driver's name or full module path", _matches(_DRIVER_NAME))
+_VIF_TYPE = Checked("a binding:vif_type, as ovs, bridge or tap", _matches(VIF_TYPE))
 _TEXT = Checked("a text that is not empty", _matches(_PRINTABLE))
 _POOL_PREFIX = Checked("a text of 1 to 200 characters", lambda t: 1 <= len(t.strip()) <= 200)
 
@@ -135,6 +136,14 @@ def _driver_options() -> list[cfg.Opt]:
             default=["kuryr_libnetwork.port_driver.drivers.veth"],
             help="Port drivers that may be used: full module paths or bare names.",
         ),
+        cfg.Opt(
+            "bindir",
+            type=_ABSOLUTE,
+            default="/usr/libexec/kuryr",
+            help="Folder with executables named like binding:vif_type that attach interfaces, called as upstream calls "
+            "them. They are run for types that the service does not know; ovs, bridge and tap it does itself, see "
+            "script_vif_types.",
+        ),
         cfg.BoolOpt(
             "process_external_connectivity",
             default=True,
@@ -155,12 +164,6 @@ def _idle_options() -> list[cfg.Opt]:
         cfg.StrOpt("port_driver", help="Without effect."),
         cfg.StrOpt("deployment_type", default="baremetal", help="Without effect."),
         cfg.StrOpt("pybasedir", help="Without effect."),
-        cfg.Opt(
-            "bindir",
-            type=_ABSOLUTE,
-            default="/usr/libexec/kuryr",
-            help="Without effect: no binding scripts are run, Open vSwitch is configured through its database.",
-        ),
     ]
 
 
@@ -278,6 +281,13 @@ def binding_options() -> list[cfg.Opt]:
             type=Checked("an interface name of at most 15 characters, or empty", _matches(_IFNAME)),
             default="",
             help="Parent interface of macvlan, ipvlan and vlan interfaces (containers inside a virtual machine).",
+        ),
+        cfg.ListOpt(
+            "script_vif_types",
+            item_type=_VIF_TYPE,
+            default=[],
+            help="Values of binding:vif_type (ovs, bridge, tap) for which the executable in bindir is run although the "
+            "service could attach the interface itself. New in 19.",
         ),
     ]
 

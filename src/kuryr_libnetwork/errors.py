@@ -170,6 +170,12 @@ class DeviceError(HostError):
     code = "device"
 
 
+class BindingScriptFailed(HostError):
+    """An executable of ``bindir`` ended with an error, did not end in time, or cannot be run."""
+
+    code = "binding-script"
+
+
 class OvsdbError(HostError):
     """Open vSwitch's database refused or lost a transaction."""
 

@@ -113,6 +113,24 @@ class Links(Protocol):
         """
         ...
 
+    def create_bridge(self, name: str, alias: str) -> None:
+        """Make a bridge that is up, forwards at once, and gives the host no address on it.
+
+        Raises :class:`~kuryr_libnetwork.errors.LinkExists` if the name is taken; leaves nothing behind on error.
+        """
+        ...
+
+    def add_to_bridge(self, name: str, bridge: str) -> None:
+        """Have an interface up and in a bridge; repeating it is harmless.
+
+        Raises :class:`~kuryr_libnetwork.errors.LinkNotFound` if either does not exist.
+        """
+        ...
+
+    def members(self, bridge: str) -> list[str]:
+        """The names of the interfaces in a bridge; none where there is no such bridge."""
+        ...
+
     def delete(self, name: str) -> bool:
         """Delete an interface; ``False`` when there is none of that name."""
         ...
@@ -135,6 +153,21 @@ class Ovs(Protocol):
 
     def owned(self) -> list[OvsInterface]:
         """All interfaces whose ``external_ids:owner`` is ``kuryr``."""
+        ...
+
+
+class Scripts(Protocol):
+    """The operator's executables that attach interfaces, one per ``binding:vif_type``."""
+
+    def get(self, vif_type: str) -> str:
+        """The path of the executable; "" where there is none."""
+        ...
+
+    def run(self, vif_type: str, arguments: Sequence[str]) -> None:
+        """Run it to its end, in bounded time.
+
+        Raises :class:`~kuryr_libnetwork.errors.BindingScriptFailed` with its exit code and what it said.
+        """
         ...
 
 

@@ -97,6 +97,7 @@ class Port(Value, frozen=True):
     vif_type: str = msgspec.field(name="binding:vif_type", default="unbound")
     vif_details: dict[str, Any] = msgspec.field(name="binding:vif_details", default_factory=dict)
     profile: dict[str, Any] = msgspec.field(name="binding:profile", default_factory=dict)
+    project_id: str | None = None
     security_groups: tuple[str, ...] = ()
     port_security_enabled: bool = True
     revision_number: int = 0
@@ -163,7 +164,7 @@ class Link(Value, frozen=True):
 
 
 class VethSpec(Value, frozen=True):
-    """A veth pair to be made: the host's end, and the end that Docker moves into the container.
+    """A veth pair to be made: the host's end, and the end that Docker moves into the container. ``mac`` "": any.
 
     ``tx_checksum``: whether the container's end may leave checksums to be finished later (the kernel's default).
     """
@@ -296,11 +297,16 @@ class LeaseRecord(Value, frozen=True):
     created_at: float = 0.0
 
 
+Attachment = Literal["ovs", "hybrid", "bridge", "none", "script"]
+"""Where the host's end of a pair goes: a bridge of Open vSwitch, directly or by way of a bridge of Linux; the bridge of the
+Neutron network; nowhere; or where a script of the operator's takes it."""
+
+
 class PlugRecord(Value, frozen=True):
     """What a binding made on this host; enough to undo it in whatever state it is.
 
     ``mac``: of the port, where the plug was found again after the journal was lost; it proves that the device is still
-    the port's.
+    the port's. ``unbind``: the arguments with which the operator's script undoes its work.
     """
 
     driver: str
@@ -312,6 +318,8 @@ class PlugRecord(Value, frozen=True):
     bridge: str = ""
     pci_address: str = ""
     mac: str = ""
+    attachment: Attachment = "ovs"
+    unbind: tuple[str, ...] = ()
 
 
 Whereabouts = Literal["container", "host", "gone"]

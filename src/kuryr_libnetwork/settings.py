@@ -79,12 +79,16 @@ class NeutronSettings(_Part, frozen=True):
 
 
 class BindingSettings(_Part, frozen=True):
-    """``[binding]``: how a port becomes an interface. Driver names are module paths or bare names, as written."""
+    """``[binding]``: how a port becomes an interface. Driver names are module paths or bare names, as written.
+
+    ``script_vif_types``: for these the operator's script in ``bindir`` is run although the service knows them.
+    """
 
     veth_dst_prefix: str
     default_driver: str
     enabled_drivers: tuple[str, ...]
     link_iface: str
+    script_vif_types: tuple[str, ...] = ()
 
 
 class OvsSettings(_Part, frozen=True):

@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.fakes.host import Failing, FakeJournal, FakeLinks, FakeOvs
+from tests.fakes.host import Failing, FakeJournal, FakeLinks, FakeOvs, FakeScripts
 from tests.fakes.neutron import FakeNeutron
 from tests.fakes.sriov import FakeNetdevs, FakeNic, FakePci, FakeVfControl
 
 READS = (
+    "members",
     *("find_", "get", "owned", "extensions", "all"),
     *("physical_function", "virtual_function", "read", "state", "in_use", "uses", "carries_", "wait_"),
 )
@@ -136,6 +137,17 @@ class TappedOvs(FakeOvs):
     @contextmanager
     def called(self, method: str) -> Iterator[None]:
         with self._outside.around(f"ovs.{method}"), super().called(method):
+            yield
+
+
+class TappedScripts(FakeScripts):
+    def __init__(self, outside: Outside) -> None:
+        super().__init__("sdn")
+        self._outside = outside
+
+    @contextmanager
+    def called(self, method: str) -> Iterator[None]:
+        with self._outside.around(f"scripts.{method}"), super().called(method):
             yield
 
 

@@ -21,7 +21,7 @@ from kuryr_libnetwork.port_driver.registry import DriverRegistry
 from kuryr_libnetwork.services.assembly import Services, assemble
 from kuryr_libnetwork.services.settings import ServiceSettings
 from tests.conversation.dockerside import Docker
-from tests.fakes.host import FakeJournal, FakeLinks, FakeOvs
+from tests.fakes.host import FakeJournal, FakeLinks, FakeOvs, FakeScripts
 from tests.fakes.neutron import FakeNeutron
 
 HOST = "h1"
@@ -53,6 +53,7 @@ class Plugin:
         self.neutron = neutron or FakeNeutron(hosts=[host])
         self.links = FakeLinks()
         self.ovs = FakeOvs()
+        self.scripts = FakeScripts()
         self.journal = FakeJournal()
         self.engine = FakeEngine()
         self.now = 1000.0
@@ -72,7 +73,7 @@ class Plugin:
 
     def _assemble(self) -> Services:
         engine: Engine = self.engine
-        driver = VethDriver(self.links, self.ovs)
+        driver = VethDriver(self.links, self.ovs, self.scripts)
         timeout = self.vif_plugging_timeout
         return assemble(
             neutron=self.neutron,

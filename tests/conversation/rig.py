@@ -15,7 +15,15 @@ from kuryr_libnetwork.docker.boundary import Boundary
 from kuryr_libnetwork.docker.routes import Constants, build_routes
 from kuryr_libnetwork.services.assembly import Services
 from tests.conversation.dockerside import Container, Docker, DockerNetwork, PluginClient
-from tests.conversation.outside import Died, Outside, TappedJournal, TappedLinks, TappedNeutron, TappedOvs
+from tests.conversation.outside import (
+    Died,
+    Outside,
+    TappedJournal,
+    TappedLinks,
+    TappedNeutron,
+    TappedOvs,
+    TappedScripts,
+)
 from tests.conversation.plugin import HOST, Plugin
 from tests.fakes.neutron import FakeNeutron
 
@@ -32,6 +40,7 @@ class Rig(Plugin):
         super().__init__(NOWHERE, neutron or TappedNeutron(self.outside, **cloud), host)
         self.links: TappedLinks = TappedLinks(self.outside)
         self.ovs = TappedOvs(self.outside)
+        self.scripts = TappedScripts(self.outside)
         self.journal = TappedJournal(self.outside)
         self.down = False
         self.revive()
@@ -90,6 +99,7 @@ class Rig(Plugin):
             **{what: _plain(rows) for what, rows in self.neutron.store.tables.items()},
             "links": self.links.names(),
             "ovs": sorted(row.name for row in self.ovs.owned()),
+            "bound by scripts": sorted(self.scripts.bound),
             "journal": [
                 {key: _timeless(msgspec.json.decode(row)) for key, row in table.rows.items()} for table in tables
             ],

@@ -11,8 +11,9 @@ import pytest
 from tests.conversation.outside import Died, Fault, is_read
 from tests.conversation.sriov_trials import OPERATIONS as SRIOV_OPERATIONS
 from tests.conversation.trials import OPERATIONS, Operation, Trial, calls_of, conclude
+from tests.conversation.vif_trials import OPERATIONS as VIF_OPERATIONS
 
-ALL = {**OPERATIONS, **SRIOV_OPERATIONS}
+ALL = {**OPERATIONS, **SRIOV_OPERATIONS, **VIF_OPERATIONS}
 REMEMBERED = {name: each for name, each in SRIOV_OPERATIONS.items() if name.endswith("-guide")}
 """A network's own ``kuryr.vnic_type`` stands in the journal only."""
 
@@ -47,7 +48,7 @@ def test_the_service_is_killed(operation: Operation, at: int, stay_down: bool) -
 
 
 def losses() -> Iterator[object]:
-    for operation in {**OPERATIONS, **REMEMBERED}.values():
+    for operation in {**OPERATIONS, **REMEMBERED, **VIF_OPERATIONS}.values():
         for number in range(1, calls_of(operation).count("docker.answer")):
             yield pytest.param(operation, number, id=f"{operation.name}-{number}")
 

@@ -13,26 +13,31 @@ from kuryr_libnetwork import errors
 from tests.conversation.outside import Fault, is_read
 from tests.conversation.sriov_trials import OPERATIONS as SRIOV_OPERATIONS
 from tests.conversation.trials import OPERATIONS, Operation, calls_of, conclude, try_with
+from tests.conversation.vif_trials import OPERATIONS as VIF_OPERATIONS
 
-ALL = {**OPERATIONS, **SRIOV_OPERATIONS}
+ALL = {**OPERATIONS, **SRIOV_OPERATIONS, **VIF_OPERATIONS}
 Error = Callable[[], BaseException]
 UNAVAILABLE: Error = partial(errors.NeutronUnavailable, "no answer")
 CONFLICT: Error = partial(errors.NeutronConflict, "in use")
 REFUSED: Error = partial(errors.NeutronRefused, "not so")
 LINK: Error = partial(errors.LinkError, "no buffer space")
 OVSDB: Error = partial(errors.OvsdbUnavailable, "no answer")
+SCRIPT: Error = partial(errors.BindingScriptFailed, "ended with 1")
 JOURNAL: Error = partial(errors.JournalError, "disk full")
+
+
+ERRORS = {"neutron": UNAVAILABLE, "links": LINK, "nic": LINK, "ovs": OVSDB, "scripts": SCRIPT, "journal": JOURNAL}
 
 
 def faults_of(name: str, at: int) -> Iterator[tuple[str, Fault]]:
     """What can befall one call: by party, and whether it changes something."""
     party = name.partition(".")[0]
-    error = {"neutron": UNAVAILABLE, "links": LINK, "nic": LINK, "ovs": OVSDB, "journal": JOURNAL}[party]
+    error = ERRORS[party]
     yield "fails", Fault(at, error)
     if party == "journal" and is_read(name):
         return
     yield "fails-from-here", Fault(at, error, lasting=True)
-    if party in ("neutron", "ovs", "nic") and not is_read(name):
+    if party in ("neutron", "ovs", "nic", "scripts") and not is_read(name):
         yield "answer-lost", Fault(at, error, after=True)
         yield "answer-lost-and-down", Fault(at, error, after=True, lasting=True)
     if party == "neutron" and not is_read(name):

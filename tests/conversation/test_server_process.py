@@ -285,7 +285,7 @@ def test_debug_shows_the_traceback(folder: Path, start: Start) -> None:
 
 def test_log_lines_are_single_lines(folder: Path, start: Start) -> None:
     """Fails if the notices about the configuration do not reach the log as one line each."""
-    server = start(*configure(folder, "bindir = /x\nwhatever = 1"), program=frame())
+    server = start(*configure(folder, "port_driver = x\nwhatever = 1"), program=frame())
     assert server.told() == "READY=1"
     server.process.send_signal(signal.SIGTERM)
     code, out, _ = server.end()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from kuryr_libnetwork.model import Port
 from tests.conversation.dockerside import Container, DockerNetwork, PluginError
 from tests.conversation.outside import Fault
 from tests.conversation.rig import DirectDocker, Rig
@@ -87,11 +88,17 @@ class Trial:
         (port,) = [
             each for each in rig.neutron.user_ports() if {box.ip, box.ip6} & {ip.ip_address for ip in each.fixed_ips}
         ]
-        assert (port.host_id, port.vif_type) == (rig.host, "ovs")
+        assert (port.host_id, port.vif_type) == (rig.host, rig.neutron.store.normal_vif[0])
         assert {ip.ip_address for ip in port.fixed_ips} >= {ip for ip in (box.ip, box.ip6) if ip}
         assert self._opened(port.id) == len(box.wish.expose) * 2
-        assert rig.links.names() == [f"tap{port.id}"[:14]]
-        assert [row.port_id for row in rig.ovs.owned()] == [port.id]
+        links, rows = self.host_side(port)
+        assert rig.links.names() == links
+        assert [(row.name, row.port_id) for row in rig.ovs.owned()] == [(row, port.id) for row in rows]
+
+    def host_side(self, port: Port) -> tuple[list[str], list[str]]:
+        """The interfaces of the host's side, and which of them are in Open vSwitch."""
+        tap = f"tap{port.id}"[:14]
+        return [tap], [tap]
 
     def _opened(self, port_id: str) -> int:
         """How many rules let somebody in through a group of the port's own."""

@@ -9,13 +9,21 @@ effect has happened (an answer that was lost).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 import msgspec
 
-from kuryr_libnetwork.errors import BridgeNotFound, Conflict, KuryrError, LinkError, LinkExists
+from kuryr_libnetwork.errors import (
+    BindingScriptFailed,
+    BridgeNotFound,
+    Conflict,
+    KuryrError,
+    LinkError,
+    LinkExists,
+    LinkNotFound,
+)
 from kuryr_libnetwork.model import (
     EndpointRecord,
     IntentRecord,
@@ -64,6 +72,7 @@ class FakeLinks(Failing):
         self._links: dict[str, Link] = {}
         self._peers: dict[int, int] = {}
         self._away: set[int] = set()
+        self._masters: dict[int, int] = {}
         self._last_index = 1
 
     def get(self, name: str) -> Link | None:
@@ -86,12 +95,41 @@ class FakeLinks(Failing):
             container = self.add(spec.container_name, kind="veth", mac=spec.mac, mtu=spec.mtu, alias=spec.alias)
             self._peers |= {host.index: container.index, container.index: host.index}
 
+    def create_bridge(self, name: str, alias: str) -> None:
+        with self.called("create_bridge"):
+            if name in self._visible():
+                raise LinkExists(f"interface {name} exists")
+            if not 0 < len(name) <= NAME_LENGTH:
+                raise LinkError(f"cannot make the bridge {name}")
+            self.add(name, kind="bridge", alias=alias, up=True)
+
+    def add_to_bridge(self, name: str, bridge: str) -> None:
+        with self.called("add_to_bridge"):
+            there = self._visible()
+            if name not in there or bridge not in there:
+                raise LinkNotFound(f"there is no {name} or no {bridge}")
+            if there[bridge].kind != "bridge":
+                raise LinkError(f"{bridge} is no bridge")
+            link = there[name]
+            self._masters[link.index] = there[bridge].index
+            self._links[f"{name} {link.index}"] = msgspec.structs.replace(link, up=True)
+
+    def members(self, bridge: str) -> list[str]:
+        with self.called("members"):
+            master = self._visible().get(bridge)
+            return [
+                link.name
+                for link in self._visible().values()
+                if master is not None and self._masters.get(link.index) == master.index
+            ]
+
     def delete(self, name: str) -> bool:
         with self.called("delete"):
             link = self._visible().get(name)
             if link is None:
                 return False
             gone = {link.index, self._peers.get(link.index, link.index)}
+            self._masters = {member: of for member, of in self._masters.items() if of not in gone}
             self._links = {key: other for key, other in self._links.items() if other.index not in gone}
             return True
 
@@ -154,6 +192,31 @@ class FakeOvs(Failing):
         for name in gone:
             del self._rows[name]
         return gone
+
+
+class FakeScripts(Failing):
+    """Implements ``Scripts``: those named in ``known`` keep in ``bound`` what they were told, by port."""
+
+    def __init__(self, *known: str) -> None:
+        super().__init__()
+        self.known = set(known)
+        self.runs: list[tuple[str, ...]] = []
+        self.bound: dict[str, tuple[str, ...]] = {}
+
+    def get(self, vif_type: str) -> str:
+        with self.called("get"):
+            return f"/bindir/{vif_type}" if vif_type in self.known else ""
+
+    def run(self, vif_type: str, arguments: Sequence[str]) -> None:
+        with self.called("run"):
+            if vif_type not in self.known:
+                raise BindingScriptFailed(f"there is no executable /bindir/{vif_type}")
+            verb, port_id, *rest = arguments
+            self.runs.append((vif_type, *arguments))
+            if verb == "bind":
+                self.bound[port_id] = tuple(rest)
+            else:
+                self.bound.pop(port_id, None)
 
 
 class FakeJournal(Failing):

@@ -11,7 +11,6 @@ import pytest
 
 from kuryr_libnetwork.errors import LinkError, LinkExists
 from kuryr_libnetwork.host.links import KernelLinks
-from kuryr_libnetwork.interfaces import Links
 from kuryr_libnetwork.model import Link, VethSpec
 from tests.fakes.host import FakeLinks
 from tests.linux.namespace import Namespace, namespace
@@ -58,7 +57,7 @@ def links(request: pytest.FixtureRequest) -> Iterator[Inside | FakeLinks]:
         yield Inside(inside)
 
 
-def aliased(links: Links, alias: str) -> list[str]:
+def aliased(links: Inside | FakeLinks, alias: str) -> list[str]:
     return sorted(link.name for link in links.find_by_alias(alias))
 
 

@@ -19,7 +19,7 @@ from kuryr_libnetwork.host.ovsdb import OvsDatabase
 from kuryr_libnetwork.interfaces import Ovs
 from kuryr_libnetwork.model import OvsInterface, Port
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
-from tests.fakes.host import FakeOvs
+from tests.fakes.host import FakeOvs, FakeScripts
 from tests.linux.namespace import Namespace, Switch, namespace, switch
 
 BRIDGES = ("br-int", "br-other")
@@ -235,7 +235,7 @@ def test_the_driver_gives_a_port_a_working_interface(inside: Namespace, real: Sw
         vif_type="ovs",
         vif_details={"bridge_name": "br-other"},
     )
-    driver = VethDriver(KernelLinks(), database)
+    driver = VethDriver(KernelLinks(), database, FakeScripts())
     plug = inside.run(driver.plan, port, "e1")
     inside.run(driver.plug, plug, port, "e1", 1442)
     real.vsctl("wait-until", "Interface", plug.host_ifname, "ofport>0", "admin_state=up")

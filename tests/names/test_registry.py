@@ -17,7 +17,7 @@ from kuryr_libnetwork.port_driver.drivers.sriov import SriovSettings
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.registry import DriverParts, DriverRegistry, build_registry
 from kuryr_libnetwork.rules.devices import DevicePolicy
-from tests.fakes.host import FakeJournal, FakeLinks, FakeOvs
+from tests.fakes.host import FakeJournal, FakeLinks, FakeOvs, FakeScripts
 from tests.fakes.neutron import FakeNeutron
 from tests.fakes.sriov import FakeNic
 
@@ -31,6 +31,8 @@ PARTS = DriverParts(
     host="h1",
     links=FakeLinks(),
     ovs=FakeOvs(),
+    scripts=FakeScripts(),
+    script_vif_types=frozenset(),
     devices=FakeJournal().devices,
     pci=NIC.pci,
     control=NIC.control,
@@ -44,7 +46,7 @@ class SmartDriver(VethDriver):
     """What another package could bring."""
 
     def __init__(self, parts: DriverParts) -> None:
-        super().__init__(parts.links, parts.ovs)
+        super().__init__(parts.links, parts.ovs, parts.scripts)
 
     name = "smart"
     vnic_types = frozenset({"normal", "smart-nic"})

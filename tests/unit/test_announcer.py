@@ -11,7 +11,7 @@ from kuryr_libnetwork.model import EndpointRecord
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.registry import DriverRegistry
 from kuryr_libnetwork.services.announcer import BETWEEN, LIMIT, LOOK_AGAIN, TIMES, Announcer
-from tests.fakes.host import FakeLinks, FakeOvs
+from tests.fakes.host import FakeLinks, FakeOvs, FakeScripts
 from tests.unit.sriov_host import MAC, SANDBOX, Host
 
 
@@ -21,7 +21,7 @@ class Desk:
     def __init__(self) -> None:
         self.host = Host()
         self.now = 100.0
-        drivers = DriverRegistry([VethDriver(FakeLinks(), FakeOvs()), self.host.driver])
+        drivers = DriverRegistry([VethDriver(FakeLinks(), FakeOvs(), FakeScripts()), self.host.driver])
         self.announcer = Announcer(self.host.journal, drivers, lambda: self.now)
         plug = self.host.take()
         self.endpoint = EndpointRecord(

@@ -7,7 +7,7 @@ import pytest
 
 from kuryr_libnetwork.model import Port, VethSpec
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
-from tests.fakes.host import FakeLinks, FakeOvs
+from tests.fakes.host import FakeLinks, FakeOvs, FakeScripts
 
 
 class Recorder(FakeLinks):
@@ -24,7 +24,7 @@ class Recorder(FakeLinks):
 def test_checksums_are_finished_where_the_datapath_is_in_user_space(datapath: str | None, offloaded: bool) -> None:
     """Ping would work and TCP hang on hosts with DPDK or without the kernel module of Open vSwitch."""
     links = Recorder()
-    driver = VethDriver(links, FakeOvs())
+    driver = VethDriver(links, FakeOvs(), FakeScripts())
     details = {"bridge_name": "br-int"} | ({"datapath_type": datapath} if datapath else {})
     port = Port(id="0f9e3a55-7c1b", network_id="n", mac_address="fa:16:3e:0:0:1", vif_type="ovs", vif_details=details)
     driver.plug(driver.plan(port, "e1"), port, "e1", 1442)

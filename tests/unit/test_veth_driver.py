@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from kuryr_libnetwork.errors import Conflict, LinkError, LinkExists, OvsdbUnavailable, UnsupportedVif
 from kuryr_libnetwork.model import OvsInterface, PlugRecord, Port
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.rules import names
-from tests.fakes.host import FakeLinks, FakeOvs
+from tests.fakes.host import FakeLinks, FakeOvs, FakeScripts
 
 ID = "0f9e3a55-7c1b-4d6e-9a57-1b2c3d4e5f60"
 TAP, T_C = "tap0f9e3a55-7c", "t_c0f9e3a55-7c"
@@ -23,7 +24,8 @@ class Host:
     def __init__(self) -> None:
         self.links = FakeLinks()
         self.ovs = FakeOvs(["br-int", "br-dpdk"])
-        self.driver = VethDriver(self.links, self.ovs)
+        self.scripts = FakeScripts("sdn", "ovs")
+        self.driver = VethDriver(self.links, self.ovs, self.scripts)
 
     def plug(self, endpoint_id: str = "e1") -> PlugRecord:
         plug = self.driver.plan(port(), endpoint_id)
@@ -73,9 +75,8 @@ def test_no_free_name_is_said(host: Host) -> None:
 @pytest.mark.parametrize(
     ("bound", "reason"),
     [
-        (port("bridge"), "binding:vif_type bridge; the veth port driver supports ovs only"),
-        (port("vhostuser"), "vhostuser"),
-        (port(ovs_hybrid_plug=True), "firewall_driver = openvswitch"),
+        (port("vhostuser"), "binding:vif_type vhostuser: a socket for a virtual machine"),
+        (port("midonet"), "an executable midonet has to be in bindir"),
     ],
 )
 def test_what_it_cannot_plug_is_refused_with_the_reason(host: Host, bound: Port, reason: str) -> None:
@@ -186,12 +187,8 @@ def test_an_unmarked_interface_of_another_name_stays(host: Host) -> None:
     plug = host.plug()
     host.driver.unplug(plug)
     host.links.add("tap-mine", kind="veth")
-    host.driver.unplug(PlugRecord(**{**_fields(plug), "host_ifname": "tap-mine"}))
+    host.driver.unplug(msgspec.structs.replace(plug, host_ifname="tap-mine"))
     assert host.links.names() == ["tap-mine"]
-
-
-def _fields(plug: PlugRecord) -> dict[str, str]:
-    return {name: getattr(plug, name) for name in plug.__struct_fields__}
 
 
 def test_an_interface_without_a_record_is_recovered_by_its_mark(host: Host) -> None:

@@ -1,11 +1,13 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The binding ``veth``: a pair of interfaces, the host's end of it plugged into an Open vSwitch bridge."""
+"""The binding ``veth``: a pair of interfaces, the host's end of it attached to the port's network."""
 
 from __future__ import annotations
 
-from kuryr_libnetwork.interfaces import Links, Ovs
-from kuryr_libnetwork.model import Link, OvsInterface, PlugRecord, VethSpec, Whereabouts
+from kuryr_libnetwork.binding.attachments import attachments
+from kuryr_libnetwork.errors import BindingScriptFailed
+from kuryr_libnetwork.interfaces import Links, Ovs, Scripts
+from kuryr_libnetwork.model import Link, PlugRecord, Port, VethSpec, Whereabouts
 from kuryr_libnetwork.rules import names
 
 
@@ -14,32 +16,30 @@ class VethBinding:
 
     name = "veth"
 
-    def __init__(self, links: Links, ovs: Ovs) -> None:
+    def __init__(self, links: Links, ovs: Ovs, scripts: Scripts) -> None:
         self._links = links
-        self._ovs = ovs
+        self._attachments = attachments(links, ovs, scripts)
 
-    def plug(self, plug: PlugRecord, endpoint_id: str, mac: str, mtu: int, *, tx_checksum: bool = True) -> None:
+    def plug(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int, *, tx_checksum: bool = True) -> None:
         """Undoes what this call made before it raises; what an earlier call made stays."""
         spec = VethSpec(
             host_name=plug.host_ifname,
             container_name=plug.container_ifname,
-            mac=mac,
+            mac=port.mac_address.lower(),
             mtu=mtu,
             alias=names.alias(plug.port_id),
             tx_checksum=tx_checksum,
         )
+        attachment = self._attachments[plug.attachment]
         made = self._make(spec)
         plugged = False
         try:
-            self._ovs.plug(
-                OvsInterface(
-                    name=plug.host_ifname, bridge=plug.bridge, port_id=plug.port_id, endpoint_id=endpoint_id, mac=mac
-                )
-            )
+            attachment.attach(plug, port, endpoint_id, mtu)
             plugged = True
         finally:
             if made and not plugged:
                 self._links.delete(plug.host_ifname)
+                attachment.clear(plug)
 
     def _make(self, spec: VethSpec) -> bool:
         """``False`` when the pair is there already, just as wanted. A remnant of ours is replaced."""
@@ -54,11 +54,21 @@ class VethBinding:
         return True
 
     def unplug(self, plug: PlugRecord) -> None:
-        """The interfaces go even when Open vSwitch cannot be reached; the error then comes after that."""
+        """The interfaces go even when Open vSwitch cannot be reached; the error then comes after that.
+
+        For a script of the operator's they stay: it is to find them when it is tried again.
+        """
+        attachment = self._attachments[plug.attachment]
+        keep = False
         try:
-            self._ovs.unplug(plug.port_id)
+            attachment.detach(plug)
+        except BindingScriptFailed:
+            keep = True
+            raise
         finally:
-            self._remove(plug)
+            if not keep:
+                self._remove(plug)
+                attachment.clear(plug)
 
     def _remove(self, plug: PlugRecord) -> None:
         """Deleting one end takes the other along, in whatever network namespace that is."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Network interfaces by rtnetlink: the pairs that join containers to Open vSwitch."""
+"""Network interfaces by rtnetlink: the pairs that join containers to Open vSwitch or to a bridge."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from kuryr_libnetwork.model import Link, VethSpec
 IFF_UP = 1
 SIOCETHTOOL = 0x8946
 ETHTOOL_STXCSUM = 0x17
+IN6_ADDR_GEN_MODE_NONE = 1
+NO_LINK_LOCAL = {"attrs": [["AF_INET6", {"attrs": [["IFLA_INET6_ADDR_GEN_MODE", IN6_ADDR_GEN_MODE_NONE]]}]]}
+"""The host must not be reachable by way of a container's bridge (include/uapi/linux/if_link.h)."""
 
 
 class KernelLinks:
@@ -31,7 +34,7 @@ class KernelLinks:
 
     def create_veth(self, spec: VethSpec) -> None:
         with netlink(f"make the interfaces {spec.host_name} and {spec.container_name}") as socket:
-            peer = {"ifname": spec.container_name, "mtu": spec.mtu, "address": spec.mac}
+            peer = {"ifname": spec.container_name, "mtu": spec.mtu} | ({"address": spec.mac} if spec.mac else {})
             socket.link("add", ifname=spec.host_name, kind="veth", mtu=spec.mtu, peer=peer)
             finished = False
             try:
@@ -44,6 +47,33 @@ class KernelLinks:
                 if not finished:
                     delete(socket, spec.host_name)
 
+    def create_bridge(self, name: str, alias: str) -> None:
+        """The kernel takes the wish for no address only in a request of its own, before the bridge is up."""
+        with netlink(f"make the bridge {name}") as socket:
+            socket.link("add", ifname=name, kind="bridge", br_forward_delay=0, br_stp_state=0, br_mcast_snooping=0)
+            finished = False
+            try:
+                index = _index(socket, name)
+                socket.link("set", index=index, ifalias=alias, IFLA_AF_SPEC=NO_LINK_LOCAL)
+                socket.link("set", index=index, state="up")
+                finished = True
+            finally:
+                if not finished:
+                    delete(socket, name)
+
+    def add_to_bridge(self, name: str, bridge: str) -> None:
+        with netlink(f"put interface {name} into bridge {bridge}") as socket:
+            index, master = _index(socket, name), _index(socket, bridge)
+            if _message(socket, name).get_attr("IFLA_MASTER") != master:
+                socket.link("set", index=index, master=master)
+            socket.link("set", index=index, state="up")
+
+    def members(self, bridge: str) -> list[str]:
+        with netlink(f"look into bridge {bridge}") as socket:
+            found = find(socket, bridge)
+            members = socket.get_links(master=found["index"]) if found is not None else []
+            return [message.get_attr("IFLA_IFNAME") for message in members]
+
     def delete(self, name: str) -> bool:
         with netlink(f"delete interface {name}") as socket:
             return delete(socket, name)
@@ -55,7 +85,11 @@ def _find(socket: Any, name: str) -> Link | None:
 
 
 def _index(socket: Any, name: str) -> int:
-    return int(socket.link("get", ifname=name)[0]["index"])
+    return int(_message(socket, name)["index"])
+
+
+def _message(socket: Any, name: str) -> Any:
+    return socket.link("get", ifname=name)[0]
 
 
 def _finish_checksums(name: str) -> None:

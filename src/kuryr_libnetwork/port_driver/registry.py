@@ -13,7 +13,7 @@ from importlib import metadata
 from typing import NamedTuple
 
 from kuryr_libnetwork.errors import ConfigError, UnsupportedVif
-from kuryr_libnetwork.interfaces import Links, Neutron, Ovs, PortDriver, Table
+from kuryr_libnetwork.interfaces import Links, Neutron, Ovs, PortDriver, Scripts, Table
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.model import Port
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
@@ -23,12 +23,17 @@ from kuryr_libnetwork.sriov import DeviceLease
 
 
 class DriverParts(NamedTuple):
-    """What a driver may be made of. ``host``: of the bindings; ``now``: seconds since the epoch."""
+    """What a driver may be made of. ``host``: of the bindings; ``now``: seconds since the epoch.
+
+    ``script_vif_types``: for which of them the operator's script counts although the driver knows them.
+    """
 
     neutron: Neutron
     host: str
     links: Links
     ovs: Ovs
+    scripts: Scripts
+    script_vif_types: frozenset[str]
     devices: Table[DeviceLease]
     pci: PciFunctions
     control: VfControl
@@ -38,7 +43,7 @@ class DriverParts(NamedTuple):
 
 
 def _veth(parts: DriverParts) -> PortDriver:
-    return VethDriver(parts.links, parts.ovs)
+    return VethDriver(parts.links, parts.ovs, parts.scripts, parts.script_vif_types)
 
 
 def _sriov(parts: DriverParts) -> PortDriver:

@@ -7,6 +7,8 @@ Source: kuryr-compat §0. Scripts and monitoring of operators know upstream's na
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 HOST_PREFIX = "tap"
 CONTAINER_PREFIX = "t_c"
 UPSTREAM_LENGTH = 14
@@ -15,7 +17,11 @@ UPSTREAM_LENGTH = 14
 DEVICE_PREFIX = "kv"
 DEVICE_DIGITS = 11
 
+HYBRID_PREFIXES = ("qbr", "qvb", "qvo")
+BRIDGE_PREFIX = "brq"
 ALIAS_PREFIX = "kuryr:"
+PART_PREFIX = "kuryr-part:"
+BRIDGE_MARK = "kuryr-bridge:"
 SUFFIXES = "0123456789abcdefghijklmnopqrstuvwxyz"
 MAX_ALTERNATIVES = len(SUFFIXES)
 
@@ -38,6 +44,24 @@ def device_name(port_id: str) -> str:
     return DEVICE_PREFIX + port_id.replace("-", "")[:DEVICE_DIGITS]
 
 
+class HybridNames(NamedTuple):
+    """A bridge of Linux, and the pair that joins it to Open vSwitch: the bridge's end, and Open vSwitch's."""
+
+    bridge: str
+    inner: str
+    outer: str
+
+
+def hybrid_names(port_id: str) -> HybridNames:
+    """What stands between the host's end and Open vSwitch where the agent's firewall works with iptables."""
+    return HybridNames(*(_name(prefix, port_id, 0) for prefix in HYBRID_PREFIXES))
+
+
+def network_bridge(network_id: str) -> str:
+    """The bridge of a Neutron network where the Linux bridge agent is at work."""
+    return _name(BRIDGE_PREFIX, network_id, 0)
+
+
 def _name(prefix: str, port_id: str, alternative: int) -> str:
     name = (prefix + port_id)[:UPSTREAM_LENGTH]
     return name + SUFFIXES[alternative - 1] if alternative else name
@@ -46,6 +70,16 @@ def _name(prefix: str, port_id: str, alternative: int) -> str:
 def alias(port_id: str) -> str:
     """The kernel's ifalias of both ends: it survives a rename and tells our links from anybody else's."""
     return ALIAS_PREFIX + port_id
+
+
+def part_alias(port_id: str) -> str:
+    """The ifalias of :func:`hybrid_names`; not that of the pair, whose ends are told from all others by it."""
+    return PART_PREFIX + port_id
+
+
+def bridge_alias(bridge: str) -> str:
+    """The ifalias of a network's bridge that the service made."""
+    return BRIDGE_MARK + bridge
 
 
 def port_of_alias(text: str) -> str:

@@ -17,14 +17,6 @@ AUTO_DELETED = frozenset({METADATA, "network:dhcp"})
 
 Fixed = dict[str, str]
 
-_OVS_DETAILS = {
-    "port_filter": True,
-    "connectivity": "l2",
-    "ovs_create_tap": True,
-    "bridge_name": "br-int",
-    "datapath_type": "netdev",
-    "bound_drivers": {"0": "ovn"},
-}
 _SRIOV_DETAILS = {"port_filter": False, "connectivity": "l2", "vlan": "150", "bound_drivers": {"0": "sriovnicswitch"}}
 _SRIOV_TYPES = {"direct": "hw_veb", "macvtap": "hw_veb", "direct-physical": "hostdev_physical"}
 _REBIND = ("binding:host_id", "binding:vnic_type", "binding:profile")
@@ -112,7 +104,8 @@ def _bind(store: Store, port: Resource) -> None:
     if not host:
         kind = "unbound"
     elif vnic_type == "normal" and host in store.alive_hosts:
-        kind, details = "ovs", dict(_OVS_DETAILS)
+        kind, details = store.normal_vif
+        details = dict(details)
     elif vnic_type in _SRIOV_TYPES and host in store.sriov_hosts:
         kind, details = _SRIOV_TYPES[vnic_type], dict(_SRIOV_DETAILS)
     port["binding:vif_type"], port["binding:vif_details"] = kind, details

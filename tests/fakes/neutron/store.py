@@ -13,6 +13,14 @@ from tests.fakes.neutron.wire import TEMPLATES, Fault, Resource, bad_request, no
 
 BULK_TAGS = "tag-ports-during-bulk-creation"
 TAG_CREATION = "tag-creation"
+OVN_DETAILS = {
+    "port_filter": True,
+    "connectivity": "l2",
+    "ovs_create_tap": True,
+    "bridge_name": "br-int",
+    "datapath_type": "netdev",
+    "bound_drivers": {"0": "ovn"},
+}
 MAX_TAGS = 50
 MAX_TAG_LENGTH = 255
 
@@ -23,7 +31,7 @@ class Store:
     ``alive_hosts``: hosts with an OVN chassis. ``sriov_hosts``: hosts with an alive NIC switch agent.
     ``stores_bulk_tags``: whether ML2 has the extension driver that stores the tags of a bulk POST.
     ``metadata_ports``: whether every network has a ``network:distributed`` port, as with OVN's metadata agent.
-    ``quotas``: how many there may be of a kind.
+    ``quotas``: how many there may be of a kind. ``normal_vif``: vif type and details of what the host's agent binds.
     """
 
     def __init__(
@@ -39,6 +47,7 @@ class Store:
         self.metadata_ports = metadata_ports
         self.tables: dict[str, dict[str, Resource]] = {what: {} for what in TEMPLATES}
         self.quotas: dict[str, int] = {}
+        self.normal_vif: tuple[str, Resource] = ("ovs", dict(OVN_DETAILS))
         self.default_group = self.add("security_groups", self.build("security_groups", {"name": "default"}))["id"]
         self._macs = 0
 

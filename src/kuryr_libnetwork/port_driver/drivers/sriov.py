@@ -112,8 +112,14 @@ class SriovDriver:
         """After the journal was lost: the device that the profile names, if the NIC still has it set up for this port."""
         lease = self._stock.lease_of(port.id) or self._rebuilt(port.id, port.profile, port.mac_address, port.vnic_type)
         if lease is None:
-            empty = {"binding": "", "host_ifname": "", "container_ifname": ""}
-            return PlugRecord(driver=self.name, port_id=port.id, vif_type=port.vif_type, **empty)
+            return PlugRecord(
+                driver=self.name,
+                binding="",
+                port_id=port.id,
+                vif_type=port.vif_type,
+                host_ifname="",
+                container_ifname="",
+            )
         mac = port.mac_address if lease.rebuilt else ""
         return msgspec.structs.replace(_record(port.vif_type, lease), mac=mac)
 

@@ -1,20 +1,22 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The port driver ``veth``: ordinary ports (``binding:vnic_type`` normal) that ML2/OVN or ML2/OVS has bound."""
+"""The port driver ``veth``: ordinary ports (``binding:vnic_type`` normal), whatever agent of Neutron has bound them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from kuryr_libnetwork.binding.veth import VethBinding
 from kuryr_libnetwork.errors import LinkExists, UnsupportedVif
-from kuryr_libnetwork.interfaces import Links, Ovs
-from kuryr_libnetwork.model import BindingRequest, Link, PlugRecord, Port, Whereabouts
-from kuryr_libnetwork.rules import names
+from kuryr_libnetwork.interfaces import Links, Ovs, Scripts
+from kuryr_libnetwork.model import Attachment, BindingRequest, Link, OvsInterface, PlugRecord, Port, Whereabouts
+from kuryr_libnetwork.rules import names, vifs
+from kuryr_libnetwork.rules.identity import id_from_tags
 
 DEFAULT_BRIDGE = "br-int"
-SUPPORTED = "ovs"
+KNOWN_BY_NAME: frozenset[Attachment] = frozenset({"hybrid", "bridge"})
+"""Where Neutron's agent finds the port by the name of the host's end, for its firewall."""
 USER_SPACE = "netdev"
 """Open vSwitch's ``datapath_type`` without the kernel module (DPDK, small machines)."""
 
@@ -26,10 +28,12 @@ class VethDriver:
     vnic_types = frozenset({"normal"})
     bindings = frozenset({VethBinding.name})
 
-    def __init__(self, links: Links, ovs: Ovs) -> None:
+    def __init__(self, links: Links, ovs: Ovs, scripts: Scripts, script_vif_types: Collection[str] = ()) -> None:
         self._links = links
         self._ovs = ovs
-        self._binding = VethBinding(links, ovs)
+        self._scripts = scripts
+        self._script_vif_types = script_vif_types
+        self._binding = VethBinding(links, ovs, scripts)
 
     def reserve(self, request: BindingRequest) -> Mapping[str, Any]:  # noqa: ARG002 - other drivers need it
         return {}  # an interface of software needs no device
@@ -37,31 +41,42 @@ class VethDriver:
     def abandon(self, port_id: str) -> None:
         """Nothing was taken."""
 
-    def plan(self, port: Port, endpoint_id: str) -> PlugRecord:  # noqa: ARG002 - other drivers need it
-        if port.vif_type != SUPPORTED:
-            raise UnsupportedVif(
-                f"port {port.id} has binding:vif_type {port.vif_type}; the veth port driver supports {SUPPORTED} only"
-            )
-        if port.vif_details.get("ovs_hybrid_plug"):
-            raise UnsupportedVif(
-                f"port {port.id} wants a hybrid plug (a Linux bridge for iptables between port and Open vSwitch), "
-                f"which is not supported; set firewall_driver = openvswitch for the Open vSwitch agent of this host"
-            )
-        return self._record(port, *self._free_names(port.id))
+    def plan(self, port: Port, endpoint_id: str) -> PlugRecord:
+        attachment = self._attachment(port)
+        return self._record(port, attachment, endpoint_id, *self._free_names(port.id, attachment))
 
     def recover(self, port: Port) -> PlugRecord:
-        """By alias, else upstream's names. Only the container's end has the port's MAC."""
+        """By alias, else upstream's names. Only the container's end has the port's MAC.
+
+        Of a port that is not bound any more, what was built on this host tells how it was.
+        """
         ends = self._links.find_by_alias(names.alias(port.id))
         host = [link.name for link in ends if not _is_container_end(link, port)]
         container = [link.name for link in ends if _is_container_end(link, port)]
         return self._record(
-            port, next(iter(host), names.host_name(port.id)), next(iter(container), names.container_name(port.id))
+            port,
+            self._former_attachment(port),
+            id_from_tags(port.tags) or port.device_id,
+            next(iter(host), names.host_name(port.id)),
+            next(iter(container), names.container_name(port.id)),
         )
+
+    def _attachment(self, port: Port) -> Attachment:
+        has_script = bool(self._scripts.get(port.vif_type))
+        return vifs.attachment_of(port, self._script_vif_types, has_script=has_script)
+
+    def _former_attachment(self, port: Port) -> Attachment:
+        if self._links.get(names.hybrid_names(port.id).bridge) is not None:
+            return "hybrid"
+        try:
+            return self._attachment(port)
+        except UnsupportedVif:
+            return "ovs"
 
     def plug(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:
         """On the user-space datapath nobody finishes a checksum that the container's kernel left open: TCP would hang."""
         user_space = port.vif_details.get("datapath_type") == USER_SPACE
-        self._binding.plug(plug, endpoint_id, port.mac_address.lower(), mtu, tx_checksum=not user_space)
+        self._binding.plug(plug, port, endpoint_id, mtu, tx_checksum=not user_space)
 
     def unplug(self, plug: PlugRecord, sandbox: str = "") -> None:  # noqa: ARG002 - a pair is deleted by its end here
         self._binding.unplug(plug)
@@ -71,21 +86,26 @@ class VethDriver:
 
     def strays(self) -> list[PlugRecord]:
         """Open vSwitch keeps its rows over a reboot, and a server that hung may add one later than it was asked to."""
-        return [
-            PlugRecord(
-                driver=self.name,
-                binding=VethBinding.name,
-                port_id=row.port_id,
-                vif_type=SUPPORTED,
-                host_ifname=row.name,
-                container_ifname=names.container_name(row.port_id),
-                bridge=row.bridge,
-            )
-            for row in self._ovs.owned()
-            if self._links.get(row.name) is None
-        ]
+        return [self._stray(row) for row in self._ovs.owned() if self._links.get(row.name) is None]
 
-    def _record(self, port: Port, host_name: str, container_name: str) -> PlugRecord:
+    def _stray(self, row: OvsInterface) -> PlugRecord:
+        hybrid = row.name == names.hybrid_names(row.port_id).outer
+        return PlugRecord(
+            driver=self.name,
+            binding=VethBinding.name,
+            port_id=row.port_id,
+            vif_type="ovs",
+            host_ifname=names.host_name(row.port_id) if hybrid else row.name,
+            container_ifname=names.container_name(row.port_id),
+            bridge=row.bridge,
+            attachment="hybrid" if hybrid else "ovs",
+        )
+
+    def _record(
+        self, port: Port, attachment: Attachment, endpoint_id: str, host_name: str, container_name: str
+    ) -> PlugRecord:
+        in_ovs = port.vif_details.get("bridge_name") or DEFAULT_BRIDGE
+        script = attachment == "script"
         return PlugRecord(
             driver=self.name,
             binding=VethBinding.name,
@@ -93,15 +113,21 @@ class VethDriver:
             vif_type=port.vif_type,
             host_ifname=host_name,
             container_ifname=container_name,
-            bridge=port.vif_details.get("bridge_name") or DEFAULT_BRIDGE,
+            bridge=names.network_bridge(port.network_id) if attachment == "bridge" else in_ovs,
+            attachment=attachment,
+            unbind=vifs.unbind_arguments(port, host_name, endpoint_id) if script else (),
         )
 
-    def _free_names(self, port_id: str) -> tuple[str, str]:
+    def _free_names(self, port_id: str, attachment: Attachment) -> tuple[str, str]:
         """Upstream's names, or with a character more when somebody else's interface has one of them."""
         for alternative in range(names.MAX_ALTERNATIVES + 1):
             pair = names.host_name(port_id, alternative), names.container_name(port_id, alternative)
             if all(self._is_free(name, port_id) for name in pair):
                 return pair
+            if attachment in KNOWN_BY_NAME:
+                raise LinkExists(
+                    f"interface {pair[0]} or {pair[1]} is somebody else's; Neutron's agent knows port {port_id} by that name"
+                )
         raise LinkExists(f"every interface name for port {port_id} is taken, from {names.host_name(port_id)} on")
 
     def _is_free(self, name: str, port_id: str) -> bool:

@@ -1,0 +1,164 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where the host's end of a pair goes. One class per kind; which is taken is decided in :mod:`.rules.vifs`.
+
+``attach`` undoes nothing, ``detach`` is called while the pair is still there, ``clear`` after it has gone; all of them
+may be repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from typing import Protocol
+
+from kuryr_libnetwork.errors import BindingScriptFailed, LinkExists
+from kuryr_libnetwork.interfaces import Links, Ovs, Scripts
+from kuryr_libnetwork.model import Attachment, OvsInterface, PlugRecord, Port, VethSpec
+from kuryr_libnetwork.rules import names, vifs
+
+LOG = logging.getLogger(__name__)
+
+
+class Attach(Protocol):
+    def attach(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None: ...
+    def detach(self, plug: PlugRecord) -> None: ...
+    def clear(self, plug: PlugRecord) -> None: ...
+
+
+def attachments(links: Links, ovs: Ovs, scripts: Scripts) -> dict[Attachment, Attach]:
+    return {
+        "ovs": OvsPort(ovs),
+        "hybrid": HybridBridge(links, ovs),
+        "bridge": NetworkBridge(links),
+        "none": Nowhere(),
+        "script": OperatorsScript(links, scripts),
+    }
+
+
+class OvsPort:
+    """The host's end is a port of a bridge of Open vSwitch."""
+
+    def __init__(self, ovs: Ovs) -> None:
+        self._ovs = ovs
+
+    def attach(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:  # noqa: ARG002
+        self._ovs.plug(_row(plug.host_ifname, plug, port, endpoint_id))
+
+    def detach(self, plug: PlugRecord) -> None:
+        self._ovs.unplug(plug.port_id)
+
+    def clear(self, plug: PlugRecord) -> None:
+        """Nothing is left."""
+
+
+class HybridBridge:
+    """Between the host's end and Open vSwitch stands a bridge of Linux, on which the agent's iptables rules work.
+
+    ``tap`` and ``qvb`` are in the bridge ``qbr``; ``qvo``, the other end of ``qvb``, is in Open vSwitch. The names are those
+    that Neutron's agent and upstream's script derive from the port (kuryr-compat §4.3).
+    """
+
+    def __init__(self, links: Links, ovs: Ovs) -> None:
+        self._links = links
+        self._ovs = ovs
+
+    def attach(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:
+        bridge, inner, outer = names.hybrid_names(plug.port_id)
+        alias = names.part_alias(plug.port_id)
+        if not self._is_complete(plug.port_id, mtu):
+            self.clear(plug)
+            self._links.create_bridge(bridge, alias)
+            self._links.create_veth(VethSpec(host_name=outer, container_name=inner, mac="", mtu=mtu, alias=alias))
+        for name in (plug.host_ifname, inner):
+            self._links.add_to_bridge(name, bridge)
+        self._ovs.plug(_row(outer, plug, port, endpoint_id))
+
+    def _is_complete(self, port_id: str, mtu: int) -> bool:
+        bridge, *ends = (self._links.get(name) for name in names.hybrid_names(port_id))
+        mine = all(link and link.alias == names.part_alias(port_id) for link in (bridge, *ends))
+        return mine and all(link and link.mtu == mtu for link in ends)
+
+    def detach(self, plug: PlugRecord) -> None:
+        self._ovs.unplug(plug.port_id)
+
+    def clear(self, plug: PlugRecord) -> None:
+        """Upstream marks nothing: of its links those with exactly these names go."""
+        bridge, inner, outer = names.hybrid_names(plug.port_id)
+        for name, kind in ((outer, "veth"), (inner, "veth"), (bridge, "bridge")):
+            link = self._links.get(name)
+            if link and (link.alias == names.part_alias(plug.port_id) or (not link.alias and link.kind == kind)):
+                self._links.delete(name)
+
+
+class NetworkBridge:
+    """The host's end is in the bridge of its Neutron network, beside what the Linux bridge agent has put there.
+
+    The lock: the first container of a network must not join the bridge that the last one is just taking along.
+    """
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+        self._lock = threading.Lock()
+
+    def attach(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:  # noqa: ARG002
+        with self._lock:
+            if self._links.get(plug.bridge) is None:
+                with contextlib.suppress(LinkExists):  # the agent has made it since
+                    self._links.create_bridge(plug.bridge, names.bridge_alias(plug.bridge))
+            self._links.add_to_bridge(plug.host_ifname, plug.bridge)
+
+    def detach(self, plug: PlugRecord) -> None:
+        """The host's end leaves the bridge as it is deleted."""
+
+    def clear(self, plug: PlugRecord) -> None:
+        """An empty bridge that the service made goes; the agent's is the agent's."""
+        with self._lock:
+            bridge = self._links.get(plug.bridge)
+            if bridge and bridge.alias == names.bridge_alias(plug.bridge) and not self._links.members(plug.bridge):
+                self._links.delete(plug.bridge)
+
+
+class Nowhere:
+    """The host routes to its end; an agent of the cloud sees to that."""
+
+    def attach(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:
+        """The pair is all there is."""
+
+    def detach(self, plug: PlugRecord) -> None:
+        """Nothing was done."""
+
+    def clear(self, plug: PlugRecord) -> None:
+        """Nothing was done."""
+
+
+class OperatorsScript:
+    """An executable of the operator's does it; what it says counts."""
+
+    def __init__(self, links: Links, scripts: Scripts) -> None:
+        self._links = links
+        self._scripts = scripts
+
+    def attach(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:  # noqa: ARG002
+        self._scripts.run(plug.vif_type, vifs.bind_arguments(port, plug.host_ifname, endpoint_id))
+
+    def detach(self, plug: PlugRecord) -> None:
+        """A failure is an error as long as there is an interface to unbind: then it is tried again."""
+        if not self._scripts.get(plug.vif_type):
+            LOG.warning("interface %s is not unbound: bindir has no %s any more", plug.host_ifname, plug.vif_type)
+            return
+        try:
+            self._scripts.run(plug.vif_type, plug.unbind)
+        except BindingScriptFailed as error:
+            if self._links.get(plug.host_ifname) is not None:
+                raise
+            LOG.warning("interface %s is gone, and not unbound: %s", plug.host_ifname, error)
+
+    def clear(self, plug: PlugRecord) -> None:
+        """The script has done it."""
+
+
+def _row(name: str, plug: PlugRecord, port: Port, endpoint_id: str) -> OvsInterface:
+    mac = port.mac_address.lower()
+    return OvsInterface(name=name, bridge=plug.bridge, port_id=plug.port_id, endpoint_id=endpoint_id, mac=mac)

@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The operator's executables are run as they are, believed, and never waited for for ever."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from kuryr_libnetwork.errors import BindingScriptFailed
+from kuryr_libnetwork.host.scripts import BindingScripts
+
+ARGUMENTS = ("bind", "p-1", "tap1", "e-1", "fa:16:3e:00:00:01", "n-1", "", "\"{'a': 'b c', 'd': \"e\"}\"")
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> BindingScripts:
+    return BindingScripts(tmp_path, timeout=20)
+
+
+def write(folder: Path, text: str, name: str = "sdn", mode: int = 0o755) -> Path:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(mode)
+    return path
+
+
+def test_every_argument_arrives_as_it_is(scripts: BindingScripts, tmp_path: Path) -> None:
+    """Quotes, blanks and empty arguments would shift what the script reads."""
+    write(tmp_path, f'for each in "$@"; do printf "%s\\n" "$each"; done > {tmp_path}/seen')
+    scripts.run("sdn", ARGUMENTS)
+    assert (tmp_path / "seen").read_text().splitlines() == list(ARGUMENTS)
+
+
+def test_exit_code_and_stderr_are_believed(scripts: BindingScripts, tmp_path: Path) -> None:
+    """The container would start without a network, as with upstream's scripts, and nobody would know why."""
+    path = write(tmp_path, "echo no such bridge >&2; echo noise; exit 7")
+    with pytest.raises(BindingScriptFailed) as failed:
+        scripts.run("sdn", ARGUMENTS)
+    assert str(failed.value) == f"{path} bind p-1 ended with 7: no such bridge"
+
+
+def test_a_failure_without_a_word(scripts: BindingScripts, tmp_path: Path) -> None:
+    """The error would end in the middle."""
+    write(tmp_path, "exit 1")
+    with pytest.raises(BindingScriptFailed, match="ended with 1: nothing on stderr"):
+        scripts.run("sdn", ARGUMENTS)
+
+
+def test_a_long_story_is_cut_to_its_end(scripts: BindingScripts, tmp_path: Path) -> None:
+    """Docker would show pages, or the line that matters would be missing."""
+    write(tmp_path, "for i in $(seq 1000); do echo line $i >&2; done; exit 1")
+    with pytest.raises(BindingScriptFailed, match=r"line 999 line 1000$") as failed:
+        scripts.run("sdn", ARGUMENTS)
+    assert len(str(failed.value)) < 600
+
+
+def test_a_warning_is_logged(scripts: BindingScripts, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What the script complains about would be lost where it succeeds all the same."""
+    write(tmp_path, "echo slow today >&2")
+    with caplog.at_level(logging.WARNING):
+        scripts.run("sdn", ARGUMENTS)
+    assert "slow today" in caplog.text
+
+
+def test_one_that_does_not_end_is_killed_with_its_children(tmp_path: Path) -> None:
+    """Docker would hang for ever, and each try would leave another process."""
+    write(tmp_path, f"sleep 1000 & echo $! > {tmp_path}/child; wait")
+    with pytest.raises(BindingScriptFailed, match=r"bind p-1 did not end within 0.5 s and was killed"):
+        BindingScripts(tmp_path, timeout=0.5).run("sdn", ARGUMENTS)
+    child = Path("/proc", (tmp_path / "child").read_text().strip(), "status")
+    assert not child.exists() or "zombie" in child.read_text()
+
+
+def test_a_program_that_it_leaves_running_is_not_waited_for(scripts: BindingScripts, tmp_path: Path) -> None:
+    """A script that starts a daemon would time out although it has done its work."""
+    write(tmp_path, f"sleep 60 & echo $! > {tmp_path}/child; exit 0")
+    scripts.run("sdn", ARGUMENTS)
+    os.kill(int((tmp_path / "child").read_text()), 9)
+
+
+def test_those_that_are_not_run_are_told(scripts: BindingScripts, tmp_path: Path) -> None:
+    """An operator who has changed upstream's script would not learn that it is not run any more."""
+    for name in ("ovs", "tap", "sdn"):
+        write(tmp_path, "exit 0", name)
+    write(tmp_path, "exit 0", "bridge", mode=0o644)
+    assert scripts.unused(()) == ["ovs", "tap"]
+    assert scripts.unused(("ovs",)) == ["tap"]
+
+
+@pytest.mark.parametrize("name", ["absent", "../etc/passwd", "folder", ".hidden", ""])
+def test_what_is_no_script(scripts: BindingScripts, tmp_path: Path, name: str) -> None:
+    """A folder, a hidden file or a program elsewhere would be run as root."""
+    (tmp_path / "folder").mkdir()
+    write(tmp_path, "exit 0", ".hidden")
+    assert scripts.get(name) == ""
+    with pytest.raises(BindingScriptFailed, match="there is no executable"):
+        scripts.run(name, ARGUMENTS)
+
+
+def test_a_file_that_is_not_executable_is_no_script(scripts: BindingScripts, tmp_path: Path) -> None:
+    """A note beside the scripts would be run."""
+    write(tmp_path, "exit 0", mode=0o644)
+    assert scripts.get("sdn") == ""
+    write(tmp_path, "exit 0")
+    assert scripts.get("sdn") == str(tmp_path / "sdn")
+
+
+def test_one_that_anybody_may_change_is_not_run(scripts: BindingScripts, tmp_path: Path) -> None:
+    """Any user of the host could become root."""
+    write(tmp_path, "exit 0", mode=0o777)
+    with pytest.raises(BindingScriptFailed, match="anybody may change it"):
+        scripts.run("sdn", ARGUMENTS)
+
+
+def test_one_that_cannot_be_run_is_said(scripts: BindingScripts, tmp_path: Path) -> None:
+    """A missing interpreter would be an internal error."""
+    path = tmp_path / "sdn"
+    path.write_text("#!/nonexistent/sh\n")
+    path.chmod(0o755)
+    with pytest.raises(BindingScriptFailed, match="cannot be run: No such file or directory"):
+        scripts.run("sdn", ARGUMENTS)
