@@ -33,6 +33,10 @@ class User:
         self._networks: list[tuple[Host, str]] = []
         self._neutron: list[str] = []
 
+    @property
+    def containers(self) -> list[tuple[Host, str]]:
+        return list(self._containers)
+
     # -- docker ----------------------------------------------------------------------------------------------------
 
     def network(self, host: Host, *arguments: str, check: bool = True) -> str:

@@ -1,0 +1,117 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The service takes over what upstream's kuryr-libnetwork has made: on the day of the upgrade nothing may be lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lab.api import Host
+from tests.cloud.upstream import OldInstallation
+from tests.cloud.user import User, unique_cidr, unique_cidr_v6
+
+
+def there(user: User, kind: str, **query: str) -> list[dict[str, Any]]:
+    text = "&".join(f"{key}={value}" for key, value in query.items())
+    found: list[dict[str, Any]] = user.neutron("GET", f"/{kind}?{text}")[kind]
+    return found
+
+
+def test_a_network_and_its_containers_go_on(user: User, h1: Host) -> None:
+    """Running containers would lose their network, new ones would not start, or old ports would be leaked."""
+    cidr = unique_cidr()
+    net = user.network(h1, f"--subnet={cidr}")
+    old = user.run(h1, net)
+    with OldInstallation(user, h1) as upstream:
+        network = upstream.network(net)
+        port = upstream.container(old, net)
+    new = user.run(h1, net)
+    user.ping(h1, new, user.address(h1, old, net))
+    user.ping(h1, old, user.address(h1, new, net))
+    user.rm(h1, old)
+    assert user.ports(id=port["id"]) == []
+    user.rm(h1, new)
+    user.network_rm(h1, net)
+    assert there(user, "networks", id=network["id"]) == []
+    assert there(user, "subnetpools", name=f"kuryrPool-{cidr}") == []
+
+
+def test_a_stopped_container_starts_again(user: User, h1: Host) -> None:
+    """``docker stop`` before the upgrade and ``docker start`` after it would fail, or leak the port of before."""
+    net = user.network(h1, f"--subnet={unique_cidr()}")
+    box = user.run(h1, net)
+    with OldInstallation(user, h1) as upstream:
+        upstream.network(net)
+        upstream.container(box, net)
+    h1.docker("stop", "-t", "0", box)
+    h1.docker("start", box)
+    other = user.run(h1, net)
+    user.ping(h1, other, user.address(h1, box, net))
+    user.rm(h1, other)
+    user.rm(h1, box)
+    user.network_rm(h1, net)
+
+
+def test_the_users_network_and_port_stay_his(user: User, h1: Host) -> None:
+    """An adopted port would be deleted or stay bound, or the tenant's network go with the Docker network."""
+    cidr = unique_cidr()
+    network = user.make("network", name="tenant")
+    subnet = user.make("subnet", network_id=network["id"], cidr=cidr, ip_version=4, name="of-the-tenant")
+    ip = cidr.replace(".0/24", ".50")
+    port = user.make("port", network_id=network["id"], fixed_ips=[{"subnet_id": subnet["id"], "ip_address": ip}])
+    net = user.network(h1, f"--subnet={cidr}", "-o", f"neutron.net.uuid={network['id']}")
+    box = user.run(h1, net, f"--ip={ip}")
+    with OldInstallation(user, h1) as upstream:
+        upstream.network(net)
+        upstream.container(box, net, adopted=True)
+    user.ping(h1, user.run(h1, net), ip)
+    user.rm(h1, box)
+    after = user.get("port", port["id"])
+    assert (after["binding:host_id"], after["device_id"], after["device_owner"], after["tags"]) == ("", "", "", [])
+    for name in [each for host, each in user.containers if host is h1]:
+        user.rm(h1, name)
+    user.network_rm(h1, net)
+    assert user.get("network", network["id"])["tags"] == []
+    assert user.get("subnet", subnet["id"])["tags"] == []
+
+
+def test_what_upstream_left_in_a_released_port_is_no_obstacle(user: User, h1: Host) -> None:
+    """Upstream leaves the last endpoint's id in the device of an adopted port: nobody could use it again."""
+    cidr = unique_cidr()
+    network = user.make("network", name="tenant")
+    subnet = user.make("subnet", network_id=network["id"], cidr=cidr, ip_version=4)
+    ip = cidr.replace(".0/24", ".50")
+    fixed = [{"subnet_id": subnet["id"], "ip_address": ip}]
+    port = user.make("port", network_id=network["id"], fixed_ips=fixed, device_id="ab" * 32)
+    net = user.network(h1, f"--subnet={cidr}", "-o", f"neutron.net.name={network['name']}")
+    box = user.run(h1, net, f"--ip={ip}")
+    assert user.port_of(h1, box, net)["id"] == port["id"]
+    user.rm(h1, box)
+    assert user.get("port", port["id"])["device_id"] == ""
+    user.network_rm(h1, net)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_two_networks_of_upstream_on_one(user: User, h1: Host, first: int) -> None:
+    """Upstream deletes the pool with the first of them: with ours the second goes on, whichever is removed first."""
+    cidr, cidr_v6 = unique_cidr(), unique_cidr_v6()
+    network = user.make("network", name="tenant")
+    user.make("subnet", network_id=network["id"], cidr=cidr, ip_version=4)
+    user.make("subnet", network_id=network["id"], cidr=cidr_v6, ip_version=6)
+    words = ["--ipv6", f"--subnet={cidr}", f"--subnet={cidr_v6}", "-o", f"neutron.net.uuid={network['id']}"]
+    nets = [user.network(h1, *words) for _ in range(2)]
+    boxes = [user.run(h1, net) for net in nets]
+    with OldInstallation(user, h1) as upstream:
+        for net, box in zip(nets, boxes, strict=True):
+            upstream.network(net)
+            upstream.container(box, net)
+    user.rm(h1, boxes[first])
+    user.network_rm(h1, nets[first])
+    last = user.run(h1, nets[1 - first])
+    user.ping(h1, last, user.address(h1, boxes[1 - first], nets[1 - first]))
+    user.rm(h1, last)
+    user.rm(h1, boxes[1 - first])
+    user.network_rm(h1, nets[1 - first])
+    assert user.get("network", network["id"])["tags"] == []
