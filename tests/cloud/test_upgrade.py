@@ -10,7 +10,7 @@ import pytest
 
 from lab.api import Host
 from tests.cloud.upstream import OldInstallation
-from tests.cloud.user import User, unique_cidr, unique_cidr_v6
+from tests.cloud.user import User, unique_cidr
 
 
 def there(user: User, kind: str, **query: str) -> list[dict[str, Any]]:
@@ -96,12 +96,10 @@ def test_what_upstream_left_in_a_released_port_is_no_obstacle(user: User, h1: Ho
 @pytest.mark.parametrize("first", [0, 1])
 def test_two_networks_of_upstream_on_one(user: User, h1: Host, first: int) -> None:
     """Upstream deletes the pool with the first of them: with ours the second goes on, whichever is removed first."""
-    cidr, cidr_v6 = unique_cidr(), unique_cidr_v6()
+    cidr = unique_cidr()
     network = user.make("network", name="tenant")
     user.make("subnet", network_id=network["id"], cidr=cidr, ip_version=4)
-    user.make("subnet", network_id=network["id"], cidr=cidr_v6, ip_version=6)
-    words = ["--ipv6", f"--subnet={cidr}", f"--subnet={cidr_v6}", "-o", f"neutron.net.uuid={network['id']}"]
-    nets = [user.network(h1, *words) for _ in range(2)]
+    nets = [user.network(h1, f"--subnet={cidr}", "-o", f"neutron.net.uuid={network['id']}") for _ in range(2)]
     boxes = [user.run(h1, net) for net in nets]
     with OldInstallation(user, h1) as upstream:
         for net, box in zip(nets, boxes, strict=True):
