@@ -30,6 +30,8 @@ from kuryr_libnetwork.interfaces import Drivers, Engine, Journal, Neutron
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.session import build_adapter
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovSettings
+from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
+from kuryr_libnetwork.port_driver.machine import Machine
 from kuryr_libnetwork.port_driver.registry import DriverParts, build_registry
 from kuryr_libnetwork.rules.devices import DevicePolicy
 from kuryr_libnetwork.services.assembly import Services, assemble
@@ -108,7 +110,9 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     tls = _tls(plugin)
     server = PluginServer(boundary, _listeners(plugin), threads=plugin.worker_threads, tls=tls)
     # What the first container would have to wait for: slow imports, connections, the list of Neutron's extensions.
-    warm_ups = (neutron.extensions, partial(links.get, "lo"), ovs.owned)
+    warm_ups: list[Callable[[], object]] = [neutron.extensions, partial(links.get, "lo")]
+    if any(driver.name == VethDriver.name for driver in drivers.all()):
+        warm_ups.append(ovs.owned)  # a virtual machine has no Open vSwitch
     return App(server, services, plugin.reconcile_interval, warm_ups)
 
 
@@ -143,6 +147,7 @@ def _parts(
         control=KernelVfControl(),
         netdevs=KernelNetdevs(),
         sriov=chosen,
+        machine=Machine(links, neutron, settings.binding.link_iface),
         now=time.time,
     )
 

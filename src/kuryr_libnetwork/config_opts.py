@@ -280,7 +280,8 @@ def binding_options() -> list[cfg.Opt]:
             "link_iface",
             type=Checked("an interface name of at most 15 characters, or empty", _matches(_IFNAME)),
             default="",
-            help="Parent interface of macvlan, ipvlan and vlan interfaces (containers inside a virtual machine).",
+            help="Parent interface of macvlan, ipvlan and vlan interfaces (containers inside a virtual machine). Empty: the "
+            "only interface that has the MAC of a Neutron port.",
         ),
         cfg.ListOpt(
             "script_vif_types",

@@ -130,6 +130,12 @@ class UnsupportedVif(KuryrError):
     status = 400
 
 
+class ParentPortError(KuryrError):
+    """The Neutron port of the virtual machine, on which containers are to stand, cannot be told or used."""
+
+    code = "parent-port"
+
+
 class NoFreeDevice(KuryrError):
     """No VF or PF can be given to the container; the text counts them and says who holds them."""
 

@@ -13,7 +13,6 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from kuryr_libnetwork.model import (
     Agent,
-    BindingRequest,
     EndpointRecord,
     EngineView,
     IntentRecord,
@@ -29,10 +28,12 @@ from kuryr_libnetwork.model import (
     SecurityGroup,
     Subnet,
     SubnetPool,
+    SubPort,
     TagOwner,
     VethSpec,
     Whereabouts,
 )
+from kuryr_libnetwork.plugs import BindingRequest, BoundBy, ChildSpec, Trunk
 from kuryr_libnetwork.sriov import DeviceLease
 
 T = TypeVar("T")
@@ -57,6 +58,7 @@ class Neutron(Protocol):
     def find_agents(self, **query: str | Iterable[str]) -> list[Agent]: ...
     def find_security_groups(self, **query: str | Iterable[str]) -> list[SecurityGroup]: ...
     def find_qos_policies(self, **query: str | Iterable[str]) -> list[QosPolicy]: ...
+    def find_trunks(self, **query: str | Iterable[str]) -> list[Trunk]: ...
 
     def create_network(self, attributes: Mapping[str, Any]) -> Network: ...
     def create_subnet(self, attributes: Mapping[str, Any]) -> Subnet: ...
@@ -85,6 +87,15 @@ class Neutron(Protocol):
     def delete_subnetpool(self, pool_id: str) -> None: ...
     def delete_port(self, port_id: str) -> None: ...
     def delete_security_group(self, group_id: str) -> None: ...
+
+    def add_subport(self, trunk_id: str, subport: SubPort) -> Trunk:
+        """Put a port without a device on a trunk; the answer is the trunk afterwards.
+
+        :class:`~kuryr_libnetwork.errors.NeutronConflict` if the VLAN is taken there, or the port is on a trunk.
+        """
+        ...
+
+    def remove_subport(self, trunk_id: str, port_id: str) -> Trunk: ...
 
     def set_tags(self, owner: TagOwner, resource_id: str, tags: Iterable[str]) -> None:
         """Replace all tags of a resource."""
@@ -129,6 +140,24 @@ class Links(Protocol):
 
     def members(self, bridge: str) -> list[str]:
         """The names of the interfaces in a bridge; none where there is no such bridge."""
+        ...
+
+    def create_child(self, spec: ChildSpec) -> None:
+        """Make an interface that stands on another one; leaves nothing behind on error.
+
+        Raises :class:`~kuryr_libnetwork.errors.LinkExists` if the name, or the VLAN on that parent, is taken,
+        :class:`~kuryr_libnetwork.errors.LinkNotFound` if there is no such parent.
+        """
+        ...
+
+    def all(self) -> list[Link]: ...
+
+    def addresses(self, name: str) -> list[str]:
+        """The IP addresses of an interface, without prefix lengths."""
+        ...
+
+    def aliases_elsewhere(self) -> frozenset[str]:
+        """The ifalias of every interface in the other network namespaces that an interface of ours ever went to."""
         ...
 
     def delete(self, name: str) -> bool:
@@ -221,6 +250,13 @@ class PortDriver(Protocol):
         """Short names of the binding drivers that it may use."""
         ...
 
+    @property
+    def bound_by(self) -> BoundBy: ...
+
+    def home_network(self) -> str:
+        """The Neutron network that all its containers are on; "" where any will do."""
+        ...
+
     def reserve(self, request: BindingRequest) -> Mapping[str, Any]:
         """Take what the port needs of this host before it is bound; what the binding has to say besides."""
         ...
@@ -230,7 +266,7 @@ class PortDriver(Protocol):
         ...
 
     def plan(self, port: Port, endpoint_id: str) -> PlugRecord:
-        """Decide how this bound port would be plugged; refuses what it cannot do; changes nothing on the host."""
+        """Decide how this port would be plugged; refuses what it cannot do; changes nothing, here or in Neutron."""
         ...
 
     def recover(self, port: Port) -> PlugRecord:

@@ -75,6 +75,28 @@ class FixedIp(Value, frozen=True):
     ip_address: str
 
 
+class AddressPair(Value, frozen=True):
+    """An address that a port may use besides its own (extension allowed-address-pairs); ``ip_address`` may be a CIDR."""
+
+    ip_address: str
+    mac_address: str
+
+
+class SubPort(Value, frozen=True):
+    """A port on a trunk. ``segmentation_id``: its VLAN on the trunk's parent port."""
+
+    port_id: str
+    segmentation_id: int = 0
+    segmentation_type: str = "vlan"
+
+
+class TrunkDetails(Value, frozen=True):
+    """The same as the parent port shows it (extension trunk-details)."""
+
+    trunk_id: str
+    sub_ports: tuple[SubPort, ...] = ()
+
+
 class Port(Value, frozen=True):
     """Source: Neutron API v2, ports (extensions binding, standard-attr-tag, standard-attr-revisions).
 
@@ -106,6 +128,8 @@ class Port(Value, frozen=True):
     dns_domain: str | None = None
     qos_policy_id: str | None = None
     qos_network_policy_id: str | None = None
+    allowed_address_pairs: tuple[AddressPair, ...] = ()
+    trunk_details: TrunkDetails | None = None
 
 
 class SecurityGroup(Value, frozen=True):
@@ -307,6 +331,9 @@ class PlugRecord(Value, frozen=True):
 
     ``mac``: of the port, where the plug was found again after the journal was lost; it proves that the device is still
     the port's. ``unbind``: the arguments with which the operator's script undoes its work.
+    ``parent``, ``parent_mac``: the virtual machine's own interface that the container's stands on. ``pairs``: what the
+    machine's port was allowed for the container. ``trunk_id``: of the trunk that the port is on.
+    ``keeps_mac``: the interface has a MAC that nobody can change.
     """
 
     driver: str
@@ -320,22 +347,15 @@ class PlugRecord(Value, frozen=True):
     mac: str = ""
     attachment: Attachment = "ovs"
     unbind: tuple[str, ...] = ()
+    parent: str = ""
+    parent_mac: str = ""
+    pairs: tuple[AddressPair, ...] = ()
+    trunk_id: str = ""
+    keeps_mac: bool = False
 
 
 Whereabouts = Literal["container", "host", "gone"]
 """Where the container's end of an interface is."""
-
-
-class BindingRequest(Value, frozen=True):
-    """What is known before the binding: the port, and what its user asked for."""
-
-    port_id: str
-    vnic_type: str
-    physical_network: str
-    profile: dict[str, Any] = {}
-    pci_slot: str = ""
-    pf_name: str = ""
-    numa_node: int | None = None
 
 
 class EndpointRecord(Value, frozen=True):

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from kuryr_libnetwork.interfaces import Neutron
@@ -13,6 +15,7 @@ from tests.adapters.neutron_client import without_keystone
 from tests.adapters.test_neutron_contract import NeutronContract, tenant
 from tests.adapters.test_port_revisions import PortRevisionContract
 from tests.adapters.test_security_groups import SecurityGroupContract
+from tests.adapters.test_trunk_contract import MakeTrunk, PairContract, TrunkContract
 
 __all__ = ["tenant"]
 
@@ -22,7 +25,7 @@ def client(neutron_url: str) -> Neutron:
     return without_keystone(neutron_url)
 
 
-class TestNeutron(NeutronContract, PortRevisionContract, SecurityGroupContract):
+class TestNeutron(NeutronContract, PortRevisionContract, SecurityGroupContract, PairContract, TrunkContract):
     @pytest.fixture
     def neutron(self, client: Neutron) -> Neutron:
         return client
@@ -44,3 +47,15 @@ class TestNeutron(NeutronContract, PortRevisionContract, SecurityGroupContract):
         limits = [rule for rule in found.rules if rule.type == "bandwidth_limit"]
         assert limits == [QosRule(type="bandwidth_limit", direction="egress", max_kbps=50_000)]
         assert len(found.rules) == 2
+
+    @pytest.fixture
+    def make_trunk(self, lab: Lab) -> Iterator[MakeTrunk]:
+        made: list[str] = []
+
+        def make(port_id: str) -> str:
+            made.append(lab.neutron("POST", "/v2.0/trunks", {"trunk": {"port_id": port_id}})["trunk"]["id"])
+            return made[-1]
+
+        yield make
+        for trunk_id in made:
+            lab.neutron("DELETE", f"/v2.0/trunks/{trunk_id}")

@@ -20,7 +20,7 @@ from tests.fakes.sriov import FakeNetdevs, FakeNic, FakePci, FakeVfControl
 
 READS = (
     "members",
-    *("find_", "get", "owned", "extensions", "all"),
+    *("find_", "get", "owned", "extensions", "all", "addresses", "aliases"),
     *("physical_function", "virtual_function", "read", "state", "in_use", "uses", "carries_", "wait_"),
 )
 

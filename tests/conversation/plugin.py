@@ -71,14 +71,17 @@ class Plugin:
         """Drivers beside the one for ordinary ports; for tests that have devices."""
         return []
 
+    def default_driver(self) -> PortDriver:
+        """The driver for ordinary ports."""
+        return VethDriver(self.links, self.ovs, self.scripts)
+
     def _assemble(self) -> Services:
         engine: Engine = self.engine
-        driver = VethDriver(self.links, self.ovs, self.scripts)
         timeout = self.vif_plugging_timeout
         return assemble(
             neutron=self.neutron,
             journal=self.journal,
-            drivers=DriverRegistry([driver, *self.extra_drivers()]),
+            drivers=DriverRegistry([self.default_driver(), *self.extra_drivers()]),
             engine=engine,
             settings=ServiceSettings(
                 host=self.host,

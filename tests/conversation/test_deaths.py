@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.conversation.machine_trials import OPERATIONS as MACHINE_OPERATIONS
 from tests.conversation.outside import Died, Fault, is_read
 from tests.conversation.sriov_trials import OPERATIONS as SRIOV_OPERATIONS
 from tests.conversation.trials import OPERATIONS, Operation, Trial, calls_of, conclude
 from tests.conversation.vif_trials import OPERATIONS as VIF_OPERATIONS
 
-ALL = {**OPERATIONS, **SRIOV_OPERATIONS, **VIF_OPERATIONS}
+ALL = {**OPERATIONS, **SRIOV_OPERATIONS, **VIF_OPERATIONS, **MACHINE_OPERATIONS}
 REMEMBERED = {name: each for name, each in SRIOV_OPERATIONS.items() if name.endswith("-guide")}
 """A network's own ``kuryr.vnic_type`` stands in the journal only."""
 

@@ -10,12 +10,13 @@ from functools import partial
 import pytest
 
 from kuryr_libnetwork import errors
+from tests.conversation.machine_trials import OPERATIONS as MACHINE_OPERATIONS
 from tests.conversation.outside import Fault, is_read
 from tests.conversation.sriov_trials import OPERATIONS as SRIOV_OPERATIONS
 from tests.conversation.trials import OPERATIONS, Operation, calls_of, conclude, try_with
 from tests.conversation.vif_trials import OPERATIONS as VIF_OPERATIONS
 
-ALL = {**OPERATIONS, **SRIOV_OPERATIONS, **VIF_OPERATIONS}
+ALL = {**OPERATIONS, **SRIOV_OPERATIONS, **VIF_OPERATIONS, **MACHINE_OPERATIONS}
 Error = Callable[[], BaseException]
 UNAVAILABLE: Error = partial(errors.NeutronUnavailable, "no answer")
 CONFLICT: Error = partial(errors.NeutronConflict, "in use")

@@ -54,6 +54,9 @@ class Trial:
     def make_rig(self, **cloud: Any) -> Rig:
         return Rig(**cloud)
 
+    def add_neighbour(self) -> None:
+        self.docker.network_create("10.99.0.0/24")
+
     # -- operations --
 
     def create(self, subnet_v6: str | None = None, internal: bool = False, **options: str) -> None:
@@ -148,7 +151,7 @@ class Operation:
         """
         trial = self.trial(**cloud)
         if neighbour:
-            trial.docker.network_create("10.99.0.0/24")
+            trial.add_neighbour()
         for step in self.ground:
             step(trial)
         trial.rig.services.reconciler.round()

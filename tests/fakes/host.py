@@ -35,6 +35,7 @@ from kuryr_libnetwork.model import (
     Value,
     VethSpec,
 )
+from kuryr_libnetwork.plugs import ChildSpec
 from kuryr_libnetwork.sriov import DeviceLease
 
 R = TypeVar("R", bound=Value)
@@ -73,6 +74,9 @@ class FakeLinks(Failing):
         self._peers: dict[int, int] = {}
         self._away: set[int] = set()
         self._masters: dict[int, int] = {}
+        self._below: dict[int, int] = {}
+        self._vlans: dict[int, int] = {}
+        self.addresses_of: dict[str, list[str]] = {}
         self._last_index = 1
 
     def get(self, name: str) -> Link | None:
@@ -123,6 +127,35 @@ class FakeLinks(Failing):
                 if master is not None and self._masters.get(link.index) == master.index
             ]
 
+    def create_child(self, spec: ChildSpec) -> None:
+        with self.called("create_child"):
+            parent = self._visible().get(spec.parent)
+            if parent is None:
+                raise LinkNotFound(f"there is no interface {spec.parent}")
+            vlans = {self._vlans.get(index) for index, below in self._below.items() if below == parent.index}
+            if spec.name in self._visible() or (spec.vlan and spec.vlan in vlans):
+                raise LinkExists(f"interface {spec.name} exists")
+            if not 0 < len(spec.name) <= NAME_LENGTH or spec.mtu not in MTU_RANGE or spec.mtu > parent.mtu:
+                raise LinkError(f"cannot make the interface {spec.name} with MTU {spec.mtu}")
+            mac = parent.mac if spec.kind == "ipvlan" else spec.mac
+            link = self.add(spec.name, kind=spec.kind, mac=mac, mtu=spec.mtu, alias=spec.alias)
+            self._below[link.index] = parent.index
+            self._vlans[link.index] = spec.vlan
+
+    def all(self) -> list[Link]:
+        with self.called("all"):
+            return list(self._visible().values())
+
+    def addresses(self, name: str) -> list[str]:
+        with self.called("addresses"):
+            if name not in self._visible():
+                raise LinkNotFound(f"there is no interface {name}")
+            return self.addresses_of.get(name, [])
+
+    def aliases_elsewhere(self) -> frozenset[str]:
+        with self.called("aliases_elsewhere"):
+            return frozenset(link.alias for link in self._links.values() if link.index in self._away)
+
     def delete(self, name: str) -> bool:
         with self.called("delete"):
             link = self._visible().get(name)
@@ -130,7 +163,9 @@ class FakeLinks(Failing):
                 return False
             gone = {link.index, self._peers.get(link.index, link.index)}
             self._masters = {member: of for member, of in self._masters.items() if of not in gone}
+            gone |= {index for index, below in self._below.items() if below == link.index}
             self._links = {key: other for key, other in self._links.items() if other.index not in gone}
+            self._below = {index: below for index, below in self._below.items() if index not in gone}
             return True
 
     # -- what others do on this host --
@@ -152,6 +187,11 @@ class FakeLinks(Failing):
         """What Docker does with the container's end at ``docker run``."""
         with self.lock:
             self._away.add(self._visible()[name].index)
+
+    def forget_all(self) -> None:
+        """A reboot."""
+        with self.lock:
+            self._links, self._away = {}, set()
 
     def names(self) -> list[str]:
         with self.lock:

@@ -7,6 +7,8 @@ from __future__ import annotations
 from typing import Any, cast
 from urllib.parse import quote, unquote, urlencode
 
+import msgspec
+
 from kuryr_libnetwork.errors import (
     KuryrError,
     NeutronChanged,
@@ -16,7 +18,7 @@ from kuryr_libnetwork.errors import (
     NeutronNotFound,
     NeutronRefused,
 )
-from kuryr_libnetwork.model import TagOwner
+from kuryr_libnetwork.model import SubPort, TagOwner
 from tests.fakes.loopback import Answer, Loopback, Request, json_answer
 from tests.fakes.neutron import FakeNeutron, Fault
 
@@ -28,7 +30,7 @@ _STATUS: dict[type[KuryrError], int] = {
     NeutronForbidden: 403,
     NeutronError: 500,
 }
-_KINDS = ("networks", "subnets", "subnetpools", "ports", "agents", "security_groups", "security_group_rules")
+_KINDS = ("networks", "subnets", "subnetpools", "ports", "agents", "trunks", "security_groups", "security_group_rules")
 
 
 class NeutronFront(Loopback):
@@ -77,11 +79,20 @@ class NeutronFront(Loopback):
         if request.method == "DELETE":
             getattr(self.fake, f"delete_{what[:-1]}")(rest[0])
             return Answer(204)
+        if what == "trunks":
+            return self._change_trunk(rest[0], rest[1], body["sub_ports"][0])
         if request.method == "PUT":
             revision = request.if_match.removeprefix("revision_number=")
             self.fake.update_port(rest[0], body["port"], int(revision) if revision else None)
             return self._show(what, rest[0])
         return self._create(what, body)
+
+    def _change_trunk(self, trunk_id: str, action: str, subport: dict[str, Any]) -> Answer:
+        if action == "add_subports":
+            self.fake.add_subport(trunk_id, msgspec.convert(subport, SubPort))
+        else:
+            self.fake.remove_subport(trunk_id, subport["port_id"])
+        return json_answer(200, self.fake.store.get("trunks", trunk_id))
 
     def _create(self, what: str, body: dict[str, Any]) -> Answer:
         if what == "security_group_rules":

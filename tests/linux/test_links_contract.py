@@ -12,6 +12,7 @@ import pytest
 from kuryr_libnetwork.errors import LinkError, LinkExists
 from kuryr_libnetwork.host.links import KernelLinks
 from kuryr_libnetwork.model import Link, VethSpec
+from kuryr_libnetwork.plugs import ChildSpec
 from tests.fakes.host import FakeLinks
 from tests.linux.namespace import Namespace, namespace
 
@@ -36,6 +37,18 @@ class Inside:
 
     def create_veth(self, spec: VethSpec) -> None:
         self._inside.run(self._links.create_veth, spec)
+
+    def create_child(self, spec: ChildSpec) -> None:
+        self._inside.run(self._links.create_child, spec)
+
+    def all(self) -> list[Link]:
+        return self._inside.run(self._links.all)
+
+    def addresses(self, name: str) -> list[str]:
+        return self._inside.run(self._links.addresses, name)
+
+    def aliases_elsewhere(self) -> frozenset[str]:
+        return self._inside.run(self._links.aliases_elsewhere)
 
     def delete(self, name: str) -> bool:
         return self._inside.run(self._links.delete, name)

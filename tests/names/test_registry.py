@@ -15,6 +15,7 @@ from kuryr_libnetwork.errors import ConfigError, UnsupportedVif
 from kuryr_libnetwork.model import Port
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovSettings
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
+from kuryr_libnetwork.port_driver.machine import Machine
 from kuryr_libnetwork.port_driver.registry import DriverParts, DriverRegistry, build_registry
 from kuryr_libnetwork.rules.devices import DevicePolicy
 from tests.fakes.host import FakeJournal, FakeLinks, FakeOvs, FakeScripts
@@ -26,6 +27,8 @@ BINDING = "kuryr.lib.binding.drivers.veth"
 
 
 NIC = FakeNic()
+LINKS = FakeLinks()
+LINKS.add("ens3", mac="fa:16:3e:00:00:aa", up=True)
 PARTS = DriverParts(
     neutron=FakeNeutron(),
     host="h1",
@@ -38,6 +41,7 @@ PARTS = DriverParts(
     control=NIC.control,
     netdevs=NIC.netdevs,
     sriov=SriovSettings(policy=DevicePolicy()),
+    machine=Machine(LINKS, FakeNeutron(), "ens3"),
     now=lambda: 0.0,
 )
 
@@ -96,20 +100,23 @@ def test_every_spelling_of_old_files_is_understood(name: str, binding: str) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"drivers": ["veht"], "default": "veht"}, r"enabled_port_drivers = veht: there is no .*; known: sriov, veth"),
+        (
+            {"drivers": ["veht"], "default": "veht"},
+            r"enabled_port_drivers = veht: there is no .*; known: nested, sriov, veth, vlan",
+        ),
         ({"drivers": ["my.own.veth"], "default": "my.own.veth"}, r"my\.own\.veth: there is no such port driver"),
         (
             {"drivers": ["veth", "sriov"]},
             r"enabled_drivers = veth: port driver sriov needs one of hostdev_physical, hw_veb",
         ),
-        ({"drivers": ["kuryr_libnetwork.port_driver.drivers.nested", "veth"]}, r"= nested: not in this release"),
+        ({"drivers": ["nested", "veth"]}, r"enabled_drivers = veth: port driver nested needs one of ipvlan, macvlan"),
+        ({"drivers": ["vlan"], "default": "vlan"}, r"enabled_drivers = veth: port driver vlan needs one of vlan"),
         ({"default": "vlan"}, r"default_port_driver = vlan: must be one of .*enabled_port_drivers \(veth\)"),
         (
             {"bindings": ["bridge"]},
-            r"\[binding\] enabled_drivers = bridge: there is no .*; known: hostdev_physical, hw_veb, macvtap, veth",
+            r"\[binding\] enabled_drivers = bridge: there is no .*; known: hostdev_physical, hw_veb, ipvlan, macvlan, macvtap, veth, vlan",
         ),
-        ({"bindings": [BINDING, "kuryr.lib.binding.drivers.vlan"]}, r"enabled_drivers = vlan: not in this release"),
-        ({"bindings": ["macvlan"], "binding": "macvlan"}, r"enabled_drivers = macvlan: not in this release"),
+        ({"bindings": ["macvlan"]}, r"default_driver = kuryr.*veth: must be one of .*enabled_drivers \(macvlan\)"),
         ({"binding": "ipvlan"}, r"\[binding\] default_driver = ipvlan: must be one of .*enabled_drivers \(veth\)"),
     ],
 )
@@ -129,6 +136,22 @@ def test_the_four_names_of_the_sriov_guide() -> None:
     for vnic_type in ("direct", "macvtap", "direct-physical"):
         assert registry.for_port(port(vnic_type)).name == "sriov"
     assert registry.for_port(port("normal")).name == "veth"
+
+
+@pytest.mark.parametrize(
+    ("driver", "bindings", "binding", "used"),
+    [
+        ("nested", ["kuryr.lib.binding.drivers.macvlan"], "kuryr.lib.binding.drivers.macvlan", "macvlan"),
+        ("kuryr_libnetwork.port_driver.drivers.nested", ["macvlan", "ipvlan"], "ipvlan", "ipvlan"),
+        ("nested", [BINDING, "ipvlan"], BINDING, "ipvlan"),
+        ("kuryr_libnetwork.port_driver.drivers.vlan", ["kuryr.lib.binding.drivers.vlan"], "vlan", "vlan"),
+    ],
+)
+def test_containers_in_a_virtual_machine(driver: str, bindings: list[str], binding: str, used: str) -> None:
+    """kuryr.conf could not choose these drivers, as with upstream (kuryr-compat B3), or the binding would be another."""
+    made = build((driver,), driver, bindings, binding).for_port(port("normal"))
+    assert made.name == driver.rpartition(".")[2]
+    assert made.recover(port("normal")).binding == used
 
 
 def test_a_vnic_type_without_driver_is_refused() -> None:
@@ -166,11 +189,13 @@ def test_a_driver_that_cannot_be_loaded_is_named() -> None:
     """A broken package of somebody else would end the start with a traceback."""
     with pytest.raises(ConfigError, match=r"broken: no_such_module:Driver cannot be loaded"):
         build(("veth", "broken"))
-    with pytest.raises(ConfigError, match=r"known: broken, smart, sriov, veth"):
+    with pytest.raises(ConfigError, match=r"known: broken, nested, smart, sriov, veth, vlan"):
         build(("veth", "unknown"))
 
 
-def test_upstreams_module_paths_can_be_imported() -> None:
+@pytest.mark.parametrize("binding", ["veth", "hw_veb", "macvlan", "ipvlan", "vlan"])
+@pytest.mark.parametrize("driver", ["veth", "sriov", "nested", "vlan"])
+def test_upstreams_module_paths_can_be_imported(driver: str, binding: str) -> None:
     """Tools that look whether the modules named in kuryr.conf exist would say that they do not."""
-    assert util.find_spec(PORT_DRIVER) is not None
-    assert util.find_spec(BINDING) is not None
+    assert util.find_spec(f"kuryr_libnetwork.port_driver.drivers.{driver}") is not None
+    assert util.find_spec(f"kuryr.lib.binding.drivers.{binding}") is not None

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from kuryr_libnetwork.model import BindingRequest, PlugRecord, Port
+from kuryr_libnetwork.model import PlugRecord, Port
+from kuryr_libnetwork.plugs import BindingRequest
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
 from kuryr_libnetwork.port_driver.qos import QosRules
 from kuryr_libnetwork.rules.devices import DevicePolicy

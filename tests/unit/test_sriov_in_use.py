@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from kuryr_libnetwork.errors import DeviceError, LinkError, LinkNotFound, NoFreeDevice
-from kuryr_libnetwork.model import BindingRequest, PlugRecord, Port
+from kuryr_libnetwork.model import PlugRecord, Port
+from kuryr_libnetwork.plugs import BindingRequest
 from kuryr_libnetwork.rules.vf_settings import NO_MAC
 from tests.fakes.host import FakeJournal
 from tests.fakes.sriov_profiles import ICE, IGB, MLX5, Profile

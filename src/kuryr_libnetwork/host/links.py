@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Network interfaces by rtnetlink: the pairs that join containers to Open vSwitch or to a bridge."""
+"""Network interfaces by rtnetlink: pairs that join containers to a switch or a bridge, and what stands on another one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import socket as socket_module
 import struct
 from typing import Any
 
+from kuryr_libnetwork.host.elsewhere import aliases_elsewhere
 from kuryr_libnetwork.host.netlink import delete, find, netlink
 from kuryr_libnetwork.model import Link, VethSpec
+from kuryr_libnetwork.plugs import ChildSpec
 
 IFF_UP = 1
 SIOCETHTOOL = 0x8946
@@ -19,6 +21,8 @@ ETHTOOL_STXCSUM = 0x17
 IN6_ADDR_GEN_MODE_NONE = 1
 NO_LINK_LOCAL = {"attrs": [["AF_INET6", {"attrs": [["IFLA_INET6_ADDR_GEN_MODE", IN6_ADDR_GEN_MODE_NONE]]}]]}
 """The host must not be reachable by way of a container's bridge (include/uapi/linux/if_link.h)."""
+IPVLAN_MODE_L2 = 0
+"""include/uapi/linux/if_link.h."""
 
 
 class KernelLinks:
@@ -29,8 +33,7 @@ class KernelLinks:
             return _find(socket, name)
 
     def find_by_alias(self, alias: str) -> list[Link]:
-        with netlink("list the interfaces") as socket:
-            return [_link(message) for message in socket.get_links() if message.get_attr("IFLA_IFALIAS") == alias]
+        return [link for link in self.all() if link.alias == alias]
 
     def create_veth(self, spec: VethSpec) -> None:
         with netlink(f"make the interfaces {spec.host_name} and {spec.container_name}") as socket:
@@ -74,6 +77,32 @@ class KernelLinks:
             members = socket.get_links(master=found["index"]) if found is not None else []
             return [message.get_attr("IFLA_IFNAME") for message in members]
 
+    def create_child(self, spec: ChildSpec) -> None:
+        with netlink(f"make the {spec.kind} {spec.name} on {spec.parent}") as socket:
+            mac = {"address": spec.mac} if spec.mac else {}
+            below = _index(socket, spec.parent)
+            socket.link("add", ifname=spec.name, link=below, mtu=spec.mtu, kind=spec.kind, **mac, **_mode(spec))
+            finished = False
+            try:
+                socket.link("set", index=_index(socket, spec.name), ifalias=spec.alias)
+                finished = True
+            finally:
+                if not finished:
+                    delete(socket, spec.name)
+
+    def all(self) -> list[Link]:
+        with netlink("list the interfaces") as socket:
+            return [_link(message) for message in socket.get_links()]
+
+    def addresses(self, name: str) -> list[str]:
+        with netlink(f"look at the addresses of {name}") as socket:
+            index = _index(socket, name)
+            found = [each for each in socket.get_addr(index=index) if each["index"] == index]
+            return [each.get_attr("IFA_LOCAL") or each.get_attr("IFA_ADDRESS") for each in found]
+
+    def aliases_elsewhere(self) -> frozenset[str]:
+        return aliases_elsewhere()
+
     def delete(self, name: str) -> bool:
         with netlink(f"delete interface {name}") as socket:
             return delete(socket, name)
@@ -90,6 +119,15 @@ def _index(socket: Any, name: str) -> int:
 
 def _message(socket: Any, name: str) -> Any:
     return socket.link("get", ifname=name)[0]
+
+
+def _mode(spec: ChildSpec) -> dict[str, Any]:
+    modes: dict[str, dict[str, Any]] = {
+        "macvlan": {"macvlan_mode": "bridge"},
+        "ipvlan": {"ipvlan_mode": IPVLAN_MODE_L2},
+        "vlan": {"vlan_id": spec.vlan},
+    }
+    return modes[spec.kind]
 
 
 def _finish_checksums(name: str) -> None:

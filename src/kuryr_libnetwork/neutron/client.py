@@ -12,8 +12,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 import msgspec
 
 from kuryr_libnetwork.errors import NeutronError, NeutronUnavailable
-from kuryr_libnetwork.model import Agent, Network, Port, QosPolicy, SecurityGroup, Subnet, SubnetPool, TagOwner
+from kuryr_libnetwork.model import Agent, Network, Port, QosPolicy, SecurityGroup, Subnet, SubnetPool, SubPort, TagOwner
 from kuryr_libnetwork.neutron.session import AdapterFactory, Rest
+from kuryr_libnetwork.plugs import Trunk
 
 T = TypeVar("T")
 Query = dict[str, list[str]]
@@ -64,6 +65,9 @@ class NeutronClient:
     def find_qos_policies(self, **query: str | Iterable[str]) -> list[QosPolicy]:
         return self._find("policies", QosPolicy, query)
 
+    def find_trunks(self, **query: str | Iterable[str]) -> list[Trunk]:
+        return self._find("trunks", Trunk, query)
+
     def create_network(self, attributes: Mapping[str, Any]) -> Network:
         return self._write("POST", "/networks", "network", Network, attributes)
 
@@ -96,6 +100,17 @@ class NeutronClient:
 
     def update_port(self, port_id: str, attributes: Mapping[str, Any], revision: int | None = None) -> Port:
         return self._write("PUT", f"/ports/{_part(port_id)}", "port", Port, attributes, revision)
+
+    def add_subport(self, trunk_id: str, subport: SubPort) -> Trunk:
+        return self._change_trunk(trunk_id, "add_subports", msgspec.to_builtins(subport))
+
+    def remove_subport(self, trunk_id: str, port_id: str) -> Trunk:
+        return self._change_trunk(trunk_id, "remove_subports", {"port_id": port_id})
+
+    def _change_trunk(self, trunk_id: str, action: str, subport: dict[str, Any]) -> Trunk:
+        """Unlike everywhere else, body and answer have no member named after the resource."""
+        answer = self._rest.call("PUT", f"/trunks/{_part(trunk_id)}/{action}", body={"sub_ports": [subport]})
+        return _decode(answer, Trunk)
 
     def delete_network(self, network_id: str) -> None:
         self._rest.call("DELETE", f"/networks/{_part(network_id)}")

@@ -12,20 +12,28 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from typing import NamedTuple
 
+from kuryr_libnetwork.binding.child import ChildBinding
+from kuryr_libnetwork.binding.ipvlan import IpvlanBinding
+from kuryr_libnetwork.binding.macvlan import MacvlanBinding
+from kuryr_libnetwork.binding.vlan import VlanBinding
 from kuryr_libnetwork.errors import ConfigError, UnsupportedVif
 from kuryr_libnetwork.interfaces import Links, Neutron, Ovs, PortDriver, Scripts, Table
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.port_driver.drivers.nested import NestedDriver
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
+from kuryr_libnetwork.port_driver.drivers.vlan import VlanDriver
+from kuryr_libnetwork.port_driver.machine import Machine
 from kuryr_libnetwork.port_driver.qos import QosRules
 from kuryr_libnetwork.sriov import DeviceLease
 
 
 class DriverParts(NamedTuple):
-    """What a driver may be made of. ``host``: of the bindings; ``now``: seconds since the epoch.
+    """What a driver may be made of.
 
-    ``script_vif_types``: for which of them the operator's script counts although the driver knows them.
+    ``host``: of the bindings in Neutron; ``bindings``: those enabled here, the default one first; ``now``: seconds since
+    the epoch. ``script_vif_types``: for which of them the operator's script counts although the driver knows them.
     """
 
     neutron: Neutron
@@ -39,7 +47,9 @@ class DriverParts(NamedTuple):
     control: VfControl
     netdevs: Netdevs
     sriov: SriovSettings
+    machine: Machine
     now: Callable[[], float]
+    bindings: tuple[str, ...] = ()
 
 
 def _veth(parts: DriverParts) -> PortDriver:
@@ -59,15 +69,24 @@ def _sriov(parts: DriverParts) -> PortDriver:
     )
 
 
+def _nested(parts: DriverParts) -> PortDriver:
+    """The first of its bindings that is enabled; whether one is, is checked for all drivers alike."""
+    kinds: dict[str, type[ChildBinding]] = {each.name: each for each in (MacvlanBinding, IpvlanBinding)}
+    enabled = [name for name in parts.bindings if name in kinds] or [MacvlanBinding.name]
+    return NestedDriver(parts.neutron, parts.machine, kinds[enabled[0]](parts.links))
+
+
+def _vlan(parts: DriverParts) -> PortDriver:
+    return VlanDriver(parts.neutron, parts.machine, VlanBinding(parts.links), parts.host)
+
+
 Factory = Callable[[DriverParts], PortDriver]
 
 GROUP = "kuryr_libnetwork.port_drivers"
 PORT_DRIVER_PATHS = ("kuryr_libnetwork.port_driver.drivers.",)
 BINDING_PATHS = ("kuryr.lib.binding.drivers.", "kuryr_libnetwork.binding.")
-BUILT_IN: dict[str, Factory] = {"veth": _veth, "sriov": _sriov}
-BUILT_IN_BINDINGS = VethDriver.bindings | SriovDriver.bindings
-LATER_PORT_DRIVERS = frozenset({"nested", "vlan"})
-LATER_BINDINGS = frozenset({"macvlan", "ipvlan", "vlan"})
+BUILT_IN: dict[str, Factory] = {"veth": _veth, "sriov": _sriov, "nested": _nested, "vlan": _vlan}
+BUILT_IN_BINDINGS = VethDriver.bindings | SriovDriver.bindings | NestedDriver.bindings | VlanDriver.bindings
 
 _ENABLED = "[DEFAULT] enabled_port_drivers"
 _DEFAULT = "[DEFAULT] default_port_driver"
@@ -118,7 +137,8 @@ def build_registry(
     if default not in wanted:
         raise ConfigError(f"{_DEFAULT} = {default_port_driver}: must be one of {_ENABLED} ({', '.join(wanted)})")
     ordered = sorted(wanted, key=lambda name: name != default)
-    drivers = [_factory(name)(parts) for name in ordered]
+    chosen = _bare_names([default_binding, *enabled_bindings], BINDING_PATHS)
+    drivers = [_factory(name)(parts._replace(bindings=tuple(chosen))) for name in ordered]
     bindings = _bindings(enabled_bindings, default_binding, drivers)
     for driver in drivers:
         if not driver.bindings & bindings:
@@ -137,7 +157,6 @@ def _factory(name: str) -> Factory:
     for entry in found:
         if entry.name == name:
             return _loaded(entry)
-    _refuse_later(_ENABLED, name, LATER_PORT_DRIVERS, known)
     raise ConfigError(f"{_ENABLED} = {name}: there is no such port driver; known: {', '.join(known)}")
 
 
@@ -154,16 +173,10 @@ def _bindings(enabled: Sequence[str], default: str, drivers: Iterable[PortDriver
     names = _bare_names(enabled, BINDING_PATHS)
     for name in names:
         if name not in known:
-            _refuse_later(_BINDINGS, name, LATER_BINDINGS, known)
             raise ConfigError(f"{_BINDINGS} = {name}: there is no such binding driver; known: {', '.join(known)}")
     if _bare_name(default, BINDING_PATHS) not in names:
         raise ConfigError(f"{_BINDING} = {default}: must be one of {_BINDINGS} ({', '.join(names)})")
     return frozenset(names)
-
-
-def _refuse_later(option: str, name: str, later: frozenset[str], known: Sequence[str]) -> None:
-    if name in later:
-        raise ConfigError(f"{option} = {name}: not in this release of kuryr-libnetwork; known: {', '.join(known)}")
 
 
 def _bare_names(names: Iterable[str], paths: tuple[str, ...]) -> list[str]:

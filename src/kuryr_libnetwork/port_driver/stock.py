@@ -12,7 +12,8 @@ from typing import Any
 from kuryr_libnetwork.errors import NoFreeDevice
 from kuryr_libnetwork.interfaces import Table
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions
-from kuryr_libnetwork.model import BindingRequest, Port
+from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.plugs import BindingRequest
 from kuryr_libnetwork.rules import names, vf_settings
 from kuryr_libnetwork.rules.devices import DevicePolicy, FoundPf, choose, choose_pf, judge
 from kuryr_libnetwork.rules.pci import required_pci

@@ -25,6 +25,8 @@ WAS = "kuryr.was:"
 """Begins tags that remember what an adopted port was before (:mod:`~.adoption`)."""
 OWN_PORT = "compute:kuryr"
 DEVICE_OWNER = "compute:kuryr"
+SUBPORT_OWNER = "trunk:subport"
+"""What Neutron writes on a port that is put on a trunk."""
 UNBOUND_PORT_NAME = "kuryr-unbound-port"
 SUBNET_PREFIX = "kuryr-subnet-"
 _MADE_ON = "made by kuryr-libnetwork on "
@@ -122,7 +124,7 @@ def made_by_us(port: Port) -> bool:
         return True
     if port.device_id and port.name == port_name(port.device_id):
         return port.device_owner == DEVICE_OWNER
-    return port.name == UNBOUND_PORT_NAME and port.device_owner in {"", DEVICE_OWNER}
+    return port.name == UNBOUND_PORT_NAME and port.device_owner in {"", DEVICE_OWNER, SUBPORT_OWNER}
 
 
 def pool_made_by_us(pool: SubnetPool, prefix: str) -> bool:

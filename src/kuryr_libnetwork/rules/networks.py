@@ -102,6 +102,14 @@ def pick_network(options: NetworkOptions, found: Sequence[Network]) -> Network:
     return network
 
 
+def check_home(options: NetworkOptions, network: Network, home: str) -> None:
+    """``home``: the network of the virtual machine, where all its containers have to be; "": any network will do."""
+    if home and network.id != home:
+        option, value = (NET_UUID, options.network_uuid) if options.network_uuid else (NET_NAME, options.network_name)
+        allowed = f"the containers of this virtual machine can only be on its own network, {home}; leave the option out"
+        raise InvalidOption(option, value, allowed)
+
+
 def check_tag_room(network: Network, tags: Sequence[str]) -> None:
     if len(set(network.tags) | set(tags)) > MAX_TAGS:
         raise Conflict(

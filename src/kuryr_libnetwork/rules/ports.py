@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kuryr_libnetwork.model import Agent, FixedIp, LeaseRecord, Port, SubnetRecord
+from kuryr_libnetwork.plugs import BoundBy
 from kuryr_libnetwork.rules.adoption import remembered, rivals
 from kuryr_libnetwork.rules.identity import (
     DEVICE_OWNER,
@@ -69,6 +70,33 @@ def binding(port: LeaseRecord, endpoint_id: str, host: str, mac: str) -> dict[st
     if mac and mac.lower() != port.mac_address.lower():
         attributes["mac_address"] = mac.lower()
     return attributes
+
+
+def steps(attributes: Mapping[str, Any], by: BoundBy) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The PUT of a binding, before and after the interface is made.
+
+    1. Bound by this host: all of it before. 2. By nobody: no host. Its name stays, as upstream's does: so it is found where no
+    host stands on it. 3. By its trunk: the MAC before, for it cannot be changed later; the device after, for a port with one is
+    refused there; its owner is Neutron's affair.
+    """
+    if by == "host":
+        return dict(attributes), {}
+    less = {name: value for name, value in attributes.items() if name not in ("binding:host_id", "name")}
+    if by == "nobody":
+        return less, {}
+    before = {name: value for name, value in less.items() if name == "mac_address"}
+    return before, {name: value for name, value in less.items() if name not in ("mac_address", "device_owner")}
+
+
+def unbound(port: LeaseRecord) -> Port:
+    """A port as its lease knows it: where nothing has to be changed yet, nothing has to be asked."""
+    return Port(
+        id=port.port_id,
+        network_id=port.neutron_network_id,
+        mac_address=port.mac_address,
+        vnic_type=port.vnic_type,
+        fixed_ips=(*port.held, *port.spare),
+    )
 
 
 def release_of_unknown(port: Port, host: str) -> bool:

@@ -115,6 +115,7 @@ class _Parts:
         return Networks(
             neutron=self._neutron,
             journal=self._journal,
+            drivers=self._drivers,
             settings=self._settings,
             intents=self._intents,
             directory=self._directory,

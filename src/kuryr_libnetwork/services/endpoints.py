@@ -23,8 +23,9 @@ from kuryr_libnetwork.docker.messages import (
     JoinResponse,
 )
 from kuryr_libnetwork.errors import BindingFailed, Conflict, InvalidRequest, UnknownObject
-from kuryr_libnetwork.interfaces import Drivers, Journal
-from kuryr_libnetwork.model import BindingRequest, EndpointRecord, LeaseRecord, NetworkRecord, Port
+from kuryr_libnetwork.interfaces import Drivers, Journal, PortDriver
+from kuryr_libnetwork.model import EndpointRecord, LeaseRecord, NetworkRecord, Port
+from kuryr_libnetwork.plugs import BindingRequest
 from kuryr_libnetwork.rules.addresses import canonical_ip
 from kuryr_libnetwork.rules.endpoints import join_answer
 from kuryr_libnetwork.rules.exposure import published
@@ -113,14 +114,14 @@ class Endpoints:
             if current is None:
                 raise UnknownObject(f"port {lease.port_id} was released meanwhile; start the container again")
             self._refuse_taken(current)
-            device = self._reserve(network, current, wanted, undo)
-            vnic_type = device.get("binding:vnic_type", current.vnic_type)
-            current, groups = self._exposure.open(current, exposed, vnic_type)
+            device = self._reserve(network, current, wanted, record.mac_address, undo)
+            vnic_type = _vnic_type(current, device)
+            current, groups = self._exposure.open(current, exposed if self._guarded(vnic_type) else [], vnic_type)
             device = {**device, **groups}
             return self._answer(self._build(network, current, record, device, undo))
 
     def _reserve(
-        self, network: NetworkRecord, lease: LeaseRecord, wanted: EndpointOptions, undo: Undo
+        self, network: NetworkRecord, lease: LeaseRecord, wanted: EndpointOptions, mac: str, undo: Undo
     ) -> Mapping[str, Any]:
         """Take what the port needs of this host; answers what its binding has to say besides."""
         vnic_type = wanted.vnic_type or lease.vnic_type
@@ -130,12 +131,13 @@ class Endpoints:
             port_id=lease.port_id,
             vnic_type=vnic_type,
             physical_network=str(lease.profile.get("physical_network") or network.physical_network),
+            mac_address=mac,
             profile=lease.profile,
             pci_slot=wanted.pci_slot,
             pf_name=wanted.pf,
             numa_node=wanted.numa_node,
         )
-        driver = self._drivers.for_port(Port(id=lease.port_id, network_id="", vnic_type=vnic_type))
+        driver = self._driver(vnic_type)
         undo.add("give the device back", lambda: driver.abandon(lease.port_id))
         device = driver.reserve(asked)
         changed = {} if vnic_type == lease.vnic_type else {"binding:vnic_type": vnic_type}
@@ -159,24 +161,47 @@ class Endpoints:
                 mac_address=record.mac_address or lease.mac_address,
                 profile=device.get("binding:profile", lease.profile),
             )
-            mine = self._ledger.intend(mine, record.endpoint_id, record.mac_address, device)
+            by = self._driver(_vnic_type(lease, device)).bound_by
+            mine = self._ledger.intend(mine, record.endpoint_id, record.mac_address, device, by)
             self._journal.leases.put(mine)
         undo.add("forget the endpoint", lambda: self._forget(record.endpoint_id))
-        port = self._ledger.bind(mine, record.endpoint_id, record.mac_address, device)
-        if port.vif_type in UNBOUND:
-            raise BindingFailed(self._ledger.why_unbound(port))
-        driver = self._drivers.for_port(port)
-        plug = driver.plan(port, record.endpoint_id)
-        record = msgspec.structs.replace(record, plug=plug, mac_address=port.mac_address)
-        self._journal.endpoints.put(record)
-        undo.add("unplug", lambda: driver.unplug(plug))
-        driver.plug(plug, port, record.endpoint_id, network.mtu)
-        self._plugged.wait(port)
+        record, port = self._plug(network, mine, record, device, undo)
         record = msgspec.structs.replace(record, state="ready")
         with self._journal.transaction():
             self._journal.endpoints.put(record)
             self._journal.leases.put(msgspec.structs.replace(mine, mac_address=port.mac_address, bound=True))
         return record
+
+    def _plug(
+        self,
+        network: NetworkRecord,
+        lease: LeaseRecord,
+        record: EndpointRecord,
+        device: Mapping[str, Any],
+        undo: Undo,
+    ) -> tuple[EndpointRecord, Port]:
+        """The binding in Neutron and the interface here, in the order that the driver's kind of binding needs."""
+        driver = self._driver(_vnic_type(lease, device))
+        port = self._ledger.bind(lease, record.endpoint_id, record.mac_address, device, driver.bound_by)
+        if driver.bound_by == "host" and port.vif_type in UNBOUND:
+            raise BindingFailed(self._ledger.why_unbound(port))
+        plug = driver.plan(port, record.endpoint_id)
+        record = msgspec.structs.replace(record, plug=plug, mac_address="" if plug.keeps_mac else port.mac_address)
+        self._journal.endpoints.put(record)
+        undo.add("unplug", lambda: driver.unplug(plug))
+        driver.plug(plug, port, record.endpoint_id, network.mtu)
+        if driver.bound_by == "trunk":
+            port = self._ledger.give_device(lease, record.endpoint_id, record.mac_address, device)
+        if driver.bound_by != "nobody":
+            self._plugged.wait(port)
+        return record, port
+
+    def _driver(self, vnic_type: str) -> PortDriver:
+        return self._drivers.for_port(Port(id="", network_id="", vnic_type=vnic_type))
+
+    def _guarded(self, vnic_type: str) -> bool:
+        """Whether the container's traffic meets the security groups of its own port."""
+        return self._driver(vnic_type).bound_by != "nobody"
 
     def _forget(self, endpoint_id: str) -> None:
         record = self._journal.endpoints.get(endpoint_id)
@@ -253,7 +278,7 @@ class Endpoints:
             return
         with self._locks.hold("endpoint", record.endpoint_id), self._locks.hold("port", record.port_id):
             lease = self._journal.leases.get(record.port_id)
-            if lease is not None and lease.endpoint_id == record.endpoint_id:
+            if lease is not None and lease.endpoint_id == record.endpoint_id and self._guarded(lease.vnic_type):
                 self._exposure.add(lease, exposed)
 
     def delete(self, endpoint_id: str) -> None:
@@ -267,3 +292,7 @@ class Endpoints:
         """What ``EndpointOperInfo`` shows; from the journal, for Docker asks often (§2.1)."""
         record = self._journal.endpoints.get(endpoint_id)
         return {"port": record.port_id, "status": record.state} if record else {}
+
+
+def _vnic_type(lease: LeaseRecord, device: Mapping[str, Any]) -> str:
+    return str(device.get("binding:vnic_type", lease.vnic_type))

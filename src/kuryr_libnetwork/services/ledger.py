@@ -24,6 +24,7 @@ from kuryr_libnetwork.errors import (
 )
 from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron
 from kuryr_libnetwork.model import FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord
+from kuryr_libnetwork.plugs import BoundBy
 from kuryr_libnetwork.rules import adoption
 from kuryr_libnetwork.rules import ports as rules
 from kuryr_libnetwork.rules.exposure import without
@@ -205,27 +206,29 @@ class PortLedger:
 
     # -- binding and giving back -----------------------------------------------------------------------------------
 
-    def intend(self, lease: LeaseRecord, endpoint_id: str, mac: str, device: Mapping[str, Any]) -> LeaseRecord:
+    def intend(
+        self, lease: LeaseRecord, endpoint_id: str, mac: str, device: Mapping[str, Any], by: BoundBy
+    ) -> LeaseRecord:
         """The lease as :meth:`bind` needs it, to be written before."""
         if lease.original is None:
             return lease
-        wanted = adoption.binding(lease.original, endpoint_id, self._host, mac) | dict(device)
+        before, after = self._steps(lease, endpoint_id, mac, device, by)
+        wanted = before | after
         if adoption.GROUPS in wanted:  # those made for exposed ports come and go by themselves
             wanted[adoption.GROUPS] = without(wanted[adoption.GROUPS], lease.exposed_groups or ())
         return self._adoption.intend(lease, endpoint_id, adoption.changes_of(lease.original, wanted))
 
-    def bind(self, lease: LeaseRecord, endpoint_id: str, mac: str, device: Mapping[str, Any]) -> Port:
+    def bind(self, lease: LeaseRecord, endpoint_id: str, mac: str, device: Mapping[str, Any], by: BoundBy) -> Port:
         """Bind the port to this host for an endpoint; the answer says how (vif_type, vif_details).
 
-        ``device``: what the port driver has to say besides (``binding:profile``, ``binding:vnic_type``).
+        ``device``: what has to be said besides (``binding:profile``, ``binding:vnic_type``, ``security_groups``). ``by``:
+        for a port that its trunk will bind only the MAC is set here, the rest by :meth:`give_device`.
         """
+        before, _ = self._steps(lease, endpoint_id, mac, device, by)
         try:
             if lease.original is not None:
-                wanted = adoption.binding(lease.original, endpoint_id, self._host, mac) | dict(device)
-                return self._adoption.bind(lease, lease.original, adoption.changes_of(lease.original, wanted))
-            unsure = msgspec.structs.replace(lease, mac_address="")  # an attempt that failed may have changed it
-            attributes = rules.binding(unsure, endpoint_id, self._host, mac) | dict(device)
-            return self._neutron.update_port(lease.port_id, attributes)
+                return self._adoption.bind(lease, lease.original, adoption.changes_of(lease.original, before))
+            return self._neutron.update_port(lease.port_id, before) if before else rules.unbound(lease)
         except NeutronConflict:
             self._refuse_foreign_mac(lease, mac)
             raise
@@ -238,6 +241,21 @@ class PortLedger:
             for port in found:
                 if port.id != lease.port_id:
                     raise Conflict(adoption.why_not_by_mac(port, mac, lease.held, self._host, leased))
+
+    def _steps(
+        self, lease: LeaseRecord, endpoint_id: str, mac: str, device: Mapping[str, Any], by: BoundBy
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        if lease.original is not None:
+            return rules.steps(adoption.binding(lease.original, endpoint_id, self._host, mac) | dict(device), by)
+        unsure = msgspec.structs.replace(lease, mac_address="")  # an attempt that failed may have changed it
+        return rules.steps(rules.binding(unsure, endpoint_id, self._host, mac) | dict(device), by)
+
+    def give_device(self, lease: LeaseRecord, endpoint_id: str, mac: str, device: Mapping[str, Any]) -> Port:
+        """What :meth:`bind` had to leave out for a port that is put on a trunk."""
+        _, after = self._steps(lease, endpoint_id, mac, device, "trunk")
+        if lease.original is not None:
+            after = adoption.attributes_of(adoption.changes_of(lease.original, after))
+        return self._neutron.update_port(lease.port_id, after)
 
     def why_unbound(self, port: Port) -> str:
         try:

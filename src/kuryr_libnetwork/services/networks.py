@@ -18,7 +18,7 @@ import msgspec
 
 from kuryr_libnetwork.docker.messages import INTERNAL, CreateNetworkRequest, IpamData
 from kuryr_libnetwork.errors import Conflict, InvalidOption, InvalidRequest, JournalError
-from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron
 from kuryr_libnetwork.model import Network, NetworkRecord, PoolRecord, Subnet
 from kuryr_libnetwork.rules import identity
 from kuryr_libnetwork.rules import networks as rules
@@ -33,6 +33,7 @@ from kuryr_libnetwork.services.teardown import Teardown
 from kuryr_libnetwork.services.undo import Undo
 
 LOG = logging.getLogger(__name__)
+NORMAL = "normal"
 
 
 class Networks:
@@ -41,6 +42,7 @@ class Networks:
         *,
         neutron: Neutron,
         journal: Journal,
+        drivers: Drivers,
         settings: ServiceSettings,
         intents: Intents,
         directory: Directory,
@@ -51,6 +53,7 @@ class Networks:
     ) -> None:
         self._neutron = neutron
         self._journal = journal
+        self._drivers = drivers
         self._settings = settings
         self._intents = intents
         self._directory = directory
@@ -66,6 +69,9 @@ class Networks:
         if self._exists(request.network_id, mark):
             return
         options = parse_network_options(request.generic)
+        home = self._home(options)
+        if home and not options.existing:
+            options = msgspec.structs.replace(options, network_uuid=home)
         pools = [self._pool(data) for data in self._data(request)]
         record = NetworkRecord(
             docker_id=request.network_id,
@@ -83,7 +89,7 @@ class Networks:
         with self._pools.wanted([pool.pool_id for pool in pools]), Undo() as undo:
             undo.add("take the network down", lambda: self._take_back(request.network_id))
             self._journal.networks.put(record)
-            record, network = self._existing(options, record) if options.existing else self._new(options, record)
+            record, network = self._existing(options, record, home) if options.existing else self._new(options, record)
             record = self._subnets(record, network, pools)
             self._journal.networks.put(msgspec.structs.replace(record, state="ready"))
         LOG.info("Docker network %s is Neutron network %s", request.network_id[:12], network.id)
@@ -134,10 +140,18 @@ class Networks:
         self._neutron.set_tags("networks", network.id, identity.network_tags(record.docker_id, existing=False))
         return _on(record, network), network
 
-    def _existing(self, options: NetworkOptions, record: NetworkRecord) -> tuple[NetworkRecord, Network]:
+    def _home(self, options: NetworkOptions) -> str:
+        """The Neutron network on which all containers of this host are; "" where that is free."""
+        if options.vnic_type not in {"", NORMAL}:
+            return ""
+        ordinary = [driver for driver in self._drivers.all() if NORMAL in driver.vnic_types]
+        return ordinary[0].home_network() if ordinary else ""
+
+    def _existing(self, options: NetworkOptions, record: NetworkRecord, home: str) -> tuple[NetworkRecord, Network]:
         """Use a network that is there. One that kuryr made for another Docker network goes with the last of its users."""
         query = {"id": options.network_uuid} if options.network_uuid else {"name": options.network_name}
         network = rules.pick_network(options, self._neutron.find_networks(**query))
+        rules.check_home(options, network, home)
         tags = identity.network_tags(record.docker_id, existing=True)
         rules.check_tag_room(network, tags)
         record = _on(msgspec.structs.replace(record, made=_by_kuryr(network)), network)

@@ -75,6 +75,8 @@ class Survey:
         """Ports of this host that the journal does not know; a bound one only if Docker does not know it either."""
         try:
             found = self._neutron.find_ports(name=UNBOUND_PORT_NAME, device_owner="")
+            if any(driver.bound_by == "nobody" for driver in self._drivers.all()):
+                found += self._unbound_in_use()
             if view is not None:
                 found += self._neutron.find_ports(**{"device_owner": DEVICE_OWNER, "binding:host_id": self._host})
         except KuryrError as error:
@@ -82,6 +84,11 @@ class Survey:
             return []
         leased = {lease.port_id for lease in self._journal.leases.all()}
         return [port for port in found if port.id not in leased and self._is_orphan(port, view)]
+
+    def _unbound_in_use(self) -> list[Port]:
+        """Ports of containers in virtual machines: they have our owner, and no host."""
+        found = self._neutron.find_ports(name=UNBOUND_PORT_NAME, device_owner=DEVICE_OWNER)
+        return [port for port in found if not port.host_id]
 
     def _is_orphan(self, port: Port, view: EngineView | None) -> bool:
         if not port.host_id:

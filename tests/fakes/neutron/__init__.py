@@ -15,9 +15,10 @@ import msgspec
 
 from kuryr_libnetwork.calls import note_neutron_call
 from kuryr_libnetwork.errors import KuryrError
-from kuryr_libnetwork.model import Agent, Network, Port, QosPolicy, SecurityGroup, Subnet, SubnetPool, TagOwner
+from kuryr_libnetwork.model import Agent, Network, Port, QosPolicy, SecurityGroup, Subnet, SubnetPool, SubPort, TagOwner
 from kuryr_libnetwork.neutron.errors import from_answer
-from tests.fakes.neutron import groups, networks, ports, store
+from kuryr_libnetwork.plugs import Trunk
+from tests.fakes.neutron import groups, networks, ports, store, trunks
 from tests.fakes.neutron.store import BULK_TAGS, TAG_CREATION, Store
 from tests.fakes.neutron.wire import Fault, Resource, select
 
@@ -26,16 +27,20 @@ __all__ = ["BULK_TAGS", "DEFAULT_EXTENSIONS", "TAG_CREATION", "FakeNeutron", "Fa
 DEFAULT_EXTENSIONS = frozenset(
     {
         "agent",
+        "allowed-address-pairs",
         "binding",
         "dns-integration",
         "filter-validation",
         "net-mtu",
         "pagination",
         "port-security",
+        "revision-if-match",
         "security-group",
         "standard-attr-description",
         "standard-attr-tag",
         "subnet_allocation",
+        "trunk",
+        "trunk-details",
         BULK_TAGS,
         TAG_CREATION,
     }
@@ -67,10 +72,11 @@ class FakeNeutron:
         extensions: Iterable[str] = DEFAULT_EXTENSIONS,
         stores_bulk_tags: bool | None = None,
         metadata_ports: bool = True,
+        vrrp_pairs_only: bool = True,
     ) -> None:
         self.extension_aliases = frozenset(extensions)
         bulk = BULK_TAGS in self.extension_aliases if stores_bulk_tags is None else stores_bulk_tags
-        self.store = Store(hosts, sriov_hosts, bulk, metadata_ports)
+        self.store = Store(hosts, sriov_hosts, bulk, metadata_ports, vrrp_pairs_only)
         self.calls: list[tuple[Any, ...]] = []
         self.hook: Hook = _no_hook
         self._lock = threading.RLock()
@@ -110,6 +116,9 @@ class FakeNeutron:
     def find_qos_policies(self, **query: str | Iterable[str]) -> list[QosPolicy]:
         return self._find("policies", QosPolicy, query)
 
+    def find_trunks(self, **query: str | Iterable[str]) -> list[Trunk]:
+        return self._find("trunks", Trunk, query)
+
     def create_network(self, attributes: Mapping[str, Any]) -> Network:
         return self._make("network", Network, attributes, networks.create_network)
 
@@ -148,6 +157,26 @@ class FakeNeutron:
             "PUT",
             path,
             lambda: _shown(Port, ports.update_port(self.store, port_id, wanted, revision, seen)),
+        )
+
+    def add_subport(self, trunk_id: str, subport: SubPort) -> Trunk:
+        wanted, path = msgspec.to_builtins(subport), f"/trunks/{trunk_id}/add_subports"
+        return self._call(
+            "add_subport",
+            (trunk_id, subport),
+            "PUT",
+            path,
+            lambda: _shown(Trunk, trunks.add_subport(self.store, trunk_id, wanted)),
+        )
+
+    def remove_subport(self, trunk_id: str, port_id: str) -> Trunk:
+        path = f"/trunks/{trunk_id}/remove_subports"
+        return self._call(
+            "remove_subport",
+            (trunk_id, port_id),
+            "PUT",
+            path,
+            lambda: _shown(Trunk, trunks.remove_subport(self.store, trunk_id, port_id)),
         )
 
     def delete_network(self, network_id: str) -> None:
@@ -219,6 +248,19 @@ class FakeNeutron:
 
     def seed_port(self, network_id: str, **attributes: Any) -> Port:
         return self._seed("ports", Port, {"network_id": network_id, **attributes}, ports.create_port)
+
+    def seed_trunk(self, port_id: str) -> Trunk:
+        with self._lock:
+            return _shown(Trunk, trunks.create_trunk(self.store, port_id))
+
+    def drop_trunk(self, trunk_id: str) -> None:
+        with self._lock:
+            trunks.delete_trunk(self.store, trunk_id)
+
+    def trunk(self, trunk_id: str) -> Trunk:
+        """A trunk as it is now, without a recorded call."""
+        with self._lock:
+            return _shown(Trunk, self.store.get("trunks", trunk_id))
 
     def seed_agent(self, host: str, agent_type: str, **attributes: Any) -> Agent:
         wanted = {"host": host, "agent_type": agent_type, **attributes}

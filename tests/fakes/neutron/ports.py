@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from tests.fakes.neutron import addresses, groups
+from tests.fakes.neutron import addresses, groups, pairs, trunks
 from tests.fakes.neutron.store import Store, check_tags
 from tests.fakes.neutron.wire import Fault, Resource, bad_request, check_attributes
 
@@ -33,6 +33,7 @@ def create_port(store: Store, attributes: Mapping[str, Any]) -> Resource:
     wanted["fixed_ips"] = _allocate(store, network["id"], wanted.get("fixed_ips"), mac, "")
     wanted["tags"] = sorted(tags) if store.stores_bulk_tags else []
     port = store.build("ports", wanted)
+    port["allowed_address_pairs"] = pairs.checked(store, port, port)
     port["security_groups"] = groups.of_port(store, port, attributes.get("security_groups"))
     _bind(store, port)
     return store.add("ports", port)
@@ -48,6 +49,8 @@ def update_port(
         text = f"Constrained to {revision}, but current revision is {seen}"
         raise Fault(412, "RevisionNumberConstraintFailed", text)
     changed = dict(attributes)
+    if "allowed_address_pairs" in changed:
+        changed["allowed_address_pairs"] = pairs.checked(store, port, changed)
     mac = str(changed.get("mac_address", port["mac_address"]))
     if mac != port["mac_address"]:
         if port["binding:vif_type"] not in ("unbound", "binding_failed"):
@@ -79,6 +82,7 @@ def delete_port(store: Store, port_id: str) -> None:
         owner = f"has device owner {port['device_owner']}"
         text = f"Port {port_id} cannot be deleted directly via the port API: {owner}."
         raise Fault(409, "ServicePortInUse", text)
+    trunks.refuse_deletion(store, port_id)
     store.drop("ports", port_id)
 
 

@@ -32,6 +32,7 @@ class Store:
     ``stores_bulk_tags``: whether ML2 has the extension driver that stores the tags of a bulk POST.
     ``metadata_ports``: whether every network has a ``network:distributed`` port, as with OVN's metadata agent.
     ``quotas``: how many there may be of a kind. ``normal_vif``: vif type and details of what the host's agent binds.
+    ``vrrp_pairs_only``: address pairs have the port's own MAC or one of VRRP (ML2/OVN of release 29 refuses all others).
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class Store:
         sriov_hosts: Iterable[str],
         stores_bulk_tags: bool,
         metadata_ports: bool,
+        vrrp_pairs_only: bool = True,
     ) -> None:
         self.alive_hosts = set(alive_hosts)
         self.sriov_hosts = set(sriov_hosts)
         self.stores_bulk_tags = stores_bulk_tags
         self.metadata_ports = metadata_ports
+        self.vrrp_pairs_only = vrrp_pairs_only
         self.tables: dict[str, dict[str, Resource]] = {what: {} for what in TEMPLATES}
         self.quotas: dict[str, int] = {}
         self.normal_vif: tuple[str, Resource] = ("ovs", dict(OVN_DETAILS))

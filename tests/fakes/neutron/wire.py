@@ -91,6 +91,7 @@ TEMPLATES: dict[str, Resource] = {
         "port_security_enabled": True,
         "security_groups": [],
         "allowed_address_pairs": [],
+        "trunk_details": None,
         "extra_dhcp_opts": [],
         "dns_name": "",
         "qos_policy_id": None,
@@ -133,6 +134,18 @@ TEMPLATES: dict[str, Resource] = {
         "tags": [],
         "revision_number": 0,
     },
+    "trunks": {
+        "id": "",
+        "name": "",
+        "description": "",
+        "project_id": PROJECT,
+        "admin_state_up": True,
+        "port_id": "",
+        "status": "ACTIVE",
+        "sub_ports": [],
+        "tags": [],
+        "revision_number": 0,
+    },
     "agents": {
         "id": "",
         "agent_type": "",
@@ -151,9 +164,9 @@ _READ_ONLY = {
     "networks": {"id", "status", "subnets", "revision_number", "tags"},
     "subnets": {"id", "revision_number", "tags"},
     "subnetpools": {"id", "ip_version", "revision_number", "tags"},
-    "ports": {"id", "status", "binding:vif_type", "binding:vif_details", "revision_number"},
     "security_groups": {"id", "shared", "revision_number", "tags"},
     "security_group_rules": {"id", "revision_number"},
+    "ports": {"id", "status", "binding:vif_type", "binding:vif_details", "trunk_details", "revision_number"},
 }
 _ALSO_WRITABLE = {"subnets": {"prefixlen", "tenant_id"}}
 _NOT_CHANGED_LATER = {"network_id", "tags", "project_id"}
@@ -178,7 +191,14 @@ def bad_request(message: str, kind: str = "HTTPBadRequest") -> Fault:
 def not_found(what: str, resource_id: str) -> Fault:
     if what == "security_groups":
         return Fault(404, "SecurityGroupNotFound", f"Security group {resource_id} does not exist")
-    kind = {"networks": "Network", "subnets": "Subnet", "subnetpools": "SubnetPool", "ports": "Port"}[what]
+    kinds = {
+        "networks": "Network",
+        "subnets": "Subnet",
+        "subnetpools": "SubnetPool",
+        "ports": "Port",
+        "trunks": "Trunk",
+    }
+    kind = kinds[what]
     words = "Subnet pool" if kind == "SubnetPool" else kind
     return Fault(404, f"{kind}NotFound", f"{words} {resource_id} could not be found.")
 

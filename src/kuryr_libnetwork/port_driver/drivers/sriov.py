@@ -22,7 +22,8 @@ from kuryr_libnetwork.binding.macvtap import MacvtapBinding
 from kuryr_libnetwork.errors import DeviceError
 from kuryr_libnetwork.interfaces import Table
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
-from kuryr_libnetwork.model import BindingRequest, PlugRecord, Port, QosRule, Value, Whereabouts
+from kuryr_libnetwork.model import PlugRecord, Port, QosRule, Value, Whereabouts
+from kuryr_libnetwork.plugs import BindingRequest, BoundBy
 from kuryr_libnetwork.port_driver.qos import QosRules
 from kuryr_libnetwork.port_driver.stock import PHYSICAL, DeviceStock
 from kuryr_libnetwork.rules import names, vf_settings
@@ -55,6 +56,7 @@ class SriovDriver:
     name = "sriov"
     vnic_types = frozenset(_BINDINGS)
     bindings = frozenset(_BINDINGS.values())
+    bound_by: BoundBy = "host"
 
     def __init__(
         self,
@@ -86,6 +88,9 @@ class SriovDriver:
         self._rules: Mapping[str, Sequence[QosRule]] = {}
 
     # -- before the binding ----------------------------------------------------------------------------------------
+
+    def home_network(self) -> str:
+        return ""
 
     def reserve(self, request: BindingRequest) -> dict[str, Any]:
         """Lease a device for the port; answers what its binding has to say besides (``binding:profile``)."""

@@ -10,7 +10,8 @@ from typing import Any
 from kuryr_libnetwork.binding.veth import VethBinding
 from kuryr_libnetwork.errors import LinkExists, UnsupportedVif
 from kuryr_libnetwork.interfaces import Links, Ovs, Scripts
-from kuryr_libnetwork.model import Attachment, BindingRequest, Link, OvsInterface, PlugRecord, Port, Whereabouts
+from kuryr_libnetwork.model import Attachment, Link, OvsInterface, PlugRecord, Port, Whereabouts
+from kuryr_libnetwork.plugs import BindingRequest, BoundBy
 from kuryr_libnetwork.rules import names, vifs
 from kuryr_libnetwork.rules.identity import id_from_tags
 
@@ -27,6 +28,7 @@ class VethDriver:
     name = "veth"
     vnic_types = frozenset({"normal"})
     bindings = frozenset({VethBinding.name})
+    bound_by: BoundBy = "host"
 
     def __init__(self, links: Links, ovs: Ovs, scripts: Scripts, script_vif_types: Collection[str] = ()) -> None:
         self._links = links
@@ -34,6 +36,9 @@ class VethDriver:
         self._scripts = scripts
         self._script_vif_types = script_vif_types
         self._binding = VethBinding(links, ovs, scripts)
+
+    def home_network(self) -> str:
+        return ""
 
     def reserve(self, request: BindingRequest) -> Mapping[str, Any]:  # noqa: ARG002 - other drivers need it
         return {}  # an interface of software needs no device

@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the bindings ``macvlan``, ``ipvlan`` and ``vlan`` have in common: an interface that stands on the machine's own.
+
+It dies with the container's namespace, and with a reboot. Ours is told by its alias, wherever it is.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from kuryr_libnetwork.errors import LinkError, LinkExists
+from kuryr_libnetwork.interfaces import Links
+from kuryr_libnetwork.model import Link, PlugRecord, Whereabouts
+from kuryr_libnetwork.plugs import ChildSpec
+from kuryr_libnetwork.rules import names
+
+
+class ChildBinding:
+    """``keeps_mac``: the interface has its parent's MAC, and no other."""
+
+    name: ClassVar[Literal["macvlan", "ipvlan", "vlan"]]
+    keeps_mac: ClassVar[bool] = False
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+
+    def free_name(self, port_id: str) -> str:
+        """Upstream's name, or with a character more when somebody else's interface has it."""
+        for alternative in range(names.MAX_ALTERNATIVES + 1):
+            name = names.container_name(port_id, alternative)
+            link = self._links.get(name)
+            if link is None or link.alias == names.alias(port_id):
+                return name
+        raise LinkExists(f"every interface name for port {port_id} is taken, from {names.container_name(port_id)} on")
+
+    def plug(self, plug: PlugRecord, mac: str, mtu: int, vlan: int = 0) -> None:
+        """Makes the interface, or leaves it if it is there just as wanted. A remnant of ours is replaced."""
+        parent = self._links.get(plug.parent)
+        if parent is not None and parent.mtu < mtu:
+            raise LinkError(f"interface {plug.parent} has MTU {parent.mtu}, and the container's network {mtu}")
+        spec = ChildSpec(
+            kind=self.name,
+            name=plug.container_ifname,
+            parent=plug.parent,
+            mac="" if self.keeps_mac else mac,
+            mtu=mtu,
+            alias=names.alias(plug.port_id),
+            vlan=vlan,
+        )
+        for link in self._here(plug.port_id):
+            if vlan == 0 and link.name == spec.name and link.mtu == mtu and link.mac == (spec.mac or link.mac):
+                return
+            self._links.delete(link.name)
+        self._links.create_child(spec)
+
+    def unplug(self, plug: PlugRecord) -> None:
+        for link in self._here(plug.port_id):
+            self._links.delete(link.name)
+
+    def where(self, plug: PlugRecord) -> Whereabouts:
+        if self._here(plug.port_id):
+            return "host"
+        return "container" if names.alias(plug.port_id) in self._links.aliases_elsewhere() else "gone"
+
+    def at_home(self) -> list[tuple[str, str]]:
+        """Name and port of every interface of this kind that is ours and in no container."""
+        found = [(link.name, names.port_of_alias(link.alias)) for link in self._links.all() if link.kind == self.name]
+        return [(name, port_id) for name, port_id in found if port_id]
+
+    def _here(self, port_id: str) -> list[Link]:
+        return [link for link in self._links.find_by_alias(names.alias(port_id)) if link.kind == self.name]

@@ -1,0 +1,48 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What port drivers are asked for, and what those of virtual machines make."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from kuryr_libnetwork.model import SubPort, Value
+
+BoundBy = Literal["host", "trunk", "nobody"]
+"""Who binds a port for its container: this host by its name, the trunk that the port is put on, or nobody."""
+
+
+class BindingRequest(Value, frozen=True):
+    """What is known before the binding: the port, and what its user asked for ("" where nothing was)."""
+
+    port_id: str
+    vnic_type: str
+    physical_network: str
+    mac_address: str = ""
+    profile: dict[str, Any] = {}
+    pci_slot: str = ""
+    pf_name: str = ""
+    numa_node: int | None = None
+
+
+class ChildSpec(Value, frozen=True):
+    """An interface on another one, to be made: macvlan (mode bridge), ipvlan (mode L2) or a VLAN.
+
+    ``mac`` is not for ipvlan, which has that of its parent; ``vlan`` is for a VLAN only.
+    """
+
+    kind: Literal["macvlan", "ipvlan", "vlan"]
+    name: str
+    parent: str
+    mtu: int
+    alias: str
+    mac: str = ""
+    vlan: int = 0
+
+
+class Trunk(Value, frozen=True):
+    """Source: Neutron API v2, trunks (extension trunk). ``port_id``: the parent port, a virtual machine's."""
+
+    id: str
+    port_id: str
+    sub_ports: tuple[SubPort, ...] = ()

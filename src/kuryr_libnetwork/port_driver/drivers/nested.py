@@ -1,0 +1,140 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The port driver ``nested``: containers on the network of the virtual machine that this service runs in.
+
+The container's Neutron port holds its address and stays unbound: no frame ever meets it. They all leave through the
+machine's port, which is allowed the container's address and MAC as one of its ``allowed_address_pairs``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kuryr_libnetwork.binding.child import ChildBinding
+from kuryr_libnetwork.binding.ipvlan import IpvlanBinding
+from kuryr_libnetwork.binding.macvlan import MacvlanBinding
+from kuryr_libnetwork.errors import InvalidOption, NeutronChanged, NeutronError, NeutronRefused
+from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.model import AddressPair, Link, PlugRecord, Port, Whereabouts
+from kuryr_libnetwork.plugs import BindingRequest, BoundBy
+from kuryr_libnetwork.port_driver.machine import Machine
+from kuryr_libnetwork.rules import nested as rules
+
+LOG = logging.getLogger(__name__)
+ATTEMPTS = 10
+"""How often somebody else may change the machine's port before we do."""
+
+
+class NestedDriver:
+    """Implements :class:`~kuryr_libnetwork.interfaces.PortDriver`. Neutron calls of plug and unplug: 2."""
+
+    name = "nested"
+    vnic_types = frozenset({"normal"})
+    bindings = frozenset({MacvlanBinding.name, IpvlanBinding.name})
+    bound_by: BoundBy = "nobody"
+
+    def __init__(self, neutron: Neutron, machine: Machine, binding: ChildBinding) -> None:
+        self._neutron = neutron
+        self._machine = machine
+        self._binding = binding
+
+    def home_network(self) -> str:
+        return self._machine.port(self._machine.interface()).network_id
+
+    def reserve(self, request: BindingRequest) -> Mapping[str, Any]:
+        if request.mac_address and self._binding.keeps_mac:
+            allowed = "an ipvlan interface has the MAC of its virtual machine; leave it out, or use the binding macvlan"
+            raise InvalidOption("--mac-address", request.mac_address, allowed)
+        return {}
+
+    def abandon(self, port_id: str) -> None:
+        """Nothing was taken."""
+
+    def plan(self, port: Port, endpoint_id: str) -> PlugRecord:  # noqa: ARG002 - other drivers need it
+        parent = self._machine.interface(usable=True)
+        mac = parent.mac if self._binding.keeps_mac else port.mac_address
+        return self._record(port.id, self._binding.free_name(port.id), parent, rules.pairs_of(port, mac))
+
+    def recover(self, port: Port) -> PlugRecord:
+        """With the MAC of the port or of the machine: which binding it was, is not known any more."""
+        parent = self._machine.interface()
+        pairs = (*rules.pairs_of(port, port.mac_address), *rules.pairs_of(port, parent.mac))
+        return self._record(port.id, self._binding.free_name(port.id), parent, pairs)
+
+    def _record(self, port_id: str, name: str, parent: Link, pairs: tuple[AddressPair, ...]) -> PlugRecord:
+        return PlugRecord(
+            driver=self.name,
+            binding=self._binding.name,
+            port_id=port_id,
+            vif_type="unbound",
+            host_ifname="",
+            container_ifname=name,
+            parent=parent.name,
+            parent_mac=parent.mac,
+            pairs=pairs,
+            keeps_mac=self._binding.keeps_mac,
+        )
+
+    def plug(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:  # noqa: ARG002 - as above
+        def allowed(parent: Port) -> list[AddressPair]:
+            rules.check_network(port, parent)
+            rules.check_backend(parent, own_mac=not plug.keeps_mac)
+            return rules.with_pairs(parent.allowed_address_pairs, plug.pairs)
+
+        self._change(plug, allowed)
+        done = False
+        try:
+            self._binding.plug(plug, port.mac_address.lower(), mtu)
+            done = True
+        finally:
+            if not done:
+                self._give_up(plug)
+
+    def unplug(self, plug: PlugRecord, sandbox: str = "") -> None:  # noqa: ARG002 - it dies with its namespace
+        """The interface goes even when Neutron cannot be reached; the error then comes after that."""
+        try:
+            self._binding.unplug(plug)
+        finally:
+            self._forbid(plug)
+
+    def _forbid(self, plug: PlugRecord) -> None:
+        if plug.pairs:
+            self._change(plug, lambda parent: rules.without_pairs(parent.allowed_address_pairs, plug.pairs))
+
+    def _give_up(self, plug: PlugRecord) -> None:
+        """A second error is not to hide the first one: what stays is taken away by :meth:`unplug`, which follows."""
+        try:
+            self._forbid(plug)
+        except NeutronError as error:
+            LOG.warning("the address pairs of port %s stay for now: %s", plug.port_id, error)
+
+    def _change(self, plug: PlugRecord, change: Callable[[Port], list[AddressPair]]) -> None:
+        with self._machine.alone():
+            for attempt in range(1, ATTEMPTS + 1):
+                parent = self._machine.port(Link(index=0, name=plug.parent, mac=plug.parent_mac))
+                try:
+                    self._write(parent, change(parent))
+                except NeutronChanged:
+                    if attempt == ATTEMPTS:
+                        raise
+                else:
+                    return
+
+    def _write(self, parent: Port, pairs: list[AddressPair]) -> None:
+        """Nothing where nothing differs, nor where the port may use any address."""
+        if pairs == list(parent.allowed_address_pairs) or not parent.port_security_enabled:
+            return
+        try:
+            self._neutron.update_port(parent.id, rules.as_attributes(pairs), parent.revision_number or None)
+        except NeutronRefused as error:
+            raise rules.explained(error) from error
+
+    def where(self, plug: PlugRecord) -> Whereabouts:
+        return self._binding.where(plug)
+
+    def strays(self) -> list[PlugRecord]:
+        """Interfaces that no container got. Pairs are found by their ports, which outlive them."""
+        nowhere = Link(index=0, name="")
+        return [self._record(port_id, name, nowhere, ()) for name, port_id in self._binding.at_home()]

@@ -1,0 +1,174 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The port driver ``vlan``: containers in a virtual machine, on any network, each in a VLAN of the machine's trunk.
+
+Neutron maps a VLAN of the machine's port to the container's port and binds that one itself. Its list of the trunk's ports
+is the truth about which VLANs are taken; whoever comes second is refused there, and looks again.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from kuryr_libnetwork.binding.vlan import VlanBinding
+from kuryr_libnetwork.errors import NeutronConflict, NeutronError, NeutronNotFound, ParentPortError
+from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.model import PlugRecord, Port, SubPort, TrunkDetails, Whereabouts
+from kuryr_libnetwork.plugs import BindingRequest, BoundBy
+from kuryr_libnetwork.port_driver.machine import Machine
+from kuryr_libnetwork.rules import nested as rules
+from kuryr_libnetwork.rules.identity import EXISTING_PORT, SUBPORT_OWNER, made_by_us, made_on
+
+LOG = logging.getLogger(__name__)
+ATTEMPTS = 10
+"""How often somebody else may take the VLAN that was chosen."""
+
+Choose = Callable[[Sequence[int]], int]
+
+
+class VlanDriver:
+    """Implements :class:`~kuryr_libnetwork.interfaces.PortDriver`. Neutron calls: plan 1, plug 1, unplug 1."""
+
+    name = "vlan"
+    vnic_types = frozenset({"normal"})
+    bindings = frozenset({VlanBinding.name})
+    bound_by: BoundBy = "trunk"
+
+    def __init__(
+        self, neutron: Neutron, machine: Machine, binding: VlanBinding, host: str, choose: Choose = secrets.choice
+    ) -> None:
+        self._neutron = neutron
+        self._machine = machine
+        self._binding = binding
+        self._host = host
+        self._choose = choose
+        self._seen: tuple[SubPort, ...] = ()
+
+    def home_network(self) -> str:
+        return ""
+
+    def reserve(self, request: BindingRequest) -> Mapping[str, Any]:  # noqa: ARG002 - other drivers need it
+        return {}  # the trunk wants the port with its MAC, and without a device
+
+    def abandon(self, port_id: str) -> None:
+        """Nothing was taken."""
+
+    def plan(self, port: Port, endpoint_id: str) -> PlugRecord:  # noqa: ARG002 - other drivers need it
+        parent = self._machine.interface(usable=True)
+        trunk = self._trunk()
+        return self._record(port.id, trunk.trunk_id, parent.name, parent.mac)
+
+    def recover(self, port: Port) -> PlugRecord:
+        """The trunk is asked for only if the port is on one."""
+        parent = self._machine.interface()
+        on_trunk = port.device_owner == SUBPORT_OWNER
+        return self._record(port.id, self._trunk().trunk_id if on_trunk else "", parent.name, parent.mac)
+
+    def _trunk(self) -> TrunkDetails:
+        link = self._machine.interface()
+        port = self._machine.port(link)
+        if port.trunk_details is None:
+            raise ParentPortError(
+                f"port {port.id} of this virtual machine (interface {link.name}) is not the parent of a trunk, which the "
+                f"port driver vlan needs: openstack network trunk create --parent-port {port.id} NAME"
+            )
+        self._seen = port.trunk_details.sub_ports
+        return port.trunk_details
+
+    def _record(self, port_id: str, trunk_id: str, parent: str, parent_mac: str) -> PlugRecord:
+        return PlugRecord(
+            driver=self.name,
+            binding=self._binding.name,
+            port_id=port_id,
+            vif_type="ovs",
+            host_ifname="",
+            container_ifname=self._binding.free_name(port_id),
+            parent=parent,
+            parent_mac=parent_mac,
+            trunk_id=trunk_id,
+        )
+
+    def plug(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:  # noqa: ARG002 - as above
+        with self._machine.alone():
+            vlan = self._put_on_trunk(plug)
+        done = False
+        try:
+            self._binding.plug(plug, port.mac_address.lower(), mtu, vlan)
+            done = True
+        finally:
+            if not done:
+                self._give_up(plug)
+
+    def _put_on_trunk(self, plug: PlugRecord) -> int:
+        """The port's VLAN. What :meth:`plan` has just seen is believed; a refusal shows what it has missed."""
+        sub_ports = self._seen
+        for _ in range(ATTEMPTS):
+            vlan = rules.vlan_of(sub_ports, plug.port_id)
+            if vlan:
+                return vlan
+            vlan = self._free_vlan(plug.trunk_id, sub_ports)
+            try:
+                subport = SubPort(port_id=plug.port_id, segmentation_id=vlan)
+                self._seen = self._neutron.add_subport(plug.trunk_id, subport).sub_ports
+            except NeutronConflict:
+                sub_ports = self._sub_ports(plug.trunk_id)
+                if vlan in rules.free_vlans(sub_ports) and not rules.vlan_of(sub_ports, plug.port_id):
+                    raise  # it is not about the VLAN
+            else:
+                return vlan
+        raise NeutronConflict(
+            f"trunk {plug.trunk_id} was changed by others {ATTEMPTS} times; start the container again"
+        )
+
+    def _free_vlan(self, trunk_id: str, sub_ports: Sequence[SubPort]) -> int:
+        free = rules.free_vlans(sub_ports)
+        if not free:
+            raise NeutronConflict(f"trunk {trunk_id} has no free VLAN: all {len(sub_ports)} are in use")
+        return self._choose(free)
+
+    def _sub_ports(self, trunk_id: str) -> tuple[SubPort, ...]:
+        found = self._neutron.find_trunks(id=trunk_id)
+        return found[0].sub_ports if found else ()
+
+    def _give_up(self, plug: PlugRecord) -> None:
+        """A second error is not to hide the first one: what stays is taken away by :meth:`unplug`, which follows."""
+        try:
+            self._take_off_trunk(plug)
+        except NeutronError as error:
+            LOG.warning("port %s stays on its trunk for now: %s", plug.port_id, error)
+
+    def unplug(self, plug: PlugRecord, sandbox: str = "") -> None:  # noqa: ARG002 - it dies with its namespace
+        """The interface goes even when Neutron cannot be reached; the error then comes after that."""
+        try:
+            self._binding.unplug(plug)
+        finally:
+            if plug.trunk_id:
+                self._take_off_trunk(plug)
+
+    def _take_off_trunk(self, plug: PlugRecord) -> None:
+        try:
+            self._seen = self._neutron.remove_subport(plug.trunk_id, plug.port_id).sub_ports
+        except NeutronNotFound:
+            LOG.info("port %s was on no trunk any more", plug.port_id)
+
+    def where(self, plug: PlugRecord) -> Whereabouts:
+        return self._binding.where(plug)
+
+    def strays(self) -> list[PlugRecord]:
+        """Ports of ours on the trunk without an interface in a container, as after a reboot, and interfaces in none."""
+        trunk = self._trunk()
+        at_home = [port_id for _, port_id in self._binding.at_home()]
+        on_trunk = [port_id for port_id in self._ours(trunk) if port_id not in at_home]
+        plugs = [self._record(port_id, trunk.trunk_id, "", "") for port_id in [*at_home, *on_trunk]]
+        return [plug for plug in plugs if self.where(plug) != "container"]
+
+    def _ours(self, trunk: TrunkDetails) -> list[str]:
+        """The ports on the trunk that were made or adopted by kuryr on this host."""
+        if not trunk.sub_ports:
+            return []
+        found = self._neutron.find_ports(id=[each.port_id for each in trunk.sub_ports])
+        made = [port for port in found if made_by_us(port) and made_on(port.description or "") == self._host]
+        return [port.id for port in found if port in made or EXISTING_PORT in port.tags]

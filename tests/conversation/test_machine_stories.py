@@ -1,0 +1,409 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Containers in a virtual machine, told from Docker's side, with Neutron's calls counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from kuryr_libnetwork.errors import NeutronChanged, NeutronUnavailable
+from kuryr_libnetwork.model import AddressPair, Port, SubPort
+from kuryr_libnetwork.plugs import Trunk
+from tests.conversation import machine
+from tests.conversation.dockerside import Container, DockerNetwork, PluginError
+from tests.conversation.machine import FOREIGN_PAIR, FOREIGN_VLAN, IFACE, Inside, MachineRig
+from tests.conversation.rig import DirectDocker
+
+CIDR = "10.1.0.0/24"
+FOREIGN = AddressPair(**FOREIGN_PAIR)
+
+
+class World:
+    """A virtual machine on a tenant's network, and Docker in it."""
+
+    def __init__(self, inside: Inside, **cloud: Any) -> None:
+        self.rig = MachineRig(inside, **{"vrrp_pairs_only": inside != "macvlan", **cloud})
+        neutron = self.rig.neutron
+        self.home = neutron.seed_network(name="vms")
+        neutron.seed_subnet(self.home.id, CIDR)
+        self.vm = machine.seed_port(neutron, self.rig.links, self.home.id)
+        if inside == "vlan":
+            machine.seed_trunk(neutron, self.vm)
+        neutron.extensions()
+        self.docker = DirectDocker(self.rig)
+
+    @contextmanager
+    def at_most(self, budget: int) -> Iterator[None]:
+        before = len(self.rig.neutron.calls)
+        yield
+        made = [name for name, *_ in self.rig.neutron.calls[before:]]
+        assert len(made) <= budget, made
+
+    def network(self, **options: str) -> DockerNetwork:
+        given = {f"neutron.net.{key}": value for key, value in options.items()}
+        return self.docker.network_create(CIDR if not options else "10.5.0.0/24", options=given)
+
+    def pairs(self) -> set[AddressPair]:
+        port = self.rig.neutron.port(self.vm.id)
+        assert port is not None
+        return set(port.allowed_address_pairs)
+
+    def trunk(self) -> Trunk:
+        (found,) = self.rig.neutron.store.all("trunks")
+        return self.rig.neutron.trunk(found["id"])
+
+    def vlans(self) -> list[int]:
+        return [each.segmentation_id for each in self.trunk().sub_ports]
+
+    def port_of(self, box: Container) -> Port:
+        (port,) = [each for each in self.rig.neutron.user_ports() if each.device_id == box.endpoint_id]
+        return port
+
+    def reboot(self) -> None:
+        """All interfaces but the machine's own are gone; Docker and the service come back."""
+        kept = self.rig.links.get(IFACE)
+        assert kept is not None
+        self.rig.links.forget_all()
+        self.rig.links.add(IFACE, mac=kept.mac, mtu=kept.mtu, up=True)
+
+
+# -- nested ----------------------------------------------------------------------------------------------------------
+
+
+def test_macvlan_on_the_machines_network() -> None:
+    """The main job of ``nested``: the address would be dropped by the cloud, or a pair of others get lost."""
+    world = World("macvlan")
+    with world.at_most(7 + 1):
+        net = world.network()
+    with world.at_most(2 + 2):
+        box = world.docker.run(net)
+    port = world.port_of(box)
+    assert (port.network_id, port.device_owner, port.host_id) == (world.home.id, "compute:kuryr", "")
+    assert world.pairs() == {FOREIGN, AddressPair(ip_address=box.ip, mac_address=port.mac_address)}
+    assert box.mac == port.mac_address
+    assert box.interface["SrcName"] == f"t_c{port.id}"[:14]
+    with world.at_most(1 + 2):
+        world.docker.rm(box)
+    assert world.pairs() == {FOREIGN}
+    with world.at_most(4):
+        world.docker.network_rm(net)
+    assert world.rig.links.delete(IFACE)
+    world.rig.nothing_left()
+
+
+def test_ipvlan_has_the_machines_mac() -> None:
+    """Docker would set a MAC, which an ipvlan interface refuses: no container could start."""
+    world = World("ipvlan")
+    net = world.network()
+    with world.at_most(2 + 2):
+        box = world.docker.run(net)
+    assert box.mac == ""
+    assert world.pairs() == {FOREIGN, AddressPair(ip_address=box.ip, mac_address=world.vm.mac_address)}
+    with world.at_most(1 + 2):
+        world.docker.rm(box)
+    assert world.pairs() == {FOREIGN}
+
+
+def test_ipvlan_cannot_have_a_mac_of_its_own() -> None:
+    """``--mac-address`` would be ignored."""
+    world = World("ipvlan")
+    net = world.network()
+    with pytest.raises(PluginError, match=r"--mac-address=02:42:ac:11:00:02: an ipvlan interface has the MAC of its"):
+        world.docker.run(net, mac="02:42:ac:11:00:02")
+    assert world.pairs() == {FOREIGN}
+    assert world.rig.neutron.user_ports() == [world.vm]
+
+
+def test_ovn_allows_no_other_mac() -> None:
+    """The container would start and get no frame; and something would be left of the attempt."""
+    world = World("macvlan", vrrp_pairs_only=True)
+    net = world.network()
+    with pytest.raises(
+        PluginError, match=r"bound by ML2/OVN.*set \[binding\] default_driver and enabled_drivers to ipvlan"
+    ):
+        world.docker.run(net)
+    world.rig.settle()
+    assert (world.pairs(), world.rig.links.names()) == ({FOREIGN}, [IFACE])
+    assert world.rig.neutron.user_ports() == [world.vm]
+
+
+def test_too_many_pairs_say_what_to_do() -> None:
+    """The tenth container of a machine fails: the user would not know that an option of Neutron is the limit."""
+    world = World("ipvlan")
+    net = world.network()
+    for _ in range(9):
+        world.docker.run(net)
+    with pytest.raises(PluginError, match=r"exceeds the maximum 10.*raise max_allowed_address_pair"):
+        world.docker.run(net)
+    assert len(world.pairs()) == 10
+
+
+@pytest.mark.parametrize("option", ["uuid", "name"])
+def test_another_network_is_refused_when_the_docker_network_is_made(option: str) -> None:
+    """The network would be made, tagged, and be of no use."""
+    world = World("macvlan")
+    other = world.rig.neutron.seed_network(name="other")
+    world.rig.neutron.seed_subnet(other.id, "10.5.0.0/24")
+    value = other.id if option == "uuid" else "other"
+    with pytest.raises(PluginError, match=f"neutron.net.{option}={value}: the containers of this virtual machine"):
+        world.network(**{option: value})
+    assert world.rig.neutron.find_networks(id=other.id)[0].tags == ()
+
+
+def test_a_network_of_before_is_refused_when_the_container_starts() -> None:
+    """After a change of the port driver containers would start and reach nothing."""
+    world = World("macvlan")
+    world.rig.inside = None
+    world.rig.revive()
+    net = world.docker.network_create("10.5.0.0/24")
+    world.rig.inside = "macvlan"
+    world.rig.revive()
+    with pytest.raises(PluginError, match="nested serves that network only"):
+        world.docker.run(net)
+    assert world.pairs() == {FOREIGN}
+
+
+def test_somebody_else_changes_the_machines_port() -> None:
+    """His change would be overwritten, or the container fail (kuryr-compat §7: read-modify-write without a check)."""
+    world = World("ipvlan")
+    net = world.network()
+    his = AddressPair(ip_address="10.1.0.99", mac_address=world.vm.mac_address)
+
+    def interfere(name: str, arguments: tuple[Any, ...]) -> None:
+        if name == "after neutron.find_ports" and "mac_address" in arguments[0]:
+            world.rig.outside.hook = None
+            now = world.pairs() | {his}
+            wanted = [{"ip_address": pair.ip_address, "mac_address": pair.mac_address} for pair in now]
+            world.rig.neutron.update_port(world.vm.id, {"allowed_address_pairs": wanted})
+
+    world.rig.outside.hook = interfere
+    box = world.docker.run(net)
+    assert {FOREIGN, his} < world.pairs()
+    world.rig.outside.hook = interfere
+    world.docker.rm(box)
+    assert world.pairs() == {FOREIGN, his}
+
+
+def test_a_port_that_never_stops_changing() -> None:
+    """A call of Docker would never end."""
+    world = World("ipvlan")
+    net = world.network()
+
+    def interfere(method: str, arguments: tuple[Any, ...]) -> None:
+        if method == "update_port" and arguments[0] == world.vm.id:
+            raise NeutronChanged("revision")
+
+    world.rig.neutron.hook = interfere
+    with pytest.raises(PluginError, match="revision"):
+        world.docker.run(net)
+    world.rig.neutron.hook = lambda *_: None
+    world.rig.settle()
+    assert world.pairs() == {FOREIGN}
+
+
+def test_without_port_security_nothing_has_to_be_allowed() -> None:
+    """Neutron refuses pairs on such a port: no container could start."""
+    world = World("macvlan")
+    world.rig.neutron.change_port(world.vm.id, port_security_enabled=False, allowed_address_pairs=[])
+    net = world.network()
+    box = world.docker.run(net)
+    world.docker.rm(box)
+    assert world.pairs() == set()
+    assert world.rig.neutron.user_ports() == [world.rig.neutron.port(world.vm.id)]
+
+
+def test_vif_plugging_is_not_waited_for() -> None:
+    """With ``vif_plugging_is_fatal`` every container would time out: an unbound port never becomes ACTIVE."""
+    world = World("macvlan")
+    world.rig.vif_plugging_timeout = 0.01
+    world.rig.revive()
+    net = world.network()
+    with world.at_most(2 + 2):
+        world.docker.run(net)
+
+
+def test_exposed_ports_are_the_machines_affair() -> None:
+    """Calls would be spent on a security group that no frame ever meets, and the user believe the port open."""
+    world = World("ipvlan")
+    net = world.network()
+    with world.at_most(2 + 2):
+        world.docker.run(net, expose=[(6, 80)])
+
+
+# -- vlan ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_vlan_of_the_trunk_on_any_network() -> None:
+    """The main job of ``vlan``: no VLAN, or that of somebody else, who would see the container's traffic."""
+    world = World("vlan")
+    net = world.docker.network_create("10.9.0.0/24")
+    with world.at_most(2 + 2):
+        box = world.docker.run(net)
+    port = world.port_of(box)
+    assert world.trunk().sub_ports[1:] == (SubPort(port_id=port.id, segmentation_id=FOREIGN_VLAN + 1),)
+    assert (port.device_owner, port.vif_type, port.host_id) == ("trunk:subport", "ovs", "")
+    assert box.mac == port.mac_address
+    with world.at_most(1 + 1):
+        world.docker.rm(box)
+    assert world.vlans() == [FOREIGN_VLAN]
+    again = world.docker.run(net)
+    assert world.vlans() == [FOREIGN_VLAN, FOREIGN_VLAN + 1]
+    world.docker.rm(again)
+    world.docker.network_rm(net)
+    assert world.vlans() == [FOREIGN_VLAN]
+
+
+def test_exposed_ports_of_a_port_on_a_trunk() -> None:
+    """``--expose`` would be without effect, or cost a call more than on other hosts."""
+    world = World("vlan")
+    net = world.docker.network_create("10.9.0.0/24")
+    with world.at_most(2 + 2 + 2):
+        box = world.docker.run(net, expose=[(6, 80)])
+    assert len(world.port_of(box).security_groups) == 2
+    world.docker.rm(box)
+    assert world.rig.neutron.called("delete_security_group")
+
+
+def test_a_mac_is_set_before_the_trunk() -> None:
+    """Neutron changes no MAC of a port on a trunk: ``--mac-address`` would fail."""
+    world = World("vlan")
+    net = world.docker.network_create("10.9.0.0/24")
+    with world.at_most(2 + 3):
+        box = world.docker.run(net, mac="02:42:ac:11:00:02")
+    assert world.port_of(box).mac_address == "02:42:ac:11:00:02"
+
+
+def test_somebody_else_takes_the_vlan() -> None:
+    """The container would fail although there are thousands of other VLANs."""
+    world = World("vlan")
+    net = world.docker.network_create("10.9.0.0/24")
+    his = world.rig.neutron.seed_port(world.home.id)
+
+    def interfere(method: str, arguments: tuple[Any, ...]) -> None:
+        if method == "add_subport":
+            world.rig.neutron.hook = lambda *_: None
+            world.rig.neutron.add_subport(world.trunk().id, SubPort(port_id=his.id, segmentation_id=2))
+
+    world.rig.neutron.hook = interfere
+    world.docker.run(net)
+    assert world.vlans() == [1, 2, 3]
+
+
+def test_an_answer_of_the_trunk_is_lost_and_the_port_is_on_it() -> None:
+    """The port would stay on the trunk: Neutron refuses to delete it for ever."""
+    world = World("vlan")
+    net = world.docker.network_create("10.9.0.0/24")
+    world.rig.neutron.fail_next("add_subport", NeutronUnavailable("no answer"), after=True)
+    with pytest.raises(PluginError, match="no answer"):
+        world.docker.run(net)
+    assert world.vlans() == [FOREIGN_VLAN]
+    world.docker.run(net)
+    assert world.vlans() == [1, 2]
+
+
+def test_no_trunk_says_how_to_make_one() -> None:
+    """The user would read about an attribute that is missing."""
+    world = World("vlan")
+    world.rig.neutron.drop_trunk(world.trunk().id)
+    net = world.docker.network_create("10.9.0.0/24")
+    with pytest.raises(PluginError, match=rf"port {world.vm.id} .* openstack network trunk create --parent-port"):
+        world.docker.run(net)
+    world.rig.settle()
+    assert [port.name for port in world.rig.neutron.user_ports()] == ["vm", "not-ours"]
+
+
+def test_a_network_with_a_larger_mtu_than_the_machines_interface() -> None:
+    """The kernel says "Invalid argument", which tells nobody what is wrong; and the VLAN would stay taken."""
+    world = World("vlan")
+    net = world.docker.network_create("10.9.0.0/24")
+    world.rig.links.delete(IFACE)
+    world.rig.links.add(IFACE, mac=world.vm.mac_address, mtu=1400, up=True)
+    with pytest.raises(PluginError, match="interface ens3 has MTU 1400, and the container's network 1442"):
+        world.docker.run(net)
+    assert world.vlans() == [FOREIGN_VLAN]
+
+
+# -- both ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("inside", ["ipvlan", "vlan"])
+def test_many_at_once(inside: Inside) -> None:
+    """Parallel starts would get one VLAN, overwrite each other's pairs, or leave some behind when they go."""
+    world = World(inside)
+    net = world.network() if inside == "ipvlan" else world.docker.network_create("10.9.0.0/24")
+    with ThreadPoolExecutor(8) as threads:
+        boxes = list(threads.map(lambda _: world.docker.run(net), range(8)))
+    if inside == "vlan":
+        assert sorted(world.vlans()) == list(range(1, 10))
+    else:
+        assert {pair.ip_address for pair in world.pairs()} == {FOREIGN.ip_address, *(box.ip for box in boxes)}
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(world.docker.rm, boxes))
+    assert (world.vlans() if inside == "vlan" else world.pairs()) in ([FOREIGN_VLAN], {FOREIGN})
+
+
+@pytest.mark.parametrize("inside", ["macvlan", "ipvlan", "vlan"])
+@pytest.mark.parametrize("journal", ["kept", "lost"])
+def test_the_machine_is_rebooted(inside: Inside, journal: str) -> None:
+    """All interfaces are gone and Docker knows nothing: pairs and ports on the trunk would stay for ever."""
+    world = World(inside)
+    net = world.network() if inside != "vlan" else world.docker.network_create("10.9.0.0/24")
+    for _ in range(2):
+        world.rig.engine.endpoints.discard(world.docker.run(net).endpoint_id)
+    world.reboot()
+    world.rig.revive(lose_journal=journal == "lost")
+    world.rig.settle()
+    assert world.pairs() == {FOREIGN}
+    assert inside != "vlan" or world.vlans() == [FOREIGN_VLAN]
+    assert {port.name for port in world.rig.neutron.user_ports()} <= {"vm", "not-ours"}
+
+
+@pytest.mark.parametrize("inside", ["macvlan", "ipvlan", "vlan"])
+def test_a_living_container_survives_the_loss_of_the_journal(inside: Inside) -> None:
+    """A new disk would cost running containers their network."""
+    world = World(inside)
+    net = world.network() if inside != "vlan" else world.docker.network_create("10.9.0.0/24")
+    box = world.docker.run(net)
+    before = world.pairs(), world.vlans() if inside == "vlan" else []
+    world.rig.revive(lose_journal=True)
+    world.rig.settle()
+    assert (world.pairs(), world.vlans() if inside == "vlan" else []) == before
+    assert world.port_of(box).device_id == box.endpoint_id
+    world.docker.rm(box)
+    assert world.pairs() == {FOREIGN}
+    assert inside != "vlan" or world.vlans() == [FOREIGN_VLAN]
+
+
+@pytest.mark.parametrize("inside", ["macvlan", "vlan"])
+def test_neutron_is_away_when_a_container_goes(inside: Inside) -> None:
+    """The interface would stay, or the pair and the VLAN for ever."""
+    world = World(inside)
+    net = world.network() if inside != "vlan" else world.docker.network_create("10.9.0.0/24")
+    box = world.docker.run(net)
+
+    def away(method: str, arguments: tuple[Any, ...]) -> None:
+        raise NeutronUnavailable("away")
+
+    world.rig.neutron.hook = away
+    world.docker.rm(box)
+    assert world.rig.links.names() == [IFACE]
+    world.rig.neutron.hook = lambda *_: None
+    world.rig.settle()
+    assert world.pairs() == {FOREIGN}
+    assert inside != "vlan" or world.vlans() == [FOREIGN_VLAN]
+    assert {port.name for port in world.rig.neutron.user_ports()} <= {"vm", "not-ours"}
+
+
+def test_a_container_of_this_host_does_not_lose_its_port_to_another_one() -> None:
+    """``--ip`` of a running container's address would take its port."""
+    world = World("macvlan")
+    net = world.network()
+    box = world.docker.run(net)
+    world.rig.revive(lose_journal=True)
+    with pytest.raises(PluginError, match=r"made for another container|in use by a container"):
+        world.docker.run(net, ip=box.ip)
