@@ -5,16 +5,19 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.rules.devices import DevicePolicy
 from kuryr_libnetwork.rules.identity import EXISTING_PORT, id_tags
 from tests.conversation.dockerside import Container, DockerNetwork, PluginError
 from tests.conversation.outside import Outside, TappedNeutron
 from tests.conversation.rig import DirectDocker, Rig
+from tests.conversation.test_sriov_stories import SriovPlugin
 from tests.conversation.threads import Call, Pause, at_once, interleaved
 
 CIDR, MINE, MAC = "10.5.0.0/24", "10.5.0.9", "02:42:ac:11:00:02"
@@ -197,3 +200,32 @@ def test_by_mac_alone_is_explained(world: World) -> None:
     assert world.port.device_id == box.endpoint_id
     world.rm(box)
     world.assert_as_before()
+
+
+class PhysicalPlugin(SriovPlugin):
+    policy = DevicePolicy(allow_direct_physical=True, mappings={"physnet2": ("pf0",)})
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["", "journal-lost"])
+def test_a_port_of_a_whole_pf_gets_its_mac_back(tmp_path: Path, lost: bool) -> None:
+    """Neutron gives such a port the PF's MAC, and at the end any other: the user's port would lose its own for ever."""
+    plugin = PhysicalPlugin(tmp_path)
+    plugin.start()
+    try:
+        network = plugin.network()
+        port = plugin.port(network)
+        port = plugin.neutron.change_port(port.id, **{"binding:vnic_type": "direct-physical"})
+        docker = plugin.docker()
+        net = docker.network_create("10.10.0.0/24", options={"neutron.net.uuid": network.id})
+        box = docker.run(net, ip="10.10.0.5")
+        there = plugin.neutron.port(port.id)
+        assert there is not None
+        assert there.mac_address == there.profile["device_mac_address"] != port.mac_address
+        if lost:
+            plugin.restart(lose_journal=True)
+        docker.rm(box)
+        now = plugin.neutron.port(port.id)
+        assert now is not None
+        assert msgspec.structs.replace(now, revision_number=port.revision_number) == port
+    finally:
+        plugin.stop()

@@ -28,6 +28,8 @@ CIDR = "10.10.0.0/24"
 
 
 class SriovPlugin(Plugin):
+    policy = DevicePolicy()
+
     def __init__(self, folder: Path) -> None:
         self.nic = FakeNic()
         super().__init__(folder, FakeNeutron(hosts=[HOST], sriov_hosts=[HOST]))
@@ -40,7 +42,7 @@ class SriovPlugin(Plugin):
             netdevs=self.nic.netdevs,
             qos=QosRules(self.neutron),
             neighbours=lambda: self.neutron.find_ports(**{"binding:host_id": HOST}),
-            settings=SriovSettings(policy=DevicePolicy()),
+            settings=SriovSettings(policy=self.policy),
             now=lambda: self.now,
         )
         return [driver]

@@ -239,11 +239,12 @@ def test_what_was_changed_is_put_back(port: Port, endpoint_id: str, mac: str, mo
     assert rules.changes_of(port, to_builtins(replace(back, tags=port.tags))) == ()
 
 
-@given(any_port, docker_ids, st.just("") | macs, extras)
+@given(any_port, docker_ids, st.just("") | macs, extras, st.lists(uuids, unique=True, max_size=2))
 def test_the_port_itself_remembers_what_was_changed(
-    port: Port, endpoint_id: str, mac: str, more: dict[str, Any]
+    port: Port, endpoint_id: str, mac: str, more: dict[str, Any], groups: list[str]
 ) -> None:
     """Without the journal a port of the user would keep a MAC, a group or a policy that its container had."""
+    port = replace(port, security_groups=tuple(groups), qos_policy_id=groups[0] if groups else None)
     wanted = rules.binding(port, endpoint_id, HOST, "" if port.host_id else mac) | more
     there, _ = bound(port, endpoint_id, wanted)
     found = rules.remembered(there)

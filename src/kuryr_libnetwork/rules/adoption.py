@@ -37,7 +37,9 @@ from kuryr_libnetwork.rules.identity import (
 
 HOST_ID, OWNER, DEVICE = "binding:host_id", "device_owner", "device_id"
 MAC, PROFILE, GROUPS = "mac_address", "binding:profile", "security_groups"
-_IN_PROFILE, _GROUP = "profile.", "security_group"
+QOS = "qos_policy_id"
+_IN_PROFILE, _GROUP = "profile.", "group"
+_SHORT = {QOS: "qos"}
 LONGEST_TAG = 60
 """Characters in a tag; releases of Neutron before 2025 take no more. A longer memory is in the journal alone."""
 
@@ -142,6 +144,12 @@ def binding(port: Port, endpoint_id: str, host: str, mac: str) -> dict[str, Any]
     return wanted | ({MAC: mac.lower()} if mac else {})
 
 
+def by_neutron(port: Port, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What Neutron changes besides: a whole PF keeps its own MAC, which the port gets (sriov §0.9)."""
+    mac = str(wanted.get(PROFILE, port.profile).get("device_mac_address", ""))
+    return {MAC: mac.lower()} if port.vnic_type == "direct-physical" and mac else {}
+
+
 def changes_of(port: Port, wanted: Mapping[str, Any]) -> tuple[Change, ...]:
     """What a port says otherwise than it has to."""
     shown = _shown(port)
@@ -171,12 +179,21 @@ def untouched(changes: Iterable[Change], port: Port) -> bool:
     return all(shown.get(change.name) == change.before for change in changes)
 
 
-def standing(changes: Iterable[Change], port: Port, host: str) -> tuple[Change, ...]:
-    """Those of our changes that nobody has touched since. A port that has gone to another host is its owner's."""
+def standing(changes: Iterable[Change], port: Port, host: str, exposed: Iterable[str] = ()) -> tuple[Change, ...]:
+    """Those of our changes that nobody has touched since. A port that has gone to another host is its owner's.
+
+    ``exposed``: groups for exposed ports, which come and go by themselves.
+    """
     if port.host_id not in {"", host}:
         return ()
-    shown = _shown(port)
-    return tuple(change for change in changes if shown.get(change.name) == change.ours)
+    shown, besides = _shown(port), set(exposed)
+
+    def own(name: str, value: Any) -> Any:
+        return [each for each in value if each not in besides] if name == GROUPS else value
+
+    return tuple(
+        change for change in changes if own(change.name, shown.get(change.name)) == own(change.name, change.ours)
+    )
 
 
 def remembered(port: Port) -> tuple[Change, ...]:
@@ -206,11 +223,12 @@ def _told(change: Change) -> list[str]:
         return [f"{_IN_PROFILE}{key}={_text(change.before[key]) if key in change.before else ''}" for key in keys]
     if change.name == GROUPS and change.before:
         return [f"{_GROUP}={group}" for group in change.before]
-    return [f"{change.name}={_text(change.before)}"]
+    return [f"{_SHORT.get(change.name, change.name)}={_text(change.before)}"]
 
 
 def _recalled(port: Port) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    names = {short: name for name, short in _SHORT.items()}
     for tag in port.tags:
         name, _, text = tag.removeprefix(WAS).partition("=")
         if not tag.startswith(WAS):
@@ -222,7 +240,7 @@ def _recalled(port: Port) -> dict[str, Any]:
             rest = {each: value for each, value in found.get(PROFILE, port.profile).items() if each != key}
             found[PROFILE] = rest | ({key: _value(text)} if text else {})
         else:
-            found[name] = _value(text)
+            found[names.get(name, name)] = _value(text)
     return found
 
 

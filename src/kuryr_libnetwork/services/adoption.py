@@ -123,7 +123,8 @@ class Adoption:
     def _give_back_rest(self, lease: LeaseRecord, port: Port) -> None:
         claim = "" if port.host_id == self._host else lease.claim
         off = self._exposure.taken_off(lease, port)
-        changes = rules.standing(lease.changes, msgspec.structs.replace(port, **off), self._host)
+        exposed = set(port.security_groups) - set(off.get(rules.GROUPS, port.security_groups))
+        changes = rules.standing(lease.changes, port, self._host, exposed)
         puts = rules.restoration(changes)
         if off and not any(rules.GROUPS in attributes for attributes in puts):
             puts = [off | puts[0], *puts[1:]] if puts else [off]

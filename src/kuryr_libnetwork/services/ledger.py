@@ -216,6 +216,7 @@ class PortLedger:
         wanted = before | after
         if adoption.GROUPS in wanted:  # those made for exposed ports come and go by themselves
             wanted[adoption.GROUPS] = without(wanted[adoption.GROUPS], lease.exposed_groups or ())
+        wanted |= adoption.by_neutron(lease.original, wanted)
         return self._adoption.intend(lease, endpoint_id, adoption.changes_of(lease.original, wanted))
 
     def bind(self, lease: LeaseRecord, endpoint_id: str, mac: str, device: Mapping[str, Any], by: BoundBy) -> Port:

@@ -69,6 +69,9 @@ def update_port(
         changed["binding:host_id"] = ""
     rebind = any(name in changed and changed[name] != port[name] for name in _REBIND)
     failed = port["binding:vif_type"] == "binding_failed" and "binding:host_id" in changed
+    freed = port["device_id"] and changed.get("device_id") == changed.get("device_owner") == ""
+    if freed and port["binding:vnic_type"] == "direct-physical":
+        changed["mac_address"] = store.new_mac()
     port.update(changed)
     port["revision_number"] += 1
     if rebind or failed:
@@ -112,6 +115,8 @@ def _bind(store: Store, port: Resource) -> None:
         details = dict(details)
     elif vnic_type in _SRIOV_TYPES and host in store.sriov_hosts:
         kind, details = _SRIOV_TYPES[vnic_type], dict(_SRIOV_DETAILS)
+    if kind == "hostdev_physical":
+        port["mac_address"] = port["binding:profile"].get("device_mac_address") or store.new_mac()
     port["binding:vif_type"], port["binding:vif_details"] = kind, details
     port["status"] = "ACTIVE" if kind == "hostdev_physical" else "DOWN"
 
