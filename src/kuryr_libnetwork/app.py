@@ -32,7 +32,7 @@ from kuryr_libnetwork.neutron.session import build_adapter
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovSettings
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.machine import Machine
-from kuryr_libnetwork.port_driver.registry import DriverParts, build_registry
+from kuryr_libnetwork.port_driver.registry import DriverNames, DriverParts, build_registry
 from kuryr_libnetwork.rules.devices import DevicePolicy
 from kuryr_libnetwork.services.assembly import Services, assemble
 from kuryr_libnetwork.services.settings import ServiceSettings
@@ -93,13 +93,7 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     journal = SqliteJournal(plugin.state_path / JOURNAL_FILE)
     links = KernelLinks()
     ovs = OvsDatabase(settings.ovs.ovsdb_connection, settings.ovs.ovsdb_timeout)
-    drivers = build_registry(
-        enabled_port_drivers=plugin.enabled_port_drivers,
-        default_port_driver=plugin.default_port_driver,
-        enabled_bindings=settings.binding.enabled_drivers,
-        default_binding=settings.binding.default_driver,
-        parts=_parts(settings, neutron, journal, links, ovs),
-    )
+    drivers = build_registry(driver_names(settings), _parts(settings, neutron, journal, links, ovs))
     services = _services(settings, neutron, journal, drivers)
     constants = Constants(
         scope=plugin.capability_scope,
@@ -114,6 +108,13 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     if any(driver.name == VethDriver.name for driver in drivers.all()):
         warm_ups.append(ovs.owned)  # a virtual machine has no Open vSwitch
     return App(server, services, plugin.reconcile_interval, warm_ups)
+
+
+def driver_names(settings: Settings) -> DriverNames:
+    plugin, binding = settings.plugin, settings.binding
+    return DriverNames(
+        plugin.enabled_port_drivers, plugin.default_port_driver, binding.enabled_drivers, binding.default_driver
+    )
 
 
 def _parts(

@@ -16,7 +16,7 @@ from kuryr_libnetwork.model import Port
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovSettings
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.machine import Machine
-from kuryr_libnetwork.port_driver.registry import DriverParts, DriverRegistry, build_registry
+from kuryr_libnetwork.port_driver.registry import DriverNames, DriverParts, DriverRegistry, build_registry, check_names
 from kuryr_libnetwork.rules.devices import DevicePolicy
 from tests.fakes.host import FakeJournal, FakeLinks, FakeOvs, FakeScripts
 from tests.fakes.neutron import FakeNeutron
@@ -63,13 +63,7 @@ def build(
     bindings: Sequence[str] = (BINDING,),
     binding: str = BINDING,
 ) -> DriverRegistry:
-    return build_registry(
-        enabled_port_drivers=drivers,
-        default_port_driver=default,
-        enabled_bindings=bindings,
-        default_binding=binding,
-        parts=PARTS,
-    )
+    return build_registry(DriverNames(drivers, default, bindings, binding), PARTS)
 
 
 def port(vnic_type: str) -> Port:
@@ -124,6 +118,9 @@ def test_what_cannot_be_had_is_said(arguments: dict[str, Any], message: str) -> 
     """A typo or a driver that is not there would show at the first container only, or with a traceback."""
     with pytest.raises(ConfigError, match=message):
         build(**arguments)
+    words = {"drivers": [PORT_DRIVER], "default": PORT_DRIVER, "bindings": [BINDING], "binding": BINDING, **arguments}
+    with pytest.raises(ConfigError, match=message):
+        check_names(DriverNames(words["drivers"], words["default"], words["bindings"], words["binding"]))
 
 
 def test_the_four_names_of_the_sriov_guide() -> None:
@@ -175,6 +172,7 @@ def test_the_default_driver_is_taken_first_whatever_the_order() -> None:
     registry = build(("smart", "veth"), "veth", ("veth", "smartbind"))
     assert registry.for_port(port("normal")).name == "veth"
     assert registry.for_port(port("smart-nic")).name == "smart"
+    check_names(DriverNames(["smart", "veth"], "veth", ["veth", "smartbind"], "veth"))
 
 
 @pytest.mark.usefixtures("others")

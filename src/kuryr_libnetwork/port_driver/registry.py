@@ -8,7 +8,7 @@ a factory ``(parts: DriverParts) -> PortDriver`` as an entry point of the group 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import NamedTuple
 
@@ -86,7 +86,9 @@ GROUP = "kuryr_libnetwork.port_drivers"
 PORT_DRIVER_PATHS = ("kuryr_libnetwork.port_driver.drivers.",)
 BINDING_PATHS = ("kuryr.lib.binding.drivers.", "kuryr_libnetwork.binding.")
 BUILT_IN: dict[str, Factory] = {"veth": _veth, "sriov": _sriov, "nested": _nested, "vlan": _vlan}
-BUILT_IN_BINDINGS = VethDriver.bindings | SriovDriver.bindings | NestedDriver.bindings | VlanDriver.bindings
+BINDINGS_OF: dict[str, frozenset[str]] = {
+    each.name: each.bindings for each in (VethDriver, SriovDriver, NestedDriver, VlanDriver)
+}
 
 _ENABLED = "[DEFAULT] enabled_port_drivers"
 _DEFAULT = "[DEFAULT] default_port_driver"
@@ -123,30 +125,39 @@ class DriverRegistry:
         return ", ".join(self._drivers)
 
 
-def build_registry(
-    *,
-    enabled_port_drivers: Sequence[str],
-    default_port_driver: str,
-    enabled_bindings: Sequence[str],
-    default_binding: str,
-    parts: DriverParts,
-) -> DriverRegistry:
+class DriverNames(NamedTuple):
+    """The four options of kuryr.conf that choose drivers, as they are written there."""
+
+    enabled_port_drivers: Sequence[str]
+    default_port_driver: str
+    enabled_bindings: Sequence[str]
+    default_binding: str
+
+
+def build_registry(names: DriverNames, parts: DriverParts) -> DriverRegistry:
     """Resolve the names that kuryr.conf has; :class:`~kuryr_libnetwork.errors.ConfigError` for what cannot be had."""
-    wanted = _bare_names(enabled_port_drivers, PORT_DRIVER_PATHS)
-    default = _bare_name(default_port_driver, PORT_DRIVER_PATHS)
-    if default not in wanted:
-        raise ConfigError(f"{_DEFAULT} = {default_port_driver}: must be one of {_ENABLED} ({', '.join(wanted)})")
-    ordered = sorted(wanted, key=lambda name: name != default)
-    chosen = _bare_names([default_binding, *enabled_bindings], BINDING_PATHS)
-    drivers = [_factory(name)(parts._replace(bindings=tuple(chosen))) for name in ordered]
-    bindings = _bindings(enabled_bindings, default_binding, drivers)
-    for driver in drivers:
-        if not driver.bindings & bindings:
-            raise ConfigError(
-                f"{_BINDINGS} = {', '.join(sorted(bindings))}: port driver {driver.name} needs one of "
-                f"{', '.join(sorted(driver.bindings))}"
-            )
+    chosen = _bare_names([names.default_binding, *names.enabled_bindings], BINDING_PATHS)
+    drivers = [_factory(name)(parts._replace(bindings=tuple(chosen))) for name in _ordered(names)]
+    _check_bindings(names, {driver.name: driver.bindings for driver in drivers})
     return DriverRegistry(drivers)
+
+
+def check_names(names: DriverNames) -> None:
+    """The same without making a driver; which bindings a driver of somebody else has is not known then."""
+    ordered = _ordered(names)
+    for name in ordered:
+        _factory(name)
+    if all(name in BINDINGS_OF for name in ordered):
+        _check_bindings(names, {name: BINDINGS_OF[name] for name in ordered})
+
+
+def _ordered(names: DriverNames) -> list[str]:
+    """The bare names, the default one first."""
+    wanted = _bare_names(names.enabled_port_drivers, PORT_DRIVER_PATHS)
+    default = _bare_name(names.default_port_driver, PORT_DRIVER_PATHS)
+    if default not in wanted:
+        raise ConfigError(f"{_DEFAULT} = {names.default_port_driver}: must be one of {_ENABLED} ({', '.join(wanted)})")
+    return sorted(wanted, key=lambda name: name != default)
 
 
 def _factory(name: str) -> Factory:
@@ -168,15 +179,20 @@ def _loaded(entry: metadata.EntryPoint) -> Factory:
     return factory
 
 
-def _bindings(enabled: Sequence[str], default: str, drivers: Iterable[PortDriver]) -> frozenset[str]:
-    known = sorted(set(BUILT_IN_BINDINGS).union(*(driver.bindings for driver in drivers)))
-    names = _bare_names(enabled, BINDING_PATHS)
-    for name in names:
+def _check_bindings(names: DriverNames, needed: Mapping[str, frozenset[str]]) -> None:
+    known = sorted(frozenset().union(*BINDINGS_OF.values(), *needed.values()))
+    enabled = _bare_names(names.enabled_bindings, BINDING_PATHS)
+    for name in enabled:
         if name not in known:
             raise ConfigError(f"{_BINDINGS} = {name}: there is no such binding driver; known: {', '.join(known)}")
-    if _bare_name(default, BINDING_PATHS) not in names:
-        raise ConfigError(f"{_BINDING} = {default}: must be one of {_BINDINGS} ({', '.join(names)})")
-    return frozenset(names)
+    if _bare_name(names.default_binding, BINDING_PATHS) not in enabled:
+        raise ConfigError(f"{_BINDING} = {names.default_binding}: must be one of {_BINDINGS} ({', '.join(enabled)})")
+    for driver, bindings in needed.items():
+        if not bindings & set(enabled):
+            raise ConfigError(
+                f"{_BINDINGS} = {', '.join(sorted(enabled))}: port driver {driver} needs one of "
+                f"{', '.join(sorted(bindings))}"
+            )
 
 
 def _bare_names(names: Iterable[str], paths: tuple[str, ...]) -> list[str]:

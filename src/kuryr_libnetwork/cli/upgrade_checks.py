@@ -1,0 +1,176 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a host that ran upstream's kuryr-libnetwork needs before this one takes its place: judgements of the facts."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+from urllib.parse import urlsplit
+
+from kuryr_libnetwork.model import Value
+from kuryr_libnetwork.rules import vifs
+
+SOCKET_FOLDERS = ("/run/docker/plugins", "/var/run/docker/plugins")
+
+
+class Code(IntEnum):
+    """Exit codes as those of oslo.upgradecheck; the command's own is the highest."""
+
+    SUCCESS = 0
+    WARNING = 1
+    FAILURE = 2
+
+
+class Result(Value, frozen=True):
+    """``details``: "" where there is nothing to say."""
+
+    check: str
+    code: Code = Code.SUCCESS
+    details: str = ""
+
+
+class Facts(Value, frozen=True):
+    """What was found on the host.
+
+    ``distributions``: name and version of everything of kuryr that Python finds. ``error``: why kuryr.conf cannot be used;
+    ``strange``: what in it is not understood, ``idle``: what has no effect. ``drivers``: what is wrong with their names.
+    ``uri``: kuryr_uri, with TLS or not. ``specs``: plugin files of Docker, each with its address. ``scripts``: executables
+    in ``bindir``; ``open_scripts``: those that anybody may change.
+    """
+
+    distributions: tuple[tuple[str, str], ...] = ()
+    error: str = ""
+    strange: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+    drivers: str = ""
+    uri: str = ""
+    tls: bool = False
+    socket: str = ""
+    specs: tuple[tuple[str, str], ...] = ()
+    bindir: str = ""
+    scripts: tuple[str, ...] = ()
+    open_scripts: tuple[str, ...] = ()
+    script_vif_types: tuple[str, ...] = ()
+
+
+def distributions(facts: Facts) -> Result:
+    """The package paths of upstream's two distributions are ours as well: whichever was installed last, wins."""
+    check = "Installed distributions"
+    ours = sorted({version for name, version in facts.distributions if name == "kuryr-libnetwork"})
+    if len(ours) > 1:
+        text = f"kuryr-libnetwork is installed in several versions ({', '.join(ours)}): uninstall all but one"
+        return Result(check=check, code=Code.FAILURE, details=text)
+    old = [f"{name} {version}" for name, version in facts.distributions if name == "kuryr-lib"]
+    if old:
+        text = (
+            f"{old[0]} is installed beside kuryr-libnetwork, which needs none of it, and both own files below kuryr/lib: "
+            "pip uninstall kuryr-lib, then install kuryr-libnetwork once more"
+        )
+        return Result(check=check, code=Code.WARNING, details=text)
+    return Result(check=check)
+
+
+def configuration(facts: Facts) -> Result:
+    check = "kuryr.conf can be read"
+    if facts.error:
+        return Result(check=check, code=Code.FAILURE, details=facts.error)
+    return _warned(check, facts.strange)
+
+
+def idle_options(facts: Facts) -> Result:
+    check = "Options without effect"
+    return _unread(check) if facts.error else _warned(check, facts.idle)
+
+
+def drivers(facts: Facts) -> Result:
+    check = "Drivers"
+    if facts.error:
+        return _unread(check)
+    return Result(check=check, code=Code.FAILURE, details=facts.drivers) if facts.drivers else Result(check=check)
+
+
+def transport(facts: Facts) -> Result:
+    """Upstream served everybody who reached the address; whoever does so can have any port of the cloud."""
+    check = "Address of the plugin"
+    if not facts.uri or facts.tls or is_loopback(facts.uri):
+        return Result(check=check)
+    text = (
+        f"kuryr_uri = {facts.uri} is reached from other machines and has no TLS, which is refused: leave kuryr_uri out "
+        "(Docker uses the Unix socket), use http://127.0.0.1:PORT, or set enable_ssl, ssl_cert_file and ssl_key_file"
+    )
+    return Result(check=check, code=Code.FAILURE, details=text)
+
+
+def plugin_files(facts: Facts) -> Result:
+    """Docker looks for a socket first; a file of upstream's counts whenever there is none, and then leads nowhere."""
+    check = "Plugin files of Docker"
+    if not facts.specs:
+        return Result(check=check)
+    found = ", ".join(f"{path} ({address})" for path, address in facts.specs)
+    if facts.uri:
+        return Result(check=check)
+    if facts.socket.rpartition("/")[0] not in SOCKET_FOLDERS and any(facts.socket in spec[1] for spec in facts.specs):
+        return Result(check=check)
+    text = (
+        f"{found}: Docker asks there whenever the socket {facts.socket} is missing, and waits; kuryr_uri is not set, so "
+        "nothing listens there: remove it and restart Docker once"
+    )
+    return Result(check=check, code=Code.WARNING, details=text)
+
+
+def scripts(facts: Facts) -> Result:
+    """Upstream's own are not needed; the operator's go on being run, unless anybody may change them."""
+    unused = [name for name in facts.scripts if name in vifs.BUILT_IN and name not in facts.script_vif_types]
+    lines = []
+    if unused:
+        names = ", ".join(unused)
+        lines.append(
+            f"{facts.bindir}: {names} are not run any more, the service does their work; if they were changed on this host: "
+            f"[binding] script_vif_types = {names}"
+        )
+    if facts.open_scripts:
+        lines.append(
+            f"{facts.bindir}: {', '.join(facts.open_scripts)} are not run, for anybody may change them: chmod o-w"
+        )
+    return _warned("Binding scripts", tuple(lines))
+
+
+CHECKS: tuple[Callable[[Facts], Result], ...] = (
+    distributions,
+    configuration,
+    drivers,
+    transport,
+    plugin_files,
+    idle_options,
+    scripts,
+)
+
+
+def judge(facts: Facts) -> list[Result]:
+    return [check(facts) for check in CHECKS]
+
+
+def worst(results: Iterable[Result]) -> Code:
+    return max((result.code for result in results), default=Code.SUCCESS)
+
+
+def is_loopback(uri: str) -> bool:
+    host = urlsplit(uri if "//" in uri else f"//{uri}").hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _unread(check: str) -> Result:
+    return Result(check=check, code=Code.WARNING, details="not looked at: kuryr.conf cannot be read")
+
+
+def _warned(check: str, lines: tuple[str, ...]) -> Result:
+    if not lines:
+        return Result(check=check)
+    return Result(check=check, code=Code.WARNING, details="\n".join(lines))
