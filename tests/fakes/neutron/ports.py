@@ -53,11 +53,7 @@ def update_port(
         changed["allowed_address_pairs"] = pairs.checked(store, port, changed)
     mac = str(changed.get("mac_address", port["mac_address"]))
     if mac != port["mac_address"]:
-        if port["binding:vif_type"] not in ("unbound", "binding_failed"):
-            text = f"Unable to complete operation on port {port_id}, port is already bound, port type: "
-            text += f"{port['binding:vif_type']}, old_mac {port['mac_address']}, new_mac {mac}."
-            raise Fault(409, "PortBound", text)
-        _check_mac(store, port["network_id"], mac, port_id)
+        _check_new_mac(store, port, mac)
     if "security_groups" in changed:
         changed["security_groups"] = groups.of_port(store, {**port, **changed}, changed["security_groups"])
     elif not changed.get("port_security_enabled", True) and port["security_groups"]:
@@ -119,6 +115,14 @@ def _bind(store: Store, port: Resource) -> None:
         port["mac_address"] = port["binding:profile"].get("device_mac_address") or store.new_mac()
     port["binding:vif_type"], port["binding:vif_details"] = kind, details
     port["status"] = "ACTIVE" if kind == "hostdev_physical" else "DOWN"
+
+
+def _check_new_mac(store: Store, port: Resource, mac: str) -> None:
+    if port["binding:vif_type"] not in ("unbound", "binding_failed"):
+        text = f"Unable to complete operation on port {port['id']}, port is already bound, port type: "
+        text += f"{port['binding:vif_type']}, old_mac {port['mac_address']}, new_mac {mac}."
+        raise Fault(409, "PortBound", text)
+    _check_mac(store, port["network_id"], mac, port["id"])
 
 
 def _check_mac(store: Store, network_id: str, mac: str, port_id: str) -> None:
