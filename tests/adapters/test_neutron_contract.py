@@ -13,10 +13,8 @@ import pytest
 from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound, NeutronRefused
 from kuryr_libnetwork.interfaces import Neutron
 from kuryr_libnetwork.model import TagOwner
-from tests.adapters.neutron_client import without_keystone
+from tests.adapters.neutron_sides import OnClient, OnFake
 from tests.adapters.neutron_tenant import NOWHERE, Tenant, addresses
-from tests.fakes.neutron import FakeNeutron
-from tests.fakes.neutron_http import NeutronFront
 
 OWNERS: tuple[TagOwner, ...] = ("networks", "subnets", "subnetpools", "ports")
 
@@ -372,27 +370,9 @@ class NeutronContract(NetworkContract, PortContract):
     """All of it."""
 
 
-class TestFake(NeutronContract):
-    @pytest.fixture
-    def neutron(self) -> Neutron:
-        return FakeNeutron()
-
-    @pytest.fixture
-    def host(self) -> str:
-        return "h1"
+class TestFake(NeutronContract, OnFake):
+    """In memory."""
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Neutron]:
-    with NeutronFront(FakeNeutron()) as front:
-        yield without_keystone(front.url)
-
-
-class TestClient(NeutronContract):
-    @pytest.fixture
-    def neutron(self, client: Neutron) -> Neutron:
-        return client
-
-    @pytest.fixture
-    def host(self) -> str:
-        return "h1"
+class TestClient(NeutronContract, OnClient):
+    """Over HTTP."""

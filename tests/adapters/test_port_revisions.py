@@ -10,10 +10,8 @@ import pytest
 
 from kuryr_libnetwork.errors import NeutronChanged
 from kuryr_libnetwork.interfaces import Neutron
-from tests.adapters.neutron_client import without_keystone
+from tests.adapters.neutron_sides import OnClient, OnFake
 from tests.adapters.neutron_tenant import Tenant
-from tests.fakes.neutron import FakeNeutron
-from tests.fakes.neutron_http import NeutronFront
 
 
 @pytest.fixture
@@ -51,27 +49,9 @@ class PortRevisionContract:
         assert neutron.update_port(port.id, {"name": "two"}, first.revision_number).name == "two"
 
 
-class TestFake(PortRevisionContract):
-    @pytest.fixture
-    def neutron(self) -> Neutron:
-        return FakeNeutron()
-
-    @pytest.fixture
-    def host(self) -> str:
-        return "h1"
+class TestFake(PortRevisionContract, OnFake):
+    """In memory."""
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Neutron]:
-    with NeutronFront(FakeNeutron()) as front:
-        yield without_keystone(front.url)
-
-
-class TestClient(PortRevisionContract):
-    @pytest.fixture
-    def neutron(self, client: Neutron) -> Neutron:
-        return client
-
-    @pytest.fixture
-    def host(self) -> str:
-        return "h1"
+class TestClient(PortRevisionContract, OnClient):
+    """Over HTTP."""

@@ -11,10 +11,8 @@ import pytest
 
 from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound, NeutronRefused
 from kuryr_libnetwork.interfaces import Neutron
-from tests.adapters.neutron_client import without_keystone
+from tests.adapters.neutron_sides import OnClient, OnFake
 from tests.adapters.neutron_tenant import NOWHERE, Tenant
-from tests.fakes.neutron import FakeNeutron
-from tests.fakes.neutron_http import NeutronFront
 
 
 @pytest.fixture
@@ -110,22 +108,9 @@ class SecurityGroupContract:
             neutron.update_port(other.id, {"port_security_enabled": False})
 
 
-class TestFake(SecurityGroupContract):
-    @pytest.fixture
-    def neutron(self) -> Neutron:
-        return FakeNeutron()
-
-    @pytest.fixture
-    def host(self) -> str:
-        return "h1"
+class TestFake(SecurityGroupContract, OnFake):
+    """In memory."""
 
 
-class TestClient(SecurityGroupContract):
-    @pytest.fixture
-    def neutron(self) -> Iterator[Neutron]:
-        with NeutronFront(FakeNeutron()) as front:
-            yield without_keystone(front.url)
-
-    @pytest.fixture
-    def host(self) -> str:
-        return "h1"
+class TestClient(SecurityGroupContract, OnClient):
+    """Over HTTP."""

@@ -5,53 +5,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
-from kuryr_libnetwork.host.links import KernelLinks
-from kuryr_libnetwork.model import Link, VethSpec
+from kuryr_libnetwork.model import VethSpec
 from tests.fakes.host import FakeLinks
+from tests.linux.inside import Inside
 from tests.linux.namespace import Namespace, namespace
 
 SPEC = VethSpec(host_name="qvo1", container_name="qvb1", mac="", mtu=1442, alias="kuryr-part:p1")
-
-
-class Inside:
-    """The kernel's interfaces of a throw-away namespace."""
-
-    def __init__(self, inside: Namespace) -> None:
-        self._inside = inside
-        self._links = KernelLinks()
-
-    def get(self, name: str) -> Link | None:
-        return self._inside.run(self._links.get, name)
-
-    def create_veth(self, spec: VethSpec) -> None:
-        self._inside.run(self._links.create_veth, spec)
-
-    def create_bridge(self, name: str, alias: str) -> None:
-        self._inside.run(self._links.create_bridge, name, alias)
-
-    def add_to_bridge(self, name: str, bridge: str) -> None:
-        self._inside.run(self._links.add_to_bridge, name, bridge)
-
-    def members(self, bridge: str) -> list[str]:
-        return self._inside.run(self._links.members, bridge)
-
-    def delete(self, name: str) -> bool:
-        return self._inside.run(self._links.delete, name)
-
-
-@pytest.fixture(params=["kernel", "fake"])
-def links(request: pytest.FixtureRequest) -> Iterator[Inside | FakeLinks]:
-    if request.param == "fake":
-        yield FakeLinks()
-        return
-    with namespace() as inside:
-        yield Inside(inside)
 
 
 def test_a_bridge_is_made_up_and_marked(links: Inside | FakeLinks) -> None:

@@ -27,8 +27,8 @@ from kuryr_libnetwork.host.links import KernelLinks
 from kuryr_libnetwork.model import PlugRecord
 from kuryr_libnetwork.plugs import ChildSpec
 from tests.fakes.host import FakeLinks
+from tests.linux.inside import Inside
 from tests.linux.namespace import Namespace, namespace
-from tests.linux.test_links_contract import Inside
 
 KINDS: dict[str, type[ChildBinding]] = {each.name: each for each in (MacvlanBinding, IpvlanBinding, VlanBinding)}
 PARENT = "ens3"

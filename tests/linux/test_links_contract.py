@@ -4,70 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 import pytest
 
 from kuryr_libnetwork.errors import LinkError, LinkExists
-from kuryr_libnetwork.host.links import KernelLinks
-from kuryr_libnetwork.model import Link, VethSpec
-from kuryr_libnetwork.plugs import ChildSpec
+from kuryr_libnetwork.model import VethSpec
 from tests.fakes.host import FakeLinks
-from tests.linux.namespace import Namespace, namespace
+from tests.linux.inside import Inside
+from tests.linux.namespace import namespace
 
 SPEC = VethSpec(
     host_name="tap0f9e3a55-7c", container_name="t_c0f9e3a55-7c", mac="fa:16:3e:00:00:01", mtu=1442, alias="kuryr:p1"
 )
 BOTH = [SPEC.container_name, SPEC.host_name]
-
-
-class Inside:
-    """The kernel's interfaces of a throw-away namespace."""
-
-    def __init__(self, inside: Namespace) -> None:
-        self._inside = inside
-        self._links = KernelLinks()
-
-    def get(self, name: str) -> Link | None:
-        return self._inside.run(self._links.get, name)
-
-    def find_by_alias(self, alias: str) -> list[Link]:
-        return self._inside.run(self._links.find_by_alias, alias)
-
-    def create_veth(self, spec: VethSpec) -> None:
-        self._inside.run(self._links.create_veth, spec)
-
-    def create_child(self, spec: ChildSpec) -> None:
-        self._inside.run(self._links.create_child, spec)
-
-    def all(self) -> list[Link]:
-        return self._inside.run(self._links.all)
-
-    def addresses(self, name: str) -> list[str]:
-        return self._inside.run(self._links.addresses, name)
-
-    def aliases_elsewhere(self) -> frozenset[str]:
-        return self._inside.run(self._links.aliases_elsewhere)
-
-    def delete(self, name: str) -> bool:
-        return self._inside.run(self._links.delete, name)
-
-    def rename(self, old: str, new: str) -> None:
-        self._inside.command("ip", "link", "set", old, "down", "name", new)
-
-    def names(self) -> list[str]:
-        lines = self._inside.command("ip", "-brief", "link").splitlines()
-        return sorted(line.split()[0].partition("@")[0] for line in lines if not line.startswith("lo "))
-
-
-@pytest.fixture(params=["kernel", "fake"])
-def links(request: pytest.FixtureRequest) -> Iterator[Inside | FakeLinks]:
-    if request.param == "fake":
-        yield FakeLinks()
-        return
-    with namespace() as inside:
-        yield Inside(inside)
 
 
 def aliased(links: Inside | FakeLinks, alias: str) -> list[str]:

@@ -1,0 +1,34 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a contract of Neutron is held against without a cloud: the fake itself, and the client in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from kuryr_libnetwork.interfaces import Neutron
+from tests.adapters.neutron_client import without_keystone
+from tests.fakes.neutron import FakeNeutron
+from tests.fakes.neutron_http import NeutronFront
+
+
+class _Host:
+    @pytest.fixture
+    def host(self) -> str:
+        """One that can bind ports."""
+        return "h1"
+
+
+class OnFake(_Host):
+    @pytest.fixture
+    def neutron(self) -> Neutron:
+        return FakeNeutron()
+
+
+class OnClient(_Host):
+    @pytest.fixture
+    def neutron(self) -> Iterator[Neutron]:
+        with NeutronFront(FakeNeutron()) as front:
+            yield without_keystone(front.url)
