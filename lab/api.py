@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab import dockerd, engines, http, lifecycle, sriov_api
 from lab import host as programs
-from lab import http, lifecycle, sriov_api
 from lab.errors import LabError
 from lab.paths import CLOUD_ADDRESS, NEUTRON_PORT, HostPaths, LabPaths
-from lab.process import Registry, clean_environment
+from lab.process import Place, Registry, clean_environment
 
 
 def connect(name: str = "dev") -> "Lab":
@@ -63,7 +63,7 @@ class Service:
         if self._kind == "kuryr":
             programs.start_kuryr(self._paths, self._host, self._registry)
         elif self._kind == "dockerd":
-            programs.start_docker(self._paths, self._host, self._registry)
+            dockerd.start(self._paths, self._host, self._registry)
         else:
             programs.start_ovs(self._paths, self._host, self._registry)
 
@@ -92,8 +92,22 @@ class Host:
         self._lab = paths
         self._registry = registry
 
+    @property
+    def engine(self) -> engines.Engine:
+        """The Docker Engine that this host was started with."""
+        found = engines.of(self.paths)
+        if found is None:
+            msg = f"{self.name} has no Docker Engine; run ./dev up"
+            raise LabError(msg)
+        return found
+
+    @property
+    def place(self) -> Place:
+        """The namespaces of this host, for programs that a test starts there."""
+        return programs.place(self.paths, self._registry)
+
     def environment(self) -> dict[str, str]:
-        # /usr/bin first: the docker command of the same package as dockerd, not another one of this machine.
+        # Before all others the docker command of the same package as dockerd.
         folders = [str(folder / "bin") for folder in (self._lab.venv, self._lab.neutron_venv) if folder.exists()]
         return {
             "DOCKER_HOST": f"unix://{self.paths.docker_socket}",
@@ -105,12 +119,14 @@ class Host:
             "OVN_SB_DB": f"unix:{self._lab.sb_socket}",
             "KURYR_LAB": self._lab.name,
             "KURYR_LAB_HOST": self.name,
-            "PATH": ":".join(["/usr/sbin", "/usr/bin", *folders, os.environ.get("PATH", "/sbin:/bin")]),
+            "PATH": ":".join(
+                [str(self.paths.bin), "/usr/sbin", "/usr/bin", *folders, os.environ.get("PATH", "/sbin:/bin")]
+            ),
         }
 
     def enter(self, argv: Sequence[str]) -> list[str]:
         """The command line that runs `argv` in this host, in the caller's working directory."""
-        entered = programs.place(self.paths, self._registry).enter(argv)
+        entered = self.place.enter(argv)
         return [entered[0], f"--wdns={Path.cwd()}", *entered[1:]]
 
     def popen(self, argv: Sequence[str], **options: Any) -> "subprocess.Popen[str]":
@@ -156,9 +172,9 @@ class Lab:
     def __init__(self, paths: LabPaths) -> None:
         self.paths = paths
         self.name = paths.name
-        self._registry = lifecycle.registry_of(paths)
-        self.hosts = {each.name: Host(paths, each, self._registry) for each in lifecycle.hosts_of(paths)}
-        self.machines = sriov_api.machines(paths, self._registry)
+        self.programs = lifecycle.registry_of(paths)
+        self.hosts = {each.name: Host(paths, each, self.programs) for each in lifecycle.hosts_of(paths)}
+        self.machines = sriov_api.machines(paths, self.programs)
 
     def machine(self, name: str = "s1") -> sriov_api.Machine:
         """An SR-IOV machine; `./dev up --sriov` starts it."""

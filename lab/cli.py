@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 
-from lab import api, lifecycle, sriov_api
+from lab import api, engines, lifecycle, sriov_api
 from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.progress import say
@@ -45,11 +45,19 @@ def _parser() -> argparse.ArgumentParser:
 
     start = verb("up", _up, "start what is missing")
     start.add_argument("--hosts", type=int, default=1, help="Docker hosts (default: 1)")
+    start.add_argument(
+        "--engine",
+        type=lambda text: text.split(","),
+        default=[engines.OWN],
+        help="Docker Engine of the hosts: own, newest, a major version or a Debian release; one for all, or one for each "
+        "host, separated by commas (default: own)",
+    )
     start.add_argument("--without-kuryr", action="store_true", help="leave kuryr-server to be started by hand")
     start.add_argument(
         "--sriov", type=int, nargs="?", const=1, default=0, help="SR-IOV machines, 1 or 2 (default: none)"
     )
     start.add_argument("--release", default=DEFAULT_RELEASE, help=f"their Debian release (default: {DEFAULT_RELEASE})")
+    verb("engines", _engines, "which Docker Engines a host can have here, the newest last")
     verb("down", _down, "stop and remove everything but logs").add_argument("--all", action="store_true")
     verb("status", _status, "what runs").add_argument("--json", action="store_true")
     verb("env", _env, "the variables of a host's shell").add_argument("--host", default="h1")
@@ -71,7 +79,13 @@ def _up(arguments: argparse.Namespace) -> int:
         raise LabError(msg)
     fleet = Fleet(arguments.sriov, arguments.release) if arguments.sriov else None
     begin = time.monotonic()
-    lifecycle.up(LabPaths(arguments.name), arguments.hosts, with_kuryr=not arguments.without_kuryr, fleet=fleet)
+    lifecycle.up(
+        LabPaths(arguments.name),
+        arguments.hosts,
+        with_kuryr=not arguments.without_kuryr,
+        fleet=fleet,
+        engine=arguments.engine,
+    )
     say(f"the lab {arguments.name!r} is up ({time.monotonic() - begin:.1f} s)")
     return 0
 
@@ -92,17 +106,26 @@ def _down(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _engines(arguments: argparse.Namespace) -> int:
+    for engine in engines.Choice(LabPaths(arguments.name).cache).all:
+        print(f"{engine.release:10} {engine.version}")
+    return 0
+
+
 def _status(arguments: argparse.Namespace) -> int:
     paths = LabPaths(arguments.name)
     found = lifecycle.status(paths)
     inside = sriov_api.programs(paths, lifecycle.registry_of(paths))
+    has = {each.name: engines.of(each) for each in lifecycle.hosts_of(paths)}
     if arguments.json:
-        programs = {name: record.pid if record else None for name, record in found.items()}
-        print(
-            json.dumps(
-                {"name": paths.name, "hosts": len(lifecycle.hosts_of(paths)), "programs": programs, "guests": inside}
-            )
-        )
+        shown = {
+            "name": paths.name,
+            "hosts": len(has),
+            "engines": {name: engine.version for name, engine in has.items() if engine},
+            "programs": {name: record.pid if record else None for name, record in found.items()},
+            "guests": inside,
+        }
+        print(json.dumps(shown))
     elif not found:
         print(f"the lab {paths.name!r} is not up")
     else:
@@ -110,6 +133,8 @@ def _status(arguments: argparse.Namespace) -> int:
             print(f"{name:20} {f'running, pid {record.pid}' if record else 'NOT RUNNING'}")
         for name, pid in inside.items():
             print(f"{name:26} {f'running, pid {pid} in the guest' if pid else 'NOT RUNNING'}")
+        for name, engine in has.items():
+            print(f"{name:20} {engine}")
         print(f"logs: {paths.logs}")
     return 0 if found and all(found.values()) else 3
 

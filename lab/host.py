@@ -1,22 +1,24 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""One Docker host: namespaces, Open vSwitch, an OVN chassis, dockerd and kuryr-server."""
+"""One Docker host: namespaces, Open vSwitch, an OVN chassis and kuryr-server; `lab.dockerd` has its Docker."""
 
 import signal
 from functools import partial
 from pathlib import Path
 
-from lab import http, image
+from lab import http
 from lab.cloud import start_ovsdb
 from lab.errors import LabError
 from lab.paths import HostPaths, LabPaths
-from lab.process import Place, Program, Record, Registry, run, start_time, wait_for, wait_until
+from lab.process import Place, Program, Record, Registry, run, wait_for, wait_until
 
 # /run/docker/plugins and /etc/docker are constants in dockerd, and so is "use the machine's containerd if
 # /run/containerd has its socket". Private folders there keep the lab and the machine's own Docker apart.
 _HOLDER = """\
 set -eu
-mount --bind {run}/run-docker /run/docker
+# shared: the namespaces of containers, which dockerd mounts there, must be seen in all mount namespaces of the host.
+mount --bind --make-private {run}/run-docker /run/docker
+mount --make-shared /run/docker
 mount --bind {run}/run-containerd /run/containerd
 mount --bind {run}/ovs /run/openvswitch
 mount --bind {run}/ovs /run/ovn
@@ -156,45 +158,6 @@ def _knows(host: HostPaths, peer: HostPaths, where: Place, control: list[str]) -
     run(where.enter(["ip", "neigh", "flush", "dev", "br-phy"]))
     http.knock(host.netns, peer.tunnel_address)
     return peer.tunnel_address in run(where.enter([*control, "tnl/neigh/show"]))
-
-
-def start_docker(paths: LabPaths, host: HostPaths, registry: Registry) -> None:
-    name = f"{host.name}-dockerd"
-    if not registry.running(name):
-        argv = (
-            "dockerd",
-            f"--data-root={host.state}/docker",
-            f"--exec-root={host.run}/docker-exec",
-            f"--host=unix://{host.docker_socket}",
-            f"--pidfile={host.run}/docker.pid",
-            f"--cgroup-parent={host.cgroup}",
-            # A machine with systemd would be asked to keep the containers; the lab needs no such help.
-            "--exec-opt=native.cgroupdriver=cgroupfs",
-            "--iptables=false",
-            "--ip6tables=false",
-            "--shutdown-timeout=2",
-        )
-        _forget_containerd(host)
-        registry.start(Program(name, argv, place(host, registry), paths.log(name), grace=4.0))
-    record = registry.get(name)
-    if record is not None:
-        wait_until(lambda: http.answers(http.unix(host.docker_socket), "GET", "/_ping"), record, 60)
-        image.load(http.unix(host.docker_socket))
-
-
-def _forget_containerd(host: HostPaths) -> None:
-    """Remove the pid files of a dockerd that was killed.
-
-    dockerd takes a zombie for a running containerd and waits for it in vain; how soon a zombie goes is up to the
-    machine's first process.
-    """
-    (host.run / "docker.pid").unlink(missing_ok=True)
-    file = host.run / "docker-exec" / "containerd" / "containerd.pid"
-    if file.exists():
-        pid = int(file.read_text())
-        wait_for(lambda: start_time(pid) is None, 5)
-        if start_time(pid) is None:
-            file.unlink()
 
 
 def write_kuryr_conf(paths: LabPaths, host: HostPaths) -> None:

@@ -8,13 +8,13 @@
 import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab import cloud, database, host, network, sriov_lifecycle, sriov_machine, teardown
+from lab import cloud, database, dockerd, engines, host, network, sriov_lifecycle, sriov_machine, teardown
 from lab.errors import LabError
 from lab.paths import RUN_ROOT, HostPaths, LabPaths
 from lab.process import Record, Registry, boot_id
@@ -54,7 +54,15 @@ def names() -> list[str]:
     return sorted(file.parent.name for file in RUN_ROOT.glob("*/owner.json"))
 
 
-def up(paths: LabPaths, hosts: int, *, with_kuryr: bool = True, fleet: Fleet | None = None) -> None:
+def up(
+    paths: LabPaths,
+    hosts: int,
+    *,
+    with_kuryr: bool = True,
+    fleet: Fleet | None = None,
+    engine: Sequence[str] = (engines.OWN,),
+) -> None:
+    """`engine`: what `--engine` names, one for all new hosts or one for each host."""
     with _alone(paths):
         registry = registry_of(paths)
         _refuse_foreign(paths, registry)
@@ -70,6 +78,7 @@ def up(paths: LabPaths, hosts: int, *, with_kuryr: bool = True, fleet: Fleet | N
         _own(paths, hosts)
         sriov_machine.note_fleet(paths, fleet)
         try:
+            engines.give_all([paths.host(number) for number in range(1, hosts + 1)], engine, paths.cache)
             _start(paths, registry, hosts, fleet, with_kuryr=with_kuryr)
         except BaseException:
             # Ctrl-C too must leave nothing half-started behind.
@@ -185,8 +194,8 @@ def _host_branch(paths: LabPaths, each: HostPaths, registry: Registry) -> Callab
             host.write_kuryr_conf(paths, each)
             host.start_ovs(paths, each, registry)
             host.wait_for_chassis(paths, each, registry)
-        with step(f"{each.name}: Docker and the image busybox"):
-            host.start_docker(paths, each, registry)
+        with step(f"{each.name}: {engines.of(each)} and the image busybox"):
+            dockerd.start(paths, each, registry)
 
     return branch
 

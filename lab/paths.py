@@ -58,6 +58,16 @@ class HostPaths:
         return self.run / "docker.sock"
 
     @property
+    def engine_file(self) -> Path:
+        """Which Docker Engine the host has."""
+        return self.run / "engine.json"
+
+    @property
+    def bin(self) -> Path:
+        """Commands that stand before the machine's own."""
+        return self.run / "bin"
+
+    @property
     def plugin_socket(self) -> Path:
         """kuryr.sock as seen from outside of the host's mount namespace."""
         return self.run / "run-docker" / "plugins" / "kuryr.sock"

@@ -42,6 +42,13 @@ def tier(folder: Path, name: str) -> Outcome | None:
     return Outcome(name, max(ran - failed - skipped, 0), failed, skipped, seconds)
 
 
+def reports(folder: Path) -> list[str]:
+    """The tiers that were run, in their order. Of the cloud there may be one report for each Docker Engine."""
+    by_engine = sorted({file.stem for file in folder.glob("cloud-*") if file.suffix in {".xml", ".broken"}})
+    at = TIERS.index("cloud") + 1
+    return [*TIERS[:at], *by_engine, *TIERS[at:]]
+
+
 def checks(folder: Path) -> list[Outcome]:
     file = folder / "checks"
     rows = [line.split("\t") for line in file.read_text().splitlines()] if file.exists() else []
@@ -60,7 +67,7 @@ def line_coverage(folder: Path) -> str | None:
 
 
 def main(folder: Path) -> int:
-    tiers = [outcome for outcome in (tier(folder, name) for name in TIERS) if outcome is not None]
+    tiers = [outcome for outcome in (tier(folder, name) for name in reports(folder)) if outcome is not None]
     all_checks = checks(folder)
     print("\n== summary")
     for check in all_checks:

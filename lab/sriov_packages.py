@@ -78,8 +78,9 @@ class Archive:
         """Packages with everything that they depend on."""
         archives = self.folder / "archives"
         command = ["install", "--download-only", "--no-install-recommends", "-y", "-qq"]
-        run(["apt-get", *self._options(), *command, *packages], timeout=900)
-        self._extract(archives, target)
+        with alone(self.folder.with_name(f"{self.folder.name}.lock")):
+            run(["apt-get", *self._options(), *command, *packages], timeout=900)
+            self._extract(archives, target)
 
     def unpack_only(self, packages: list[str], target: Path) -> None:
         """Packages without those that they depend on."""
@@ -94,6 +95,15 @@ class Archive:
         lines = run(["apt-cache", *self._options(), "depends", package]).splitlines()
         pairs = (line.strip().partition(": ") for line in lines)
         return [name for relation, _, name in pairs if relation == "Depends" and name.startswith(prefixes)]
+
+    def version(self, package: str) -> str:
+        """The version that the release has."""
+        for line in run(["apt-cache", *self._options(), "policy", package]).splitlines():
+            name, _, value = line.strip().partition(": ")
+            if name == "Candidate" and value != "(none)":
+                return value
+        msg = f"Debian {self.release} has no package {package}"
+        raise LabError(msg)
 
     def _extract(self, archives: Path, target: Path) -> None:
         for file in sorted(archives.glob("*.deb")):
@@ -123,6 +133,17 @@ def archive(cache: Path, release: str) -> Archive:
     return found
 
 
+def command_of(tree: Path, program: str) -> list[str]:
+    """A program of a tree, run by that tree's loader with that tree's libraries: this machine's may be too old for it."""
+    usr = tree / "usr"
+    loaders = [*usr.glob("lib64/ld-linux-*.so.*"), *usr.glob("lib/ld-linux-*.so.*")]
+    libraries = [*usr.glob("lib/*-linux-gnu")]
+    if not loaders or not libraries:
+        msg = f"{tree} has no C library; remove it to have it made again"
+        raise LabError(msg)
+    return [str(loaders[0]), "--library-path", str(libraries[0]), str(usr / "bin" / program)]
+
+
 @dataclass(frozen=True)
 class Qemu:
     """QEMU with all its libraries in a tree of its own, run by the loader of that tree."""
@@ -130,10 +151,7 @@ class Qemu:
     tree: Path
 
     def command(self, program: str) -> list[str]:
-        usr = self.tree / "usr"
-        libraries = usr / "lib" / "x86_64-linux-gnu"
-        loader = usr / "lib64" / "ld-linux-x86-64.so.2"
-        return [str(loader), "--library-path", str(libraries), str(usr / "bin" / program)]
+        return command_of(self.tree, program)
 
     @property
     def firmware(self) -> list[str]:

@@ -65,7 +65,7 @@ def programs(hosts: list[HostPaths], registry: Registry, names: Iterable[str]) -
 
 
 def _position(kind: str) -> int:
-    """The holder of the namespaces comes last."""
+    """The holders of the namespaces come last."""
     return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The real lab: Neutron, OVN, Open vSwitch, dockerd and kuryr-server on two hosts. ``./dev test`` starts it."""
+"""The real lab: Neutron, OVN, Open vSwitch, two Docker Engines and kuryr-server on two hosts. ``./dev test`` starts it."""
 
 from __future__ import annotations
 
@@ -42,6 +42,13 @@ def h1(lab: Lab) -> Host:
 @pytest.fixture
 def h2(lab: Lab) -> Host:
     return lab.host("h2")
+
+
+@pytest.fixture(params=["h1", "h2"])
+def host(request: pytest.FixtureRequest, lab: Lab) -> Host:
+    """Each host in turn: their Docker Engines are different ones."""
+    name: str = request.param
+    return lab.host(name)
 
 
 @pytest.fixture

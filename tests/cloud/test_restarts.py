@@ -57,14 +57,3 @@ def test_adopted_port_after_the_service_died(user: User, h1: Host, disaster: Cal
     assert (after["binding:host_id"], after["device_id"], after["device_owner"], after["tags"]) == ("", "", "", [])
     user.network_rm(h1, net)
     assert user.get("network", network["id"])["tags"] == []
-
-
-def test_dockerd_is_killed(user: User, h1: Host) -> None:
-    """After a crash Docker sends no DeleteEndpoint for what died with it: ports and veths would pile up."""
-    net = user.network(h1, f"--subnet={unique_cidr()}")
-    user.run(h1, net)
-    h1.dockerd.kill()
-    h1.dockerd.start()
-    again = user.run(h1, net)
-    other = user.run(h1, net)
-    user.ping(h1, again, user.address(h1, other, net))

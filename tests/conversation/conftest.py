@@ -18,7 +18,7 @@ def plugin(tmp_path: Path) -> Iterator[Plugin]:
         yield plugin
 
 
-@pytest.fixture(params=[20, 26, 28, 29])
+@pytest.fixture(params=[20, 26, 27, 28, 29])
 def docker(request: pytest.FixtureRequest, plugin: Plugin) -> Docker:
     """An engine of each generation in turn: their calls differ (docker-plugin-protocol §2.4)."""
     version: int = request.param

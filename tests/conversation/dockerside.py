@@ -10,116 +10,18 @@ endpoint is a container's gateway, so that a test reads as a story.
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tests.conversation.dockerclient import PluginClient, PluginError
+from tests.conversation.dockerview import Container, DockerNetwork, Pool, Sandbox, Wish, new_id
 
 __all__ = ["Container", "Docker", "DockerNetwork", "PluginClient", "PluginError", "Pool", "Wish", "new_id"]
 
 GENERIC = "com.docker.network.generic"
 GATEWAY = "com.docker.network.gateway"
-
-
-def new_id() -> str:
-    return secrets.token_hex(32)
-
-
-@dataclass
-class Pool:
-    pool_id: str
-    cidr: str
-    gateway: str
-    v6: bool
-    aux: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def data(self) -> dict[str, Any]:
-        shown: dict[str, Any] = {"AddressSpace": "no_address_space", "Pool": self.cidr}
-        if self.gateway:
-            shown["Gateway"] = self.gateway
-        if self.aux:
-            shown["AuxAddresses"] = self.aux
-        return shown
-
-
-@dataclass
-class DockerNetwork:
-    network_id: str
-    pools: list[Pool]
-    internal: bool = False
-    name: str = ""
-
-    def pool(self, *, v6: bool) -> Pool | None:
-        return next((pool for pool in self.pools if pool.v6 is v6), None)
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the user asks of one endpoint."""
-
-    ip: str = ""
-    ip6: str = ""
-    mac: str = ""
-    name: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    expose: Sequence[tuple[int, int]] = ()
-    publish: Sequence[tuple[int, int]] = ()
-
-    @property
-    def labels(self) -> dict[str, Any]:
-        """What the engine says of ``--expose`` and ``-p``: pairs of IP protocol and port (§2.1)."""
-        exposed = [{"Proto": proto, "Port": port} for proto, port in (*self.expose, *self.publish)]
-        mapped = [
-            {"Proto": proto, "IP": "", "Port": port, "HostIP": "", "HostPort": port + 8000, "HostPortEnd": port + 8000}
-            for proto, port in self.publish
-        ]
-        return {"com.docker.network.endpoint.exposedports": exposed, "com.docker.network.portmap": mapped}
-
-
-@dataclass(eq=False)
-class Sandbox:
-    """A container's network namespace, and the endpoint that is its way out.
-
-    ``ports_taken``: an endpoint on a bridge of Docker's own has published the container's ports already.
-    """
-
-    key: str = field(default_factory=lambda: f"/var/run/docker/netns/{secrets.token_hex(6)}")
-    endpoints: list[Container] = field(default_factory=list)
-    gateway: Container | None = None
-    ports_taken: bool = False
-
-
-@dataclass(eq=False)
-class Container:
-    """A container on one network: an endpoint, and what the container got by it."""
-
-    network: DockerNetwork
-    endpoint_id: str
-    wish: Wish = field(default_factory=Wish)
-    sandbox: Sandbox = field(default_factory=Sandbox, repr=False)
-    addresses: dict[str, str] = field(default_factory=dict)
-    mac: str = ""
-    interface: dict[str, str] = field(default_factory=dict)
-    gateway: str = ""
-    gateway_v6: str = ""
-    routes: list[dict[str, Any]] = field(default_factory=list)
-    disable_gateway_service: bool = False
-
-    @property
-    def ip(self) -> str:
-        return self.addresses.get("v4", "").partition("/")[0]
-
-    @property
-    def ip6(self) -> str:
-        return self.addresses.get("v6", "").partition("/")[0]
-
-    @property
-    def ids(self) -> dict[str, Any]:
-        return {"NetworkID": self.network.network_id, "EndpointID": self.endpoint_id}
 
 
 class Docker:
@@ -170,15 +72,29 @@ class Docker:
             self._allocate(network, _each(subnet), gateway, aux or {}, ipam_options, v6=False)
         if subnet_v6 is not None:
             self._allocate(network, _each(subnet_v6), gateway_v6, {}, ipam_options, v6=True)
+        network.options = shown
+        self._create_network(network)
+        return network
+
+    def network_again(self, network: DockerNetwork, ipam_options: Mapping[str, str] | None = None) -> DockerNetwork:
+        """A network of a swarm is not kept over Docker's end: it is made once more, with its old id (§2.2)."""
+        self._call("IpamDriver.GetDefaultAddressSpaces")
+        again = DockerNetwork(network.network_id, [], network.internal, network.name, network.options)
+        for pool in network.pools:
+            again.pools.append(self._pool(pool.cidr, "", {}, ipam_options, v6=pool.v6))
+        self._create_network(again)
+        return again
+
+    def _create_network(self, network: DockerNetwork) -> None:
         data = {
             f"IPv{6 if v6 else 4}Data": [each.data for each in network.pools if each.v6 is v6] for v6 in (False, True)
         }
+        request = {"NetworkID": network.network_id, "Options": network.options} | data
         try:
-            self._call("NetworkDriver.CreateNetwork", {"NetworkID": network.network_id, "Options": shown} | data)
+            self._call("NetworkDriver.CreateNetwork", request)
         except PluginError:  # DeleteNetwork is not called
             self._release_pools(network.pools)
             raise
-        return network
 
     def _allocate(
         self,
@@ -244,9 +160,10 @@ class Docker:
         options: Mapping[str, Any] | None = None,
         expose: Sequence[tuple[int, int]] = (),
         publish: Sequence[tuple[int, int]] = (),
+        no_ipv6: bool = False,
     ) -> Container:
         """``docker run --network``; after a failure what the engine undoes, and the error."""
-        return self._connect(Sandbox(), network, Wish(ip, ip6, mac, name, options or {}, expose, publish))
+        return self._connect(Sandbox(), network, Wish(ip, ip6, mac, name, options or {}, expose, publish, no_ipv6))
 
     def connect(self, container: Container, network: DockerNetwork, wish: Wish | None = None) -> Container:
         """``docker network connect``: one more interface for a running container."""
@@ -277,6 +194,11 @@ class Docker:
             self._release_addresses(each)
         container.sandbox.endpoints.clear()
 
+    def live_restore(self, container: Container) -> None:
+        """Docker starts again under a container that went on; before 27 it says nothing (§2.2)."""
+        if self.version >= 27:
+            self._look(container.sandbox)
+
     def _connect(self, sandbox: Sandbox, network: DockerNetwork, wish: Wish) -> Container:
         self._look(sandbox)
         box = Container(network, new_id(), wish, sandbox)
@@ -297,6 +219,8 @@ class Docker:
             self._take_back(box, leaves=1 if self.version >= 29 else 0)
             raise
         sandbox.endpoints.append(box)
+        if wish.no_ipv6 and self.version >= 28 and "v6" in box.addresses:  # nobody else is told (§3)
+            self._release_one(box, "v6", box.addresses.pop("v6"))
         try:
             self._choose_gateway(sandbox)
         except PluginError:
@@ -386,9 +310,12 @@ class Docker:
 
     def _release_addresses(self, box: Container) -> None:
         for family, address in box.addresses.items():
-            pool = box.network.pool(v6=family == "v6")
-            assert pool is not None
-            self._release(pool, address)
+            self._release_one(box, family, address)
+
+    def _release_one(self, box: Container, family: str, address: str) -> None:
+        pool = box.network.pool(v6=family == "v6")
+        assert pool is not None
+        self._release(pool, address)
 
     def _release(self, pool: Pool, address: str) -> None:
         request = {"PoolID": pool.pool_id, "Address": address.partition("/")[0]}

@@ -17,7 +17,7 @@ from kuryr_libnetwork.sriov import VfSettings
 from tests.conversation.dockerside import Container
 from tests.conversation.outside import TappedNeutron, TappedNic
 from tests.conversation.rig import Rig
-from tests.conversation.trials import Operation, Trial
+from tests.conversation.trials import Operation, Trial, on_each_engine
 
 CIDR = "10.10.0.0/24"
 CHOSEN, ADDRESS = 2, "10.10.0.5"
@@ -158,4 +158,4 @@ def operations() -> Iterator[Operation]:
     yield Operation("rm-macvtap", Trial.rm, None, (_create_fast,), (_run,), trial=MacvtapTrial)
 
 
-OPERATIONS = {operation.name: operation for operation in operations()}
+OPERATIONS = on_each_engine(operations())

@@ -9,8 +9,8 @@ the same operation has to work again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kuryr_libnetwork.model import Port
@@ -18,6 +18,8 @@ from tests.conversation.dockerside import Container, DockerNetwork, PluginError
 from tests.conversation.outside import Fault
 from tests.conversation.rig import DirectDocker, Rig
 
+ENGINES = (27, 29)
+"""Docker's last engine of each order of calls (docker-plugin-protocol §2.2, §2.5)."""
 V4, V6 = "10.1.0.0/24", "fd00:1::/64"
 TENANT = "tenant"
 MINE, PREPARED, RESERVED = "10.1.0.99", "10.1.0.98", "10.1.0.97"
@@ -27,9 +29,9 @@ WEB = [(6, 80), (17, 53)]
 class Trial:
     """One host and the user's own things in Neutron; ``network`` and ``box`` are what Docker has."""
 
-    def __init__(self, **cloud: Any) -> None:
+    def __init__(self, *, engine: int = ENGINES[-1], **cloud: Any) -> None:
         self.rig = self.make_rig(**cloud)
-        self.docker = DirectDocker(self.rig)
+        self.docker = DirectDocker(self.rig, engine)
         self.docker.activate()
         neutron = self.rig.neutron
         self.tenant = neutron.seed_network(name=TENANT, tags=["keep"])
@@ -143,13 +145,14 @@ class Operation:
     ground: tuple[Callable[[Trial], None], ...] = ()
     after_ground: tuple[Callable[[Trial], None], ...] = ()
     trial: type[Trial] = Trial
+    engine: int = ENGINES[-1]
 
     def prepare(self, *, neighbour: bool = False, **cloud: Any) -> Trial:
         """``clean`` is the world without the operation's result: for removals, that before ``after_ground``.
 
         ``neighbour``: Docker has another network of ours.
         """
-        trial = self.trial(**cloud)
+        trial = self.trial(engine=self.engine, **cloud)
         if neighbour:
             trial.add_neighbour()
         for step in self.ground:
@@ -209,7 +212,16 @@ def operations() -> Iterator[Operation]:
         yield Operation(f"network-rm-{name}", Trial.network_rm, None, (), (create,))
 
 
-OPERATIONS = {operation.name: operation for operation in operations()}
+def on_each_engine(found: Iterable[Operation]) -> dict[str, Operation]:
+    """By name, once for each order of calls."""
+    return {
+        f"{engine}-{operation.name}": replace(operation, name=f"{engine}-{operation.name}", engine=engine)
+        for operation in found
+        for engine in ENGINES
+    }
+
+
+OPERATIONS = on_each_engine(operations())
 
 
 def calls_of(operation: Operation) -> list[str]:

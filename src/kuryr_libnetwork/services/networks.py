@@ -106,6 +106,7 @@ class Networks:
             raise Conflict(f"Docker network {docker_id[:12]} is still being removed; try again")
         if known.fingerprint not in {"", mark}:
             raise Conflict(f"Docker network {docker_id[:12]} exists already with other parameters")
+        self._pools.requested_again(subnet.pool_id for subnet in known.subnets)
         return True
 
     def _take_back(self, docker_id: str) -> None:

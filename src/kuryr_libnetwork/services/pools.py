@@ -64,6 +64,13 @@ class PoolKeeper:
             wanted = self._wanted[pool_id] > 0
         return wanted or any(s.pool_id == pool_id for network in self._journal.networks.all() for s in network.subnets)
 
+    def requested_again(self, pool_ids: Iterable[str]) -> None:
+        """Docker makes a network of a swarm once more after its own restart (§2.2), and will release its pools once."""
+        for pool_id in set(pool_ids):
+            with self._held(pool_id) as record:
+                if record is not None and record.requests > 1:
+                    self._journal.pools.put(msgspec.structs.replace(record, requests=record.requests - 1))
+
     def release(self, pool_id: str) -> None:
         """One ReleasePool of Docker. Neutron calls: 0 while a network uses the pool, else 2."""
         with self._held(pool_id) as record:

@@ -117,17 +117,18 @@ class Releaser:
         if lease is None:
             self._release_unknown_address(pool_id, address)
             return
-        if not self._end_former_endpoint(lease):
-            LOG.warning("ReleaseAddress %s is not for port %s: its container is alive", address, lease.port_id)
-            return
+        self._end_former_endpoint(lease)
         with self._locks.hold("port", lease.port_id):
             current = self._journal.leases.get(lease.port_id)
             released = [ip for ip in current.held if ip.ip_address == address] if current else []
-            if current is None or not released or self._has_endpoint(current) or self._is_late(current, released[0]):
+            if current is None or not released or self._is_late(current, released[0]):
                 return
             held = tuple(ip for ip in current.held if ip not in released)
             if held:
+                # Docker gives the IPv6 address back while a container without IPv6 starts (§3), and not once more.
                 self._journal.leases.put(msgspec.structs.replace(current, held=held))
+            elif self._has_endpoint(current):
+                LOG.warning("ReleaseAddress %s is not for port %s: its container is alive", address, lease.port_id)
             else:
                 self._ledger.release(current)
 
