@@ -7,7 +7,7 @@ All methods may be called from many threads at once. Errors are those of :mod:`k
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -286,6 +286,13 @@ class PortDriver(Protocol):
 
     def where(self, plug: PlugRecord) -> Whereabouts:
         """Where its interface is now: whoever has one in a container is alive."""
+        ...
+
+    def uphold(self, living: Callable[[], list[PlugRecord]]) -> None:
+        """Make good what others have undone of the plugs of living containers.
+
+        ``living`` tells them; it is to be asked when none of them can be unplugged meanwhile.
+        """
         ...
 
     def strays(self) -> list[PlugRecord]:

@@ -189,6 +189,46 @@ def test_somebody_else_changes_the_machines_port() -> None:
     assert world.pairs() == {FOREIGN, his}
 
 
+def clear_pairs(world: World, *kept: AddressPair) -> None:
+    wanted = [{"ip_address": pair.ip_address, "mac_address": pair.mac_address} for pair in kept]
+    world.rig.neutron.update_port(world.vm.id, {"allowed_address_pairs": wanted})
+
+
+def test_pairs_that_somebody_has_removed_come_back() -> None:
+    """Containers would lose their network when an operator replaces the list, or two changes of it meet in Neutron."""
+    world = World("ipvlan")
+    net = world.network()
+    boxes = [world.docker.run(net) for _ in range(2)]
+    before = world.pairs()
+    his = AddressPair(ip_address="10.1.0.99", mac_address=world.vm.mac_address)
+    clear_pairs(world, his)
+    world.rig.services.reconciler.round()
+    assert world.pairs() == before - {FOREIGN} | {his}
+    world.docker.rm(boxes[0])
+    with world.at_most(5):
+        world.rig.services.reconciler.round()
+    assert boxes[0].ip not in {pair.ip_address for pair in world.pairs()}
+
+
+def test_a_container_that_goes_meanwhile_is_not_upheld() -> None:
+    """The pair of a dead container would come back, and stay for ever."""
+    world = World("ipvlan")
+    net = world.network()
+    box = world.docker.run(net)
+    clear_pairs(world, FOREIGN)
+    with ThreadPoolExecutor(1) as thread:
+
+        def go(name: str, arguments: tuple[Any, ...]) -> None:
+            if name == "neutron.find_ports" and "mac_address" in arguments[0]:
+                world.rig.outside.hook = None
+                thread.submit(world.docker.rm, box)
+
+        world.rig.outside.hook = go
+        world.rig.services.reconciler.round()
+    assert world.pairs() == {FOREIGN}
+    assert world.rig.neutron.user_ports() == [world.rig.neutron.port(world.vm.id)]
+
+
 def test_a_port_that_never_stops_changing() -> None:
     """A call of Docker would never end."""
     world = World("ipvlan")

@@ -133,6 +133,7 @@ class Reconciler:
         self._attempt(self._refresh)
         self._attempt(self._watch.round)
         self._attempt(self._end_broken_endpoints)
+        self._survey.uphold()
         look = self._look()
         same = {
             suspect: since for suspect, since in self._seen.items() if self._looked.get(suspect) == look.get(suspect)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from functools import partial
 
 from kuryr_libnetwork.errors import KuryrError
 from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron, PortDriver
@@ -52,6 +53,18 @@ class Survey:
     def in_container(self, endpoints: Iterable[EndpointRecord]) -> bool:
         """Whether the interface of any of them is in a container."""
         return any(self._releaser.in_container(each) for each in endpoints)
+
+    def uphold(self) -> None:
+        """Have each driver make good what others have undone of living containers."""
+        for driver in self._drivers.all():
+            try:
+                driver.uphold(partial(self._living, driver.name))
+            except KuryrError as error:
+                LOG.warning("port driver %s could not look after its containers: %s", driver.name, error)
+
+    def _living(self, driver: str) -> list[PlugRecord]:
+        ready = [endpoint.plug for endpoint in self._journal.endpoints.all() if endpoint.state == "ready"]
+        return [plug for plug in ready if plug is not None and plug.driver == driver]
 
     def stray_plugs(self) -> list[PlugRecord]:
         """What is configured for interfaces that do not exist, and for ports that the journal does not know."""

@@ -122,6 +122,21 @@ class NestedDriver:
                 else:
                     return
 
+    def uphold(self, living: Callable[[], list[PlugRecord]]) -> None:
+        """Pairs that are missing: an operator has replaced the list, or Neutron taken two changes at once for good."""
+        with self._machine.alone():
+            plugs = living()
+            if not plugs:
+                return
+            link = self._machine.interface()
+            parent = self._machine.port(link)
+            wanted = [pair for plug in plugs if plug.parent_mac == link.mac for pair in plug.pairs]
+            pairs = rules.with_pairs(parent.allowed_address_pairs, wanted)
+            missing = len(pairs) - len(parent.allowed_address_pairs)
+            if missing and parent.port_security_enabled:
+                LOG.warning("port %s lacked %d address pairs of living containers", parent.id, missing)
+            self._write(parent, pairs)
+
     def _write(self, parent: Port, pairs: list[AddressPair]) -> None:
         """Nothing where nothing differs, nor where the port may use any address."""
         if pairs == list(parent.allowed_address_pairs) or not parent.port_security_enabled:

@@ -263,6 +263,9 @@ class SriovDriver:
         moved = lease.vnic_type == DIRECT or (lease.vnic_type == PHYSICAL and not device.netdevs)
         return ("container" if device.netdev_elsewhere else "gone") if moved else "container"
 
+    def uphold(self, living: Callable[[], list[PlugRecord]]) -> None:
+        """Nothing: see :meth:`refresh`."""
+
     def strays(self) -> list[PlugRecord]:
         """Every lease; of those whose port is gone the background then puts the device back, or tries again."""
         return [_record("", lease) for lease in self._leases.all()]

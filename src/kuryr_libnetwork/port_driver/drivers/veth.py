@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from kuryr_libnetwork.binding.veth import VethBinding
@@ -88,6 +88,9 @@ class VethDriver:
 
     def where(self, plug: PlugRecord) -> Whereabouts:
         return self._binding.where(plug)
+
+    def uphold(self, living: Callable[[], list[PlugRecord]]) -> None:
+        """Nothing: what is plugged here is nobody else's."""
 
     def strays(self) -> list[PlugRecord]:
         """Open vSwitch keeps its rows over a reboot, and a server that hung may add one later than it was asked to."""

@@ -157,6 +157,9 @@ class VlanDriver:
     def where(self, plug: PlugRecord) -> Whereabouts:
         return self._binding.where(plug)
 
+    def uphold(self, living: Callable[[], list[PlugRecord]]) -> None:
+        """Nothing: who takes a port off its trunk means it."""
+
     def strays(self) -> list[PlugRecord]:
         """Ports of ours on the trunk without an interface in a container, as after a reboot, and interfaces in none."""
         trunk = self._trunk()
