@@ -42,6 +42,13 @@ class HostRoute(Value, frozen=True):
     nexthop: str
 
 
+class AddressSpan(Value, frozen=True):
+    """Both ends included."""
+
+    start: str
+    end: str
+
+
 class Subnet(Value, frozen=True):
     """Source: Neutron API v2, subnets."""
 
@@ -55,17 +62,19 @@ class Subnet(Value, frozen=True):
     host_routes: tuple[HostRoute, ...] = ()
     subnetpool_id: str | None = None
     ipv6_address_mode: str | None = None
+    allocation_pools: tuple[AddressSpan, ...] = ()
     tags: tuple[str, ...] = ()
 
 
 class SubnetPool(Value, frozen=True):
-    """Source: Neutron API v2, subnetpools (extension subnet_allocation)."""
+    """Source: Neutron API v2, subnetpools (extension subnet_allocation). Prefix lengths arrive as text."""
 
     id: str
     name: str = ""
     description: str | None = ""
     prefixes: tuple[str, ...] = ()
     shared: bool = False
+    default_prefixlen: int | str = 0
     ip_version: IpVersion = 4
     tags: tuple[str, ...] = ()
 
@@ -228,10 +237,13 @@ class EngineView(Value, frozen=True):
 
 
 class PoolRecord(Value, frozen=True):
-    """A pool that Docker requested from us (key: ``pool_id``, the Neutron subnetpool's id).
+    """A pool that Docker requested from us (key: ``pool_id``, the id of its Neutron subnetpool).
 
-    ``made``: this service created the subnetpool. ``requests``: RequestPool calls not yet answered by ReleasePool.
-    ``gateway``: the address told to Docker as gateway; ``reserved``: auxiliary addresses promised to Docker.
+    ``made``: this service created the subnetpool. ``requests``: RequestPool calls not yet answered by ReleasePool (1; more
+    in journals of pools that were shared). ``gateway``: the address told to Docker as gateway; ``reserved``: auxiliary
+    addresses promised to Docker. ``options``: what ``--ipam-opt`` chose. ``ip_range``: ``--ip-range``. ``unasked``: the user
+    gave no ``--subnet``. ``source``: the subnetpool that the CIDR is to be taken from, "" for none but its own.
+    ``subnet``: the Neutron subnet that it stands for, where that is known.
     """
 
     pool_id: str
@@ -242,11 +254,20 @@ class PoolRecord(Value, frozen=True):
     gateway: str = ""
     gateway_chosen: bool = False
     reserved: tuple[str, ...] = ()
+    options: dict[str, str] = {}
+    ip_range: str = ""
+    unasked: bool = False
+    source: str = ""
+    subnet: Subnet | None = None
     created_at: float = 0.0
 
 
 class SubnetRecord(Value, frozen=True):
-    """A Neutron subnet as a Docker network uses it. ``made``: this service created the subnet."""
+    """A Neutron subnet as a Docker network uses it.
+
+    ``made``: kuryr created the subnet. ``ip_range``: the part of it that we choose containers' addresses from; "" where
+    Neutron chooses. ``recorded``: the pool carries the Docker network's id, and no tag of the subnet names the pool.
+    """
 
     subnet_id: str
     pool_id: str
@@ -255,14 +276,18 @@ class SubnetRecord(Value, frozen=True):
     made: bool
     gateway_ip: str | None = None
     host_routes: tuple[HostRoute, ...] = ()
+    ip_range: str = ""
+    recorded: bool = False
 
 
 class NetworkRecord(Value, frozen=True):
     """A Docker network (key: ``docker_id``) and its Neutron network.
 
     ``state``: ``creating`` (as much as stands in Neutron so far), ``ready``, ``deleting``. ``neutron_id`` is "" before
-    there is one. ``vnic_type`` and ``pf``: what its containers get unless they say otherwise. ``made``: kuryr made the Neutron network, for this or for another Docker network. ``engine_id``: of the
-    engine that has been seen to have it.
+    there is one. ``vnic_type`` and ``pf``: what its containers get unless they say otherwise. ``made``: kuryr made the
+    Neutron network, for this or for another Docker network. ``engine_id``: of the engine that has been seen to have it.
+    ``pools``: its pools, from its first step on. ``aux_ports``: Neutron ports that keep its auxiliary addresses.
+    ``rebuilt``: from Neutron, which does not tell everything.
     """
 
     docker_id: str
@@ -277,7 +302,9 @@ class NetworkRecord(Value, frozen=True):
     pf: str = ""
     fingerprint: str = ""
     options: dict[str, str] = {}
-    released_pools: tuple[str, ...] = ()
+    pools: tuple[str, ...] = ()
+    aux_ports: tuple[str, ...] = ()
+    rebuilt: bool = False
     engine_id: str = ""
     created_at: float = 0.0
 

@@ -55,11 +55,12 @@ class Docker:
         aux: Mapping[str, str] | None = None,
         options: Mapping[str, str] | None = None,
         ipam_options: Mapping[str, str] | None = None,
+        ip_range: str = "",
         internal: bool = False,
         ipv4: bool = True,
         name: str = "",
     ) -> DockerNetwork:
-        """``docker network create``; after a failure the engine's releases. The first subnet gets ``gateway``, ``aux``."""
+        """``docker network create``; after a failure the engine's releases. The first subnet gets ``gateway`` and so on."""
         shown: dict[str, Any] = {GENERIC: dict(options or {}), "com.docker.network.enable_ipv6": subnet_v6 is not None}
         if internal:
             shown["com.docker.network.internal"] = True
@@ -69,7 +70,7 @@ class Docker:
         self._call("IpamDriver.GetDefaultAddressSpaces")
         network = DockerNetwork(new_id(), [], internal, name)
         if ipv4:
-            self._allocate(network, _each(subnet), gateway, aux or {}, ipam_options, v6=False)
+            self._allocate(network, _each(subnet), gateway, aux or {}, ipam_options, v6=False, ip_range=ip_range)
         if subnet_v6 is not None:
             self._allocate(network, _each(subnet_v6), gateway_v6, {}, ipam_options, v6=True)
         network.options = shown
@@ -81,7 +82,8 @@ class Docker:
         self._call("IpamDriver.GetDefaultAddressSpaces")
         again = DockerNetwork(network.network_id, [], network.internal, network.name, network.options)
         for pool in network.pools:
-            again.pools.append(self._pool(pool.cidr, "", {}, ipam_options, v6=pool.v6))
+            wanted = {"Pool": pool.cidr, "SubPool": "", "Options": ipam_options, "V6": pool.v6}
+            again.pools.append(self._pool(wanted, "", {}))
         self._create_network(again)
         return again
 
@@ -105,11 +107,12 @@ class Docker:
         options: Mapping[str, str] | None,
         *,
         v6: bool,
+        ip_range: str = "",
     ) -> None:
         for number, cidr in enumerate(subnets):
+            wanted = {"Pool": cidr, "SubPool": ip_range if number == 0 else "", "Options": options, "V6": v6}
             try:
-                first = number == 0
-                pool = self._pool(cidr, gateway if first else "", aux if first else {}, options, v6=v6)
+                pool = self._pool(wanted, gateway if number == 0 else "", aux if number == 0 else {})
             except PluginError:
                 if self.version not in (27, 28):  # these forget the earlier pools of the family
                     for pool in reversed([each for each in network.pools if each.v6 is v6]):
@@ -118,14 +121,11 @@ class Docker:
                 raise
             network.pools.append(pool)
 
-    def _pool(
-        self, cidr: str, asked: str, aux: Mapping[str, str], options: Mapping[str, str] | None, *, v6: bool
-    ) -> Pool:
+    def _pool(self, wanted: Mapping[str, Any], asked: str, aux: Mapping[str, str]) -> Pool:
         if self.version >= 27:
             self._call("IpamDriver.GetDefaultAddressSpaces")
-        request = {"AddressSpace": "no_address_space", "Pool": cidr, "SubPool": "", "Options": options, "V6": v6}
-        answer = self._call("IpamDriver.RequestPool", request)
-        pool = Pool(answer["PoolID"], answer["Pool"], "", v6)
+        answer = self._call("IpamDriver.RequestPool", {"AddressSpace": "no_address_space", **wanted})
+        pool = Pool(answer["PoolID"], answer["Pool"], "", wanted["V6"])
         try:
             pool.gateway = self._request(pool, asked, {"RequestAddressType": GATEWAY})
             for name, address in aux.items():
@@ -203,8 +203,9 @@ class Docker:
         self._look(sandbox)
         box = Container(network, new_id(), wish, sandbox)
         for family, asked in (("v4", wish.ip), ("v6", wish.ip6)):  # if the second fails, the first is never released
-            pool = network.pool(v6=family == "v6")
+            pool = network.pool(v6=family == "v6", ip=asked)
             if pool is not None:
+                box.pools[family] = pool
                 label = {"com.docker.network.endpoint.name": wish.name}
                 options = label if self.version >= 29 and wish.name else None
                 box.addresses[family] = self._request(pool, asked, options)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ class Pool:
     gateway: str
     v6: bool
     aux: dict[str, str] = field(default_factory=dict)
+
+    def holds(self, ip: str) -> bool:
+        return ipaddress.ip_address(ip) in ipaddress.ip_network(self.cidr)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -40,8 +44,10 @@ class DockerNetwork:
     name: str = ""
     options: dict[str, Any] = field(default_factory=dict)
 
-    def pool(self, *, v6: bool) -> Pool | None:
-        return next((pool for pool in self.pools if pool.v6 is v6), None)
+    def pool(self, *, v6: bool, ip: str = "") -> Pool | None:
+        """The pool that an address is asked from: with ``--ip`` the one that holds it, else the first of its family."""
+        able = [pool for pool in self.pools if pool.v6 is v6]
+        return next((pool for pool in able if ip and pool.holds(ip)), able[0] if able else None)
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,7 @@ class Container:
     wish: Wish = field(default_factory=Wish)
     sandbox: Sandbox = field(default_factory=Sandbox, repr=False)
     addresses: dict[str, str] = field(default_factory=dict)
+    pools: dict[str, Pool] = field(default_factory=dict, repr=False)
     mac: str = ""
     interface: dict[str, str] = field(default_factory=dict)
     gateway: str = ""

@@ -24,6 +24,8 @@ V4, V6 = "10.1.0.0/24", "fd00:1::/64"
 TENANT = "tenant"
 MINE, PREPARED, RESERVED = "10.1.0.99", "10.1.0.98", "10.1.0.97"
 WEB = [(6, 80), (17, 53)]
+WIDE = "10.64.0.0/16"
+"""The pool that the operator made for networks without --subnet."""
 
 
 class Trial:
@@ -40,7 +42,9 @@ class Trial:
         for ip, attributes in self._ports().items():
             fixed = {"subnet_id": subnet.id, "ip_address": ip}
             neutron.seed_port(self.tenant.id, name="mine", fixed_ips=[fixed], tags=["keep-me"], **attributes)
+        self.subnet = subnet
         self.bare = neutron.seed_network(name="bare")
+        self.wide = neutron.seed_subnetpool("kuryr", WIDE, default_prefixlen=24)
         neutron.extensions()
         self.network: DockerNetwork | None = None
         self.box: Container | None = None
@@ -64,6 +68,11 @@ class Trial:
     def create(self, subnet_v6: str | None = None, internal: bool = False, **options: str) -> None:
         given = {f"neutron.net.{key}": value for key, value in options.items()}
         self.network = self.docker.network_create(V4, subnet_v6=subnet_v6, internal=internal, options=given)
+
+    def choose(self, cidr: str | None, **ipam: str) -> None:
+        """With ``--ipam-opt`` alone."""
+        given = {f"neutron.{key.replace('_', '.')}": value for key, value in ipam.items()}
+        self.network = self.docker.network_create(cidr, ipam_options=given)
 
     def network_rm(self) -> None:
         assert self.network is not None
@@ -129,10 +138,21 @@ class Trial:
         self.clean = self._without_lost(self.clean)
 
     def _state(self) -> dict[str, Any]:
-        return self._without_lost(self.rig.state()) if self.lost else self.rig.state()
+        state = without_hints(self.rig.state())
+        return self._without_lost(state) if self.lost else state
 
     def _without_lost(self, state: dict[str, Any]) -> dict[str, Any]:
         return {part: shown for part, shown in state.items() if part != "journal"}
+
+
+def without_hints(state: dict[str, Any]) -> dict[str, Any]:
+    """A network that other Docker networks use may say that somebody has left; the last one clears up."""
+
+    def tags(row: dict[str, Any]) -> list[str]:
+        used = any(tag.startswith("kuryr.net.uuid") for tag in row["tags"])
+        return [tag for tag in row["tags"] if not used or tag != "kuryr.net.left"]
+
+    return state | {"networks": {key: row | {"tags": tags(row)} for key, row in state["networks"].items()}}
 
 
 @dataclass(frozen=True)
@@ -158,7 +178,7 @@ class Operation:
         for step in self.ground:
             step(trial)
         trial.rig.services.reconciler.round()
-        trial.clean = trial.rig.state()
+        trial.clean = without_hints(trial.rig.state())
         for step in self.after_ground:
             step(trial)
         trial.rig.services.reconciler.round()
@@ -180,6 +200,18 @@ def _creates() -> dict[str, Callable[[Trial], None]]:
         "existing": lambda trial: trial.create(uuid=trial.tenant.id),
         "existing-dual": lambda trial: trial.create(V6, name=TENANT),
         "existing-without-subnet": lambda trial: trial.create(V6, uuid=trial.bare.id),
+        "subnet": lambda trial: trial.choose(None, subnet_uuid=trial.subnet.id),
+        "pool": lambda trial: trial.choose("10.64.7.0/24", pool_name="kuryr"),
+        "default": lambda trial: trial.choose(None),
+    }
+
+
+def _joins() -> dict[str, tuple[Callable[[Trial], None], Callable[[Trial], None]]]:
+    """What is there before, and a further Docker network beside it."""
+    creates = _creates()
+    return {
+        "joined": (creates["existing"], creates["existing"]),
+        "twin": (creates["existing"], creates["new"]),
     }
 
 
@@ -194,6 +226,7 @@ def _runs() -> dict[str, tuple[str, Callable[[Trial], None]]]:
         "adopt": ("existing", lambda trial: trial.run(ip=MINE)),
         "exposed": ("new", lambda trial: trial.run(expose=WEB)),
         "adopt-exposed": ("existing", lambda trial: trial.run(ip=MINE, expose=WEB)),
+        "default": ("default", lambda trial: trial.run()),
         "adopt-mac": ("existing", lambda trial: trial.run(ip=MINE, mac="02:42:ac:11:00:02")),
         "prepared": ("existing", lambda trial: trial.run(ip=PREPARED)),
         "reserved": ("existing", lambda trial: trial.run(ip=RESERVED, mac="02:42:ac:11:00:02")),
@@ -204,6 +237,9 @@ def operations() -> Iterator[Operation]:
     creates = _creates()
     for name, create in creates.items():
         yield Operation(f"create-{name}", create, Trial.network_rm)
+    for name, (before, create) in _joins().items():
+        yield Operation(f"create-{name}", create, Trial.network_rm, (before,))
+        yield Operation(f"network-rm-{name}", Trial.network_rm, None, (before,), (create,))
     for name, (network, run) in _runs().items():
         yield Operation(f"run-{name}", run, Trial.rm, (creates[network],))
     for name, (network, run) in _runs().items():

@@ -10,10 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kuryr_libnetwork.errors import InvalidRequest
-from kuryr_libnetwork.model import HostRoute
+from kuryr_libnetwork.errors import InvalidOption, InvalidRequest
+from kuryr_libnetwork.model import AddressSpan, HostRoute
 from kuryr_libnetwork.rules import addresses
-from kuryr_libnetwork.rules.addresses import allocation_pools, canonical_cidr, canonical_ip, contains, usable_routes
+from kuryr_libnetwork.rules.addresses import (
+    allocation_pools,
+    canonical_cidr,
+    canonical_ip,
+    contains,
+    range_in,
+    spans_within,
+    usable_routes,
+)
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 v4 = st.ip_addresses(v=4)
@@ -196,6 +204,39 @@ def test_allocation_of_very_small_and_very_large_subnets() -> None:
     assert allocation_pools("2001:db8::/64", ["2001:db8::1"]) == [
         {"start": "2001:db8::2", "end": "2001:db8::ffff:ffff:ffff:ffff"}
     ]
+
+
+def test_allocation_within_a_range() -> None:
+    """A container would get an address outside of --ip-range, or the gateway's."""
+    assert allocation_pools("10.0.0.0/24", ["10.0.0.66"], "10.0.0.64/29") == [
+        {"start": "10.0.0.64", "end": "10.0.0.65"},
+        {"start": "10.0.0.67", "end": "10.0.0.71"},
+    ]
+    assert allocation_pools("10.0.0.0/24", ["10.0.0.200"], "10.0.0.0/25") == [
+        {"start": "10.0.0.1", "end": "10.0.0.127"}
+    ]
+    assert allocation_pools("10.0.0.0/24", ["10.0.0.4"], "10.0.0.4/32") == []
+
+
+@pytest.mark.parametrize("text", ["10.0.1.0/25", "10.0.0.0/23", "2001:db8::/64"])
+def test_a_range_outside_is_refused(text: str) -> None:
+    """Containers would get addresses that their subnet does not have."""
+    with pytest.raises(InvalidOption, match=r"--ip-range=.*: is not within --subnet 10\.0\.0\.0/24"):
+        range_in("10.0.0.0/24", text)
+
+
+def test_a_range_that_is_the_subnet_is_none() -> None:
+    """Each address would be looked for one by one, for nothing."""
+    assert range_in("10.0.0.0/24", "10.0.0.9/24") == ""
+    assert range_in("10.0.0.0/24", "10.0.0.65/26") == "10.0.0.64/26"
+
+
+def test_whether_neutron_keeps_to_a_range() -> None:
+    """Neutron would be left to choose an address outside of --ip-range."""
+    spans = [AddressSpan(start="10.0.0.64", end="10.0.0.70"), AddressSpan(start="10.0.0.80", end="10.0.0.127")]
+    assert spans_within(spans, "10.0.0.64/26")
+    assert not spans_within([*spans, AddressSpan(start="10.0.0.100", end="10.0.0.128")], "10.0.0.64/26")
+    assert not spans_within([AddressSpan(start="10.0.0.63", end="10.0.0.64")], "10.0.0.64/26")
 
 
 # -- routes ------------------------------------------------------------------------------------------------------

@@ -31,7 +31,9 @@ from tests.unit.values import (
     DOCKER_ID,
     ENDPOINT_ID,
     OTHER_ID,
+    POOL_ID,
     PORT,
+    SUBNET,
     SUBNETPOOL,
     SWARM_ID,
     docker_ids,
@@ -175,3 +177,36 @@ def test_pools_that_kuryr_made() -> None:
     assert not pool_made_by_us(replace(SUBNETPOOL, prefixes=("10.0.0.0/24", "10.2.0.0/24")), "kuryrPool")
     assert not pool_made_by_us(replace(SUBNETPOOL, prefixes=()), "kuryrPool")
     assert not pool_made_by_us(SUBNETPOOL, "other")
+    further = replace(
+        SUBNETPOOL, name="kuryrPool-10.0.0.0/24-1a2b3c4d", description=identity.intent_description("h", "t")
+    )
+    assert pool_made_by_us(further, "kuryrPool")
+    assert not pool_made_by_us(replace(further, description="mine"), "kuryrPool")
+    assert not pool_made_by_us(replace(further, name="kuryrPool-10.0.0.0/240"), "kuryrPool")
+
+
+@given(
+    docker_ids, st.uuids().map(str), st.sampled_from(["", "10.0.0.64/26", "2001:db8:1111:2222:3333:4444:5555:6666/127"])
+)
+def test_a_pool_records_its_network(docker_id: str, neutron_id: str, ip_range: str) -> None:
+    """A Docker network without room on its Neutron network could not be found again."""
+    tags = identity.pool_tags(docker_id, neutron_id, ip_range)
+    assert all(len(tag) <= 60 for tag in tags)
+    assert id_from_tags(tags) == docker_id
+    assert (identity.network_of_pool(tags), identity.range_of_pool(tags)) == (neutron_id, ip_range)
+    assert (identity.network_of_pool(["web"]), identity.range_of_pool([])) == ("", "")
+
+
+def test_room_on_a_network() -> None:
+    """A Docker network would be recorded by half of its tags, or there would be no room to say that there are more."""
+    new = network_tags(DOCKER_ID, existing=True)
+    full = [f"t{n}" for n in range(identity.MAX_TAGS - len(new) - 1)]
+    assert identity.room_for(full, new)
+    assert not identity.room_for([*full, "one more"], new)
+    assert identity.room_for([*full, identity.MORE_USERS], new)
+    assert identity.room_for([*full, *new], new)
+
+
+def test_marks_of_pools_on_a_subnet() -> None:
+    """A tag of the user's would be taken for a pool."""
+    assert identity.pool_marks(replace(SUBNET, tags=("web", POOL_ID, POOL_ID.upper(), POOL_ID + "0"))) == (POOL_ID,)

@@ -203,7 +203,9 @@ FULL: list[model.Value] = [
         internal=True,
         fingerprint='{"a":1}',
         options={"k": "v"},
-        released_pools=(POOL_ID,),
+        pools=(POOL_ID,),
+        aux_ports=("p",),
+        rebuilt=True,
     ),
     msgspec.structs.replace(
         LEASE, spare=(IP6,), original=original, claim="e", changes=(change,), endpoint_id="e", created_at=1767607200.25

@@ -4,18 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from kuryr_libnetwork.errors import Conflict, InvalidOption, InvalidRequest, UnknownObject
-from kuryr_libnetwork.model import HostRoute, Network, SubnetPool
+from kuryr_libnetwork.errors import Conflict, InvalidOption, UnknownObject
+from kuryr_libnetwork.model import HostRoute
 from kuryr_libnetwork.rules import networks as rules
-from kuryr_libnetwork.rules.identity import MAX_TAGS, network_name, network_tags
-from kuryr_libnetwork.rules.options import NetworkOptions
+from kuryr_libnetwork.rules.identity import intent_description, network_name, network_tags, pool_tags
 from tests.unit.values import (
     CIDR,
     DOCKER_ID,
@@ -23,6 +20,7 @@ from tests.unit.values import (
     NET,
     NETWORK,
     OTHER_ID,
+    OTHER_NET,
     POOL,
     POOL6_ID,
     POOL_ID,
@@ -36,65 +34,17 @@ from tests.unit.values import (
     uuids,
 )
 
-NAME = SUBNETPOOL.name
-OTHER_POOL = replace(SUBNETPOOL, id="00000000-0000-4000-8000-000000000000")
-
-
-# -- pools -------------------------------------------------------------------------------------------------------
-
-
-def test_a_pool_is_made_where_there_is_none() -> None:
-    """The first network of a CIDR could not be created."""
-    assert rules.choose_pool(NAME, CIDR, []) is None
-
-
-@given(st.permutations([SUBNETPOOL, OTHER_POOL, replace(SUBNETPOOL, prefixes=("10.0.0.0/16",), id="0")]))
-def test_every_host_chooses_the_same_pool(found: Sequence[SubnetPool]) -> None:
-    """Hosts that created one network at the same time would use different pools from then on."""
-    assert rules.choose_pool(NAME, CIDR, found) == OTHER_POOL
-
-
-def test_a_pool_is_recognised_in_any_spelling() -> None:
-    """A second pool would be made beside one of IPv6 that is written in full."""
-    pool = replace(SUBNETPOOL, prefixes=("2001:DB8:0:0::/64",))
-    assert rules.choose_pool(NAME, "2001:db8::/64", [pool]) == pool
-
-
-@pytest.mark.parametrize("prefixes", [(), ("10.0.0.0/16",), (CIDR, "10.9.0.0/24")])
-def test_a_pool_of_ours_by_name_only_is_refused(prefixes: tuple[str, ...]) -> None:
-    """Subnets would come from prefixes that Docker knows nothing about."""
-    with pytest.raises(Conflict, match=r"does not hold exactly 10\.0\.0\.0/24"):
-        rules.choose_pool(NAME, CIDR, [replace(SUBNETPOOL, prefixes=prefixes)])
-
-
-def test_the_operators_pool_is_the_default() -> None:
-    """``docker network create`` without ``--subnet`` would fail although the operator provided a pool."""
-    assert rules.default_pool("kuryr", "default_subnetpool_v4", [SUBNETPOOL], held=["another"]) == SUBNETPOOL
-
-
-def test_no_usable_default_pool_says_what_to_do() -> None:
-    """The user would not learn that ``--subnet`` helps, or which option of kuryr.conf is meant."""
-    with pytest.raises(InvalidRequest, match=r"no subnetpool 'kuryr' \(\[neutron\] default_subnetpool_v4\)"):
-        rules.default_pool("kuryr", "default_subnetpool_v4", [], held=[])
-    with pytest.raises(Conflict, match="2 subnetpools named 'kuryr'"):
-        rules.default_pool("kuryr", "default_subnetpool_v4", [SUBNETPOOL, OTHER_POOL], held=[])
-    with pytest.raises(Conflict, match="has no prefix; give --subnet"):
-        rules.default_pool("kuryr", "default_subnetpool_v4", [replace(SUBNETPOOL, prefixes=())], held=[])
-
-
-def test_the_default_pool_is_given_once() -> None:
-    """Old engines would ask for another pool for ever."""
-    with pytest.raises(Conflict, match=r"\(10.0.0.0/24\) is taken by another Docker network or overlaps"):
-        rules.default_pool("kuryr", "default_subnetpool_v4", [SUBNETPOOL], held=iter([POOL_ID]))
-
-
 # -- gateways ----------------------------------------------------------------------------------------------------
 
 
 def test_the_users_gateway_wins() -> None:
     """``--gateway`` would be ignored, or compared in a spelling that Neutron does not use."""
     assert rules.gateway_answer(CIDR, 4, "10.0.0.254", [SUBNET]) == "10.0.0.254"
-    assert rules.gateway_answer("2001:db8::/64", 6, "2001:DB8::0:1", []) == "2001:db8::1"
+    assert rules.gateway_answer("2001:db8::/64", 6, "2001:db8::", []) == "2001:db8::"
+    for wrong in ("10.0.0.0", "10.0.0.255"):
+        with pytest.raises(InvalidOption, match=rf"--gateway={wrong}: is the .* address of 10\.0\.0\.0/24"):
+            rules.gateway_answer(CIDR, 4, wrong, [])
+    assert rules.gateway_answer("10.0.0.0/31", 4, "10.0.0.0", []) == "10.0.0.0"
 
 
 def test_the_gateway_of_the_only_subnet_is_told() -> None:
@@ -114,42 +64,6 @@ def test_otherwise_the_first_address_is_the_gateway() -> None:
     """``--gateway`` would be mandatory, as it is upstream."""
     assert rules.gateway_answer(CIDR, 4, "", []) == "10.0.0.1"
     assert rules.gateway_answer(CIDR, 4, "", [SUBNET, replace(SUBNET, id="x", gateway_ip="10.0.0.9")]) == "10.0.0.1"
-
-
-# -- networks ----------------------------------------------------------------------------------------------------
-
-
-def test_the_named_network_is_used() -> None:
-    """``-o neutron.net.uuid`` would not lead to that network."""
-    for shared in (None, False):
-        assert rules.pick_network(NetworkOptions(network_uuid=NET, shared=shared), [NETWORK]) == NETWORK
-
-
-@pytest.mark.parametrize(
-    ("options", "found", "words"),
-    [
-        (NetworkOptions(network_uuid=NET), [], f"neutron.net.uuid={NET}: no such network"),
-        (NetworkOptions(network_name="x"), [], "neutron.net.name=x: no such network"),
-        (NetworkOptions(network_name="x"), [NETWORK, NETWORK], "2 networks have this name; use neutron.net.uuid"),
-        (NetworkOptions(network_uuid=NET, network_name="x", shared=True), [NETWORK], "has shared=False"),
-        (NetworkOptions(network_uuid=NET, shared=False), [replace(NETWORK, shared=True)], "has shared=True"),
-    ],
-)
-def test_a_network_that_is_not_meant_is_refused(options: NetworkOptions, found: list[Network], words: str) -> None:
-    """Containers would land in somebody else's network, or the user would not learn why not."""
-    with pytest.raises(InvalidOption) as caught:
-        rules.pick_network(options, found)
-    assert words in str(caught.value)
-
-
-def test_a_network_full_of_tags_is_refused_before_the_change() -> None:
-    """The tags would be cut by Neutron's limit, and the network not found again."""
-    tags = network_tags(DOCKER_ID, existing=True)
-    room = replace(NETWORK, tags=tuple(f"t{n}" for n in range(MAX_TAGS - len(tags))))
-    rules.check_tag_room(room, tags)
-    rules.check_tag_room(replace(room, tags=(*room.tags, *tags)), tags)
-    with pytest.raises(Conflict, match="has 48 tags, 50 is Neutron's limit"):
-        rules.check_tag_room(replace(room, tags=(*room.tags, "one more")), tags)
 
 
 # -- subnets -----------------------------------------------------------------------------------------------------
@@ -182,6 +96,30 @@ def test_an_agreeing_gateway_is_accepted() -> None:
     assert rules.match_subnet(NETWORK, [written], pool6) == written
 
 
+def test_a_subnet_of_upstreams_ip_range_serves_as_well() -> None:
+    """A network that upstream made with --ip-range could not be joined: its subnet is the range, not --subnet."""
+    ranged = replace(POOL, cidr="10.0.0.0/16", ip_range=CIDR)
+    theirs = replace(SUBNET, name=f"kuryr-subnet-{CIDR}")
+    assert rules.match_subnet(NETWORK, [SUBNET6, theirs], ranged) == theirs
+    assert rules.match_subnet(NETWORK, [SUBNET], ranged) is None
+    assert rules.match_subnet(NETWORK, [theirs], replace(ranged, ip_range="10.0.1.0/24")) is None
+
+
+def test_where_a_new_subnet_comes_from() -> None:
+    """Neutron would refuse it beside the subnets of another pool, or the pool that the user chose be left out."""
+    assert rules.source_of(NETWORK, [], POOL, "chosen", own=True) == "chosen"
+    assert rules.source_of(NETWORK, [SUBNET6], replace(POOL, source="default"), "", own=False) == "default"
+    assert rules.source_of(NETWORK, [], POOL, "", own=True) == POOL_ID
+    assert rules.source_of(NETWORK, [SUBNET6], POOL, "", own=False) == ""
+    theirs = replace(SUBNET, cidr="10.9.0.0/24", subnetpool_id="theirs")
+    assert rules.source_of(NETWORK, [theirs], POOL, "", own=True) == "theirs"
+    assert rules.source_of(NETWORK, [theirs], POOL, "theirs", own=False) == "theirs"
+    with pytest.raises(Conflict, match=r"has IPv4 subnets of no subnetpool, and Neutron takes no .* give --subnet"):
+        rules.source_of(NETWORK, [SUBNET], POOL, "chosen", own=False)
+    with pytest.raises(Conflict, match="of theirs subnetpool"):
+        rules.source_of(NETWORK, [theirs], POOL, "chosen", own=False)
+
+
 def test_the_pool_is_the_one_just_requested() -> None:
     """A network would take the pool, with gateway and reserved addresses, of another one of the same CIDR."""
     used, old, new = (
@@ -190,14 +128,16 @@ def test_the_pool_is_the_one_just_requested() -> None:
     network = replace(RECORD, subnets=(replace(USED, pool_id="used"),))
     given_back = replace(POOL, pool_id="given back", created_at=8.0, requests=0)
     other = replace(POOL, pool_id="other", cidr="10.1.0.0/24", created_at=8.0)
-    assert rules.match_pool(CIDR, [used, old, new, given_back, other], [network]) == new
-    assert rules.match_pool(CIDR, [used], [network]) == used
+    assert rules.match_pool(CIDR, "", [used, old, new, given_back, other], [network]) == new
+    assert rules.match_pool(CIDR, "", [used], [network]) == used
+    assert rules.match_pool(CIDR, "10.0.0.9", [replace(old, gateway="10.0.0.9"), new], [network]).pool_id == "a"
+    assert rules.match_pool(CIDR, "", [old, new], [replace(RECORD, pools=("b",))]) == old
 
 
 def test_a_pool_of_another_ipam_driver_is_refused() -> None:
     """A network with Docker's own IPAM would be made, and no container could start on it."""
     with pytest.raises(UnknownObject, match="--ipam-driver=kuryr"):
-        rules.match_pool(CIDR, [replace(POOL, requests=0)], [])
+        rules.match_pool(CIDR, "", [replace(POOL, requests=0)], [])
 
 
 def test_a_record_holds_canonical_values() -> None:
@@ -268,6 +208,28 @@ def test_the_users_own_uuid_tags_do_not_hide_the_pool(tag: str) -> None:
     """The record would name a pool that does not exist, and no address could be asked or released."""
     subnet = replace(SUBNET, name=f"kuryr-subnet-{CIDR}", subnetpool_id=POOL_ID, tags=(tag, POOL_ID))
     assert rules.rebuild(DOCKER_ID, NETWORK, [subnet]).subnets == (USED,)
+
+
+def test_a_pool_that_says_where_it_is_counts_before_tags() -> None:
+    """A Docker network recorded on its pools would get another one's pool after the journal was lost."""
+    mine = replace(SUBNETPOOL, id=POOL6_ID, tags=pool_tags(DOCKER_ID, NET, "10.0.0.0/25"))
+    elsewhere = replace(SUBNETPOOL, id=OTHER_NET, tags=pool_tags(DOCKER_ID, OTHER_NET))
+    tagged = replace(SUBNET, tags=(POOL_ID,))
+    record = rules.rebuild(DOCKER_ID, NETWORK, [SUBNET6, tagged], [mine, elsewhere])
+    assert record.subnets == (replace(USED, pool_id=POOL6_ID, made=False, ip_range="10.0.0.0/25", recorded=True),)
+    assert record.pools == tuple(sorted((POOL6_ID, OTHER_NET)))
+    assert record.rebuilt
+    assert rules.pools_of(record) == {POOL6_ID, OTHER_NET}
+    plain = rules.rebuild(DOCKER_ID, NETWORK, [tagged], [replace(mine, tags=pool_tags(DOCKER_ID, NET))])
+    assert plain.subnets[0].ip_range == ""
+
+
+def test_a_network_that_kuryr_made_for_another_goes_with_its_last_user() -> None:
+    """It would stay for ever once the journal of its last user was lost."""
+    network = replace(
+        NETWORK, description=intent_description("h1", "token"), tags=network_tags(DOCKER_ID, existing=True)
+    )
+    assert rules.rebuild(DOCKER_ID, network, []).made
 
 
 # -- deleting ----------------------------------------------------------------------------------------------------

@@ -14,16 +14,12 @@ from hypothesis import strategies as st
 from kuryr_libnetwork.errors import InvalidOption
 from kuryr_libnetwork.rules.options import (
     KNOWN,
-    NET_NAME,
-    NET_SHARED,
-    NET_UUID,
     NetworkOptions,
     fingerprint,
     parse_network_options,
+    parse_pool_options,
     refuse_unknown,
-    truthy,
 )
-from tests.unit.values import NET, uuids
 
 words = st.text(max_size=20)
 json_values = st.recursive(
@@ -33,60 +29,22 @@ json_values = st.recursive(
 )
 
 
-def test_no_options_mean_a_new_network() -> None:
-    """A plain ``docker network create`` would look for an existing Neutron network."""
+def test_no_options_mean_nothing_special() -> None:
+    """A plain ``docker network create`` would ask for a device that nobody wants."""
     assert parse_network_options({}) == NetworkOptions()
-    assert not parse_network_options({}).existing
-    assert not parse_network_options({NET_UUID: "", NET_NAME: ""}).existing
 
 
-def test_null_means_not_given() -> None:
-    """A client that sends null would ask for a network named None."""
-    assert parse_network_options({NET_UUID: None, NET_NAME: None, NET_SHARED: None}) == NetworkOptions()
-
-
-@given(uuids)
-def test_a_network_is_named_by_uuid_in_any_spelling(uuid: str) -> None:
-    """Neutron, which compares ids as text, would not find an id in capitals."""
-    for text in (uuid, uuid.upper(), uuid.replace("-", "")):
-        options = parse_network_options({NET_UUID: text})
-        assert options.network_uuid == uuid
-        assert options.existing
-
-
-def test_a_network_is_named_by_name() -> None:
-    """``-o neutron.net.name`` would make a new network."""
-    options = parse_network_options({NET_NAME: "private", "com.docker.network.driver.mtu": "1400"})
-    assert options == NetworkOptions(network_name="private")
-    assert options.existing
-
-
-@pytest.mark.parametrize("value", ["web", NET[:-1], NET + "0", "None"])
-def test_a_wrong_uuid_names_the_option(value: str) -> None:
-    """The user would read Neutron's or Python's words instead of the option's name."""
-    with pytest.raises(InvalidOption, match=r"^option neutron\.net\.uuid=.*: must be the UUID") as caught:
-        parse_network_options({NET_UUID: value})
-    assert caught.value.option == NET_UUID
-    assert caught.value.value == value
-
-
-@pytest.mark.parametrize("value", ["True", "true", "1", "yes", " ON ", "t", "Y", True])
-def test_upstreams_words_for_true(value: object) -> None:
-    """Zun's "True" would not make a network shared."""
-    assert parse_network_options({NET_SHARED: value}).shared is True
-
-
-@pytest.mark.parametrize("value", ["False", "false", "0", "no", "off", "F", "n", False])
-def test_upstreams_words_for_false(value: object) -> None:
-    """Zun's "False" would be taken for not given, or for true."""
-    assert parse_network_options({NET_SHARED: value}).shared is False
-
-
-@pytest.mark.parametrize("value", ["", "maybe", "2", "truee"])
-def test_what_is_no_boolean_is_refused(value: str) -> None:
-    """A slip of the keyboard would silently make a network private."""
-    with pytest.raises(InvalidOption, match="must be true or false"):
-        parse_network_options({NET_SHARED: value})
+def test_ipam_options_are_the_choices_only() -> None:
+    """An option of the network given to the IPAM driver would be ignored without a word."""
+    assert parse_pool_options({"neutron.pool.name": "p", "x": "y", "neutron.net.uuid": ""}) == {
+        "neutron.pool.name": "p"
+    }
+    with pytest.raises(InvalidOption, match="give it with -o, not with --ipam-opt"):
+        parse_pool_options({"kuryr.pf": "eth0"})
+    with pytest.raises(InvalidOption, match="no such option; known are neutron"):
+        parse_pool_options({"neutron.pool.nmae": "x"})
+    with pytest.raises(InvalidOption, match="must be the UUID of a Neutron subnetpool"):
+        parse_pool_options({"neutron.pool.uuid": "x"})
 
 
 @pytest.mark.parametrize("key", ["neutron.net.uid", "kuryr.shared", "neutron.", "neutron.net.uuid "])
@@ -100,21 +58,6 @@ def test_a_mistyped_key_is_refused_by_name(key: str) -> None:
 def test_keys_of_others_are_left_alone() -> None:
     """Docker's own options, and those of tools, would make ``docker network create`` fail."""
     refuse_unknown(dict.fromkeys((*KNOWN, "com.docker.network.bridge.name", "neutronic", "x"), "x"))
-
-
-@pytest.mark.parametrize(
-    ("value", "meaning"),
-    [(True, True), ("true", True), (" True", True), ("1", True), (False, False), ("false", False), ("", False)],
-)
-def test_dockers_booleans_in_both_forms(value: object, meaning: bool) -> None:
-    """``--internal`` would have no effect on engines that send text."""
-    assert truthy(value) is meaning
-
-
-@pytest.mark.parametrize("value", [None, 1, [], {}, "internal"])
-def test_anything_else_is_not_true(value: object) -> None:
-    """A network would become internal by an accident of types."""
-    assert truthy(value) is False
 
 
 @given(st.dictionaries(words, json_values, max_size=5))

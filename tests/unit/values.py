@@ -30,6 +30,7 @@ OTHER_ID = "fedcba9876543210" * 4
 SWARM_ID = "n3k5x0q2v7w9y1z4b6d8f0h2j"
 ENDPOINT_ID = "ab" * 32
 NET = "5f0c0c3c-30cf-4f5e-8a4b-3f3a7b6f1d01"
+OTHER_NET = "4e0b0b2b-20be-4e4d-9a3a-2e2a6a5f0c00"
 SUBNET_ID = "6a1d1d4d-41df-4a6f-9b5c-4a4b8c7a2e02"
 SUBNET6_ID = "7b2e2e5e-52ea-4b7a-8c6d-5b5c9d8b3f03"
 POOL_ID = "8c3f3f6f-63fb-4c8b-9d7e-6c6d0e9c4a04"

@@ -7,8 +7,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Collection, Iterable
 
-from kuryr_libnetwork.errors import InvalidRequest
-from kuryr_libnetwork.model import HostRoute, IpVersion
+from kuryr_libnetwork.errors import InvalidOption, InvalidRequest
+from kuryr_libnetwork.model import AddressSpan, HostRoute, IpVersion
 
 NO_GATEWAY = {4: "0.0.0.0", 6: "::"}  # noqa: S104  - a placeholder in an answer to Docker, no listener
 """What Docker is told where a subnet has no gateway: it accepts no empty answer (kuryr-compat §5)."""
@@ -75,8 +75,32 @@ def usable_routes(routes: Iterable[HostRoute], *, has_gateway: bool, on_link: Co
     return list(usable.values())
 
 
-def allocation_pools(cidr: str, reserved: Iterable[str]) -> list[dict[str, str]]:
-    """Neutron's ``allocation_pools`` for a subnet without the reserved addresses.
+def range_in(cidr: str, text: str) -> str:
+    """``--ip-range`` in canonical form, "" where it is the whole subnet; refuses one that is not in the subnet."""
+    inner = canonical_cidr(text)
+    outer, part = ipaddress.ip_network(cidr), ipaddress.ip_network(inner)
+    if outer.version != part.version or part.network_address not in outer or part.prefixlen < outer.prefixlen:
+        raise InvalidOption("--ip-range", text, f"is not within --subnet {cidr}")
+    return "" if inner == cidr else inner
+
+
+def spans_within(spans: Iterable[AddressSpan], ip_range: str) -> bool:
+    """Whether Neutron, left to itself, chooses only addresses of the range."""
+    return all(contains(ip_range, span.start) and contains(ip_range, span.end) for span in spans)
+
+
+def check_gateway(cidr: str, gateway: str) -> None:
+    """Refuse what Neutron would refuse later, in the user's own words."""
+    network = ipaddress.ip_network(cidr)
+    if network.version == 6 or network.prefixlen > 30:
+        return
+    names = {str(network.network_address): "the network's own", str(network.broadcast_address): "the broadcast"}
+    if gateway in names:
+        raise InvalidOption("--gateway", gateway, f"is {names[gateway]} address of {cidr}")
+
+
+def allocation_pools(cidr: str, reserved: Iterable[str], within: str = "") -> list[dict[str, str]]:
+    """Neutron's ``allocation_pools`` for a subnet, or the range ``within`` it, without the reserved addresses.
 
     Neutron accepts neither the first nor, IPv4, the last address in it, but both of a /31 and the one of a /32
     (validate_allocation_pools).
@@ -85,12 +109,16 @@ def allocation_pools(cidr: str, reserved: Iterable[str]) -> list[dict[str, str]]
     point_to_point = network.version == 4 and network.prefixlen > 30
     low = int(network.network_address) + (0 if point_to_point else 1)
     high = int(network.broadcast_address) - (1 if network.version == 4 and not point_to_point else 0)
+    if within:
+        part = ipaddress.ip_network(within)
+        low, high = max(low, int(part.network_address)), min(high, int(part.broadcast_address))
     address = type(network.network_address)
     pools = []
     taken = sorted(int(ipaddress.ip_address(ip)) for ip in reserved if ip and contains(cidr, ip))
     for stop in [*taken, high + 1]:
-        if low < stop:
-            pools.append({"start": str(address(low)), "end": str(address(stop - 1))})
+        last = min(stop - 1, high)
+        if low <= last:
+            pools.append({"start": str(address(low)), "end": str(address(last))})
         low = max(low, stop + 1)
     return pools
 

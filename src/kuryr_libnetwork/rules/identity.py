@@ -5,6 +5,10 @@
 Neutron limits a tag to 60 characters, so a Docker id (64 hex, or 25 in swarm) is cut into a lower half, its first 32
 characters, and an upper half, the rest. Networks carry the halves of the Docker network id, ports those of the
 endpoint id, under the same two keys. Source: kuryr-compat §0; the values must match upstream's byte for byte.
+
+Neutron also limits a resource to 50 tags, so a Neutron network has room for 16 Docker networks, and a subnet for 50 pools. But
+each Docker network has a subnetpool of its own for each of its subnets, and that one has room: where network or subnet are
+taken already, the pool carries the halves, and which Neutron network it is on.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from kuryr_libnetwork.model import Port, SubnetPool
+from kuryr_libnetwork.model import Port, Subnet, SubnetPool
 from kuryr_libnetwork.rules.addresses import canonical_cidr
 
 LOWER_HALF = "kuryr.net.uuid.lh:"
@@ -29,7 +33,15 @@ SUBPORT_OWNER = "trunk:subport"
 """What Neutron writes on a port that is put on a trunk."""
 UNBOUND_PORT_NAME = "kuryr-unbound-port"
 SUBNET_PREFIX = "kuryr-subnet-"
+MORE_USERS = "kuryr.net.more"
+"""The tag of a Neutron network that is full of tags: further Docker networks are recorded on their pools only."""
+ON_NETWORK = "kuryr.net.on:"
+IP_RANGE = "kuryr.range:"
+AUX_PORT_NAME = "kuryr-aux-address"
+AUX_OWNER = "kuryr:aux-address"
+"""``device_owner`` of a port that keeps an auxiliary address; its device is the Docker network."""
 _MADE_ON = "made by kuryr-libnetwork on "
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DOCKER_ID = re.compile(r"[0-9a-f]{64}|[0-9a-z]{25}")
 MAX_TAGS = 50
 """Tags per resource (neutron/extensions/tagging.py)."""
@@ -78,6 +90,35 @@ def other_users(tags: Iterable[str], docker_id: str) -> int:
     return max(sum(tag.startswith(kind) for tag in others) for kind in kinds)
 
 
+def room_for(tags: Iterable[str], new: Iterable[str]) -> bool:
+    """Whether a Neutron network can take these tags, and still the one that says that it is full."""
+    return len({*tags, *new, MORE_USERS}) <= MAX_TAGS
+
+
+def pool_tags(docker_id: str, neutron_id: str, ip_range: str = "") -> tuple[str, ...]:
+    """All tags of a pool that records its Docker network."""
+    return (*id_tags(docker_id), on_network(neutron_id), *((IP_RANGE + ip_range,) if ip_range else ()))
+
+
+def on_network(neutron_id: str) -> str:
+    """The tag by which the pools on a Neutron network are found."""
+    return ON_NETWORK + neutron_id
+
+
+def network_of_pool(tags: Iterable[str]) -> str:
+    """The id of the Neutron network that a pool is recorded on; "" when it is not."""
+    return next((tag.removeprefix(ON_NETWORK) for tag in tags if tag.startswith(ON_NETWORK)), "")
+
+
+def range_of_pool(tags: Iterable[str]) -> str:
+    return next((tag.removeprefix(IP_RANGE) for tag in tags if tag.startswith(IP_RANGE)), "")
+
+
+def pool_marks(subnet: Subnet) -> tuple[str, ...]:
+    """The tags of a subnet that may be ids of pools: bare UUIDs. (The user's own tags may look so as well.)"""
+    return tuple(tag for tag in subnet.tags if _UUID.fullmatch(tag))
+
+
 def is_ours(tag: str) -> bool:
     """Whether a tag of a port was put there by this service or by upstream's."""
     return tag in {OWN_PORT, EXISTING_PORT} or tag.startswith((LOWER_HALF, UPPER_HALF, WAS))
@@ -91,8 +132,9 @@ def subnet_name(cidr: str) -> str:
     return f"{SUBNET_PREFIX}{cidr}"
 
 
-def pool_name(prefix: str, cidr: str) -> str:
-    return f"{prefix}-{cidr}"
+def pool_name(prefix: str, cidr: str, distinction: str = "") -> str:
+    """Upstream looks for the plain name and expects at most one pool of it, so every further one is told apart."""
+    return f"{prefix}-{cidr}-{distinction}" if distinction else f"{prefix}-{cidr}"
 
 
 def port_name(endpoint_id: str) -> str:
@@ -129,8 +171,7 @@ def made_by_us(port: Port) -> bool:
 
 def pool_made_by_us(pool: SubnetPool, prefix: str) -> bool:
     """Whether a subnetpool has the shape of those that kuryr makes for one CIDR."""
-    return (
-        EXISTING_POOL not in pool.tags
-        and len(pool.prefixes) == 1
-        and pool.name == pool_name(prefix, canonical_cidr(pool.prefixes[0]))
-    )
+    if EXISTING_POOL in pool.tags or len(pool.prefixes) != 1:
+        return False
+    plain = pool_name(prefix, canonical_cidr(pool.prefixes[0]))
+    return pool.name == plain or (pool.name.startswith(f"{plain}-") and made_on(pool.description or "") != "")

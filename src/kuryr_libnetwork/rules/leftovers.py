@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from kuryr_libnetwork.model import EndpointRecord, EngineView, LeaseRecord, NetworkRecord, PoolRecord
+from kuryr_libnetwork.rules.networks import pools_of
 
 Suspect = tuple[str, str]
 """Kind and key: ``endpoint``, ``lease``, ``network``, ``pool`` of the journal; a ``plug`` on this host or a ``port`` in
@@ -46,7 +47,7 @@ def suspects(
     pools Docker has given back, and that it does not have: here any engine's word is enough.
     """
     believed = view if trusted(view, networks) else None
-    used = {subnet.pool_id for network in networks for subnet in network.subnets}
+    used = {pool_id for network in networks for pool_id in pools_of(network)}
     known = {endpoint.endpoint_id for endpoint in endpoints}
     found: set[Suspect] = {("lease", lease.port_id) for lease in leases if lease.endpoint_id not in known}
     found |= {("pool", pool.pool_id) for pool in pools if pool.pool_id not in used}
@@ -57,7 +58,7 @@ def suspects(
         empty = [n for n in networks if n.docker_id not in {lease.docker_network_id for lease in leases}]
         gone = [n for n in empty if n.docker_id not in view.network_ids and n.subnets]
         known_pools = {pool.pool_id for pool in pools} - held
-        found |= {("network", n.docker_id) for n in gone if {s.pool_id for s in n.subnets} <= known_pools}
+        found |= {("network", n.docker_id) for n in gone if pools_of(n) <= known_pools}
     if believed is None:
         return found | {("endpoint", endpoint_id) for endpoint_id in idle}
     found |= {("endpoint", e.endpoint_id) for e in endpoints if e.endpoint_id not in believed.endpoint_ids}

@@ -12,47 +12,35 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kuryr_libnetwork.errors import InvalidOption, UnsupportedVif
 from kuryr_libnetwork.model import Value
+from kuryr_libnetwork.rules.choices import CHOICE_KEYS, choices_of, chosen
 from kuryr_libnetwork.rules.pci import required_pci
 from kuryr_libnetwork.rules.vf_settings import check_vnic_type
 
-NET_UUID = "neutron.net.uuid"
-NET_NAME = "neutron.net.name"
-NET_SHARED = "neutron.net.shared"
 VNIC_TYPE = "kuryr.vnic_type"
 PF = "kuryr.pf"
 PCI_SLOT = "kuryr.pci_slot"
 NUMA_NODE = "kuryr.numa_node"
-KNOWN = (NET_UUID, NET_NAME, NET_SHARED, VNIC_TYPE, PF)
+KNOWN = (*CHOICE_KEYS, VNIC_TYPE, PF)
 ENDPOINT_KNOWN = (VNIC_TYPE, PF, PCI_SLOT, NUMA_NODE)
 OWN_PREFIXES = ("neutron.", "kuryr.")
 
-_TRUE = {"1", "t", "true", "on", "y", "yes"}
-_FALSE = {"0", "f", "false", "off", "n", "no"}
 _IFNAME = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")
 _NODE = re.compile(r"[0-9]{1,3}")
 
 
 class NetworkOptions(Value, frozen=True):
-    """``network_uuid`` wins over ``network_name``; neither: a new Neutron network. ``shared``: ``None`` when not given.
+    """What ``-o`` says beside the choices among Neutron's things (:mod:`~.choices`).
 
     ``vnic_type`` and ``pf`` are for containers that say nothing themselves; empty when not given.
     """
 
-    network_uuid: str = ""
-    network_name: str = ""
-    shared: bool | None = None
     vnic_type: str = ""
     pf: str = ""
-
-    @property
-    def existing(self) -> bool:
-        return bool(self.network_uuid or self.network_name)
 
 
 class EndpointOptions(Value, frozen=True):
@@ -68,15 +56,15 @@ def parse_network_options(options: Mapping[str, Any]) -> NetworkOptions:
     """Decide what the user asked for; raises :class:`InvalidOption` for what cannot be meant."""
     refuse_unknown(options)
     given = {key: value for key, value in options.items() if value is not None}
-    network_uuid = str(given.get(NET_UUID, ""))
     device = _device(given)
-    return NetworkOptions(
-        network_uuid=_uuid(NET_UUID, network_uuid) if network_uuid else "",
-        network_name=str(given.get(NET_NAME, "")),
-        shared=_boolean(NET_SHARED, given[NET_SHARED]) if NET_SHARED in given else None,
-        vnic_type=device.vnic_type,
-        pf=device.pf,
-    )
+    return NetworkOptions(vnic_type=device.vnic_type, pf=device.pf)
+
+
+def parse_pool_options(options: Mapping[str, Any]) -> dict[str, str]:
+    """``--ipam-opt``: the choices in it, known to be well formed; everything else of ours belongs elsewhere."""
+    refuse_unknown(options, CHOICE_KEYS)
+    choices_of(options)
+    return chosen(options)
 
 
 def parse_endpoint_options(options: Mapping[str, Any]) -> EndpointOptions:
@@ -106,11 +94,6 @@ def refuse_unknown(options: Mapping[str, Any], known: Sequence[str] = KNOWN) -> 
             raise InvalidOption(key, options[key], _unknown(key, known))
 
 
-def truthy(value: object) -> bool:
-    """Booleans of Docker's own options arrive as JSON booleans or as text (docker-plugin-protocol §5.17)."""
-    return value is True or (isinstance(value, str) and value.strip().lower() in _TRUE)
-
-
 def fingerprint(request: Mapping[str, Any]) -> str:
     """One spelling of a request, to tell a repeated one from a contradicting one."""
     return json.dumps(request, sort_keys=True, separators=(",", ":"), default=str)
@@ -118,6 +101,8 @@ def fingerprint(request: Mapping[str, Any]) -> str:
 
 def _unknown(key: str, known: Sequence[str]) -> str:
     words = f"no such option; known are {', '.join(known)}"
+    if known == CHOICE_KEYS and key in KNOWN:
+        return "is an option of the network: give it with -o, not with --ipam-opt"
     if key in ENDPOINT_KNOWN:
         return f"is for one container (docker run --network name=NETWORK,driver-opt={key}=…), not for a network"
     return "is for docker network create, not for a container" if key in KNOWN else words
@@ -169,17 +154,3 @@ def _node(text: str) -> int | None:
     if not _NODE.fullmatch(text):
         raise InvalidOption(NUMA_NODE, text, "must be the number of a NUMA node, 0 to 999")
     return int(text)
-
-
-def _uuid(option: str, value: str) -> str:
-    try:
-        return str(uuid.UUID(value))
-    except ValueError:
-        raise InvalidOption(option, value, "must be the UUID of a Neutron network") from None
-
-
-def _boolean(option: str, value: object) -> bool:
-    text = str(value).strip().lower()
-    if text in _TRUE | _FALSE:
-        return text in _TRUE
-    raise InvalidOption(option, value, "must be true or false")

@@ -23,11 +23,14 @@ from kuryr_libnetwork.services.network_driver import NetworkDriver
 from kuryr_libnetwork.services.networks import Networks
 from kuryr_libnetwork.services.operator import Operator
 from kuryr_libnetwork.services.plugging import PlugWaiter
+from kuryr_libnetwork.services.pool_requests import PoolRequests
 from kuryr_libnetwork.services.pools import PoolKeeper
 from kuryr_libnetwork.services.port_watch import PortWatch
 from kuryr_libnetwork.services.reconciler import Reconciler
+from kuryr_libnetwork.services.register import Register
 from kuryr_libnetwork.services.release import Releaser
 from kuryr_libnetwork.services.settings import ServiceSettings
+from kuryr_libnetwork.services.subnets import SubnetKeeper
 from kuryr_libnetwork.services.survey import Survey
 from kuryr_libnetwork.services.teardown import Teardown
 
@@ -77,7 +80,8 @@ class _Parts:
         self.forgotten = Forgotten()
         self.announcer = Announcer(journal, drivers, now)
         self._intents = Intents(neutron, journal, settings.host, now)
-        self._directory = Directory(neutron, journal, now)
+        self._register = Register(neutron)
+        self._directory = Directory(neutron, journal, self._register, now)
         self._exposure = Exposure(neutron, journal, enabled=settings.process_external_connectivity)
         self._pools = PoolKeeper(neutron, journal, settings.subnetpool_name_prefix, self.locks, now)
 
@@ -116,12 +120,13 @@ class _Parts:
             neutron=self._neutron,
             journal=self._journal,
             drivers=self._drivers,
-            settings=self._settings,
             intents=self._intents,
             directory=self._directory,
             pools=self._pools,
+            subnets=SubnetKeeper(self._neutron, self._journal, self._settings, self._intents, self._register),
+            register=self._register,
             releaser=self._releaser,
-            teardown=Teardown(self._neutron, self._journal, self._pools),
+            teardown=Teardown(self._neutron, self._journal, self._pools, self._register),
             now=self._now,
         )
 
@@ -152,14 +157,19 @@ class _Parts:
         return IpamDriver(
             neutron=self._neutron,
             journal=self._journal,
-            settings=self._settings,
-            locks=self.locks,
-            intents=self._intents,
+            requests=PoolRequests(
+                neutron=self._neutron,
+                journal=self._journal,
+                settings=self._settings,
+                locks=self.locks,
+                intents=self._intents,
+                pools=self._pools,
+                now=self._now,
+            ),
             directory=self._directory,
             ledger=self._ledger,
             pools=self._pools,
             releaser=self._releaser,
-            now=self._now,
         )
 
     @cached_property

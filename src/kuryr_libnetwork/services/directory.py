@@ -15,23 +15,25 @@ import msgspec
 
 from kuryr_libnetwork.errors import UnknownObject
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import LeaseRecord, Network, NetworkRecord, Port, SubnetRecord
+from kuryr_libnetwork.model import LeaseRecord, Network, NetworkRecord, Port, Subnet, SubnetPool, SubnetRecord
 from kuryr_libnetwork.rules import networks as rules
-from kuryr_libnetwork.rules.identity import id_from_tags, id_tags, made_by_us
+from kuryr_libnetwork.rules.identity import SUBNET_PREFIX, id_from_tags, id_tags, made_by_us, network_of_pool
 from kuryr_libnetwork.rules.ports import lease_of
+from kuryr_libnetwork.services.register import Register
 
 LOG = logging.getLogger(__name__)
 
 
 class Directory:
-    def __init__(self, neutron: Neutron, journal: Journal, now: Callable[[], float]) -> None:
+    def __init__(self, neutron: Neutron, journal: Journal, register: Register, now: Callable[[], float]) -> None:
         self._neutron = neutron
         self._journal = journal
+        self._register = register
         self._now = now
 
     def network(self, docker_id: str) -> NetworkRecord | None:
         """The record of a Docker network; ``None`` when Neutron does not know it either."""
-        return self._journal.networks.get(docker_id) or self._network_by_tags(docker_id)
+        return self._journal.networks.get(docker_id) or self._found(docker_id)
 
     def known_network(self, docker_id: str) -> NetworkRecord:
         record = self.network(docker_id)
@@ -54,19 +56,33 @@ class Directory:
         return found
 
     def neutron_subnet(self, pool_id: str) -> tuple[NetworkRecord, SubnetRecord] | None:
-        """The same from Neutron alone: subnets tagged with the pool's id, or taken from it.
+        """The same from Neutron alone: subnets tagged with the pool's id, recorded on the pool, or taken from it.
 
-        Where several Docker networks use the Neutron network, which of them asks cannot be known; the record then has
+        Where several Docker networks use the Neutron network, which of them asks may not be known; the record then has
         no ``docker_id`` and is not kept.
         """
-        subnets = self._neutron.find_subnets(tags=[pool_id]) or self._neutron.find_subnets(subnetpool_id=pool_id)
+        subnets, pool = self._subnets_of(pool_id)
         for subnet in subnets:
             for network in self._neutron.find_networks(id=subnet.network_id):
-                record = self._rebuild(id_from_tags(network.tags) or "", network)
-                for mine in record.subnets:
-                    if mine.pool_id == pool_id:
-                        return record, mine
+                docker_id = (id_from_tags(pool.tags) if pool else None) or id_from_tags(network.tags) or ""
+                known = self._journal.networks.get(docker_id) if docker_id else None
+                record = known or self._rebuild(docker_id, network)
+                mine = next((each for each in record.subnets if each.subnet_id == subnet.id), None)
+                made = subnet.name.startswith(SUBNET_PREFIX)
+                mine = mine or rules.subnet_record(subnet, pool_id, made=made)
+                return record, msgspec.structs.replace(mine, pool_id=pool_id)
         return None
+
+    def _subnets_of(self, pool_id: str) -> tuple[list[Subnet], SubnetPool | None]:
+        tagged = self._neutron.find_subnets(tags=[pool_id])
+        if tagged:
+            return tagged, None
+        for pool in self._neutron.find_subnetpools(id=pool_id):
+            neutron_id = network_of_pool(pool.tags)
+            if not neutron_id:
+                return self._neutron.find_subnets(subnetpool_id=pool_id), None
+            return rules.subnets_of_pool(pool, neutron_id, self._neutron.find_subnets(network_id=neutron_id)), pool
+        return [], None
 
     def port_of_endpoint(self, endpoint_id: str) -> Port | None:
         """The port of an endpoint that the journal does not know: by device, else by tags as upstream set them."""
@@ -82,13 +98,16 @@ class Directory:
             lease = msgspec.structs.replace(lease, original=None)
         return lease
 
-    def _network_by_tags(self, docker_id: str) -> NetworkRecord | None:
-        found = self._neutron.find_networks(tags=list(id_tags(docker_id)))
-        return self._rebuild(docker_id, found[0]) if found else None
+    def _found(self, docker_id: str) -> NetworkRecord | None:
+        network, pools = self._register.find(docker_id)
+        return self._rebuild(docker_id, network, pools) if network is not None else None
 
-    def _rebuild(self, docker_id: str, network: Network) -> NetworkRecord:
+    def _rebuild(self, docker_id: str, network: Network, pools: list[SubnetPool] | None = None) -> NetworkRecord:
+        """``pools``: those recorded for the Docker network, if they have been looked for."""
         subnets = self._neutron.find_subnets(network_id=network.id)
-        record = msgspec.structs.replace(rules.rebuild(docker_id, network, subnets), created_at=self._now())
+        if pools is None:
+            pools = self._neutron.find_subnetpools(tags=list(id_tags(docker_id))) if docker_id else []
+        record = msgspec.structs.replace(rules.rebuild(docker_id, network, subnets, pools), created_at=self._now())
         if docker_id:
             self._journal.networks.put(record)
             LOG.info("rebuilt Docker network %s from Neutron network %s", docker_id[:12], network.id)

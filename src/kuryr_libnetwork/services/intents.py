@@ -17,9 +17,10 @@ from typing import TypeVar
 
 from kuryr_libnetwork.errors import KuryrError, NeutronNotFound, NeutronUnavailable
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import IntentRecord, PoolRecord, SubnetPool, TagOwner
+from kuryr_libnetwork.model import IntentRecord, PoolRecord, Subnet, SubnetPool, TagOwner
 from kuryr_libnetwork.rules.addresses import canonical_cidr
-from kuryr_libnetwork.rules.identity import intent_description
+from kuryr_libnetwork.rules.identity import intent_description, on_network
+from kuryr_libnetwork.rules.networks import subnets_of_pool
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -100,10 +101,16 @@ class Intents:
             networks = self._neutron.find_networks(description=description)
             return [network.id for network in networks if not network.tags]
         if resource == "subnets":
-            return [subnet.id for subnet in self._neutron.find_subnets(description=description) if not subnet.tags]
+            unmarked = [subnet for subnet in self._neutron.find_subnets(description=description) if not subnet.tags]
+            return [subnet.id for subnet in unmarked if not self._is_recorded(subnet)]
         for pool in self._neutron.find_subnetpools(description=description):
             self._adopt(pool)
         return []
+
+    def _is_recorded(self, subnet: Subnet) -> bool:
+        """Whether a Docker network says by its pool that it uses the subnet."""
+        pools = self._neutron.find_subnetpools(tags=[on_network(subnet.network_id)])
+        return any(subnets_of_pool(pool, subnet.network_id, [subnet]) for pool in pools)
 
     def _adopt(self, pool: SubnetPool) -> None:
         """A pool is known by its name to every request for its CIDR: it goes as all pools go, when nobody uses it."""

@@ -1,17 +1,18 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The end of a pool. Docker releases it before the network that uses it, so only an unused one goes at once.
+"""Pools between RequestPool and their end. Docker releases a pool before the network that uses it, so only an unused one goes
+at once.
 
-Only a subnetpool of the shape that kuryr makes is ever deleted, and Neutron itself refuses while a subnet of any host
-still comes from it. A refusal may pass, so the reconciler tries once more before the pool is left to others.
+Only a subnetpool of the shape that kuryr makes is ever deleted, and not while a subnet names it: somebody else may use it by
+its name, as upstream's service does, and the last Docker network on the subnet clears up. A refusal of Neutron may pass, so the
+reconciler tries once more before the pool is left to others.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -20,11 +21,14 @@ from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound, NeutronRef
 from kuryr_libnetwork.interfaces import Journal, Neutron
 from kuryr_libnetwork.model import PoolRecord, SubnetPool
 from kuryr_libnetwork.rules.addresses import canonical_cidr
-from kuryr_libnetwork.rules.identity import pool_made_by_us
+from kuryr_libnetwork.rules.identity import id_from_tags, network_of_pool, pool_made_by_us
+from kuryr_libnetwork.rules.networks import pools_of
 from kuryr_libnetwork.services.locks import KeyedLocks
 
 LOG = logging.getLogger(__name__)
 UUID_LENGTH = 36
+TURN = 10.0
+"""Seconds in which CreateNetwork follows RequestPool; what is older is left of an attempt that failed."""
 
 
 class PoolKeeper:
@@ -36,8 +40,7 @@ class PoolKeeper:
         self._prefix = name_prefix
         self._locks = locks
         self._now = now
-        self._guard = threading.Lock()
-        self._wanted: Counter[str] = Counter()
+        self._turn = threading.Condition()
 
     def ours(self, pool: SubnetPool) -> bool:
         return pool_made_by_us(pool, self._prefix)
@@ -47,29 +50,35 @@ class PoolKeeper:
         ids = sorted(text for text in set(candidates) if len(text) == UUID_LENGTH)
         return {pool.id for pool in self._neutron.find_subnetpools(id=ids) if self.ours(pool)}
 
-    @contextmanager
-    def wanted(self, pool_ids: Sequence[str]) -> Iterator[None]:
-        """Keep the pools of a network that is being made, however long that takes."""
-        with self._guard:
-            self._wanted.update(pool_ids)
-        try:
-            yield
-        finally:
-            with self._guard:
-                self._wanted.subtract(pool_ids)
-
     def in_use(self, pool_id: str) -> bool:
-        """Whether a Docker network of this host uses the pool, or is about to."""
-        with self._guard:
-            wanted = self._wanted[pool_id] > 0
-        return wanted or any(s.pool_id == pool_id for network in self._journal.networks.all() for s in network.subnets)
+        """Whether a Docker network of this host uses the pool, or is being made of it."""
+        return any(pool_id in pools_of(network) for network in self._journal.networks.all())
 
-    def requested_again(self, pool_ids: Iterable[str]) -> None:
-        """Docker makes a network of a swarm once more after its own restart (§2.2), and will release its pools once."""
-        for pool_id in set(pool_ids):
-            with self._held(pool_id) as record:
-                if record is not None and record.requests > 1:
-                    self._journal.pools.put(msgspec.structs.replace(record, requests=record.requests - 1))
+    # -- one CIDR, one after the other -----------------------------------------------------------------------------
+
+    def wait_for_turn(self, cidr: str) -> None:
+        """Wait for the CreateNetwork that an earlier request for the same CIDR belongs to.
+
+        Docker tells CreateNetwork the CIDR, not the pool: two requests at a time could not be told apart.
+        """
+        with self._turn:
+            self._turn.wait_for(lambda: not self._expected(cidr), TURN)
+
+    def network_came(self) -> None:
+        """A pool has found its network, or has been given back."""
+        with self._turn:
+            self._turn.notify_all()
+
+    def _expected(self, cidr: str) -> bool:
+        return any(
+            record.cidr == cidr
+            and record.requests > 0
+            and self._now() - record.created_at < TURN
+            and not self.in_use(record.pool_id)
+            for record in self._journal.pools.all()
+        )
+
+    # -- the end ---------------------------------------------------------------------------------------------------
 
     def release(self, pool_id: str) -> None:
         """One ReleasePool of Docker. Neutron calls: 0 while a network uses the pool, else 2."""
@@ -81,6 +90,7 @@ class PoolKeeper:
             self._journal.pools.put(record)
             if not record.requests and not self.in_use(pool_id):
                 self._end(record, last_try=False)
+        self.network_came()
 
     def after_network(self, pool_ids: Iterable[str], *, look: bool) -> None:
         """Remove the pools of a Docker network that has just gone, but those that Docker holds or uses elsewhere.
@@ -90,9 +100,18 @@ class PoolKeeper:
         for pool_id in pool_ids:
             with self._held(pool_id) as record:
                 if record is None:
-                    self._release_unknown(pool_id)
+                    self._release_unknown(pool_id, network_gone=True)
                 elif not record.requests and not self.in_use(pool_id):
                     self._end(record, last_try=False, look=look)
+
+    def give_up(self, pool_ids: Iterable[str]) -> None:
+        """The pools that record a Docker network which leaves its Neutron network to others: nobody else uses them."""
+        for pool_id in pool_ids:
+            with self._held(pool_id) as record:
+                if record is not None and record.requests:  # its creation failed, and Docker releases it next
+                    self._neutron.set_tags("subnetpools", pool_id, [])
+                else:
+                    self._delete(pool_id)
 
     def forget(self, pool_id: str, known: PoolRecord | None = None) -> None:
         """Remove a pool that Docker requested and then forgot; ``known``: only if it has not changed since then."""
@@ -102,17 +121,16 @@ class PoolKeeper:
 
     @contextmanager
     def _held(self, pool_id: str) -> Iterator[PoolRecord | None]:
-        """The record, under the lock that RequestPool takes as well."""
-        record = self._journal.pools.get(pool_id)
-        with self._locks.hold("pool", record.cidr if record else pool_id):
+        with self._locks.hold("pool", pool_id):
             yield self._journal.pools.get(pool_id)
 
-    def _release_unknown(self, pool_id: str) -> None:
+    def _release_unknown(self, pool_id: str, *, network_gone: bool = False) -> None:
         """A pool that the journal does not know (deleted, or upstream's): it goes if kuryr made it and nobody uses it."""
         if self.in_use(pool_id):
             return
         for pool in self._neutron.find_subnetpools(id=pool_id):
-            if self.ours(pool) and not self._neutron.find_subnets(tags=[pool_id]):
+            used = not network_gone and self._is_recorded(pool)
+            if self.ours(pool) and not used and not self._neutron.find_subnets(tags=[pool_id]):
                 record = PoolRecord(
                     pool_id=pool_id,
                     cidr=canonical_cidr(pool.prefixes[0]),
@@ -123,6 +141,11 @@ class PoolKeeper:
                 )
                 self._journal.pools.put(record)
                 self._end(record, last_try=False)
+
+    def _is_recorded(self, pool: SubnetPool) -> bool:
+        """Whether it records a Docker network, which Docker is about to remove, on a Neutron network that is there."""
+        neutron_id = network_of_pool(pool.tags)
+        return id_from_tags(pool.tags) is not None and bool(self._neutron.find_networks(id=neutron_id))
 
     def _end(self, record: PoolRecord, *, last_try: bool, look: bool = True) -> None:
         try:
@@ -135,3 +158,10 @@ class PoolKeeper:
             if not last_try:
                 return
         self._journal.pools.drop(record.pool_id)
+
+    def _delete(self, pool_id: str) -> None:
+        try:
+            self._neutron.delete_subnetpool(pool_id)
+        except NeutronNotFound:
+            LOG.debug("subnetpool %s was gone already", pool_id)
+        self._journal.pools.drop(pool_id)

@@ -4,84 +4,112 @@
 
 What kuryr made goes with its last user; a network of somebody else loses our marks. Two things are left to a second look,
 the reconciler's ``last_try``: a refusal, which may pass, and a network that others use, for they may be leaving at the same
-moment. If they are not, the network is marked, and the last one clears up. Neutron calls of the first look: ≤ 4.
+moment. If they are not, the network is marked, and the last one clears up. Neutron calls of the first look: ≤ 4, where others
+use the network ≤ 5.
 """
 
 from __future__ import annotations
 
 import logging
-
-import msgspec
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import Network, NetworkRecord, SubnetRecord
+from kuryr_libnetwork.model import Network, NetworkRecord, Subnet
 from kuryr_libnetwork.rules import identity
 from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.services.pools import PoolKeeper
+from kuryr_libnetwork.services.register import Register
 
 LOG = logging.getLogger(__name__)
 LEFT_BEHIND = "kuryr.net.left"
 """The tag of a Neutron network some of whose subnets were used by a Docker network that is gone."""
 
 
+class Ending(NamedTuple):
+    """What is to be done with a subnet: delete it (``made``), or take these tags."""
+
+    subnet_id: str
+    made: bool
+    tags: Sequence[str]
+
+
 class Teardown:
-    def __init__(self, neutron: Neutron, journal: Journal, pools: PoolKeeper) -> None:
+    def __init__(self, neutron: Neutron, journal: Journal, pools: PoolKeeper, register: Register) -> None:
         self._neutron = neutron
         self._journal = journal
         self._pools = pools
+        self._register = register
 
     def end(self, record: NetworkRecord, *, last_try: bool = False) -> None:
         """Remove the record with everything that stands for it in Neutron; where that is not done yet, it stays."""
         found = self._neutron.find_networks(id=record.neutron_id) if record.neutron_id else []
         if not found:
-            self._forget(record, record.subnets)
+            self._forget(record, rules.pools_of(record))
             return
         network = found[0]
-        if identity.other_users(network.tags, record.docker_id):
+        if self._register.others(network, record.docker_id):
             self._leave_to_others(record, network)
             if last_try:
                 self._neutron.add_tags("networks", network.id, [LEFT_BEHIND])
                 self._journal.networks.drop(record.docker_id)
             return
-        look = last_try or record.made or LEFT_BEHIND in network.tags
-        mine = (*record.subnets, *(self._strays(record, network) if look else ()))
-        if self._take_down(msgspec.structs.replace(record, subnets=mine), network, last_try=last_try):
-            self._forget(record, mine)
+        endings, pools = self._endings(record, network, last_try=last_try)
+        if self._take_down(record, network, endings, last_try=last_try):
+            self._forget(record, pools)
 
-    def _forget(self, record: NetworkRecord, subnets: tuple[SubnetRecord, ...]) -> None:
+    def _forget(self, record: NetworkRecord, pools: set[str]) -> None:
         self._journal.networks.drop(record.docker_id)
-        look = record.made or not subnets  # else the budget is spent
-        self._pools.after_network(dict.fromkeys(subnet.pool_id for subnet in subnets), look=look)
+        look = record.made or not record.subnets  # else the budget is spent
+        self._pools.after_network(sorted(pools), look=look)
 
     def _leave_to_others(self, record: NetworkRecord, network: Network) -> None:
-        """Tag by tag, for others may be changing theirs. What was made for a creation that failed has no user yet."""
-        mine = identity.network_tags(record.docker_id, existing=True)
-        for tag in mine:
-            if tag in network.tags:
-                self._untag_network(network.id, tag)
+        """A pool that a subnet's tag names stays as well: upstream's service may use it by its name."""
+        self._register.leave(record.docker_id, network)
+        self._delete_aux_ports(record)
         if record.state == "creating":
-            made = [subnet.subnet_id for subnet in record.subnets if subnet.made]
-            for subnet in self._neutron.find_subnets(id=made):
-                if not subnet.tags:
-                    self._delete_subnet(subnet.id)
+            self._delete_unused(record)
+        tagged = {subnet.pool_id for subnet in record.subnets if not subnet.recorded}
+        self._pools.give_up(sorted(rules.pools_of(record) - tagged))
 
-    def _strays(self, record: NetworkRecord, network: Network) -> tuple[SubnetRecord, ...]:
-        """Subnets that earlier users of the network had to leave, for others still used it."""
+    def _delete_unused(self, record: NetworkRecord) -> None:
+        """What was made for a creation that failed has no user yet, or has marked it."""
+        made = [subnet.subnet_id for subnet in record.subnets if subnet.made]
+        unmarked = [subnet for subnet in self._neutron.find_subnets(id=made) if not subnet.tags]
+        if not unmarked:
+            return
+        others = [pool for pool in self._register.recorded_on(record.neutron_id) if pool.id not in record.pools]
+        taken = {each.id for pool in others for each in rules.subnets_of_pool(pool, record.neutron_id, unmarked)}
+        for subnet in unmarked:
+            if subnet.id not in taken:
+                self._delete_subnet(subnet.id)
+
+    def _endings(self, record: NetworkRecord, network: Network, *, last_try: bool) -> tuple[list[Ending], set[str]]:
+        """What becomes of the subnets, and the pools that go then; with what earlier users had to leave, where there may be
+        something: these could not take it away, for others still used the network.
+        """
+        known = [Ending(subnet.subnet_id, subnet.made, [subnet.pool_id]) for subnet in record.subnets]
+        pools = rules.pools_of(record)
         mine = {subnet.subnet_id for subnet in record.subnets}
-        if set(network.subnets) <= mine:
-            return ()
-        others = [subnet for subnet in self._neutron.find_subnets(network_id=network.id) if subnet.id not in mine]
-        marks = {subnet.id: {*subnet.tags, subnet.subnetpool_id or ""} for subnet in others}
-        pools = self._pools.made_of(mark for found in marks.values() for mark in found)
-        return tuple(
-            rules.subnet_record(subnet, pool_id, made=subnet.name.startswith(identity.SUBNET_PREFIX))
-            for subnet in others
-            for pool_id in sorted(marks[subnet.id] & pools)
-        )
+        unsure = record.rebuilt or any(subnet.recorded for subnet in record.subnets)
+        strays = (last_try or record.made or LEFT_BEHIND in network.tags) and not set(network.subnets) <= mine
+        if not unsure and not strays:
+            return known, pools
+        there = self._neutron.find_subnets(network_id=network.id)
+        marks = {subnet.id: {*identity.pool_marks(subnet), subnet.subnetpool_id or ""} for subnet in there}
+        ours = self._pools.made_of(mark for found in marks.values() for mark in found)
+        made = {subnet.subnet_id for subnet in record.subnets if subnet.made}
+        endings = []
+        for subnet in there:
+            tags = sorted(set(subnet.tags) & ours)
+            if subnet.id in mine or marks[subnet.id] & ours or _by_kuryr(subnet):
+                endings.append(Ending(subnet.id, subnet.id in made or _may_go(subnet), tags))
+        return endings, pools | {mark for found in marks.values() for mark in found & ours}
 
-    def _take_down(self, record: NetworkRecord, network: Network, *, last_try: bool) -> bool:
+    def _take_down(self, record: NetworkRecord, network: Network, endings: list[Ending], *, last_try: bool) -> bool:
         """Whether nothing is left to do."""
+        self._delete_aux_ports(record)
         if rules.may_delete(record, network):
             try:
                 self._neutron.delete_network(network.id)
@@ -93,23 +121,24 @@ class Teardown:
                     return False
             else:
                 return True
-        mine = identity.network_tags(record.docker_id, existing=True)
-        kept = [tag for tag in network.tags if tag not in (*mine, LEFT_BEHIND)]
+        mine = (*identity.network_tags(record.docker_id, existing=True), LEFT_BEHIND, identity.MORE_USERS)
+        kept = [tag for tag in network.tags if tag not in mine]
         if len(kept) < len(network.tags):
             self._neutron.set_tags("networks", network.id, kept)
-        ended = [self._end_subnet(subnet, last_try=last_try) for subnet in record.subnets]
+        ended = [self._end_subnet(ending, last_try=last_try) for ending in endings]
         return all(ended)
 
-    def _end_subnet(self, subnet: SubnetRecord, *, last_try: bool) -> bool:
-        if subnet.made:
-            if self._delete_subnet(subnet.subnet_id):
+    def _end_subnet(self, ending: Ending, *, last_try: bool) -> bool:
+        if ending.made:
+            if self._delete_subnet(ending.subnet_id):
                 return True
             if not last_try:
                 return False
-        try:
-            self._neutron.remove_tag("subnets", subnet.subnet_id, subnet.pool_id)
-        except NeutronNotFound:
-            LOG.debug("subnet %s or its tag %s was gone already", subnet.subnet_id, subnet.pool_id)
+        for tag in ending.tags:
+            try:
+                self._neutron.remove_tag("subnets", ending.subnet_id, tag)
+            except NeutronNotFound:
+                LOG.debug("subnet %s or its tag %s was gone already", ending.subnet_id, tag)
         return True
 
     def _delete_subnet(self, subnet_id: str) -> bool:
@@ -122,8 +151,23 @@ class Teardown:
             return False
         return True
 
-    def _untag_network(self, network_id: str, tag: str) -> None:
-        try:
-            self._neutron.remove_tag("networks", network_id, tag)
-        except NeutronNotFound:
-            LOG.debug("Neutron network %s or its tag %s was gone already", network_id, tag)
+    def _delete_aux_ports(self, record: NetworkRecord) -> None:
+        """Ports that kept auxiliary addresses. Without the journal's list they are found by their device."""
+        ports = list(record.aux_ports)
+        if record.rebuilt and record.docker_id:
+            found = self._neutron.find_ports(device_id=record.docker_id, device_owner=identity.AUX_OWNER)
+            ports += [port.id for port in found]
+        for port_id in ports:
+            try:
+                self._neutron.delete_port(port_id)
+            except NeutronNotFound:
+                LOG.debug("port %s was gone already", port_id)
+
+
+def _by_kuryr(subnet: Subnet) -> bool:
+    return identity.made_on(subnet.description or "") != "" and subnet.name.startswith(identity.SUBNET_PREFIX)
+
+
+def _may_go(subnet: Subnet) -> bool:
+    """The name is what authorises the removal of a subnet (kuryr-compat §0)."""
+    return subnet.name.startswith(identity.SUBNET_PREFIX)

@@ -1,0 +1,205 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which things of Neutron's the user chose for a Docker network: the keys that upstream has (kuryr-compat §2).
+
+Each key may be given with ``-o`` (Docker tells it in CreateNetwork) or with ``--ipam-opt`` (RequestPool, which comes first).
+Upstream wants most of them in both places; here once is enough, and twice must agree. An id wins over a name.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from kuryr_libnetwork.errors import InvalidOption
+from kuryr_libnetwork.model import IpVersion, Network, Subnet, SubnetPool, Value
+from kuryr_libnetwork.rules.addresses import canonical_cidr
+from kuryr_libnetwork.rules.parsing import boolean, uuid_of
+
+NET_UUID = "neutron.net.uuid"
+NET_NAME = "neutron.net.name"
+NET_SHARED = "neutron.net.shared"
+SUBNET = ("neutron.subnet.uuid", "neutron.subnet.name")
+SUBNET_V6 = ("neutron.subnet.v6.uuid", "neutron.subnet.v6.name")
+POOL = ("neutron.pool.uuid", "neutron.pool.name")
+POOL_V6 = ("neutron.pool.v6.uuid", "neutron.pool.v6.name")
+CHOICE_KEYS = (NET_UUID, NET_NAME, NET_SHARED, *SUBNET, *SUBNET_V6, *POOL, *POOL_V6)
+
+
+class Ref(Value, frozen=True):
+    """Something in Neutron by id or by name; ``keys``: of the two options. Neither: not given."""
+
+    keys: tuple[str, str]
+    uuid: str = ""
+    name: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.uuid or self.name)
+
+    @property
+    def query(self) -> dict[str, str]:
+        return {"id": self.uuid} if self.uuid else {"name": self.name}
+
+    @property
+    def key(self) -> str:
+        """The option that counts."""
+        return self.keys[0] if self.uuid else self.keys[1]
+
+    @property
+    def value(self) -> str:
+        return self.uuid or self.name
+
+
+class Choices(Value, frozen=True):
+    """``shared``: ``None`` when not given. No network and no subnet: a new Neutron network."""
+
+    network: Ref = Ref(keys=(NET_UUID, NET_NAME))
+    shared: bool | None = None
+    subnet_v4: Ref = Ref(keys=SUBNET)
+    subnet_v6: Ref = Ref(keys=SUBNET_V6)
+    pool_v4: Ref = Ref(keys=POOL)
+    pool_v6: Ref = Ref(keys=POOL_V6)
+
+    def subnet(self, version: IpVersion) -> Ref:
+        return self.subnet_v4 if version == 4 else self.subnet_v6
+
+    def pool(self, version: IpVersion) -> Ref:
+        return self.pool_v4 if version == 4 else self.pool_v6
+
+    @property
+    def existing(self) -> bool:
+        """Whether they name a Neutron network, if only by one of its subnets."""
+        return bool(self.network or self.subnet_v4 or self.subnet_v6)
+
+
+class Resource(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+R = TypeVar("R", bound=Resource)
+
+
+def choices_of(options: Mapping[str, Any]) -> Choices:
+    """Decide what the user chose; raises :class:`InvalidOption` for what cannot be meant."""
+    given = {key: options[key] for key in CHOICE_KEYS if options.get(key) is not None}
+
+    def ref(keys: tuple[str, str], what: str) -> Ref:
+        text, name = (str(given.get(key, "")).strip() for key in keys)
+        return Ref(keys=keys, uuid=uuid_of(keys[0], text, what) if text else "", name=name)
+
+    return Choices(
+        network=ref((NET_UUID, NET_NAME), "network"),
+        shared=boolean(NET_SHARED, given[NET_SHARED]) if NET_SHARED in given else None,
+        subnet_v4=ref(SUBNET, "subnet"),
+        subnet_v6=ref(SUBNET_V6, "subnet"),
+        pool_v4=ref(POOL, "subnetpool"),
+        pool_v6=ref(POOL_V6, "subnetpool"),
+    )
+
+
+def chosen(options: Mapping[str, Any]) -> dict[str, str]:
+    """The keys of this module among the options, as they are to be remembered."""
+    given = {key: str(options[key]).strip() for key in CHOICE_KEYS if options.get(key) is not None}
+    return {key: text for key, text in given.items() if text or key == NET_SHARED}
+
+
+def agreed(network: Mapping[str, Any], *ipam: Mapping[str, str]) -> dict[str, str]:
+    """The choices of ``-o`` and of the ``--ipam-opt`` of each pool together; refuses two that contradict each other."""
+    together = chosen(network)
+    for options in ipam:
+        for key, value in options.items():
+            if key in together and _meaning(key, together[key]) != _meaning(key, value):
+                raise InvalidOption(key, together[key], f"contradicts --ipam-opt {key}={value}")
+            together[key] = value
+    return together
+
+
+def only(ref: Ref, found: Sequence[R], what: str) -> R:
+    """The one that the user named; refuses none and several."""
+    if not found:
+        raise InvalidOption(ref.key, ref.value, f"no such {what} in Neutron, or not visible to the service's project")
+    if len(found) > 1:
+        raise InvalidOption(ref.key, ref.value, f"{len(found)} {what}s have this name; use {ref.keys[0]}")
+    return found[0]
+
+
+def check_network(choices: Choices, network: Network) -> None:
+    if choices.shared is not None and choices.shared != network.shared:
+        raise InvalidOption(NET_SHARED, _text(choices.shared), f"network {network.id} has shared={network.shared}")
+
+
+def at_home(choices: Choices, home: str) -> Choices:
+    """The choices of somebody who left the network to us, where only one will do."""
+    return msgspec.structs.replace(choices, network=Ref(keys=(NET_UUID, NET_NAME), uuid=home))
+
+
+def check_home(choices: Choices, network: Network | None, home: str) -> None:
+    """``home``: the network of the virtual machine, where all its containers have to be; "": any network will do."""
+    if home and network is not None and network.id != home:
+        named = [ref for ref in (choices.network, choices.subnet_v4, choices.subnet_v6) if ref]
+        allowed = f"the containers of this virtual machine can only be on its own network, {home}; leave the option out"
+        raise InvalidOption(named[0].key, named[0].value, allowed)
+
+
+def check_subnet(ref: Ref, subnet: Subnet, version: IpVersion, network: Network | None) -> None:
+    """Refuse a subnet of another network or of the other family."""
+    if subnet.ip_version != version:
+        raise InvalidOption(ref.key, ref.value, f"is an IPv{subnet.ip_version} subnet ({subnet.cidr})")
+    if network is not None and subnet.network_id != network.id:
+        raise InvalidOption(ref.key, ref.value, f"is not in Neutron network {network.id}, but in {subnet.network_id}")
+
+
+def check_cidr(ref: Ref, subnet: Subnet, cidrs: Sequence[str]) -> None:
+    """Refuse a subnet that none of Docker's pools of its family stands for."""
+    if canonical_cidr(subnet.cidr) not in cidrs:
+        missing = f"add --ipv6 --subnet={subnet.cidr}" if subnet.ip_version == 6 else f"give --subnet={subnet.cidr}"
+        pools = f", Docker's is {', '.join(cidrs)}" if cidrs else f", and Docker has no IPv{subnet.ip_version} pool"
+        hint = missing if not cidrs else f"{missing}, or give the option as --ipam-opt and no --subnet"
+        raise InvalidOption(ref.key, ref.value, f"the subnet's CIDR is {subnet.cidr}{pools}; {hint}")
+
+
+def check_pool(choices: Choices, pool: SubnetPool, version: IpVersion, cidrs: Sequence[str]) -> None:
+    """Refuse a pool that cannot give one of these CIDRs, or that is not as ``shared`` as said."""
+    ref = choices.pool(version)
+    if pool.ip_version != version:
+        raise InvalidOption(ref.key, ref.value, f"is an IPv{pool.ip_version} subnetpool")
+    for cidr in cidrs:
+        if not holds(pool, cidr):
+            raise InvalidOption(
+                ref.key, ref.value, f"the subnetpool holds {', '.join(pool.prefixes) or 'nothing'}, and not {cidr}"
+            )
+    if choices.shared is not None and choices.shared != pool.shared:
+        raise InvalidOption(NET_SHARED, _text(choices.shared), f"subnetpool {pool.id} has shared={pool.shared}")
+
+
+def check_families(choices: Choices, versions: Sequence[IpVersion]) -> None:
+    """Refuse a choice for a family that the Docker network does not have."""
+    for version in (4, 6):
+        for ref in (choices.subnet(version), choices.pool(version)):
+            if ref and version not in versions:
+                hint = "add --ipv6 and a --subnet for it" if version == 6 else "it was switched off by --ipv4=false"
+                raise InvalidOption(ref.key, ref.value, f"the Docker network has no IPv{version}: {hint}")
+
+
+def holds(pool: SubnetPool, cidr: str) -> bool:
+    """Whether a prefix of the pool contains the CIDR."""
+    inner = ipaddress.ip_network(cidr)
+    for text in pool.prefixes:
+        outer = ipaddress.ip_network(text)
+        if outer.version == inner.version and outer.prefixlen <= inner.prefixlen and inner.network_address in outer:
+            return True
+    return False
+
+
+def _meaning(key: str, value: str) -> object:
+    if key == NET_SHARED:
+        return boolean(key, value)
+    return uuid_of(key, value, "resource") if key.endswith(".uuid") else value
+
+
+def _text(value: bool) -> str:
+    return str(value).lower()

@@ -1,0 +1,32 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Values of options as text: booleans in all of upstream's words, UUIDs in any spelling."""
+
+from __future__ import annotations
+
+import uuid
+
+from kuryr_libnetwork.errors import InvalidOption
+
+_TRUE = {"1", "t", "true", "on", "y", "yes"}
+_FALSE = {"0", "f", "false", "off", "n", "no"}
+
+
+def boolean(option: str, value: object) -> bool:
+    text = str(value).strip().lower()
+    if text in _TRUE | _FALSE:
+        return text in _TRUE
+    raise InvalidOption(option, value, "must be true or false")
+
+
+def truthy(value: object) -> bool:
+    """Booleans of Docker's own options arrive as JSON booleans or as text (docker-plugin-protocol §5.17)."""
+    return value is True or (isinstance(value, str) and value.strip().lower() in _TRUE)
+
+
+def uuid_of(option: str, value: str, what: str) -> str:
+    """The spelling that Neutron compares."""
+    try:
+        return str(uuid.UUID(value))
+    except ValueError:
+        raise InvalidOption(option, value, f"must be the UUID of a Neutron {what}") from None

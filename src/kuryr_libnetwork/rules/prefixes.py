@@ -1,0 +1,77 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Free room: a prefix of a subnetpool for a Docker network without ``--subnet``, an address of an ``--ip-range``.
+
+Upstream gives the whole first prefix of the default pool, so that the first Docker network is the only one. Here each gets
+a prefix of the pool's own default length, as Neutron itself would choose; where that is not longer than the prefix, the whole.
+
+Docker asks again, holding what it got, while the answer overlaps a route of the host (docker-plugin-protocol §3): so no
+prefix is given twice, and after some that nobody used the answer is an error.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+
+from kuryr_libnetwork.errors import Conflict, InvalidRequest
+from kuryr_libnetwork.model import IpVersion, SubnetPool, SubnetRecord
+from kuryr_libnetwork.rules.addresses import allocation_pools
+
+MOST_UNUSED = 16
+"""Prefixes given to Docker for which no network has come yet."""
+
+
+def default_pool(name: str, option: str, version: IpVersion, found: Sequence[SubnetPool]) -> SubnetPool:
+    """The pool for a network without ``--subnet``: the one that the operator named in kuryr.conf."""
+    if not found:
+        raise InvalidRequest(
+            f"no --subnet given, and Neutron has no subnetpool {name!r} ([neutron] {option}); give --subnet and --gateway"
+        )
+    if len(found) > 1:
+        raise Conflict(f"Neutron has {len(found)} subnetpools named {name!r} ([neutron] {option}); give --subnet")
+    if found[0].ip_version != version:
+        raise InvalidRequest(
+            f"Neutron's subnetpool {name!r} ([neutron] {option}) is not for IPv{version}; give --subnet"
+        )
+    return found[0]
+
+
+def allocate(pool: SubnetPool, taken: Iterable[str], unused: int) -> str:
+    """The prefix for the next Docker network. ``unused``: how many Docker holds without a network."""
+    what = f"Neutron's subnetpool {pool.name or pool.id!r} ({', '.join(pool.prefixes) or 'no prefix'})"
+    if unused >= MOST_UNUSED:
+        raise Conflict(f"Docker refused {unused} prefixes of {what}: each overlaps a route of this host; give --subnet")
+    free = free_prefix(pool.prefixes, int(pool.default_prefixlen), taken)
+    if free is None:
+        raise Conflict(f"{what} has no free prefix left; give --subnet")
+    return free
+
+
+def free_prefix(prefixes: Iterable[str], length: int, taken: Iterable[str]) -> str | None:
+    """The first prefix of that length, or of its pool's prefix where that is longer, which overlaps nothing taken."""
+    others = [ipaddress.ip_network(text) for text in taken]
+    for text in prefixes:
+        whole = ipaddress.ip_network(text)
+        length_here = max(length, whole.prefixlen)
+        size = 1 << (whole.max_prefixlen - length_here)
+        low, end = int(whole.network_address), int(whole.broadcast_address)
+        spans = sorted(
+            (int(other.network_address), int(other.broadcast_address))
+            for other in others
+            if other.version == whole.version
+        )
+        for first, last in spans:
+            if first < low + size and last >= low:
+                low = -(-(last + 1) // size) * size
+        if low + size - 1 <= end:
+            return f"{type(whole.network_address)(low)}/{length_here}"
+    return None
+
+
+def free_address(subnet: SubnetRecord, taken: Iterable[str]) -> str:
+    """The first free address of the subnet's ``--ip-range``."""
+    spans = allocation_pools(subnet.cidr, [*taken, subnet.gateway_ip or ""], within=subnet.ip_range)
+    if not spans:
+        raise Conflict(f"--ip-range {subnet.ip_range} has no free address left")
+    return spans[0]["start"]

@@ -1,0 +1,166 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""RequestPool: every request of Docker gets a subnetpool of its own in Neutron, whose id is Docker's id for the pool.
+
+So an id means one Docker network, also after the journal was lost, and on whatever host. The subnetpool is a name only: which
+network, subnet or subnetpool of the user's is behind it, is decided in CreateNetwork, where all options are known.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from kuryr_libnetwork.docker.messages import RequestPoolRequest
+from kuryr_libnetwork.errors import Conflict, InvalidOption, InvalidRequest, UnknownObject
+from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.model import IpVersion, PoolRecord, Subnet, SubnetPool
+from kuryr_libnetwork.rules import addresses, choices, prefixes
+from kuryr_libnetwork.rules.choices import Choices, choices_of
+from kuryr_libnetwork.rules.identity import pool_name
+from kuryr_libnetwork.rules.options import parse_pool_options
+from kuryr_libnetwork.services.chooser import Chooser
+from kuryr_libnetwork.services.intents import Intents
+from kuryr_libnetwork.services.locks import KeyedLocks
+from kuryr_libnetwork.services.pools import PoolKeeper
+from kuryr_libnetwork.services.settings import ServiceSettings
+
+
+class Wish(NamedTuple):
+    """What a pool is to stand for. ``source``: the subnetpool that the CIDR comes from; "": none of the user's."""
+
+    cidr: str
+    source: str = ""
+    subnet: Subnet | None = None
+
+
+class PoolRequests:
+    """Neutron calls: 2, and one for each thing that the user chose by ``--ipam-opt``; for a default pool 3."""
+
+    def __init__(
+        self,
+        *,
+        neutron: Neutron,
+        journal: Journal,
+        settings: ServiceSettings,
+        locks: KeyedLocks,
+        intents: Intents,
+        pools: PoolKeeper,
+        now: Callable[[], float],
+    ) -> None:
+        self._neutron = neutron
+        self._journal = journal
+        self._settings = settings
+        self._locks = locks
+        self._intents = intents
+        self._pools = pools
+        self._now = now
+        self._chooser = Chooser(neutron)
+
+    def request(self, request: RequestPoolRequest) -> PoolRecord:
+        options = parse_pool_options(request.options or {})
+        version: IpVersion = 6 if request.v6 else 4
+        cidr = addresses.canonical_cidr(request.pool) if request.pool else ""
+        if cidr and addresses.version_of(cidr) != version:
+            raise InvalidRequest(f"pool {cidr} is not an IPv{version} CIDR")
+        if request.sub_pool and not cidr:
+            raise InvalidOption("--ip-range", request.sub_pool, "needs a --subnet that it is within")
+        record = PoolRecord(
+            pool_id="",
+            cidr=cidr,
+            ip_version=version,
+            made=True,
+            options=options,
+            ip_range=addresses.range_in(cidr, request.sub_pool) if request.sub_pool else "",
+            unasked=not cidr,
+        )
+        if cidr:
+            return self._take_turn(record, self._wish(choices_of(options), version, cidr))
+        with self._locks.hold("unasked", str(version)):
+            return self._take_turn(record, self._unasked(choices_of(options), version))
+
+    # -- what it stands for ----------------------------------------------------------------------------------------
+
+    def _wish(self, chosen: Choices, version: IpVersion, cidr: str) -> Wish:
+        network = self._chooser.network(chosen)
+        subnet = self._chooser.subnet(chosen, version, network)
+        if subnet is not None:
+            choices.check_cidr(chosen.subnet(version), subnet, [cidr])
+        elif network is not None:
+            found = self._neutron.find_subnets(network_id=network.id, cidr=cidr)
+            subnet = found[0] if found else None
+        pool = self._chooser.pool(chosen, version, [cidr])
+        return Wish(cidr, "" if pool is None else pool.id, subnet)
+
+    def _unasked(self, chosen: Choices, version: IpVersion) -> Wish:
+        """Without ``--subnet``: that of the subnet or network chosen, else a prefix of the pool chosen, or the default one."""
+        network = self._chooser.network(chosen)
+        subnet = self._chooser.subnet(chosen, version, network)
+        if subnet is None and network is not None and network.subnets and not chosen.pool(version):
+            there = self._neutron.find_subnets(network_id=network.id, ip_version=str(version))
+            if len(there) > 1:
+                shown = ", ".join(sorted(each.cidr for each in there))
+                raise InvalidRequest(f"Neutron network {network.id} has {len(there)} subnets ({shown}); give --subnet")
+            subnet = there[0] if there else None
+        if subnet is not None:
+            self._refuse_second(subnet)
+            return Wish(addresses.canonical_cidr(subnet.cidr), subnet=subnet)
+        pool = self._chooser.pool(chosen, version, []) or self._default(version)
+        taken = [each.cidr for each in self._neutron.find_subnets(subnetpool_id=pool.id)]
+        held = [record for record in self._journal.pools.all() if record.source == pool.id and record.requests]
+        unused = [record for record in held if not self._pools.in_use(record.pool_id)]
+        return Wish(prefixes.allocate(pool, [*taken, *(record.cidr for record in held)], len(unused)), pool.id)
+
+    def _default(self, version: IpVersion) -> SubnetPool:
+        name, option = self._settings.default_subnetpool(version)
+        return prefixes.default_pool(name, option, version, self._neutron.find_subnetpools(name=name))
+
+    def _refuse_second(self, subnet: Subnet) -> None:
+        """Docker asks again while the answer overlaps a route of the host, and there is no other answer to give."""
+        for record in self._journal.pools.all():
+            same = record.unasked and record.subnet is not None and record.subnet.id == subnet.id
+            if same and record.requests and not self._pools.in_use(record.pool_id):
+                raise Conflict(
+                    f"subnet {subnet.id} ({subnet.cidr}) overlaps a route of this host, or another docker network create is "
+                    f"at work on it; give --subnet={subnet.cidr}"
+                )
+
+    # -- making it -------------------------------------------------------------------------------------------------
+
+    def _take_turn(self, record: PoolRecord, wish: Wish) -> PoolRecord:
+        record = msgspec.structs.replace(record, cidr=wish.cidr, source=wish.source, subnet=wish.subnet)
+        with self._locks.hold("pool-request", record.cidr):
+            self._pools.wait_for_turn(record.cidr)
+            return self._make(record)
+
+    def _make(self, record: PoolRecord) -> PoolRecord:
+        cidr, prefix = record.cidr, self._settings.subnetpool_name_prefix
+        name = pool_name(prefix, cidr)
+        if record.source or record.subnet or self._neutron.find_subnetpools(name=name):
+            name = pool_name(prefix, cidr, secrets.token_hex(4))
+        length = ipaddress.ip_network(cidr).prefixlen
+        attributes: dict[str, Any] = {
+            "name": name,
+            "prefixes": [cidr],
+            "default_prefixlen": length,
+            "min_prefixlen": length,
+        }
+        if choices_of(record.options).shared:
+            attributes["shared"] = True
+
+        def save(pool: SubnetPool) -> None:
+            self._journal.pools.put(msgspec.structs.replace(record, pool_id=pool.id, created_at=self._now()))
+
+        made = self._intents.create(
+            "subnetpools",
+            lambda description: self._neutron.create_subnetpool(attributes | {"description": description}),
+            save,
+        )
+        held = self._journal.pools.get(made.id)
+        if held is None:
+            raise UnknownObject(f"pool {cidr} was removed while it was made")
+        return held

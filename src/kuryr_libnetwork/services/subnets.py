@@ -1,0 +1,150 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The subnets of a Docker network: those of its Neutron network that its pools stand for, and new ones for the rest.
+
+A new subnet gives no auxiliary address by itself, and keeps to ``--ip-range``. One that is there has its own rules, which we
+leave alone: a port keeps each auxiliary address, and we choose containers' addresses in the range.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from kuryr_libnetwork.errors import NeutronConflict
+from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.model import IpVersion, Network, NetworkRecord, PoolRecord, Port, Subnet
+from kuryr_libnetwork.rules import identity
+from kuryr_libnetwork.rules import networks as rules
+from kuryr_libnetwork.rules.addresses import allocation_pools, spans_within
+from kuryr_libnetwork.services.intents import Intents
+from kuryr_libnetwork.services.register import Register
+from kuryr_libnetwork.services.settings import ServiceSettings
+
+LOG = logging.getLogger(__name__)
+Sources = Mapping[IpVersion, str]
+
+
+class SubnetKeeper:
+    def __init__(
+        self, neutron: Neutron, journal: Journal, settings: ServiceSettings, intents: Intents, register: Register
+    ) -> None:
+        self._neutron = neutron
+        self._journal = journal
+        self._settings = settings
+        self._intents = intents
+        self._register = register
+
+    def attach(
+        self, record: NetworkRecord, network: Network, pools: Sequence[PoolRecord], sources: Sources, *, on_pools: bool
+    ) -> NetworkRecord:
+        """The record with a subnet for each pool. ``on_pools``: these record the Docker network already.
+
+        Neutron calls: 1 where the network has subnets, 1 for each that is made, 1 to record each, 1 for each auxiliary
+        address on one that was there.
+        """
+        found = self._neutron.find_subnets(network_id=network.id) if network.subnets else []
+        matches = [(pool, rules.match_subnet(network, found, pool)) for pool in pools]  # refuse before the first change
+        new = [pool.ip_version for pool, match in matches if match is None]
+        alone = record.made and not found
+        origins = {
+            pool.pool_id: rules.source_of(
+                network, found, pool, sources.get(pool.ip_version, ""), own=alone and new.count(pool.ip_version) == 1
+            )
+            for pool, match in matches
+            if match is None
+        }
+        for pool, match in matches:
+            subnet = match or self._new(record, pool, origins[pool.pool_id])
+            record = self._record(record, subnet, pool, made=match is None, on_pools=on_pools)
+            for address in pool.reserved if match is not None else ():
+                record = self._keep_address(record, subnet, address)
+        return record
+
+    def _new(self, record: NetworkRecord, pool: PoolRecord, source: str) -> Subnet:
+        gateway = None if record.internal or not pool.gateway else pool.gateway
+        attributes: dict[str, Any] = {
+            "name": identity.subnet_name(pool.cidr),
+            "network_id": record.neutron_id,
+            "cidr": pool.cidr,
+            "ip_version": pool.ip_version,
+            "enable_dhcp": self._settings.enable_dhcp,
+            "gateway_ip": gateway,
+        }
+        if source:
+            attributes["subnetpool_id"] = source
+        promised = {*pool.reserved, pool.gateway}  # Docker has these addresses, and releases them with the network
+        if pool.reserved or pool.ip_range or gateway != (pool.gateway or None):
+            attributes["allocation_pools"] = allocation_pools(pool.cidr, promised, pool.ip_range)
+        return self._intents.create(
+            "subnets",
+            lambda description: self._neutron.create_subnet(attributes | {"description": description}),
+            lambda made: self._journal.networks.put(_with(record, made, pool, made=True)),
+        )
+
+    def _record(
+        self, record: NetworkRecord, subnet: Subnet, pool: PoolRecord, *, made: bool, on_pools: bool
+    ) -> NetworkRecord:
+        """Say in Neutron that the subnet is the pool's: on the subnet, as upstream does, or on the pool.
+
+        On the pool where the subnet has another one's tag already, so that its tags never grow, and where there is a range
+        to remember.
+        """
+        ip_range = "" if made or _keeps_to(subnet, pool) else pool.ip_range
+        marked = pool.pool_id in subnet.tags
+        full = bool(identity.pool_marks(subnet)) or len(subnet.tags) >= identity.MAX_TAGS
+        recorded = on_pools or (not marked and (full or ip_range != ""))
+        made = made or identity.made_on(subnet.description or "") != ""
+        record = _with(record, subnet, pool, made=made, ip_range=ip_range, recorded=recorded)
+        self._journal.networks.put(record)
+        if recorded and not on_pools:
+            self._register.record(record.docker_id, record.neutron_id, pool)
+        elif not recorded and not marked:
+            self._neutron.add_tags("subnets", subnet.id, [pool.pool_id])
+        return record
+
+    def _keep_address(self, record: NetworkRecord, subnet: Subnet, address: str) -> NetworkRecord:
+        """A port that nobody binds. Where somebody has the address, no container gets it either."""
+        attributes = {
+            "name": identity.AUX_PORT_NAME,
+            "network_id": record.neutron_id,
+            "fixed_ips": [{"subnet_id": subnet.id, "ip_address": address}],
+            "device_id": record.docker_id,
+            "device_owner": identity.AUX_OWNER,
+            "admin_state_up": False,
+        }
+
+        def with_port(port: Port) -> NetworkRecord:
+            return msgspec.structs.replace(record, aux_ports=(*record.aux_ports, port.id))
+
+        try:
+            port = self._intents.create(
+                "ports",
+                lambda description: self._neutron.create_port(attributes | {"description": description}),
+                lambda made: self._journal.networks.put(with_port(made)),
+            )
+        except NeutronConflict as error:
+            LOG.info("auxiliary address %s has a port already: %s", address, error)
+            return record
+        return with_port(port)
+
+
+def _keeps_to(subnet: Subnet, pool: PoolRecord) -> bool:
+    return not pool.ip_range or (bool(subnet.allocation_pools) and spans_within(subnet.allocation_pools, pool.ip_range))
+
+
+def _with(
+    record: NetworkRecord,
+    subnet: Subnet,
+    pool: PoolRecord,
+    *,
+    made: bool,
+    ip_range: str = "",
+    recorded: bool = False,
+) -> NetworkRecord:
+    added = rules.subnet_record(subnet, pool.pool_id, made=made, ip_range=ip_range, recorded=recorded)
+    others = (known for known in record.subnets if known.subnet_id != subnet.id)
+    return msgspec.structs.replace(record, subnets=(*others, added))
