@@ -103,6 +103,12 @@ class NeutronChanged(NeutronConflict):
     code = "neutron-changed"
 
 
+class NoFreeAddress(NeutronConflict):
+    """A subnet, or the range of it that the user gave, is full."""
+
+    code = "no-free-address"
+
+
 class NeutronRefused(NeutronError):
     """Any other 4xx: Neutron does not accept what we sent; the text holds Neutron's own message."""
 

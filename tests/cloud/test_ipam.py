@@ -111,3 +111,53 @@ def test_wrong_choices_are_one_line_and_leave_nothing(user: User, h1: Host, opti
     said = user.refused(h1, *command)
     assert words in said
     assert len(said.strip().splitlines()) == 1
+
+
+def test_two_subnets_of_one_family(user: User, h1: Host) -> None:
+    """Of several --subnet only the first would count, or Neutron refuse the second beside it."""
+    first, second = unique_cidr(), unique_cidr()
+    net = user.network(h1, f"--subnet={first}", f"--subnet={second}")
+    ip = second.replace(".0/24", ".77")
+    one, two = user.run(h1, net), user.run(h1, net, f"--ip={ip}")
+    assert user.address(h1, one, net).startswith(first.removesuffix("0/24"))
+    assert user.address(h1, two, net) == ip
+    assert f"default via {second.replace('.0/24', '.1')}" in user.inside(h1, two, "ip", "route")
+    assert len(user.network_of(h1, net)["subnets"]) == 2
+
+
+def test_a_full_subnet_is_followed_by_the_next(user: User, h1: Host) -> None:
+    """Docker takes the first subnet only: containers would fail while the second one has addresses."""
+    first, second = (unique_cidr().replace("/24", "/29") for _ in range(2))
+    net = user.network(h1, f"--subnet={first}", f"--subnet={second}")
+    boxes = [user.run(h1, net) for _ in range(6)]
+    found = {user.address(h1, box, net) for box in boxes}
+    assert len(found) == 6
+    assert any(ip.startswith(second.removesuffix("0/29")) for ip in found)
+    for box in boxes:
+        user.rm(h1, box)
+    network = user.network_of(h1, net)
+    assert user.ports(network_id=network["id"], device_owner="compute:kuryr") == []
+
+
+@pytest.mark.parametrize("existing", [False, True], ids=["new", "existing"])
+def test_a_range_and_auxiliary_addresses(user: User, h1: Host, existing: bool) -> None:
+    """Containers would get addresses outside of --ip-range, or one that is promised to a printer."""
+    cidr = unique_cidr()
+    head = cidr.removesuffix("0/24")
+    arguments = [f"--subnet={cidr}", f"--ip-range={head}64/30", f"--aux-address=printer={head}65"]
+    if existing:
+        network, _ = tenant(user, cidr)
+        arguments += ["-o", f"neutron.net.uuid={network['id']}"]
+    net = user.network(h1, *arguments)
+    boxes = [user.run(h1, net) for _ in range(3)]
+    assert {user.address(h1, box, net) for box in boxes} == {f"{head}{last}" for last in (64, 66, 67)}
+    assert f"{head}64/24" in "".join(user.inside(h1, box, "ip", "-4", "addr") for box in boxes)
+    said = user.refused(h1, "run", "--rm", "--net", net, "busybox", "true")
+    assert "No more IP addresses" in said or "has no free address left" in said
+    said = user.refused(h1, "run", "--rm", "--net", net, f"--ip={head}65", "busybox", "true")
+    assert "aux-address" in said
+    for box in boxes:
+        user.rm(h1, box)
+    user.network_rm(h1, net)
+    if existing:
+        assert user.ports(network_id=network["id"], device_owner="kuryr:aux-address") == []

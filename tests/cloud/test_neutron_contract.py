@@ -13,6 +13,7 @@ from kuryr_libnetwork.model import QosRule
 from lab.api import Lab
 from tests.adapters.neutron_client import without_keystone
 from tests.adapters.test_neutron_contract import NeutronContract, tenant
+from tests.adapters.test_pool_contract import PoolContract
 from tests.adapters.test_port_revisions import PortRevisionContract
 from tests.adapters.test_security_groups import SecurityGroupContract
 from tests.adapters.test_trunk_contract import MakeTrunk, PairContract, TrunkContract
@@ -25,7 +26,7 @@ def client(neutron_url: str) -> Neutron:
     return without_keystone(neutron_url)
 
 
-class TestNeutron(NeutronContract, PortRevisionContract, SecurityGroupContract, PairContract, TrunkContract):
+class TestNeutron(NeutronContract, PoolContract, PortRevisionContract, SecurityGroupContract, PairContract, TrunkContract):
     @pytest.fixture
     def neutron(self, client: Neutron) -> Neutron:
         return client

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from tests.conversation.dockerside import DockerNetwork, PluginError
 from tests.conversation.rig import DirectDocker, Rig
+from tests.conversation.threads import at_once, interleaved
 
 CIDR, V6 = "10.1.0.0/24", "fd00:1::/64"
 UNUSED = "11111111-2222-3333-4444-555555555555"
@@ -130,6 +133,25 @@ def test_two_requests_at_a_time_keep_their_pools(world: World) -> None:
     net = world.docker.network_create(CIDR)
     (record,) = world.rig.journal.networks.all()
     assert record.pools == (net.pools[0].pool_id,) != (first,)
+
+
+def test_networks_of_one_cidr_made_at_once(world: World) -> None:
+    """Each would get another one's pool, and its containers addresses of another Neutron network."""
+    nets = [world.neutron.seed_network(name=f"n{number}").id for number in range(6)]
+    before = world.rig.state()
+    with interleaved(world.rig.outside):
+        works = [
+            partial(DirectDocker(world.rig).network_create, CIDR, options={"neutron.net.uuid": net}) for net in nets
+        ]
+        made = [call.result() for call in at_once(works)]
+    for net, network_id in zip(made, nets, strict=True):
+        box = world.docker.run(net)
+        (port,) = world.neutron.user_ports()
+        assert port.network_id == network_id
+        world.docker.rm(box)
+        world.docker.network_rm(net)
+    world.rig.settle()
+    assert world.rig.state() == before
 
 
 def test_without_subnet_the_chosen_subnet_is_taken(world: World) -> None:

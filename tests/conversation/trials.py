@@ -24,6 +24,7 @@ V4, V6 = "10.1.0.0/24", "fd00:1::/64"
 TENANT = "tenant"
 MINE, PREPARED, RESERVED = "10.1.0.99", "10.1.0.98", "10.1.0.97"
 WEB = [(6, 80), (17, 53)]
+RANGE = "10.1.0.64/26"
 WIDE = "10.64.0.0/16"
 """The pool that the operator made for networks without --subnet."""
 
@@ -43,7 +44,10 @@ class Trial:
             fixed = {"subnet_id": subnet.id, "ip_address": ip}
             neutron.seed_port(self.tenant.id, name="mine", fixed_ips=[fixed], tags=["keep-me"], **attributes)
         self.subnet = subnet
+        self.tenants = {"neutron.net.uuid": self.tenant.id}
         self.bare = neutron.seed_network(name="bare")
+        self.full = neutron.seed_network(name="full", tags=[f"of-the-user-{number}" for number in range(49)])
+        neutron.seed_subnet(self.full.id, V4)
         self.wide = neutron.seed_subnetpool("kuryr", WIDE, default_prefixlen=24)
         neutron.extensions()
         self.network: DockerNetwork | None = None
@@ -73,6 +77,9 @@ class Trial:
         """With ``--ipam-opt`` alone."""
         given = {f"neutron.{key.replace('_', '.')}": value for key, value in ipam.items()}
         self.network = self.docker.network_create(cidr, ipam_options=given)
+
+    def more(self, subnet: str | list[str], **arguments: Any) -> None:
+        self.network = self.docker.network_create(subnet, **arguments)
 
     def network_rm(self) -> None:
         assert self.network is not None
@@ -201,17 +208,11 @@ def _creates() -> dict[str, Callable[[Trial], None]]:
         "existing-dual": lambda trial: trial.create(V6, name=TENANT),
         "existing-without-subnet": lambda trial: trial.create(V6, uuid=trial.bare.id),
         "subnet": lambda trial: trial.choose(None, subnet_uuid=trial.subnet.id),
-        "pool": lambda trial: trial.choose("10.64.7.0/24", pool_name="kuryr"),
         "default": lambda trial: trial.choose(None),
-    }
-
-
-def _joins() -> dict[str, tuple[Callable[[Trial], None], Callable[[Trial], None]]]:
-    """What is there before, and a further Docker network beside it."""
-    creates = _creates()
-    return {
-        "joined": (creates["existing"], creates["existing"]),
-        "twin": (creates["existing"], creates["new"]),
+        "two-subnets": lambda trial: trial.more([V4, "10.2.0.0/24"]),
+        "aux": lambda trial: trial.more(V4, aux={"printer": "10.1.0.7", "mine": MINE}, options=trial.tenants),
+        "full": lambda trial: trial.create(V6, name="full"),
+        "range": lambda trial: trial.more(V4, ip_range=RANGE, options=trial.tenants),
     }
 
 
@@ -226,7 +227,7 @@ def _runs() -> dict[str, tuple[str, Callable[[Trial], None]]]:
         "adopt": ("existing", lambda trial: trial.run(ip=MINE)),
         "exposed": ("new", lambda trial: trial.run(expose=WEB)),
         "adopt-exposed": ("existing", lambda trial: trial.run(ip=MINE, expose=WEB)),
-        "default": ("default", lambda trial: trial.run()),
+        "range": ("range", lambda trial: trial.run()),
         "adopt-mac": ("existing", lambda trial: trial.run(ip=MINE, mac="02:42:ac:11:00:02")),
         "prepared": ("existing", lambda trial: trial.run(ip=PREPARED)),
         "reserved": ("existing", lambda trial: trial.run(ip=RESERVED, mac="02:42:ac:11:00:02")),
@@ -237,9 +238,9 @@ def operations() -> Iterator[Operation]:
     creates = _creates()
     for name, create in creates.items():
         yield Operation(f"create-{name}", create, Trial.network_rm)
-    for name, (before, create) in _joins().items():
-        yield Operation(f"create-{name}", create, Trial.network_rm, (before,))
-        yield Operation(f"network-rm-{name}", Trial.network_rm, None, (before,), (create,))
+    existing = creates["existing"]  # and once more beside it
+    yield Operation("create-joined", existing, Trial.network_rm, (existing,))
+    yield Operation("network-rm-joined", Trial.network_rm, None, (existing,), (existing,))
     for name, (network, run) in _runs().items():
         yield Operation(f"run-{name}", run, Trial.rm, (creates[network],))
     for name, (network, run) in _runs().items():

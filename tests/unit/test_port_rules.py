@@ -41,6 +41,8 @@ from tests.unit.values import (
     RECORD,
     SUBNET6_ID,
     SUBNET_ID,
+    USED,
+    USED6,
     macs,
 )
 
@@ -198,9 +200,20 @@ def test_the_spare_address_is_the_newest_ports() -> None:
     joined = replace(new, port_id="c", endpoint_id=ENDPOINT_ID, created_at=9.0)
     elsewhere = replace(new, port_id="d", docker_network_id=OTHER_ID, created_at=9.0)
     served = replace(new, port_id="e", held=(IP, IP6), spare=(), created_at=9.0)
-    assert rules.pending_spare([old, new, joined, elsewhere, served], DOCKER_ID, SUBNET6_ID) == (new, IP6)
-    assert rules.pending_spare([old, new], DOCKER_ID, SUBNET_ID) is None
-    assert rules.pending_spare([joined, elsewhere, served], DOCKER_ID, SUBNET6_ID) is None
+    assert rules.pending_spare([old, new, joined, elsewhere, served], DUAL, USED6) == (new, IP6)
+    assert rules.pending_spare([old, new], DUAL, USED) is None
+    assert rules.pending_spare([joined, elsewhere, served], DUAL, USED6) is None
+
+
+def test_the_second_address_may_be_on_another_subnet() -> None:
+    """--ip6 on the second of two IPv6 subnets would end in a second port, which Docker cannot use."""
+    lease = replace(LEASE, spare=(IP6,))
+    second = replace(USED6, subnet_id="second", cidr="2001:db8:1::/64")
+    network = replace(DUAL, subnets=(*DUAL.subnets, second))
+    assert rules.pending_spare([lease], network, second) == (lease, IP6)
+    both = replace(lease, spare=(IP6, replace(IP6, subnet_id="second")))
+    assert rules.pending_spare([both], network, second) == (both, both.spare[1])
+    assert rules.pending_spare([replace(lease, spare=(IP,))], network, second) is None
 
 
 # -- failed bindings ---------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from kuryr_libnetwork.errors import (
     NeutronNotFound,
     NeutronRefused,
     NeutronUnavailable,
+    NoFreeAddress,
 )
 
 # Neutron answers 500 with these where the request itself is what cannot be done (seen in release 29).
@@ -24,6 +25,8 @@ def class_of(status: int, kind: str = "") -> type[NeutronError]:
     """The error for an HTTP status; ``kind`` is the ``type`` of Neutron's error body."""
     if kind in CONFLICTS_TOLD_AS_500:
         return NeutronConflict
+    if kind == "IpAddressGenerationFailure":
+        return NoFreeAddress
     special: dict[int, type[NeutronError]] = {
         401: NeutronForbidden,
         403: NeutronForbidden,

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kuryr_libnetwork.model import Agent, FixedIp, LeaseRecord, Port, SubnetRecord
+from kuryr_libnetwork.model import Agent, FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord
 from kuryr_libnetwork.plugs import BoundBy
 from kuryr_libnetwork.rules.adoption import remembered, rivals
 from kuryr_libnetwork.rules.identity import (
@@ -146,21 +146,24 @@ def lease_of(
 
 
 def pending_spare(
-    leases: Iterable[LeaseRecord], docker_network_id: str, subnet_id: str
+    leases: Iterable[LeaseRecord], network: NetworkRecord, subnet: SubnetRecord
 ) -> tuple[LeaseRecord, FixedIp] | None:
-    """The lease whose second address Docker asks for now.
+    """The lease whose IPv6 address Docker asks for now, be it on another of the network's IPv6 subnets.
 
-    Docker makes one endpoint after the other on a network, the addresses of an endpoint one after the other, and
-    CreateEndpoint last (docker-plugin-protocol §2.6); so it is the newest lease of the network without an endpoint.
+    Docker makes one endpoint after the other on a network, the addresses of an endpoint one after the other, IPv4 first,
+    and CreateEndpoint last (docker-plugin-protocol §2.6); so it is the newest lease of the network without an endpoint.
     """
+    if subnet.ip_version == 4:
+        return None
+    family = {each.subnet_id for each in (*network.subnets, subnet) if each.ip_version == 6}
     waiting = [
         (lease, ip)
         for lease in leases
-        if lease.docker_network_id == docker_network_id and not lease.endpoint_id
+        if lease.docker_network_id == network.docker_id and not lease.endpoint_id
         for ip in lease.spare
-        if ip.subnet_id == subnet_id
+        if ip.subnet_id in family
     ]
-    return max(waiting, key=lambda pair: pair[0].created_at, default=None)
+    return max(waiting, key=lambda pair: (pair[0].created_at, pair[1].subnet_id == subnet.subnet_id), default=None)
 
 
 def why_unbound(port: Port, host: str, agents: Sequence[Agent]) -> str:

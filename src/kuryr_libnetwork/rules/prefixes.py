@@ -14,7 +14,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence
 
-from kuryr_libnetwork.errors import Conflict, InvalidRequest
+from kuryr_libnetwork.errors import Conflict, InvalidRequest, NoFreeAddress
 from kuryr_libnetwork.model import IpVersion, SubnetPool, SubnetRecord
 from kuryr_libnetwork.rules.addresses import allocation_pools
 
@@ -73,5 +73,5 @@ def free_address(subnet: SubnetRecord, taken: Iterable[str]) -> str:
     """The first free address of the subnet's ``--ip-range``."""
     spans = allocation_pools(subnet.cidr, [*taken, subnet.gateway_ip or ""], within=subnet.ip_range)
     if not spans:
-        raise Conflict(f"--ip-range {subnet.ip_range} has no free address left")
+        raise NoFreeAddress(f"--ip-range {subnet.ip_range} has no free address left")
     return spans[0]["start"]

@@ -8,6 +8,8 @@ journal (else Neutron's tags) says which one's. Releasing what is unknown succee
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from kuryr_libnetwork.docker.messages import (
@@ -22,9 +24,9 @@ from kuryr_libnetwork.docker.messages import (
     RequestPoolRequest,
     RequestPoolResponse,
 )
-from kuryr_libnetwork.errors import Conflict, InvalidOption, InvalidRequest, UnknownObject
+from kuryr_libnetwork.errors import Conflict, InvalidOption, InvalidRequest, NoFreeAddress, UnknownObject
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import PoolRecord, Subnet
+from kuryr_libnetwork.model import NetworkRecord, PoolRecord, Subnet, SubnetRecord
 from kuryr_libnetwork.rules import addresses
 from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.services.directory import Directory
@@ -81,8 +83,27 @@ class IpamDriver:
             raise InvalidRequest(f"address {asked} is not in the network's subnet {subnet.cidr}")
         if pool and asked in pool.reserved:
             raise Conflict(f"address {asked} is kept from containers by --aux-address")
-        fixed_ip = self._ledger.acquire(network, subnet, asked, options.get(ENDPOINT_NAME, ""))
-        return RequestAddressResponse(address=addresses.with_length(fixed_ip.ip_address, subnet.cidr))
+        name = options.get(ENDPOINT_NAME, "")
+        if asked:
+            fixed_ip = self._ledger.acquire(network, subnet, asked, name)
+            return RequestAddressResponse(address=addresses.with_length(fixed_ip.ip_address, subnet.cidr))
+        return self._any(network, subnet, name)
+
+    def _any(self, network: NetworkRecord, subnet: SubnetRecord, name: str) -> RequestAddressResponse:
+        """From the subnet, or when that is full from the next of its family: Docker itself goes on to another pool only for
+        an error that a plugin cannot tell (docker-plugin-protocol §3).
+        """
+        family = [each for each in network.subnets if each.ip_version == subnet.ip_version]
+        *first, last = [subnet, *(each for each in family if each.subnet_id != subnet.subnet_id)]
+
+        def answer(chosen: SubnetRecord) -> RequestAddressResponse:
+            fixed_ip = self._ledger.acquire(network, chosen, "", name)
+            return RequestAddressResponse(address=addresses.with_length(fixed_ip.ip_address, chosen.cidr))
+
+        for each in first:
+            with suppress(NoFreeAddress):
+                return answer(each)
+        return answer(last)
 
     def _gateway(self, pool_id: str, pool: PoolRecord | None, asked: str) -> RequestAddressResponse:
         """Only CreateNetwork's pool is asked for a gateway, and without the journal nobody knows what it was to be."""

@@ -33,6 +33,7 @@ from kuryr_libnetwork.services.adoption import Adoption
 from kuryr_libnetwork.services.exposure import Exposure
 from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.locks import KeyedLocks
+from kuryr_libnetwork.services.ranges import FixedIps, Ranges
 
 LOG = logging.getLogger(__name__)
 DNS_EXTENSION = "dns-integration"
@@ -55,6 +56,7 @@ class PortLedger:
         self._neutron = neutron
         self._journal = journal
         self._intents = intents
+        self._ranges = Ranges(neutron)
         self._drivers = drivers
         self._adoption = adoption
         self._exposure = exposure
@@ -67,24 +69,25 @@ class PortLedger:
     def acquire(self, network: NetworkRecord, subnet: SubnetRecord, address: str, container: str) -> FixedIp:
         """An address on the subnet for a container-to-be; ``address`` "" lets Neutron choose."""
         with self._locks.hold("subnet-address", f"{subnet.subnet_id}/{address}" if address else network.docker_id):
-            waiting = rules.pending_spare(self._journal.leases.all(), network.docker_id, subnet.subnet_id)
+            waiting = rules.pending_spare(self._journal.leases.all(), network, subnet)
             if waiting:
-                return self._hand_out(*waiting, address)
+                return self._hand_out(*waiting, subnet, address)
             if not address:
                 return self._make(network, subnet, "", container)
             return self._by_address(network, subnet, address, container)
 
-    def _hand_out(self, lease: LeaseRecord, spare: FixedIp, address: str) -> FixedIp:
+    def _hand_out(self, lease: LeaseRecord, spare: FixedIp, subnet: SubnetRecord, address: str) -> FixedIp:
         """Give the address of a dual-stack port that was made ready for this moment."""
         others = tuple(ip for ip in lease.spare if ip != spare)
-        if address and address != spare.ip_address:
+        if subnet.subnet_id != spare.subnet_id or address not in ("", spare.ip_address):
             if lease.original is not None:
                 raise Conflict(
                     f"port {lease.port_id}, adopted for this container, has {spare.ip_address}, not {address}"
                 )
-            spare = FixedIp(subnet_id=spare.subnet_id, ip_address=address)
-            wanted = [msgspec.to_builtins(ip) for ip in (*lease.held, spare)]
-            self._neutron.update_port(lease.port_id, {"fixed_ips": wanted})
+            asked = {"subnet_id": subnet.subnet_id} | ({"ip_address": address} if address else {})
+            wanted = [*(msgspec.to_builtins(ip) for ip in lease.held), asked]
+            port = self._neutron.update_port(lease.port_id, {"fixed_ips": wanted})
+            spare = next(ip for ip in port.fixed_ips if ip.subnet_id == subnet.subnet_id)
         self._journal.leases.put(msgspec.structs.replace(lease, held=(*lease.held, spare), spare=others))
         return spare
 
@@ -142,31 +145,33 @@ class PortLedger:
 
     def _refuse_missing_family(self, network: NetworkRecord, lease: LeaseRecord) -> None:
         has = {ip.subnet_id for ip in (*lease.held, *lease.spare)}
-        for subnet in network.subnets:
-            if subnet.subnet_id not in has:
+        for version in (4, 6):
+            subnets = [subnet for subnet in network.subnets if subnet.ip_version == version]
+            if subnets and has.isdisjoint(subnet.subnet_id for subnet in subnets):
                 raise Conflict(
-                    f"port {lease.port_id} has no address on {subnet.cidr}, which this Docker network needs as well; "
-                    "give the port one, or use a network without it"
+                    f"port {lease.port_id} has no address on {' or '.join(subnet.cidr for subnet in subnets)}, which this "
+                    "Docker network needs as well; give the port one, or use a network without it"
                 )
 
     def _make(self, network: NetworkRecord, subnet: SubnetRecord, address: str, container: str) -> FixedIp:
-        asked = {"subnet_id": subnet.subnet_id} | ({"ip_address": address} if address else {})
-        fixed_ips = [asked, *({"subnet_id": other} for other in self._together(network, subnet))]
         dns_name = rules.dns_label(container) if DNS_EXTENSION in self._neutron.extensions() else ""
 
-        def post(description: str) -> Port:
-            attributes = rules.new_port(network.neutron_id, fixed_ips, description, dns_name, network.vnic_type)
-            return self._neutron.create_port(attributes, tags=[OWN_PORT])
+        def make(fixed_ips: FixedIps) -> Port:
+            def post(description: str) -> Port:
+                attributes = rules.new_port(network.neutron_id, fixed_ips, description, dns_name, network.vnic_type)
+                return self._neutron.create_port(attributes, tags=[OWN_PORT])
+
+            return self._intents.create("ports", post, save)
 
         def save(port: Port) -> None:
             lease = rules.lease_of(port, network.docker_id, network.subnets, subnet.subnet_id, self._now())
             self._journal.leases.put(msgspec.structs.replace(lease, original=None))
 
-        port = self._intents.create("ports", post, save)
+        port = self._ranges.make([subnet, *self._together(network, subnet)], address, make)
         return next(ip for ip in port.fixed_ips if ip.subnet_id == subnet.subnet_id)
 
-    def _together(self, network: NetworkRecord, subnet: SubnetRecord) -> list[str]:
-        """The IPv6 subnets to take an address of in the same port, for Docker's next request.
+    def _together(self, network: NetworkRecord, subnet: SubnetRecord) -> list[SubnetRecord]:
+        """The IPv6 subnet to take an address of in the same port, for Docker's next request: Docker asks the first.
 
         Only while this Docker network alone uses the pool: Docker names no network when it asks for an address.
         """
@@ -174,7 +179,7 @@ class PortLedger:
         shared = {used.pool_id for known in others for used in known.subnets}
         if subnet.ip_version != 4:
             return []
-        return [s.subnet_id for s in network.subnets if s.ip_version == 6 and s.pool_id not in shared]
+        return [each for each in network.subnets if each.ip_version == 6 and each.pool_id not in shared][:1]
 
     # -- looking ---------------------------------------------------------------------------------------------------
 

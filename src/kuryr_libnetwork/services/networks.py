@@ -24,7 +24,7 @@ from kuryr_libnetwork.rules import identity
 from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.rules.addresses import canonical_cidr, canonical_ip
 from kuryr_libnetwork.rules.choices import agreed, choices_of
-from kuryr_libnetwork.rules.options import fingerprint, parse_network_options
+from kuryr_libnetwork.rules.options import NetworkOptions, fingerprint, parse_network_options
 from kuryr_libnetwork.rules.parsing import truthy
 from kuryr_libnetwork.services.chooser import Chooser, Plan
 from kuryr_libnetwork.services.directory import Directory

@@ -89,6 +89,7 @@ class Reconciler:
         self._seen: dict[Suspect, float] = {}
         self._looked: Look = {}
         self._not_ours: set[str] = set()
+        self._pools_known = False
 
     def run(self, stop: threading.Event, interval: float) -> None:
         """Once at the start; then every ``interval`` seconds, or, at 0, once more after the grace time."""
@@ -130,6 +131,8 @@ class Reconciler:
     def round(self) -> list[Suspect]:
         """One look; answers what was removed."""
         self._attempt(partial(self._intents.sweep, self._now() - self._grace))
+        if not self._pools_known:
+            self._pools_known = self._attempt(partial(self._intents.adopt_pools, self._pools.ours))
         self._attempt(self._refresh)
         self._attempt(self._watch.round)
         self._attempt(self._end_broken_endpoints)

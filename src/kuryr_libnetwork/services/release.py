@@ -18,7 +18,9 @@ import msgspec
 from kuryr_libnetwork.errors import JournalError
 from kuryr_libnetwork.interfaces import Drivers, Journal
 from kuryr_libnetwork.model import EndpointRecord, FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord, Whereabouts
+from kuryr_libnetwork.rules.addresses import contains
 from kuryr_libnetwork.rules.identity import EXISTING_PORT
+from kuryr_libnetwork.rules.networks import pools_of, subnet_for
 from kuryr_libnetwork.rules.ports import lease_of, release_of_unknown
 from kuryr_libnetwork.services.directory import Directory
 from kuryr_libnetwork.services.exposure import Exposure
@@ -104,11 +106,12 @@ class Releaser:
     # -- addresses -------------------------------------------------------------------------------------------------
 
     def lease_for(self, pool_id: str, address: str) -> LeaseRecord | None:
-        """The lease in the journal by which Docker holds an address of a pool."""
+        """The lease in the journal by which Docker holds an address of a pool, or of another subnet of its network."""
         for network in self._journal.networks.all():
-            for subnet in network.subnets:
-                if subnet.pool_id == pool_id and (lease := self._ledger.holding(subnet.subnet_id, address)):
-                    return lease
+            if pool_id in pools_of(network):
+                for subnet in network.subnets:
+                    if contains(subnet.cidr, address) and (lease := self._ledger.holding(subnet.subnet_id, address)):
+                        return lease
         return None
 
     def release_address(self, pool_id: str, address: str) -> None:
@@ -190,6 +193,7 @@ class Releaser:
         if found is None:
             return
         network, subnet = found
+        subnet = subnet_for(network, address) or subnet
         for port in self._ledger.find(subnet.subnet_id, address):
             with self._locks.hold("port", port.id):
                 if self._is_free_to_go(port):

@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The addresses of a new port: Neutron's choice, the user's, or ours where ``--ip-range`` is narrower than the subnet's own rules."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from kuryr_libnetwork.errors import NeutronConflict, NoFreeAddress
+from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.model import Port, SubnetRecord
+from kuryr_libnetwork.rules.prefixes import free_address
+
+LOG = logging.getLogger(__name__)
+ATTEMPTS = 5
+FixedIps = list[dict[str, str]]
+
+
+class Ranges:
+    def __init__(self, neutron: Neutron) -> None:
+        self._neutron = neutron
+
+    def make(self, subnets: Sequence[SubnetRecord], address: str, make: Callable[[FixedIps], Port]) -> Port:
+        """``make`` a port with an address on each subnet, ``address`` ("": none) on the first of them.
+
+        Other hosts choose from the same range at the same time: then once more. Neutron calls besides ``make``: 1 for
+        each subnet with a range.
+        """
+        ours = any(subnet.ip_range for subnet in subnets)
+        for _ in range(ATTEMPTS - 1 if ours else 0):
+            try:
+                return make(self._fixed_ips(subnets, address))
+            except NoFreeAddress:
+                raise
+            except NeutronConflict as error:
+                LOG.info("an address of --ip-range was taken in the same moment: %s", error)
+        return make(self._fixed_ips(subnets, address))
+
+    def _fixed_ips(self, subnets: Sequence[SubnetRecord], address: str) -> FixedIps:
+        chosen = [address, *("" for _ in subnets[1:])]
+        chosen = [given or self._free(subnet) for given, subnet in zip(chosen, subnets, strict=True)]
+        return [
+            {"subnet_id": subnet.subnet_id} | ({"ip_address": ip} if ip else {})
+            for ip, subnet in zip(chosen, subnets, strict=True)
+        ]
+
+    def _free(self, subnet: SubnetRecord) -> str:
+        if not subnet.ip_range:
+            return ""
+        ports = self._neutron.find_ports(fixed_ips=[f"subnet_id={subnet.subnet_id}"])
+        return free_address(subnet, [ip.ip_address for port in ports for ip in port.fixed_ips])
