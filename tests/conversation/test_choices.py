@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from tests.conversation.dockerside import DockerNetwork, PluginError
+from tests.conversation.dockerside import DockerNetwork, PluginError, Pool
 from tests.conversation.rig import DirectDocker, Rig
 from tests.conversation.threads import at_once, interleaved
 
@@ -152,6 +152,35 @@ def test_networks_of_one_cidr_made_at_once(world: World) -> None:
         world.docker.network_rm(net)
     world.rig.settle()
     assert world.rig.state() == before
+
+
+@pytest.mark.parametrize("existing", [False, True], ids=["new", "existing"])
+def test_a_network_that_the_engine_makes_again(world: World, existing: bool) -> None:
+    """Swarm's networks would take no containers after a restart of the engine: their pools are requested anew."""
+    options = {"neutron.net.name": "a"} if existing else {}
+    net = world.docker.network_create(CIDR, options=options)
+    old = world.docker.run(net)
+    call = world.docker.client.call
+    pool_id = call("IpamDriver.RequestPool", {"Pool": CIDR, "SubPool": "", "Options": None, "V6": False})["PoolID"]
+    asked = {"PoolID": pool_id, "Address": "", "Options": {"RequestAddressType": "com.docker.network.gateway"}}
+    gateway = call("IpamDriver.RequestAddress", asked)["Address"]
+    data = {"AddressSpace": "no_address_space", "Pool": CIDR, "Gateway": gateway}
+    shown = {
+        "com.docker.network.generic": options,
+        "com.docker.network.enable_ipv6": False,
+        "com.docker.network.enable_ipv4": True,
+    }
+    request = {"NetworkID": net.network_id, "Options": shown, "IPv4Data": [data], "IPv6Data": []}
+    call("NetworkDriver.CreateNetwork", request)
+    again = DockerNetwork(net.network_id, [Pool(pool_id, CIDR, gateway, v6=False)])
+    boxes = [world.docker.run(each) for each in (again, net)]
+    world.rig.revive(lose_journal=True)
+    boxes.append(world.docker.run(again))
+    for box in (*boxes, old):
+        world.docker.rm(box)
+    assert world.neutron.user_ports() == []
+    world.docker.network_rm(net)
+    world.all_gone(again)
 
 
 def test_without_subnet_the_chosen_subnet_is_taken(world: World) -> None:

@@ -47,13 +47,21 @@ class Directory:
     def pool_network(self, pool_id: str) -> tuple[NetworkRecord, SubnetRecord]:
         """A Docker network that uses the pool, and its subnet of it."""
         for record in self._journal.networks.all():
-            for subnet in record.subnets:
-                if subnet.pool_id == pool_id and record.state == "ready":
-                    return record, subnet
+            subnet = self._subnet_in(record, pool_id) if record.state == "ready" else None
+            if subnet is not None:
+                return record, subnet
         found = self.neutron_subnet(pool_id)
         if found is None:
             raise UnknownObject(f"no Docker network uses pool {pool_id}; remove the network and create it again")
         return found
+
+    def _subnet_in(self, record: NetworkRecord, pool_id: str) -> SubnetRecord | None:
+        """Also for a pool that the network had before it was made again."""
+        if pool_id not in rules.pools_of(record):
+            return None
+        pool = self._journal.pools.get(pool_id)
+        same = [subnet for subnet in record.subnets if pool is not None and subnet.cidr == pool.cidr]
+        return next((subnet for subnet in record.subnets if subnet.pool_id == pool_id), same[0] if same else None)
 
     def neutron_subnet(self, pool_id: str) -> tuple[NetworkRecord, SubnetRecord] | None:
         """The same from Neutron alone: subnets tagged with the pool's id, recorded on the pool, or taken from it.

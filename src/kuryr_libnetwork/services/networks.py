@@ -117,7 +117,22 @@ class Networks:
             raise Conflict(f"Docker network {docker_id[:12]} is still being removed; try again")
         if known.fingerprint not in {"", mark}:
             raise Conflict(f"Docker network {docker_id[:12]} exists already with other parameters")
+        self._renew_pools(known)
         return True
+
+    def _renew_pools(self, record: NetworkRecord) -> None:
+        """Swarm makes its networks again at each start of the engine, under the same id and with pools requested anew."""
+        waiting = [pool for pool in self._journal.pools.all() if pool.requests and not self._pools.in_use(pool.pool_id)]
+        for subnet in record.subnets:
+            new = max((pool for pool in waiting if pool.cidr == subnet.cidr), key=_age, default=None)
+            if new is not None:
+                fresh = msgspec.structs.replace(subnet, pool_id=new.pool_id, recorded=True)
+                subnets = tuple(fresh if each == subnet else each for each in record.subnets)
+                pools = tuple(sorted({*rules.pools_of(record), new.pool_id}))
+                record = msgspec.structs.replace(record, subnets=subnets, pools=pools)
+                self._journal.networks.put(record)
+                self._pools.network_came()
+                self._register.record(record.docker_id, record.neutron_id, new)
 
     def _take_back(self, docker_id: str) -> None:
         record = self._journal.networks.get(docker_id)
@@ -203,3 +218,7 @@ def _on(record: NetworkRecord, network: Network) -> NetworkRecord:
         mtu=network.mtu or rules.DEFAULT_MTU,
         physical_network=network.physical_network or "",
     )
+
+
+def _age(pool: PoolRecord) -> float:
+    return pool.created_at
