@@ -101,7 +101,7 @@ def test_calls_with_zuns_options(user: User, h1: Host, lab: Lab) -> None:
     [
         (["-o", "neutron.subnet.uuid=11111111-2222-3333-4444-555555555555"], "neutron.subnet.uuid=11111111"),
         (["--ipam-opt", "neutron.pool.name=nowhere"], "neutron.pool.name=nowhere: no such subnetpool"),
-        (["-o", "neutron.net.name=a", "--ipam-opt", "neutron.net.name=b"], "contradicts --ipam-opt"),
+        (["-o", "neutron.net.shared=true", "--ipam-opt", "neutron.net.shared=no"], "contradicts --ipam-opt"),
         (["--ipam-opt", "neutron.pool.nmae=x"], "neutron.pool.nmae=x: no such option"),
     ],
 )
