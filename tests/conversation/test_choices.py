@@ -308,6 +308,23 @@ def test_the_operators_pool_serves_many_networks(world: World) -> None:
     assert world.rig.state() == before
 
 
+@pytest.mark.parametrize("chosen", ["default", "subnet", "pool"])
+def test_ipv6_alone_without_a_subnet(world: World, chosen: str) -> None:
+    """Docker 28 and later can do without IPv4: the IPv6 default pool, and IPv6 choices, would not be looked at."""
+    world.neutron.seed_subnetpool("kuryr6", "fd77::/48", default_prefixlen=64)
+    before = world.rig.state()
+    options = {"subnet": {"neutron.subnet.v6.name": "six"}, "pool": {"neutron.pool.v6.name": "wide6"}}.get(chosen, {})
+    net = world.docker.network_create(ipv4=False, subnet_v6="", ipam_options=options)
+    box = world.docker.run(net)
+    expected = {"default": "fd77::", "subnet": "fd00:1::", "pool": "fd64::"}[chosen]
+    assert (net.pools[0].cidr, box.ip, box.gateway) == (f"{expected}/64", "", "")
+    assert box.ip6.startswith(expected)
+    world.docker.rm(box)
+    world.docker.network_rm(net)
+    world.rig.settle()
+    assert world.rig.state() == before
+
+
 def test_docker_does_not_ask_the_default_pool_for_ever(world: World) -> None:
     """Engines before 27 ask again, holding what they got, while the answer overlaps a route of the host."""
     world.neutron.seed_subnetpool("kuryr", "10.0.0.0/8", default_prefixlen=24)
