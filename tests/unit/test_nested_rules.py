@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import InvalidOption, NeutronRefused, ParentPortError
 from kuryr_libnetwork.model import AddressPair, FixedIp, Link, Port, SubPort
-from kuryr_libnetwork.rules import nested, networks, ports
-from kuryr_libnetwork.rules.options import NetworkOptions
+from kuryr_libnetwork.rules import choices, nested, ports
+from kuryr_libnetwork.rules.choices import Choices, choices_of
 from tests.unit.values import ENDPOINT_ID, HOST, IP6, LEASE, MAC, NETWORK, PORT
 
 ENS3 = Link(index=2, name="ens3", mac="fa:16:3e:00:00:aa", mtu=1450, up=True)
@@ -172,10 +172,14 @@ def test_a_port_is_known_from_its_lease() -> None:
 
 def test_only_the_machines_own_network() -> None:
     """A Docker network would be made on which no container could start."""
-    uuid, name = NetworkOptions(network_uuid=NETWORK.id), NetworkOptions(network_name="private")
-    networks.check_home(uuid, NETWORK, "")
-    networks.check_home(name, NETWORK, NETWORK.id)
+    uuid, name = choices_of({"neutron.net.uuid": NETWORK.id}), choices_of({"neutron.net.name": "private"})
+    choices.check_home(uuid, NETWORK, "")
+    choices.check_home(uuid, None, "home")
+    choices.check_home(name, NETWORK, NETWORK.id)
+    choices.check_home(choices.at_home(Choices(), NETWORK.id), NETWORK, NETWORK.id)
     with pytest.raises(InvalidOption, match=rf"neutron\.net\.uuid={NETWORK.id}: .* own network, home; leave"):
-        networks.check_home(uuid, NETWORK, "home")
+        choices.check_home(uuid, NETWORK, "home")
     with pytest.raises(InvalidOption, match=r"neutron\.net\.name=private: "):
-        networks.check_home(name, NETWORK, "home")
+        choices.check_home(name, NETWORK, "home")
+    with pytest.raises(InvalidOption, match=r"neutron\.subnet\.name=s: "):
+        choices.check_home(choices_of({"neutron.subnet.name": "s"}), NETWORK, "home")
