@@ -26,7 +26,9 @@ def client(neutron_url: str) -> Neutron:
     return without_keystone(neutron_url)
 
 
-class TestNeutron(NeutronContract, PoolContract, PortRevisionContract, SecurityGroupContract, PairContract, TrunkContract):
+class TestNeutron(
+    NeutronContract, PoolContract, PortRevisionContract, SecurityGroupContract, PairContract, TrunkContract
+):
     @pytest.fixture
     def neutron(self, client: Neutron) -> Neutron:
         return client

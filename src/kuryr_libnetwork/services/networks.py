@@ -132,6 +132,7 @@ class Networks:
                 record = msgspec.structs.replace(record, subnets=subnets, pools=pools)
                 self._journal.networks.put(record)
                 self._pools.network_came()
+                self._pools.forgotten(subnet.pool_id)
                 self._register.record(record.docker_id, record.neutron_id, new)
 
     def _take_back(self, docker_id: str) -> None:

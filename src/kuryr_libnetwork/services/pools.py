@@ -80,6 +80,12 @@ class PoolKeeper:
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
+    def forgotten(self, pool_id: str) -> None:
+        """Docker requested another pool for the same subnet after its own restart (§2.2), and releases only that one."""
+        with self._held(pool_id) as record:
+            if record is not None:
+                self._journal.pools.put(msgspec.structs.replace(record, requests=0))
+
     def release(self, pool_id: str) -> None:
         """One ReleasePool of Docker. Neutron calls: 0 while a network uses the pool, else 2."""
         with self._held(pool_id) as record:
