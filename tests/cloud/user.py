@@ -39,11 +39,11 @@ class User:
 
     # -- docker ----------------------------------------------------------------------------------------------------
 
-    def network(self, host: Host, *arguments: str, check: bool = True) -> str:
+    def network(self, host: Host, *arguments: str, check: bool = True, driver: str = "kuryr") -> str:
         """``docker network create -d kuryr --ipam-driver=kuryr ARGUMENTS NAME``; answers the name."""
         name = f"net{next(_NUMBERS)}"
         self._networks.append((host, name))
-        host.docker("network", "create", "-d", "kuryr", "--ipam-driver=kuryr", *arguments, name, check=check)
+        host.docker("network", "create", "-d", driver, f"--ipam-driver={driver}", *arguments, name, check=check)
         return name
 
     def run(self, host: Host, network: str, *arguments: str) -> str:

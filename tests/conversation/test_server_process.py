@@ -136,6 +136,14 @@ def test_answers_without_a_cloud(folder: Path, start: Start) -> None:
     assert call(folder, "IpamDriver.GetCapabilities")[0] == 200
 
 
+def test_scope_of_the_configuration(folder: Path, start: Start) -> None:
+    """Fails if Docker is told another scope than kuryr.conf says: swarm would refuse networks, or wait for a manager."""
+    server = start(*configure(folder, "capability_scope = global"))
+    assert server.told() == "READY=1"
+    _, told = call(folder, "NetworkDriver.GetCapabilities")
+    assert (told["Scope"], told["ConnectivityScope"]) == ("global", "global")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ends_well_on_a_signal(folder: Path, start: Start, number: signal.Signals) -> None:
     """Fails if a stop is reported as a failure, prints a traceback or leaves the socket behind."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,35 +17,17 @@ from kuryr_libnetwork.docker.listeners import tcp_listener
 from kuryr_libnetwork.docker.server import PluginServer, Tls
 from kuryr_libnetwork.errors import ConfigError
 from tests.conversation.edge import IDS, LIMIT, Edge, Verbs, boundary_of, exchange, parsed, request, serving
+from tests.fakes.certificates import authority_with, make, openssl
 
 ACTIVATE = request("Plugin.Activate")
 Address = tuple[str, int]
 
 
-def openssl(folder: Path, *words: str) -> None:
-    subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True, timeout=LIMIT)
-
-
-def make(folder: Path, name: str, issuer: str = "") -> None:
-    """A key and a certificate: of its own, or for 127.0.0.1 of ``issuer``."""
-    new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}"]
-    new += ["-keyout", f"{name}.key"]
-    if not issuer:
-        openssl(folder, *new, "-x509", "-days", "2", "-out", f"{name}.pem")
-        return
-    openssl(folder, *new, "-new", "-out", f"{name}.csr")
-    (folder / "extensions").write_text("subjectAltName=IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n")
-    sign = ["x509", "-req", "-in", f"{name}.csr", "-CA", f"{issuer}.pem", "-CAkey", f"{issuer}.key", "-CAcreateserial"]
-    openssl(folder, *sign, "-days", "2", "-extfile", "extensions", "-out", f"{name}.pem")
-
-
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("keys")
-    make(folder, "authority")
+    authority_with(folder, "server", "client")
     make(folder, "stranger")
-    make(folder, "server", "authority")
-    make(folder, "client", "authority")
     openssl(folder, "ec", "-in", "server.key", "-aes128", "-passout", "pass:x", "-out", "locked.key")
     return folder
 

@@ -92,6 +92,7 @@ class Bench:
             units=self.folder / "units",
             program=self.program,
             config_words=tuple(words),
+            root=self.folder / "root",
         )
 
     def run(self, *words: str) -> tuple[int, str, str]:

@@ -43,6 +43,11 @@ class Host:
     units: Path = UNITS
     program: str = "/usr/local/bin/kuryr"
     config_words: tuple[str, ...] = ()
+    root: Path = Path("/")
+
+    def at(self, path: Path) -> Path:
+        """A file of this machine; tests have a folder in the place of the root."""
+        return self.root / path.relative_to("/")
 
     def containers(self) -> dict[str, str]:
         """Names by endpoint; none where Docker does not answer: a list shows the rest nevertheless."""

@@ -15,7 +15,7 @@ from typing import TextIO
 from cliff.command import Command
 
 from kuryr_libnetwork import config
-from kuryr_libnetwork.cli import devices, doctor, settings_commands
+from kuryr_libnetwork.cli import devices, docker_plugin, doctor, settings_commands
 from kuryr_libnetwork.cli.application import Application, MakeHost
 from kuryr_libnetwork.cli.inventory import Host
 from kuryr_libnetwork.cli.probes import real_probes
@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, type[Command]] = {
     "config kuryr": settings_commands.ConfigKuryr,
     "config sriov-agent": settings_commands.ConfigAgent,
     "config neutron-server": settings_commands.ConfigServer,
+    "config docker-plugin": docker_plugin.ConfigDockerPlugin,
 }
 
 
