@@ -9,10 +9,11 @@ import shlex
 import signal
 import sys
 import time
+from pathlib import Path
 
-from lab import api, engines, lifecycle, sriov_api
+from lab import api, engines, lifecycle, managed_plugin, sriov_api
 from lab.errors import LabError
-from lab.paths import LabPaths
+from lab.paths import REPO, LabPaths
 from lab.progress import say
 from lab.sriov_image import DEFAULT_RELEASE
 from lab.sriov_machine import MOST, Fleet
@@ -58,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     start.add_argument("--release", default=DEFAULT_RELEASE, help=f"their Debian release (default: {DEFAULT_RELEASE})")
     verb("engines", _engines, "which Docker Engines a host can have here, the newest last")
+    bundle = verb("plugin", _plugin, "make the managed plugin")
+    bundle.add_argument("--out", type=Path, default=REPO / ".dev" / "plugin", help="its folder (default: .dev/plugin)")
     verb("down", _down, "stop and remove everything but logs").add_argument("--all", action="store_true")
     verb("status", _status, "what runs").add_argument("--json", action="store_true")
     verb("env", _env, "the variables of a host's shell").add_argument("--host", default="h1")
@@ -109,6 +112,12 @@ def _down(arguments: argparse.Namespace) -> int:
 def _engines(arguments: argparse.Namespace) -> int:
     for engine in engines.Choice(LabPaths(arguments.name).cache).all:
         print(f"{engine.release:10} {engine.version}")
+    return 0
+
+
+def _plugin(arguments: argparse.Namespace) -> int:
+    folder = managed_plugin.build(LabPaths(arguments.name), arguments.out.absolute())
+    say(f"next: docker plugin create kuryr {folder} && docker plugin enable kuryr   (see docs/managed-plugin.md)")
     return 0
 
 
