@@ -251,6 +251,21 @@ def test_the_journal_is_lost_between_port_and_group() -> None:
     assert world.made()[0]["description"] == "somebody else's"
 
 
+def test_a_stray_group_that_somebody_else_uses_is_left_alone() -> None:
+    """Every minute, for ever, the cloud would be asked for it, and the log have a line more."""
+    world = World()
+    neutron = world.rig.neutron
+    name = "0f9e3a55-7c1b-4d6e-9a57-1b2c3d4e5f60-exposed_ports"
+    group = neutron.create_security_group({"name": name, "description": "Docker exposed ports created by Kuryr."})
+    neutron.update_port(world.mine.id, {"security_groups": [group.id]})
+    world.rig.settle()
+    tries = len(neutron.called("delete_security_group"))
+    looks = len(neutron.called("find_security_groups"))
+    world.rig.settle()
+    assert tries == len(neutron.called("delete_security_group")) == 1
+    assert looks == len(neutron.called("find_security_groups"))
+
+
 def test_a_group_that_somebody_else_uses_stays() -> None:
     """The removal would be tried for ever; and what others rely on must not go."""
     world = World()

@@ -37,6 +37,7 @@ class Exposure:
         self._journal = journal
         self._enabled = enabled
         self._looked = not enabled
+        self._ended: set[str] = set()
 
     def wanted(self, options: Mapping[str, Any] | None) -> list[PortRange]:
         """What Docker's options of an endpoint or a sandbox ask to be opened."""
@@ -125,7 +126,10 @@ class Exposure:
         return msgspec.structs.replace(lease, security_groups=own, exposed_groups=groups)
 
     def strays(self) -> list[SecurityGroup]:
-        """Groups whose port is gone: the journal was lost between the two. Asked until there are none, once per start."""
+        """Groups whose port is gone: the journal was lost between the two. Asked after the start, until there are none.
+
+        One that somebody else uses is left after one try.
+        """
         if self._looked:
             return []
         try:
@@ -149,10 +153,11 @@ class Exposure:
                 exposed_groups=(group.id,),
             )
             self.close(gone, last_try=True)
+        self._ended.add(group.id)
 
     def _strays(self) -> list[SecurityGroup]:
         leased = {lease.port_id for lease in self._journal.leases.all()}
-        found = [(rules.port_of_group(group), group) for group in self._all()]
+        found = [(rules.port_of_group(group), group) for group in self._all() if group.id not in self._ended]
         found = [(port_id, group) for port_id, group in found if port_id and port_id not in leased]
         there = {port.id for port in self._neutron.find_ports(id=sorted({port_id for port_id, _ in found}))}
         return [group for port_id, group in found if port_id not in there]
