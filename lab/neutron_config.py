@@ -49,7 +49,7 @@ quota_security_group_rule = -1
 type_drivers = flat,vlan,geneve,local
 tenant_network_types = geneve
 mechanism_drivers = ovn,sriovnicswitch
-extension_drivers = port_security,qos,dns,port_trusted,tag_ports_during_bulk_creation
+extension_drivers = port_security,qos,dns_domain_ports,port_trusted,tag_ports_during_bulk_creation
 
 [ml2_type_geneve]
 vni_ranges = 1:65535

@@ -280,6 +280,18 @@ class SubnetRecord(Value, frozen=True):
     recorded: bool = False
 
 
+class PortSettings(Value, frozen=True):
+    """What the user wants of ports, ``None`` where he says nothing.
+
+    ``security_groups``: ids, empty for none; ``qos_policy``: an id, "" for none; ``dns_domain``: with its dot, "" for none.
+    """
+
+    security_groups: tuple[str, ...] | None = None
+    qos_policy: str | None = None
+    port_security: bool | None = None
+    dns_domain: str | None = None
+
+
 class NetworkRecord(Value, frozen=True):
     """A Docker network (key: ``docker_id``) and its Neutron network.
 
@@ -300,6 +312,7 @@ class NetworkRecord(Value, frozen=True):
     physical_network: str = ""
     vnic_type: str = ""
     pf: str = ""
+    ports: PortSettings = PortSettings()
     fingerprint: str = ""
     options: dict[str, str] = {}
     pools: tuple[str, ...] = ()
@@ -320,9 +333,8 @@ class Change(Value, frozen=True):
 class LeaseRecord(Value, frozen=True):
     """A Neutron port in use for Docker (key: ``port_id``) and the addresses of it that Docker holds.
 
-    ``original`` is set for adopted ports only: the port as it was found. ``claim``: the endpoint whose marks it carries, ""
-    while nothing has been done to it; ``changes``: what the binding changes on it; ``bound``: that has been done (else
-    perhaps). All three are written before the first step. ``endpoint_id`` is "" before CreateEndpoint and after DeleteEndpoint.
+    ``original`` is set for adopted ports only: the port as it was found. ``claim``: the endpoint that it was bound for, or is
+    about to be, "" before; ``changes``: what that changes on an adopted port; ``bound``: it has been done (else perhaps). All three are written before the first step. ``endpoint_id`` is "" before CreateEndpoint and after DeleteEndpoint.
     ``spare``: addresses of the port that Docker has not asked for yet (the IPv6 address of a dual-stack port).
     ``profile``: the port's ``binding:profile`` as it is now. ``security_groups`` and ``port_security``: as the port came.
     ``exposed_groups``: those made for the ports that the container exposes; empty: one may be in the making, and is

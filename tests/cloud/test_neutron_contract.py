@@ -14,6 +14,7 @@ from lab.api import Lab
 from tests.adapters.neutron_client import without_keystone
 from tests.adapters.test_neutron_contract import NeutronContract, tenant
 from tests.adapters.test_pool_contract import PoolContract
+from tests.adapters.test_port_options import PortOptionsContract
 from tests.adapters.test_port_revisions import PortRevisionContract
 from tests.adapters.test_security_groups import SecurityGroupContract
 from tests.adapters.test_trunk_contract import MakeTrunk, PairContract, TrunkContract
@@ -27,7 +28,13 @@ def client(neutron_url: str) -> Neutron:
 
 
 class TestNeutron(
-    NeutronContract, PoolContract, PortRevisionContract, SecurityGroupContract, PairContract, TrunkContract
+    NeutronContract,
+    PoolContract,
+    PortOptionsContract,
+    PortRevisionContract,
+    SecurityGroupContract,
+    PairContract,
+    TrunkContract,
 ):
     @pytest.fixture
     def neutron(self, client: Neutron) -> Neutron:

@@ -9,7 +9,7 @@ the same operation has to work again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,9 @@ TENANT = "tenant"
 MINE, PREPARED, RESERVED = "10.1.0.99", "10.1.0.98", "10.1.0.97"
 WEB = [(6, 80), (17, 53)]
 RANGE = "10.1.0.64/26"
+GROUPS, QOS, DOMAIN = "neutron.security_groups", "neutron.qos_policy", "neutron.dns_domain"
+NETWORK_SAYS = {GROUPS: "web", QOS: "gold", DOMAIN: "example.org"}
+CONTAINER_SAYS = {GROUPS: "db", QOS: "none", DOMAIN: "other.org"}
 WIDE = "10.64.0.0/16"
 """The pool that the operator made for networks without --subnet."""
 
@@ -49,6 +52,9 @@ class Trial:
         self.full = neutron.seed_network(name="full", tags=[f"of-the-user-{number}" for number in range(49)])
         neutron.seed_subnet(self.full.id, V4)
         self.wide = neutron.seed_subnetpool("kuryr", WIDE, default_prefixlen=24)
+        for name in ("web", "db"):
+            neutron.create_security_group({"name": name})
+        neutron.seed_qos_policy("gold")
         neutron.extensions()
         self.network: DockerNetwork | None = None
         self.box: Container | None = None
@@ -69,8 +75,14 @@ class Trial:
 
     # -- operations --
 
-    def create(self, subnet_v6: str | None = None, internal: bool = False, **options: str) -> None:
-        given = {f"neutron.net.{key}": value for key, value in options.items()}
+    def create(
+        self,
+        subnet_v6: str | None = None,
+        internal: bool = False,
+        says: Mapping[str, str] | None = None,
+        **options: str,
+    ) -> None:
+        given = {f"neutron.net.{key}": value for key, value in options.items()} | dict(says or {})
         self.network = self.docker.network_create(V4, subnet_v6=subnet_v6, internal=internal, options=given)
 
     def choose(self, cidr: str | None, **ipam: str) -> None:
@@ -213,6 +225,7 @@ def _creates() -> dict[str, Callable[[Trial], None]]:
         "aux": lambda trial: trial.more(V4, aux={"printer": "10.1.0.7", "mine": MINE}, options=trial.tenants),
         "full": lambda trial: trial.create(V6, name="full"),
         "range": lambda trial: trial.more(V4, ip_range=RANGE, options=trial.tenants),
+        "says": lambda trial: trial.create(says=NETWORK_SAYS),
     }
 
 
@@ -229,6 +242,9 @@ def _runs() -> dict[str, tuple[str, Callable[[Trial], None]]]:
         "adopt-exposed": ("existing", lambda trial: trial.run(ip=MINE, expose=WEB)),
         "range": ("range", lambda trial: trial.run()),
         "adopt-mac": ("existing", lambda trial: trial.run(ip=MINE, mac="02:42:ac:11:00:02")),
+        "says": ("says", lambda trial: trial.run()),
+        "says-otherwise": ("says", lambda trial: trial.run(options=CONTAINER_SAYS)),
+        "adopt-says": ("existing", lambda trial: trial.run(ip=MINE, options=CONTAINER_SAYS, expose=WEB)),
         "prepared": ("existing", lambda trial: trial.run(ip=PREPARED)),
         "reserved": ("existing", lambda trial: trial.run(ip=RESERVED, mac="02:42:ac:11:00:02")),
     }

@@ -93,7 +93,10 @@ def test_a_type_that_is_refused_says_why() -> None:
         ({PF: "eth3", PCI_SLOT: SLOT}, "option kuryr.pf=eth3: cannot be given with kuryr.pci_slot"),
         ({NUMA_NODE: "1", PCI_SLOT: SLOT}, "option kuryr.numa_node=1: cannot be given with kuryr.pci_slot"),
         ({VNIC_TYPE: "direct-physical", NUMA_NODE: "1"}, "chooses among VFs; for direct-physical use kuryr.pf"),
-        ({"kuryr.slot": "x"}, "option kuryr.slot=x: no such option; known are kuryr.vnic_type, kuryr.pf"),
+        (
+            {"kuryr.slot": "x"},
+            "option kuryr.slot=x: no such option; known are neutron.port.uuid, neutron.security_groups",
+        ),
         ({"neutron.port": "x"}, "no such option"),
         ({NET_NAME: "x"}, "option neutron.net.name=x: is for docker network create, not for a container"),
     ],

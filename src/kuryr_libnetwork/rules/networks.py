@@ -36,6 +36,7 @@ from kuryr_libnetwork.rules.identity import (
     range_of_pool,
     subnet_name,
 )
+from kuryr_libnetwork.rules.port_options import with_remembered
 
 DEFAULT_MTU = 1500
 
@@ -151,7 +152,7 @@ def rebuild(
         tag in network.tags for tag in network_tags(docker_id, existing=True) if tag.startswith(EXISTING_NETWORK)
     )
     ours = made_on(network.description or "") != ""
-    return NetworkRecord(
+    record = NetworkRecord(
         docker_id=docker_id,
         neutron_id=network.id,
         made=ours or (not existing and network.name == network_name(docker_id)),
@@ -161,6 +162,7 @@ def rebuild(
         pools=tuple(sorted(pool.id for pool in pools)),
         rebuilt=True,
     )
+    return with_remembered(record, [tag for pool in pools for tag in pool.tags])
 
 
 def subnets_of_pool(pool: SubnetPool, neutron_id: str, subnets: Iterable[Subnet]) -> list[Subnet]:

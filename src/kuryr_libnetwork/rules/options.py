@@ -19,14 +19,15 @@ from kuryr_libnetwork.errors import InvalidOption, UnsupportedVif
 from kuryr_libnetwork.model import Value
 from kuryr_libnetwork.rules.choices import CHOICE_KEYS, choices_of, chosen
 from kuryr_libnetwork.rules.pci import required_pci
+from kuryr_libnetwork.rules.port_options import PORT_KEYS, PORT_UUID
 from kuryr_libnetwork.rules.vf_settings import check_vnic_type
 
 VNIC_TYPE = "kuryr.vnic_type"
 PF = "kuryr.pf"
 PCI_SLOT = "kuryr.pci_slot"
 NUMA_NODE = "kuryr.numa_node"
-KNOWN = (*CHOICE_KEYS, VNIC_TYPE, PF)
-ENDPOINT_KNOWN = (VNIC_TYPE, PF, PCI_SLOT, NUMA_NODE)
+KNOWN = (*CHOICE_KEYS, *PORT_KEYS, VNIC_TYPE, PF)
+ENDPOINT_KNOWN = (PORT_UUID, *PORT_KEYS, VNIC_TYPE, PF, PCI_SLOT, NUMA_NODE)
 OWN_PREFIXES = ("neutron.", "kuryr.")
 
 _IFNAME = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")
@@ -109,7 +110,7 @@ def _unknown(key: str, known: Sequence[str]) -> str:
 
 
 def _device(given: Mapping[str, Any]) -> EndpointOptions:
-    texts = {key: str(given.get(key, "")).strip() for key in ENDPOINT_KNOWN}
+    texts = {key: str(given.get(key, "")).strip() for key in (VNIC_TYPE, PF, PCI_SLOT, NUMA_NODE)}
     options = EndpointOptions(
         vnic_type=_vnic_type(texts[VNIC_TYPE].lower()),
         pf=_pf(texts[PF]),

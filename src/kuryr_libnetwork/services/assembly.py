@@ -25,6 +25,7 @@ from kuryr_libnetwork.services.operator import Operator
 from kuryr_libnetwork.services.plugging import PlugWaiter
 from kuryr_libnetwork.services.pool_requests import PoolRequests
 from kuryr_libnetwork.services.pools import PoolKeeper
+from kuryr_libnetwork.services.port_options import PortOptions
 from kuryr_libnetwork.services.port_watch import PortWatch
 from kuryr_libnetwork.services.reconciler import Reconciler
 from kuryr_libnetwork.services.register import Register
@@ -82,6 +83,7 @@ class _Parts:
         self._intents = Intents(neutron, journal, settings.host, now)
         self._register = Register(neutron)
         self._directory = Directory(neutron, journal, self._register, now)
+        self._port_options = PortOptions(neutron)
         self._exposure = Exposure(neutron, journal, enabled=settings.process_external_connectivity)
         self._pools = PoolKeeper(neutron, journal, settings.subnetpool_name_prefix, self.locks, now)
 
@@ -125,6 +127,7 @@ class _Parts:
             pools=self._pools,
             subnets=SubnetKeeper(self._neutron, self._journal, self._settings, self._intents, self._register),
             register=self._register,
+            port_options=self._port_options,
             releaser=self._releaser,
             teardown=Teardown(self._neutron, self._journal, self._pools, self._register),
             now=self._now,
@@ -140,6 +143,7 @@ class _Parts:
             ledger=self._ledger,
             drivers=self._drivers,
             exposure=self._exposure,
+            port_options=self._port_options,
             releaser=self._releaser,
             plugged=PlugWaiter(
                 self._neutron,

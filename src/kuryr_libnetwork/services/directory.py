@@ -72,7 +72,7 @@ class Directory:
         subnets, pool = self._subnets_of(pool_id)
         for subnet in subnets:
             for network in self._neutron.find_networks(id=subnet.network_id):
-                docker_id = (id_from_tags(pool.tags) if pool else None) or id_from_tags(network.tags) or ""
+                docker_id = id_from_tags(pool.tags if pool else network.tags) or self._docker_of(pool_id)
                 known = self._journal.networks.get(docker_id) if docker_id else None
                 record = known or self._rebuild(docker_id, network)
                 mine = next((each for each in record.subnets if each.subnet_id == subnet.id), None)
@@ -80,6 +80,11 @@ class Directory:
                 mine = mine or rules.subnet_record(subnet, pool_id, made=made)
                 return record, msgspec.structs.replace(mine, pool_id=pool_id)
         return None
+
+    def _docker_of(self, pool_id: str) -> str:
+        """The Docker network that a pool itself names; "" for none."""
+        found = self._neutron.find_subnetpools(id=pool_id)
+        return (id_from_tags(found[0].tags) if found else None) or ""
 
     def _subnets_of(self, pool_id: str) -> tuple[list[Subnet], SubnetPool | None]:
         tagged = self._neutron.find_subnets(tags=[pool_id])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,11 +24,11 @@ from kuryr_libnetwork.docker.messages import (
 )
 from kuryr_libnetwork.errors import BindingFailed, Conflict, InvalidRequest, UnknownObject
 from kuryr_libnetwork.interfaces import Drivers, Journal, PortDriver
-from kuryr_libnetwork.model import EndpointRecord, LeaseRecord, NetworkRecord, Port
+from kuryr_libnetwork.model import EndpointRecord, LeaseRecord, NetworkRecord, Port, PortSettings
 from kuryr_libnetwork.plugs import BindingRequest
 from kuryr_libnetwork.rules.addresses import canonical_ip
 from kuryr_libnetwork.rules.endpoints import join_answer
-from kuryr_libnetwork.rules.exposure import published
+from kuryr_libnetwork.rules.exposure import PortRange, published
 from kuryr_libnetwork.rules.networks import subnet_for
 from kuryr_libnetwork.rules.options import (
     EndpointOptions,
@@ -37,18 +37,34 @@ from kuryr_libnetwork.rules.options import (
     fingerprint,
     parse_endpoint_options,
 )
+from kuryr_libnetwork.rules.port_options import (
+    attributes_of,
+    effective,
+    parse_port_uuid,
+    refuse_contradictions,
+    refuse_other_port,
+)
 from kuryr_libnetwork.services.announcer import Announcer
 from kuryr_libnetwork.services.directory import Directory
 from kuryr_libnetwork.services.exposure import Exposure
 from kuryr_libnetwork.services.ledger import PortLedger
 from kuryr_libnetwork.services.locks import KeyedLocks
 from kuryr_libnetwork.services.plugging import PlugWaiter
+from kuryr_libnetwork.services.port_options import PortOptions
 from kuryr_libnetwork.services.release import Releaser
 from kuryr_libnetwork.services.settings import ServiceSettings
 from kuryr_libnetwork.services.undo import Undo
 
 LOG = logging.getLogger(__name__)
 UNBOUND = {"unbound", "binding_failed"}
+
+
+class _Wish(NamedTuple):
+    """What the user asks for one container."""
+
+    device: EndpointOptions
+    port: PortSettings
+    exposed: list[PortRange]
 
 
 class Endpoints:
@@ -61,6 +77,7 @@ class Endpoints:
         ledger: PortLedger,
         drivers: Drivers,
         exposure: Exposure,
+        port_options: PortOptions,
         releaser: Releaser,
         plugged: PlugWaiter,
         announcer: Announcer,
@@ -73,6 +90,7 @@ class Endpoints:
         self._ledger = ledger
         self._drivers = drivers
         self._exposure = exposure
+        self._port_options = port_options
         self._releaser = releaser
         self._plugged = plugged
         self._announcer = announcer
@@ -90,11 +108,12 @@ class Endpoints:
             raise Conflict(f"endpoint {request.endpoint_id[:12]} exists already ({known.state})")
         interface = request.interface or EndpointInterface()
         options = {key: str(value) for key, value in (request.options or {}).items() if isinstance(value, str | bool)}
-        wanted = parse_endpoint_options(options)
-        exposed = self._exposure.wanted(request.options)
+        device = parse_endpoint_options(options)
+        wish = _Wish(device, self._port_options.of_container(options), self._exposure.wanted(request.options))
         network = self._directory.known_network(request.network_id)
-        wanted = device_options(NetworkOptions(vnic_type=network.vnic_type, pf=network.pf), wanted)
         lease = self._lease(network, interface)
+        self._refuse_other_port(parse_port_uuid(options), lease)
+        refuse_contradictions(wish.port, lease)
         record = EndpointRecord(
             endpoint_id=request.endpoint_id,
             docker_network_id=request.network_id,
@@ -106,7 +125,7 @@ class Endpoints:
             address=interface.address,
             address_ipv6=interface.address_ipv6,
             options=options,
-            exposes=bool(exposed),
+            exposes=bool(wish.exposed),
             created_at=self._now(),
         )
         with self._locks.hold("port", lease.port_id), Undo() as undo:
@@ -114,11 +133,24 @@ class Endpoints:
             if current is None:
                 raise UnknownObject(f"port {lease.port_id} was released meanwhile; start the container again")
             self._refuse_taken(current)
-            device = self._reserve(network, current, wanted, record.mac_address, undo)
-            vnic_type = _vnic_type(current, device)
-            current, groups = self._exposure.open(current, exposed if self._guarded(vnic_type) else [], vnic_type)
-            device = {**device, **groups}
-            return self._answer(self._build(network, current, record, device, undo))
+            return self._answer(self._take(network, current, record, wish, undo))
+
+    def _take(
+        self, network: NetworkRecord, lease: LeaseRecord, record: EndpointRecord, wish: _Wish, undo: Undo
+    ) -> EndpointRecord:
+        """What the port is to say comes from its device, from the user's options and from the ports that are exposed."""
+        wanted = device_options(NetworkOptions(vnic_type=network.vnic_type, pf=network.pf), wish.device)
+        said = attributes_of(wish.port)
+        device = {**self._reserve(network, lease, wanted, record.mac_address, undo), **said}
+        vnic_type = _vnic_type(lease, device)
+        exposed = wish.exposed if self._guarded(vnic_type) else []
+        lease, groups = self._exposure.open(effective(lease, said), exposed, vnic_type)
+        return self._build(network, lease, record, {**device, **groups}, undo)
+
+    def _refuse_other_port(self, port_uuid: str, lease: LeaseRecord) -> None:
+        """One call, and only for an error."""
+        if port_uuid and port_uuid != lease.port_id:
+            refuse_other_port(port_uuid, lease, self._ledger.addresses(lease.neutron_network_id, port_uuid))
 
     def _reserve(
         self, network: NetworkRecord, lease: LeaseRecord, wanted: EndpointOptions, mac: str, undo: Undo

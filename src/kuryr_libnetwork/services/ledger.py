@@ -16,6 +16,7 @@ import msgspec
 
 from kuryr_libnetwork.errors import (
     Conflict,
+    InvalidOption,
     KuryrError,
     NeutronConflict,
     NeutronError,
@@ -29,6 +30,7 @@ from kuryr_libnetwork.rules import adoption
 from kuryr_libnetwork.rules import ports as rules
 from kuryr_libnetwork.rules.exposure import without
 from kuryr_libnetwork.rules.identity import OWN_PORT, made_by_us, made_on
+from kuryr_libnetwork.rules.port_options import attributes_of, missing, refuse_ignored
 from kuryr_libnetwork.services.adoption import Adoption
 from kuryr_libnetwork.services.exposure import Exposure
 from kuryr_libnetwork.services.intents import Intents
@@ -155,11 +157,12 @@ class PortLedger:
 
     def _make(self, network: NetworkRecord, subnet: SubnetRecord, address: str, container: str) -> FixedIp:
         dns_name = rules.dns_label(container) if DNS_EXTENSION in self._neutron.extensions() else ""
+        wanted = attributes_of(network.ports)
 
         def make(fixed_ips: FixedIps) -> Port:
             def post(description: str) -> Port:
                 attributes = rules.new_port(network.neutron_id, fixed_ips, description, dns_name, network.vnic_type)
-                return self._neutron.create_port(attributes, tags=[OWN_PORT])
+                return self._neutron.create_port(attributes | wanted, tags=[OWN_PORT])
 
             return self._intents.create("ports", post, save)
 
@@ -168,6 +171,12 @@ class PortLedger:
             self._journal.leases.put(msgspec.structs.replace(lease, original=None))
 
         port = self._ranges.make([subnet, *self._together(network, subnet)], address, make)
+        try:
+            refuse_ignored(wanted, port.dns_domain)
+        except InvalidOption:
+            self._neutron.delete_port(port.id)
+            self._journal.leases.drop(port.id)
+            raise
         return next(ip for ip in port.fixed_ips if ip.subnet_id == subnet.subnet_id)
 
     def _together(self, network: NetworkRecord, subnet: SubnetRecord) -> list[SubnetRecord]:
@@ -195,6 +204,11 @@ class PortLedger:
         """The ports in Neutron that have an address of a subnet (one or none)."""
         return self._neutron.find_ports(fixed_ips=[f"subnet_id={subnet_id}", f"ip_address={address}"])
 
+    def addresses(self, network_id: str, port_id: str) -> list[str]:
+        """The addresses of a port of that network; none where there is no such port."""
+        found = self._neutron.find_ports(id=port_id, network_id=network_id)
+        return [ip.ip_address for port in found for ip in port.fixed_ips]
+
     def recover(self, network: NetworkRecord, subnet: SubnetRecord, address: str) -> LeaseRecord | None:
         """The lease of a port that this host made for a container, and nobody has used yet, after the journal was lost.
 
@@ -216,7 +230,7 @@ class PortLedger:
     ) -> LeaseRecord:
         """The lease as :meth:`bind` needs it, to be written before."""
         if lease.original is None:
-            return lease
+            return msgspec.structs.replace(lease, claim=endpoint_id)
         before, after = self._steps(lease, endpoint_id, mac, device, by)
         wanted = before | after
         if adoption.GROUPS in wanted:  # those made for exposed ports come and go by themselves
@@ -232,12 +246,22 @@ class PortLedger:
         """
         before, _ = self._steps(lease, endpoint_id, mac, device, by)
         try:
-            if lease.original is not None:
-                return self._adoption.bind(lease, lease.original, adoption.changes_of(lease.original, before))
-            return self._neutron.update_port(lease.port_id, before) if before else rules.unbound(lease)
+            port = self._bind(lease, before)
         except NeutronConflict:
             self._refuse_foreign_mac(lease, mac)
             raise
+        except NeutronNotFound as error:
+            wrong = missing(device, str(error))
+            if wrong is not None:
+                raise wrong from error
+            raise
+        refuse_ignored(before, port.dns_domain)
+        return port
+
+    def _bind(self, lease: LeaseRecord, attributes: Mapping[str, Any]) -> Port:
+        if lease.original is not None:
+            return self._adoption.bind(lease, lease.original, adoption.changes_of(lease.original, attributes))
+        return self._neutron.update_port(lease.port_id, attributes) if attributes else rules.unbound(lease)
 
     def _refuse_foreign_mac(self, lease: LeaseRecord, mac: str) -> None:
         """A MAC of another port: Docker tells it only now, when it has an address of this one."""
@@ -261,7 +285,9 @@ class PortLedger:
         _, after = self._steps(lease, endpoint_id, mac, device, "trunk")
         if lease.original is not None:
             after = adoption.attributes_of(adoption.changes_of(lease.original, after))
-        return self._neutron.update_port(lease.port_id, after)
+        port = self._neutron.update_port(lease.port_id, after)
+        refuse_ignored(after, port.dns_domain)
+        return port
 
     def why_unbound(self, port: Port) -> str:
         try:

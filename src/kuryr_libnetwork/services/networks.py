@@ -30,6 +30,7 @@ from kuryr_libnetwork.services.chooser import Chooser, Plan
 from kuryr_libnetwork.services.directory import Directory
 from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.pools import PoolKeeper
+from kuryr_libnetwork.services.port_options import PortOptions
 from kuryr_libnetwork.services.register import Register
 from kuryr_libnetwork.services.release import Releaser
 from kuryr_libnetwork.services.subnets import SubnetKeeper
@@ -52,6 +53,7 @@ class Networks:
         pools: PoolKeeper,
         subnets: SubnetKeeper,
         register: Register,
+        port_options: PortOptions,
         releaser: Releaser,
         teardown: Teardown,
         now: Callable[[], float],
@@ -65,6 +67,7 @@ class Networks:
         self._subnets = subnets
         self._register = register
         self._chooser = Chooser(neutron)
+        self._port_options = port_options
         self._releaser = releaser
         self._teardown = teardown
         self._now = now
@@ -76,6 +79,7 @@ class Networks:
         if self._exists(request.network_id, mark):
             return
         options = parse_network_options(request.generic)
+        ports = self._port_options.of_network(request.generic)
         pools = self._pools_of(request)
         plan = self._plan(request, pools, self._home(options))
         record = NetworkRecord(
@@ -88,6 +92,7 @@ class Networks:
             internal=truthy((request.options or {}).get(INTERNAL)),
             vnic_type=options.vnic_type,
             pf=options.pf,
+            ports=ports,
             fingerprint=mark,
             pools=tuple(pool.pool_id for pool in pools),
             created_at=self._now(),
@@ -102,6 +107,7 @@ class Networks:
             else:
                 record, network, on_pools = self._existing(record, plan.network, pools)
             record = self._subnets.attach(record, network, pools, plan.sources, on_pools=on_pools)
+            self._register.remember(record)
             self._journal.networks.put(msgspec.structs.replace(record, state="ready"))
         LOG.info("Docker network %s is Neutron network %s", request.network_id[:12], network.id)
 

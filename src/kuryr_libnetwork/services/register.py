@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from kuryr_libnetwork.errors import NeutronNotFound
 from kuryr_libnetwork.interfaces import Neutron
-from kuryr_libnetwork.model import Network, PoolRecord, SubnetPool
+from kuryr_libnetwork.model import Network, NetworkRecord, PoolRecord, SubnetPool
 from kuryr_libnetwork.rules.identity import (
     MAX_TAGS,
     MORE_USERS,
@@ -26,6 +26,7 @@ from kuryr_libnetwork.rules.identity import (
     pool_tags,
     room_for,
 )
+from kuryr_libnetwork.rules.port_options import option_tags
 
 LOG = logging.getLogger(__name__)
 
@@ -52,6 +53,12 @@ class Register:
     def record(self, docker_id: str, neutron_id: str, pool: PoolRecord) -> None:
         """On a pool of its own, which nobody else writes to."""
         self._neutron.set_tags("subnetpools", pool.pool_id, pool_tags(docker_id, neutron_id, pool.ip_range))
+
+    def remember(self, record: NetworkRecord) -> None:
+        """What a Docker network says of its containers, on its first pool. Neutron calls: 1, none where it says nothing."""
+        tags = option_tags(record)
+        if tags and record.pools:
+            self._neutron.add_tags("subnetpools", record.pools[0], (*id_tags(record.docker_id), *tags))
 
     def others(self, network: Network, docker_id: str) -> bool:
         """Whether other Docker networks use the Neutron network. Neutron calls: 0, where it is full of tags 1."""

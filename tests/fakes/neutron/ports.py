@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.fakes.neutron import addresses, groups, pairs, trunks
 from tests.fakes.neutron.store import Store, check_tags
-from tests.fakes.neutron.wire import Fault, Resource, bad_request, check_attributes
+from tests.fakes.neutron.wire import Fault, Resource, bad_request, check_attributes, not_found
 
 METADATA = "network:distributed"
 AUTO_DELETED = frozenset({METADATA, "network:dhcp"})
@@ -31,6 +31,7 @@ def create_port(store: Store, attributes: Mapping[str, Any]) -> Resource:
     mac = wanted["mac_address"] = str(attributes.get("mac_address") or store.new_mac())
     _check_mac(store, network["id"], mac, "")
     wanted["fixed_ips"] = _allocate(store, network["id"], wanted.get("fixed_ips"), mac, "")
+    _check_policy(store, wanted)
     wanted["tags"] = sorted(tags) if store.stores_bulk_tags else []
     port = store.build("ports", wanted)
     port["allowed_address_pairs"] = pairs.checked(store, port, port)
@@ -49,6 +50,7 @@ def update_port(
         text = f"Constrained to {revision}, but current revision is {seen}"
         raise Fault(412, "RevisionNumberConstraintFailed", text)
     changed = dict(attributes)
+    _check_policy(store, changed)
     if "allowed_address_pairs" in changed:
         changed["allowed_address_pairs"] = pairs.checked(store, port, changed)
     mac = str(changed.get("mac_address", port["mac_address"]))
@@ -99,6 +101,14 @@ def serve_metadata(store: Store, subnet: Resource) -> None:
         if port["device_owner"] == METADATA:
             found = _next_free(store, [subnet])
             port["fixed_ips"] += [found] if found else []
+
+
+def _check_policy(store: Store, wanted: dict[str, Any]) -> None:
+    policy = wanted.get("qos_policy_id")
+    if policy and policy not in store.tables["policies"]:
+        raise not_found("policies", policy)
+    if not store.stores_dns_domain:
+        wanted.pop("dns_domain", None)
 
 
 def _bind(store: Store, port: Resource) -> None:

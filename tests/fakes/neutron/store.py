@@ -33,6 +33,8 @@ class Store:
     ``metadata_ports``: whether every network has a ``network:distributed`` port, as with OVN's metadata agent.
     ``quotas``: how many there may be of a kind. ``normal_vif``: vif type and details of what the host's agent binds.
     ``vrrp_pairs_only``: address pairs have the port's own MAC or one of VRRP (ML2/OVN of release 29 refuses all others).
+    ``quotas``: how many there may be of a kind. ``stores_dns_domain``: whether ML2 has the extension driver
+    ``dns_domain_ports``; without it the domain of a port is accepted and forgotten.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Store:
         self.tables: dict[str, dict[str, Resource]] = {what: {} for what in TEMPLATES}
         self.quotas: dict[str, int] = {}
         self.normal_vif: tuple[str, Resource] = ("ovs", dict(OVN_DETAILS))
+        self.stores_dns_domain = True
         self.default_group = self.add("security_groups", self.build("security_groups", {"name": "default"}))["id"]
         self._macs = 0
 

@@ -94,6 +94,7 @@ TEMPLATES: dict[str, Resource] = {
         "trunk_details": None,
         "extra_dhcp_opts": [],
         "dns_name": "",
+        "dns_domain": None,
         "qos_policy_id": None,
         "trusted": None,
         "tags": [],
@@ -191,6 +192,8 @@ def bad_request(message: str, kind: str = "HTTPBadRequest") -> Fault:
 def not_found(what: str, resource_id: str) -> Fault:
     if what == "security_groups":
         return Fault(404, "SecurityGroupNotFound", f"Security group {resource_id} does not exist")
+    if what == "policies":
+        return Fault(404, "QosPolicyNotFound", f"QoS policy {resource_id} could not be found.")
     kinds = {
         "networks": "Network",
         "subnets": "Subnet",

@@ -1,0 +1,235 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the user wants of the Neutron ports of his containers: for all of a network (``-o``), or for one container.
+
+A container's own word counts before that of its network. Ports of a network's containers are made as the network says; what a
+container says besides, or otherwise, goes into the PUT that binds its port, so neither costs a call. A port that the user made
+himself is as he made it: only what the container says is changed on it, and put back. Names are looked up, for the network
+once.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from kuryr_libnetwork.errors import InvalidOption
+from kuryr_libnetwork.model import LeaseRecord, NetworkRecord, PortSettings
+from kuryr_libnetwork.rules.parsing import boolean, uuid_of
+
+SECURITY_GROUPS = "neutron.security_groups"
+QOS_POLICY = "neutron.qos_policy"
+PORT_SECURITY = "neutron.port_security"
+DNS_DOMAIN = "neutron.dns_domain"
+PORT_UUID = "neutron.port.uuid"
+PORT_KEYS = (SECURITY_GROUPS, QOS_POLICY, PORT_SECURITY, DNS_DOMAIN)
+NONE = "none"
+EXTENSIONS = {
+    SECURITY_GROUPS: "security-group",
+    QOS_POLICY: "qos",
+    PORT_SECURITY: "port-security",
+    DNS_DOMAIN: "dns-domain-ports",
+}
+"""What a cloud needs for each."""
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
+OPTION = "kuryr.opt:"
+LONGEST_DOMAIN = 45
+"""Characters before the last dot, so that the tag that remembers it fits into 60 (releases of Neutron before 2025)."""
+
+
+def parse_port_options(options: Mapping[str, Any]) -> PortSettings:
+    """What is said, names as they were given; raises :class:`InvalidOption` for what cannot be meant."""
+    given = {key: str(options[key]).strip() for key in PORT_KEYS if options.get(key) is not None}
+    settings = PortSettings(
+        security_groups=_groups(given[SECURITY_GROUPS]) if SECURITY_GROUPS in given else None,
+        qos_policy=_policy(given[QOS_POLICY]) if QOS_POLICY in given else None,
+        port_security=boolean(PORT_SECURITY, given[PORT_SECURITY]) if PORT_SECURITY in given else None,
+        dns_domain=_domain(given[DNS_DOMAIN]) if DNS_DOMAIN in given else None,
+    )
+    if settings.port_security is False and settings.security_groups:
+        raise InvalidOption(SECURITY_GROUPS, given[SECURITY_GROUPS], f"contradicts {PORT_SECURITY}=false")
+    return settings
+
+
+def parse_port_uuid(options: Mapping[str, Any]) -> str:
+    """The port that the container is to have; "" when none is named."""
+    text = str(options.get(PORT_UUID) or "").strip()
+    return uuid_of(PORT_UUID, text, "port") if text else ""
+
+
+def keys_of(settings: PortSettings) -> list[str]:
+    """The options that were given."""
+    values = (settings.security_groups, settings.qos_policy, settings.port_security, settings.dns_domain)
+    return [key for key, value in zip(PORT_KEYS, values, strict=True) if value is not None]
+
+
+def refuse_missing(settings: PortSettings, extensions: frozenset[str]) -> None:
+    """Neutron may ignore what it does not know, and would then let anybody in."""
+    for key in keys_of(settings):
+        if EXTENSIONS[key] not in extensions:
+            raise InvalidOption(key, _shown(settings, key), f"this cloud's Neutron has no extension {EXTENSIONS[key]}")
+
+
+def is_id(text: str) -> bool:
+    return _UUID.fullmatch(text) is not None
+
+
+def pick(key: str, text: str, found: Sequence[str], what: str) -> str:
+    """The id of what the user named; refuses none and several."""
+    if not found:
+        raise InvalidOption(key, text, f"no such {what} in Neutron, or not visible to the service's project")
+    if len(found) > 1:
+        raise InvalidOption(key, text, f"Neutron has {len(found)} of this name; give the id of the {what}")
+    return found[0]
+
+
+def attributes_of(settings: PortSettings) -> dict[str, Any]:
+    """As Neutron's attributes of a port. Without port security there are no security groups."""
+    attributes: dict[str, Any] = {}
+    if settings.security_groups is not None or settings.port_security is False:
+        attributes["security_groups"] = list(settings.security_groups or ())
+    if settings.port_security is not None:
+        attributes["port_security_enabled"] = settings.port_security
+    if settings.qos_policy is not None:
+        attributes["qos_policy_id"] = settings.qos_policy or None
+    if settings.dns_domain is not None:
+        attributes["dns_domain"] = settings.dns_domain
+    return attributes
+
+
+def refuse_contradictions(settings: PortSettings, lease: LeaseRecord) -> None:
+    """What a container says against what its port is, by its network or by its owner."""
+    secured = lease.port_security if settings.port_security is None else settings.port_security
+    if settings.security_groups and not secured:
+        raise InvalidOption(
+            SECURITY_GROUPS,
+            ",".join(settings.security_groups),
+            f"the port has no port security, by its network or by its owner; add {PORT_SECURITY}=true",
+        )
+    if settings.port_security and not lease.port_security and settings.security_groups is None:
+        raise InvalidOption(
+            PORT_SECURITY, "true", f"the port has no security groups, nobody could reach it; add {SECURITY_GROUPS}"
+        )
+
+
+def missing(attributes: Mapping[str, Any], message: str) -> InvalidOption | None:
+    """Which option Neutron means when it cannot find something that it names in its ``message``."""
+    named = [(SECURITY_GROUPS, group, "security group") for group in attributes.get("security_groups", ())]
+    named.append((QOS_POLICY, attributes.get("qos_policy_id") or "", "QoS policy"))
+    return next(
+        (
+            InvalidOption(key, text, f"no such {what} in Neutron, or not visible to the service's project")
+            for key, text, what in named
+            if text and text in message
+        ),
+        None,
+    )
+
+
+def refuse_ignored(attributes: Mapping[str, Any], dns_domain: str | None) -> None:
+    """Neutron lists the extension also where it ignores the attribute (seen with release 29 and the ML2 driver ``dns``)."""
+    asked = attributes.get("dns_domain")
+    if asked and asked != dns_domain:
+        raise InvalidOption(DNS_DOMAIN, asked, "Neutron ignored it; ML2 needs the extension driver dns_domain_ports")
+
+
+def effective(lease: LeaseRecord, attributes: Mapping[str, Any]) -> LeaseRecord:
+    """The lease of a port as it is to be: what is opened on it besides is added to these groups."""
+    return msgspec.structs.replace(
+        lease,
+        security_groups=tuple(attributes.get("security_groups", lease.security_groups)),
+        port_security=attributes.get("port_security_enabled", lease.port_security),
+    )
+
+
+def refuse_other_port(port_uuid: str, lease: LeaseRecord, addresses: Sequence[str]) -> None:
+    """``neutron.port.uuid`` of another port than the one that Docker has taken an address of.
+
+    Docker chooses the address first and tells the option afterwards, and an address cannot be changed then: so the port is
+    chosen by its address, and the option makes sure that it is this one. ``addresses``: of the port that is named.
+    """
+    if port_uuid and lease.port_id != port_uuid:
+        got = ", ".join(ip.ip_address for ip in lease.held)
+        has = f"has {', '.join(addresses)}" if addresses else "has no address here, or does not exist"
+        flags = " ".join(f"{'--ip6' if ':' in address else '--ip'} {address}" for address in addresses)
+        raise InvalidOption(
+            PORT_UUID,
+            port_uuid,
+            f"Docker has chosen address {got} before it told this option, and the port {has}"
+            + (f"; add {flags}" if flags else "; name a port of this network and add --ip with its address"),
+        )
+
+
+# -- remembered in Neutron -----------------------------------------------------------------------------------------
+
+
+def option_tags(record: NetworkRecord) -> tuple[str, ...]:
+    """What a network says of its containers, as tags of a pool of its own: the journal may be lost, and Docker tells once."""
+    said = record.ports
+    texts = [f"{key}={value}" for key, value in (("vnic_type", record.vnic_type), ("pf", record.pf)) if value]
+    texts += [f"group={group}" for group in said.security_groups or ()]
+    texts += ["group="] if said.security_groups == () else []
+    texts += [f"qos={said.qos_policy}"] if said.qos_policy is not None else []
+    texts += [f"port_security={str(said.port_security).lower()}"] if said.port_security is not None else []
+    texts += [f"dns={said.dns_domain}"] if said.dns_domain is not None else []
+    return tuple(OPTION + text for text in texts)
+
+
+def with_remembered(record: NetworkRecord, tags: Iterable[str]) -> NetworkRecord:
+    """The record with what these tags say."""
+    pairs = [tag.removeprefix(OPTION).partition("=")[::2] for tag in sorted(tags) if tag.startswith(OPTION)]
+    said = dict(pairs)
+    groups = tuple(text for key, text in pairs if key == "group" and text)
+    ports = PortSettings(
+        security_groups=groups if "group" in said else None,
+        qos_policy=said.get("qos"),
+        port_security=said["port_security"] == "true" if "port_security" in said else None,
+        dns_domain=said.get("dns"),
+    )
+    return msgspec.structs.replace(record, vnic_type=said.get("vnic_type", ""), pf=said.get("pf", ""), ports=ports)
+
+
+def _groups(text: str) -> tuple[str, ...]:
+    if text.lower() in ("", NONE):
+        return ()
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise InvalidOption(SECURITY_GROUPS, text, f"must be names or ids with commas between, or {NONE}")
+    return tuple(dict.fromkeys(_canonical(name) for name in names))
+
+
+def _policy(text: str) -> str:
+    return "" if text.lower() == NONE else _canonical(text)
+
+
+def _canonical(text: str) -> str:
+    """Neutron compares ids as text."""
+    return str(uuid.UUID(text)) if is_id(text) else text
+
+
+def _domain(text: str) -> str:
+    """As Neutron wants it, with a dot at the end; "" for none."""
+    name = text.lower().rstrip(".")
+    if name in ("", NONE):
+        return ""
+    if len(name) > LONGEST_DOMAIN or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise InvalidOption(
+            DNS_DOMAIN, text, f"must be a DNS domain such as example.org, at most {LONGEST_DOMAIN} characters"
+        )
+    return f"{name}."
+
+
+def _shown(settings: PortSettings, key: str) -> str:
+    attributes = {
+        SECURITY_GROUPS: ",".join(settings.security_groups or ()) or NONE,
+        QOS_POLICY: settings.qos_policy or NONE,
+        PORT_SECURITY: str(settings.port_security).lower(),
+        DNS_DOMAIN: settings.dns_domain or NONE,
+    }
+    return attributes[key]
