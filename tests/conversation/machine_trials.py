@@ -11,7 +11,7 @@ from kuryr_libnetwork.model import Port
 from tests.conversation import machine
 from tests.conversation.machine import Inside, MachineRig
 from tests.conversation.rig import Rig
-from tests.conversation.trials import MINE, V6, WEB, Operation, Trial
+from tests.conversation.trials import MINE, V6, WEB, Operation, Trial, on_each_engine
 
 
 class MachineTrial(Trial):
@@ -104,4 +104,4 @@ def operations() -> Iterator[Operation]:
             yield Operation(f"rm-{name}", Trial.rm, None, ground, (run,), trial=trial)
 
 
-OPERATIONS = {operation.name: operation for operation in operations()}
+OPERATIONS = on_each_engine(operations())

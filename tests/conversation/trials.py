@@ -266,11 +266,11 @@ def operations() -> Iterator[Operation]:
 
 
 def on_each_engine(found: Iterable[Operation]) -> dict[str, Operation]:
-    """By name, once for each order of calls."""
+    """By name, once for each order of calls; removals are the same with all engines."""
     return {
         f"{engine}-{operation.name}": replace(operation, name=f"{engine}-{operation.name}", engine=engine)
         for operation in found
-        for engine in ENGINES
+        for engine in (ENGINES if operation.undo else ENGINES[-1:])
     }
 
 

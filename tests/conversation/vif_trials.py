@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kuryr_libnetwork.model import Port
-from tests.conversation.trials import MINE, Operation, Trial
+from tests.conversation.trials import MINE, Operation, Trial, on_each_engine
 
 Vif = tuple[str, dict[str, Any]]
 
@@ -73,4 +73,4 @@ def operations() -> Iterator[Operation]:
             yield Operation(f"rm-{kind}-{name}", Trial.rm, None, (_create,), (run,), trial=trial)
 
 
-OPERATIONS = {operation.name: operation for operation in operations()}
+OPERATIONS = on_each_engine(operations())
