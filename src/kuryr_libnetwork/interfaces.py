@@ -14,13 +14,11 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from kuryr_libnetwork.model import (
     Agent,
     EndpointRecord,
-    EngineView,
     IntentRecord,
     LeaseRecord,
     Link,
     Network,
     NetworkRecord,
-    OvsInterface,
     PlugRecord,
     PoolRecord,
     Port,
@@ -30,10 +28,10 @@ from kuryr_libnetwork.model import (
     SubnetPool,
     SubPort,
     TagOwner,
-    VethSpec,
     Whereabouts,
 )
-from kuryr_libnetwork.plugs import BindingRequest, BoundBy, ChildSpec, Trunk
+from kuryr_libnetwork.plugs import BindingRequest, BoundBy, ChildSpec, OvsInterface, Trunk, VethSpec
+from kuryr_libnetwork.rules.leftovers import EngineView
 from kuryr_libnetwork.sriov import DeviceLease
 
 T = TypeVar("T")

@@ -196,43 +196,6 @@ class Link(Value, frozen=True):
     peer_away: bool = False
 
 
-class VethSpec(Value, frozen=True):
-    """A veth pair to be made: the host's end, and the end that Docker moves into the container. ``mac`` "": any.
-
-    ``tx_checksum``: whether the container's end may leave checksums to be finished later (the kernel's default).
-    """
-
-    host_name: str
-    container_name: str
-    mac: str
-    mtu: int
-    alias: str
-    tx_checksum: bool = True
-
-
-class OvsInterface(Value, frozen=True):
-    """An interface of Open vSwitch that this service owns (``external_ids:owner`` is ``kuryr``)."""
-
-    name: str
-    bridge: str
-    port_id: str
-    endpoint_id: str = ""
-    mac: str = ""
-
-
-class EngineView(Value, frozen=True):
-    """What Docker knows at one moment: ids of its networks of our driver, and of the endpoints in use on them.
-
-    ``engine_id``: of this engine with its data; "" where the engine does not keep one with its data. ``containers``: names
-    of containers by endpoint.
-    """
-
-    network_ids: frozenset[str]
-    endpoint_ids: frozenset[str]
-    engine_id: str = ""
-    containers: dict[str, str] = {}
-
-
 # -- journal -----------------------------------------------------------------------------------------------------
 
 

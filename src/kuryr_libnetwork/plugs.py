@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What port drivers are asked for, and what those of virtual machines make."""
+"""What port drivers are asked for, and the interfaces that they make."""
 
 from __future__ import annotations
 
@@ -46,3 +46,27 @@ class Trunk(Value, frozen=True):
     id: str
     port_id: str
     sub_ports: tuple[SubPort, ...] = ()
+
+
+class VethSpec(Value, frozen=True):
+    """A veth pair to be made: the host's end, and the end that Docker moves into the container. ``mac`` "": any.
+
+    ``tx_checksum``: whether the container's end may leave checksums to be finished later (the kernel's default).
+    """
+
+    host_name: str
+    container_name: str
+    mac: str
+    mtu: int
+    alias: str
+    tx_checksum: bool = True
+
+
+class OvsInterface(Value, frozen=True):
+    """An interface of Open vSwitch that this service owns (``external_ids:owner`` is ``kuryr``)."""
+
+    name: str
+    bridge: str
+    port_id: str
+    endpoint_id: str = ""
+    mac: str = ""

@@ -15,9 +15,9 @@ from kuryr_libnetwork.docker.routes import Constants, build_routes
 from kuryr_libnetwork.docker.server import PluginServer
 from kuryr_libnetwork.errors import EngineUnavailable
 from kuryr_libnetwork.interfaces import Engine, PortDriver
-from kuryr_libnetwork.model import EngineView
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.registry import DriverRegistry
+from kuryr_libnetwork.rules.leftovers import EngineView
 from kuryr_libnetwork.services.assembly import Services, assemble
 from kuryr_libnetwork.services.settings import ServiceSettings
 from tests.conversation.dockerside import Docker

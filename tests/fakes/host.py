@@ -30,12 +30,10 @@ from kuryr_libnetwork.model import (
     LeaseRecord,
     Link,
     NetworkRecord,
-    OvsInterface,
     PoolRecord,
     Value,
-    VethSpec,
 )
-from kuryr_libnetwork.plugs import ChildSpec
+from kuryr_libnetwork.plugs import ChildSpec, OvsInterface, VethSpec
 from kuryr_libnetwork.sriov import DeviceLease
 
 R = TypeVar("R", bound=Value)

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from kuryr_libnetwork.host.links import KernelLinks
-from kuryr_libnetwork.model import Link, VethSpec
-from kuryr_libnetwork.plugs import ChildSpec
+from kuryr_libnetwork.model import Link
+from kuryr_libnetwork.plugs import ChildSpec, VethSpec
 from tests.linux.namespace import Namespace
 
 

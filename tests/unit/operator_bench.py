@@ -22,7 +22,8 @@ from kuryr_libnetwork.errors import EngineUnavailable, HostError
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import look, service_runs
 from kuryr_libnetwork.interfaces import Neutron
-from kuryr_libnetwork.model import EndpointRecord, EngineView
+from kuryr_libnetwork.model import EndpointRecord
+from kuryr_libnetwork.rules.leftovers import EngineView
 from kuryr_libnetwork.settings import SriovSettings
 from kuryr_libnetwork.sriov import DeviceLease
 from tests.fakes.neutron import FakeNeutron

@@ -7,7 +7,8 @@ from __future__ import annotations
 from kuryr_libnetwork.binding.attachments import attachments
 from kuryr_libnetwork.errors import BindingScriptFailed
 from kuryr_libnetwork.interfaces import Links, Ovs, Scripts
-from kuryr_libnetwork.model import Link, PlugRecord, Port, VethSpec, Whereabouts
+from kuryr_libnetwork.model import Link, PlugRecord, Port, Whereabouts
+from kuryr_libnetwork.plugs import VethSpec
 from kuryr_libnetwork.rules import names
 
 

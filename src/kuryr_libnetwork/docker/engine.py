@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kuryr_libnetwork.errors import EngineUnavailable
-from kuryr_libnetwork.model import EngineView
+from kuryr_libnetwork.rules.leftovers import EngineView
 
 TIMEOUT = 10
 """Seconds for one request."""

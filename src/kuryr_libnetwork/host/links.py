@@ -12,8 +12,8 @@ from typing import Any
 
 from kuryr_libnetwork.host.elsewhere import aliases_elsewhere
 from kuryr_libnetwork.host.netlink import delete, find, netlink
-from kuryr_libnetwork.model import Link, VethSpec
-from kuryr_libnetwork.plugs import ChildSpec
+from kuryr_libnetwork.model import Link
+from kuryr_libnetwork.plugs import ChildSpec, VethSpec
 
 IFF_UP = 1
 SIOCETHTOOL = 0x8946

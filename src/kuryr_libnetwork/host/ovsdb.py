@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from kuryr_libnetwork.errors import BridgeNotFound, Conflict, OvsdbError, OvsdbUnavailable
-from kuryr_libnetwork.model import OvsInterface
+from kuryr_libnetwork.plugs import OvsInterface
 
 OWNER = "kuryr"
 BACKOFF = (100, 1000)

@@ -20,7 +20,6 @@ from kuryr_libnetwork.errors import Busy, EngineUnavailable, KuryrError
 from kuryr_libnetwork.interfaces import Engine, Journal, Neutron
 from kuryr_libnetwork.model import (
     EndpointRecord,
-    EngineView,
     LeaseRecord,
     NetworkRecord,
     PlugRecord,
@@ -31,7 +30,7 @@ from kuryr_libnetwork.model import (
     Value,
 )
 from kuryr_libnetwork.rules import leftovers
-from kuryr_libnetwork.rules.leftovers import Suspect
+from kuryr_libnetwork.rules.leftovers import EngineView, Suspect
 from kuryr_libnetwork.services.directory import Directory
 from kuryr_libnetwork.services.exposure import Exposure
 from kuryr_libnetwork.services.forgotten import Forgotten

@@ -10,7 +10,7 @@ from functools import partial
 
 from kuryr_libnetwork.errors import KuryrError
 from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron, PortDriver
-from kuryr_libnetwork.model import EndpointRecord, EngineView, PlugRecord, Port
+from kuryr_libnetwork.model import EndpointRecord, PlugRecord, Port
 from kuryr_libnetwork.rules.identity import (
     DEVICE_OWNER,
     UNBOUND_PORT_NAME,
@@ -18,6 +18,7 @@ from kuryr_libnetwork.rules.identity import (
     is_docker_id,
     made_on,
 )
+from kuryr_libnetwork.rules.leftovers import EngineView
 from kuryr_libnetwork.services.locks import KeyedLocks
 from kuryr_libnetwork.services.release import Releaser
 

@@ -10,8 +10,8 @@ from typing import Any
 from kuryr_libnetwork.binding.veth import VethBinding
 from kuryr_libnetwork.errors import LinkExists, UnsupportedVif
 from kuryr_libnetwork.interfaces import Links, Ovs, Scripts
-from kuryr_libnetwork.model import Attachment, Link, OvsInterface, PlugRecord, Port, Whereabouts
-from kuryr_libnetwork.plugs import BindingRequest, BoundBy
+from kuryr_libnetwork.model import Attachment, Link, PlugRecord, Port, Whereabouts
+from kuryr_libnetwork.plugs import BindingRequest, BoundBy, OvsInterface
 from kuryr_libnetwork.rules import names, vifs
 from kuryr_libnetwork.rules.identity import id_from_tags
 
