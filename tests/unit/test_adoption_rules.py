@@ -322,3 +322,17 @@ def test_leftovers_on_zuns_port_leave_it_zuns(endpoint_id: str) -> None:
     left = replace(ADOPTED_ZUN, tags=("blue", *rules.claim_tags(endpoint_id, ())))
     assert rules.remembered(left) == ()
     rules.may_adopt(left, HOST, leased=[])
+
+
+@pytest.mark.parametrize(
+    ("vnic_type", "profile", "mac"),
+    [
+        ("direct-physical", {"device_mac_address": "AA:BB:CC:00:00:01"}, {"mac_address": "aa:bb:cc:00:00:01"}),
+        ("direct-physical", {}, {}),
+        ("direct", {"device_mac_address": "AA:BB:CC:00:00:01"}, {}),
+    ],
+)
+def test_neutron_gives_a_pfs_port_the_pfs_mac(vnic_type: str, profile: dict[str, str], mac: dict[str, str]) -> None:
+    """The user's port would never get its own MAC back."""
+    assert rules.by_neutron(replace(PORT, vnic_type=vnic_type), {"binding:profile": profile}) == mac
+    assert rules.by_neutron(replace(PORT, vnic_type=vnic_type, profile=profile), {}) == mac
