@@ -15,8 +15,6 @@ from tests.conversation.trials import OPERATIONS, Operation, Trial, calls_of, co
 from tests.conversation.vif_trials import OPERATIONS as VIF_OPERATIONS
 
 ALL = {**OPERATIONS, **SRIOV_OPERATIONS, **VIF_OPERATIONS, **MACHINE_OPERATIONS}
-REMEMBERED = {name: each for name, each in SRIOV_OPERATIONS.items() if name.endswith("-guide")}
-"""A network's own ``kuryr.vnic_type`` stands in the journal only."""
 
 
 def deaths() -> Iterator[object]:
@@ -49,7 +47,7 @@ def test_the_service_is_killed(operation: Operation, at: int, stay_down: bool) -
 
 
 def losses() -> Iterator[object]:
-    for operation in {**OPERATIONS, **REMEMBERED, **VIF_OPERATIONS}.values():
+    for operation in ALL.values():
         for number in range(1, calls_of(operation).count("docker.answer")):
             yield pytest.param(operation, number, id=f"{operation.name}-{number}")
 
