@@ -15,15 +15,17 @@ from msgspec.structs import replace
 from kuryr_libnetwork.errors import PortNotAdoptable
 from kuryr_libnetwork.model import Change, Port
 from kuryr_libnetwork.rules import adoption as rules
-from kuryr_libnetwork.rules.identity import DEVICE_OWNER, EXISTING_PORT, OWN_PORT, UNBOUND_PORT_NAME, id_tags
+from kuryr_libnetwork.rules.identity import DEVICE_OWNER, EXISTING_PORT, UNBOUND_PORT_NAME, id_tags
 from tests.unit.values import (
     ADOPTED_ZUN,
     ENDPOINT_ID,
     HOST,
     IP,
+    LEFT_BOUND,
     MAC,
     OTHER_HOST,
     OTHER_ID,
+    OWN,
     PORT,
     PORT_ID,
     ZUN_CONTAINER,
@@ -33,15 +35,6 @@ from tests.unit.values import (
     uuids,
 )
 
-OWN = replace(PORT, tags=(OWN_PORT,))
-LEFT_BOUND = replace(
-    PORT,
-    name="web",
-    tags=("blue", *rules.claim_tags(ENDPOINT_ID, ())),
-    device_id=ENDPOINT_ID,
-    device_owner=DEVICE_OWNER,
-    host_id=HOST,
-)
 ZUN_UNBOUND = replace(ADOPTED_ZUN, host_id="")
 user_tags = st.lists(st.sampled_from(["blue", "web", "kuryr", "compute:nova"]), unique=True).map(tuple)
 free_ports = st.builds(

@@ -4,11 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from hypothesis import strategies as st
-from msgspec import convert, to_builtins
 from msgspec.structs import replace
 
 from kuryr_libnetwork.model import Agent, FixedIp, LeaseRecord, Port
@@ -17,7 +13,6 @@ from kuryr_libnetwork.rules.adoption import claim_tags
 from kuryr_libnetwork.rules.identity import (
     DEVICE_OWNER,
     EXISTING_PORT,
-    OWN_PORT,
     UNBOUND_PORT_NAME,
     id_tags,
     intent_description,
@@ -32,10 +27,12 @@ from tests.unit.values import (
     IP,
     IP6,
     LEASE,
+    LEFT_BOUND,
     MAC,
     NET,
     OTHER_HOST,
     OTHER_ID,
+    OWN,
     PORT,
     PORT_ID,
     RECORD,
@@ -43,38 +40,11 @@ from tests.unit.values import (
     SUBNET_ID,
     USED,
     USED6,
-    macs,
-)
-
-OWN = replace(PORT, tags=(OWN_PORT,))
-LEFT_BOUND = replace(
-    PORT,
-    name="web",
-    tags=("blue", *claim_tags(ENDPOINT_ID, ())),
-    device_id=ENDPOINT_ID,
-    device_owner=DEVICE_OWNER,
-    host_id=HOST,
-)
-user_tags = st.lists(st.sampled_from(["blue", "web", "kuryr", "compute:nova"]), unique=True).map(tuple)
-free_ports = st.builds(
-    lambda name, tags, up, mac: replace(PORT, name=name, tags=tags, admin_state_up=up, mac_address=mac),
-    st.sampled_from(["", "web", "ab-port"]),
-    user_tags,
-    st.booleans(),
-    macs,
 )
 
 
 def lease(port: Port) -> LeaseRecord:
     return rules.lease_of(port, DOCKER_ID, RECORD.subnets, SUBNET_ID, now=1.0)
-
-
-def after(port: Port, *updates: dict[str, Any]) -> Port:
-    """The port after these PUTs."""
-    shown = to_builtins(port)
-    for update in updates:
-        shown |= update
-    return convert(shown, Port)
 
 
 # -- names and attributes ----------------------------------------------------------------------------------------

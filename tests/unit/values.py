@@ -22,6 +22,8 @@ from kuryr_libnetwork.model import (
     SubnetPool,
     SubnetRecord,
 )
+from kuryr_libnetwork.rules.adoption import claim_tags
+from kuryr_libnetwork.rules.identity import DEVICE_OWNER, OWN_PORT
 
 HOST = "compute-1"
 OTHER_HOST = "compute-2"
@@ -82,6 +84,15 @@ ENDPOINT = EndpointRecord(
     plug=PLUG,
 )
 DUAL = replace(RECORD, subnets=(USED, USED6))
+OWN = replace(PORT, tags=(OWN_PORT,))
+LEFT_BOUND = replace(
+    PORT,
+    name="web",
+    tags=("blue", *claim_tags(ENDPOINT_ID, ())),
+    device_id=ENDPOINT_ID,
+    device_owner=DEVICE_OWNER,
+    host_id=HOST,
+)
 ADOPTED_ZUN = replace(PORT, name="web", device_owner="compute:kuryr", device_id=ZUN_CONTAINER, host_id=HOST)
 
 hex_ids = st.text(alphabet="0123456789abcdef", min_size=64, max_size=64)
