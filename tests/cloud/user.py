@@ -118,11 +118,17 @@ class User:
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
-    def tidy(self) -> None:
-        for host, name in reversed(self._containers):
+    def tidy_docker(self) -> None:
+        """Containers and networks, while the service is still as it was when they were made."""
+        while self._containers:
+            host, name = self._containers.pop()
             host.docker("rm", "-f", name, check=False)
-        for host, name in reversed(self._networks):
+        while self._networks:
+            host, name = self._networks.pop()
             host.docker("network", "rm", name, check=False)
+
+    def tidy(self) -> None:
+        self.tidy_docker()
         for path in reversed(self._neutron):
             with contextlib.suppress(LabError):
                 self.neutron("DELETE", path)
