@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import calls, commands, imports, machine, process, share
+from bench import calls, commands, imports, machine, process, share, sriov
 from bench.operations import Bench
 from bench.stats import Section
 from lab import api, lifecycle
 from lab.errors import LabError
 from lab.paths import LabPaths
+from lab.sriov_machine import Fleet
 from tests.conversation.dockerside import PluginError
 
 _begin = time.monotonic()
@@ -45,7 +46,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=10, help="interleaved runs of each docker command (default: 10)")
     parser.add_argument("--quick", action="store_true", help="three runs of everything: to see that it works")
     parser.add_argument("--name", default="bench", help="name of the lab (default: bench); it must not be up")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="default: .dev/results/bench.json")
+    parser.add_argument("--sriov", action="store_true", help="VFs, on an emulated SR-IOV machine, and nothing else")
+    parser.add_argument("--cycles", type=int, default=200, help="with --sriov: containers in all (default: 200)")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="default: .dev/results/bench.json, or bench-sriov.json"
+    )
     return parser
 
 
@@ -58,13 +63,17 @@ def _bench(arguments: argparse.Namespace) -> None:
     runs = 3 if arguments.quick else max(1, arguments.runs)
     load = machine.load()
     sections: list[Section] = []
-    with _scratch(paths) as scratch, _lab(paths) as lab:
+    with _scratch(paths) as scratch, _lab(paths, Fleet(1) if arguments.sriov else Fleet()) as lab:
         sections.append(machine.describe(lab, load))
-        sections.extend(_measure(Bench(lab), scratch, runs, quick=arguments.quick))
+        if arguments.sriov:
+            cycles = sriov.VFS if arguments.quick else max(1, arguments.cycles)
+            sections.extend(sriov.measure(lab, runs, cycles, say))
+        else:
+            sections.extend(_measure(Bench(lab), scratch, runs, quick=arguments.quick))
     print()
     for section in sections:
         print(section.text())
-    target = arguments.json or paths.dev / "results" / "bench.json"
+    target = arguments.json or paths.dev / "results" / ("bench-sriov.json" if arguments.sriov else "bench.json")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps({each.key: each.data for each in sections}, indent=2, ensure_ascii=False) + "\n")
     say(f"the same as JSON: {target}")
@@ -111,11 +120,11 @@ def _scratch(paths: LabPaths) -> Iterator[Path]:
 
 
 @contextmanager
-def _lab(paths: LabPaths) -> Iterator[api.Lab]:
+def _lab(paths: LabPaths, fleet: Fleet) -> Iterator[api.Lab]:
     if any(lifecycle.status(paths).values()):
         msg = f"the lab {paths.name!r} is up; ./dev down --name {paths.name}, or choose another --name"
         raise LabError(msg)
-    lifecycle.up(paths, 1)
+    lifecycle.up(paths, 1, fleet=fleet)
     try:
         yield api.connect(paths.name)
     finally:

@@ -20,6 +20,8 @@ BACKGROUND = (
     "/v2.0/subnets?id=",
     "/v2.0/ports?name=kuryr-unbound-port",
     "/v2.0/ports?device_owner=compute:kuryr&binding",
+    "/v2.0/ports?binding:host_id=",
+    "/v2.0/qos/policies",
 )
 """The reconciler's look at what is there, once a minute whatever Docker does."""
 

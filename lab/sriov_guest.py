@@ -20,7 +20,11 @@ from lab.sriov_machine import MachinePaths
 PFS = ("pf0", "pf1")
 VFS_PER_PF = 4
 PHYSICAL_NETWORK = "physnet2"
-DOCKERD, KURYR, AGENT = "dockerd", "kuryr", "neutron-sriov-nic-agent"
+CONTAINERD, DOCKERD, KURYR, AGENT = "containerd", "dockerd", "kuryr", "neutron-sriov-nic-agent"
+# Seconds. What takes ten on a quiet machine takes minutes on a busy one that emulates two.
+PATIENCE = 300
+_CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
+_WHEN_THERE = 'until [ -S "$1" ]; do sleep 0.1; done; shift; exec "$@"'
 PLUGIN_SOCKET = "/run/docker/plugins/kuryr.sock"
 KURYR_CONF = "/etc/kuryr/kuryr.conf"
 NEUTRON_CONF = "/etc/neutron/neutron.conf"
@@ -84,7 +88,7 @@ sys.exit({function}())
 def set_vfs(each: MachinePaths, pf: str, count: int) -> None:
     """Give a PF so many Virtual Functions, named after it, and wait for its carrier."""
     _succeed(each.channel, ["sh", "-c", _SET_VFS, "sh", pf, str(count)])
-    if not wait_for(lambda: _succeed(each.channel, ["cat", f"/sys/class/net/{pf}/carrier"]).strip() == "1", 20):
+    if not wait_for(lambda: _succeed(each.channel, ["cat", f"/sys/class/net/{pf}/carrier"]).strip() == "1", 60):
         msg = f"{each.name}: {pf} has no carrier"
         raise LabError(msg)
 
@@ -119,7 +123,10 @@ def start_agent(each: MachinePaths) -> None:
 
 def launch_docker(each: MachinePaths) -> None:
     """Let it start while other things are done; `start_docker` waits for it."""
-    argv = ["dockerd", "--host=unix:///run/docker.sock", "--host=tcp://0.0.0.0:2375"]
+    # On a busy machine dockerd would give up waiting for a containerd of its own.
+    each.channel.start(CONTAINERD, [CONTAINERD], f"/mnt/logs/{CONTAINERD}.log")
+    argv = ["sh", "-c", _WHEN_THERE, "sh", _CONTAINERD_SOCKET, "dockerd", f"--containerd={_CONTAINERD_SOCKET}"]
+    argv += ["--host=unix:///run/docker.sock", "--host=tcp://0.0.0.0:2375"]
     # Without --tls=false dockerd waits for a quarter of a minute, so that the warning is read.
     argv += ["--tls=false", "--iptables=false", "--ip6tables=false", "--shutdown-timeout=2"]
     argv += ["--exec-opt=native.cgroupdriver=cgroupfs"]
@@ -129,7 +136,7 @@ def launch_docker(each: MachinePaths) -> None:
 def start_docker(each: MachinePaths) -> None:
     launch_docker(each)
     connect = http.inside(each.netns, each.docker_address)
-    _wait_for(each, DOCKERD, lambda: http.answers(connect, "GET", "/_ping"), 120)
+    _wait_for(each, DOCKERD, lambda: http.answers(connect, "GET", "/_ping"), PATIENCE)
     image.load(connect)
 
 
@@ -139,7 +146,7 @@ def start_kuryr(paths: LabPaths, each: MachinePaths, guest: Image) -> None:
         bring_source(paths, each, guest)
         each.channel.start(KURYR, ["/usr/local/bin/kuryr-server", "--config-file", KURYR_CONF], "/mnt/logs/kuryr.log")
     connect = each.channel.unix(PLUGIN_SOCKET)
-    _wait_for(each, KURYR, lambda: http.answers(connect, "POST", "/Plugin.Activate"), 90)
+    _wait_for(each, KURYR, lambda: http.answers(connect, "POST", "/Plugin.Activate"), PATIENCE)
 
 
 def service_runs(each: MachinePaths, name: str) -> bool:
@@ -175,7 +182,7 @@ def _mirror(source: Path, target: Path) -> None:
 
 
 def _succeed(channel: Channel, argv: list[str], stdin: bytes = b"") -> str:
-    result = channel.run(argv, stdin=stdin, timeout=60)
+    result = channel.run(argv, stdin=stdin, timeout=120)
     if result.returncode != 0:
         said = result.stderr.decode(errors="replace").strip()
         msg = f"{channel.name}: {' '.join(argv)[-80:]} ended with {result.returncode}: {said}"

@@ -16,6 +16,10 @@ from lab.errors import LabError
 from lab.sriov_api import Machine
 
 _NUMBERS = itertools.count(1)
+_PING = """\
+end=$(($(date +%s) + $2))
+until ping -c 1 -W 2 "$1"; do [ "$(date +%s)" -lt $end ] || exit 1; done
+"""
 
 
 class Card:
@@ -141,9 +145,9 @@ class Guide:
         """The PCI address of the container's eth0; "" if it is no PCI device."""
         return str(self.link(container).get("parentdev", ""))
 
-    def reaches(self, container: str, address: str, seconds: int = 20) -> bool:
-        """Whether ping gets an answer; the first packet may have to wait for ARP."""
-        said = self.machine.docker("exec", container, "ping", "-c", "1", "-w", str(seconds), address, check=False)
+    def reaches(self, container: str, address: str, seconds: int = 60) -> bool:
+        """Whether ping gets an answer within that time; what is sent before the VF has a carrier is lost."""
+        said = self.machine.docker("exec", container, "sh", "-c", _PING, "sh", address, str(seconds), check=False)
         return said.returncode == 0
 
     def port_of(self, container: str, net: str) -> dict[str, Any]:
@@ -153,6 +157,22 @@ class Guide:
 
     def get(self, kind: str, resource_id: str) -> dict[str, Any]:
         return dict(self.lab.neutron("GET", f"/v2.0/{kind}s/{resource_id}")[kind])
+
+    def change(self, kind: str, resource_id: str, **attributes: Any) -> None:
+        self.lab.neutron("PUT", f"/v2.0/{kind}s/{resource_id}", {kind: attributes})
+
+    def make_policy(self, max_kbps: int) -> str:
+        """A QoS policy that limits what its ports send; answers its id."""
+        policy = str(self.lab.neutron("POST", "/v2.0/qos/policies", {"policy": {"name": "limit"}})["policy"]["id"])
+        path = f"/v2.0/qos/policies/{policy}"
+        self._neutron.insert(0, path)  # it goes after the ports that use it
+        rule = {"max_kbps": max_kbps, "direction": "egress"}
+        self.lab.neutron("POST", f"{path}/bandwidth_limit_rules", {"bandwidth_limit_rule": rule})
+        return policy
+
+    def at_pf(self, index: int, pf: str = "pf0") -> dict[str, Any]:
+        """What the PF enforces for its VF of that number."""
+        return dict(Card(self.machine).picture()[f"{pf} vfs"][index])
 
     def make(self, kind: str, **attributes: Any) -> dict[str, Any]:
         made: dict[str, Any] = self.lab.neutron("POST", f"/v2.0/{kind}s", {kind: attributes})[kind]

@@ -8,25 +8,25 @@ from typing import Any
 
 import pytest
 
+from lab.process import wait_for
 from tests.sriov.guide import Guide
 
 pytestmark = pytest.mark.timeout(900)
 
 
-def test_no_free_vf_says_who_has_them(guide: Guide, physical: dict[str, Any]) -> None:
-    """The user would read that it failed, and not why."""
-    net = guide.docker_network(physical, "-o", "kuryr.vnic_type=direct", "-o", "kuryr.pf=pf0")
-    boxes = guide.run_together(net, len(guide.vfs()))
-    said = guide.machine.docker("run", "--rm", "--net", net, "busybox", "true", check=False).stderr
-    assert f"no free VF on {guide.machine.physical_network}, PF pf0: {len(boxes)} in use" in said
-
-
 def test_the_service_is_killed_between_run_and_rm(guide: Guide, physical: dict[str, Any]) -> None:
-    """A service without memory would not know how the VF was."""
-    net = guide.docker_network(physical, "-o", "kuryr.vnic_type=direct")
-    box = guide.run(net)
+    """A service without memory would not know how the VF was, and what a port says meanwhile would have no effect."""
+    policy = guide.make_policy(max_kbps=20_000)
+    address = physical["cidr"].replace(".0/24", ".5")
+    port = guide.port(physical, guide.vfs()[1], address)
+    guide.change("port", port["id"], qos_policy_id=policy)
+    net = guide.docker_network(physical)
+    box = guide.run(net, f"--ip={address}")
+    assert (guide.at_pf(1)["spoofchk"], guide.at_pf(1)["rate"]["max_tx"]) == (True, 20)
     guide.machine.kuryr.kill()
+    guide.change("port", port["id"], port_security_enabled=False, security_groups=[])
     guide.machine.kuryr.start()
+    assert wait_for(lambda: not guide.at_pf(1)["spoofchk"], 120)
     guide.rm(box)
 
 

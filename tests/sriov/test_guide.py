@@ -84,7 +84,7 @@ def test_the_four_commands(guide: Guide, reader: Reader) -> None:
     guide.claim(network="net04")
     assert " wrong " not in doctor
     (network,) = guide.lab.neutron("GET", "/v2.0/networks?name=net04")["networks"]
-    guide.lab.neutron("PUT", f"/v2.0/networks/{network['id']}", {"network": {"mtu": MTU}})
+    guide.change("network", network["id"], mtu=MTU)
     *_, box = reader.follow(document.COMMANDS)
     guide.claim(containers=[box], networks=["kuryr_net"], port="sriov_port")
     (port,) = guide.lab.neutron("GET", "/v2.0/ports?name=sriov_port")["ports"]
@@ -109,8 +109,7 @@ def assert_inside(guide: Guide, box: str, port: dict[str, Any]) -> None:
     routes = guide.inside(box, "ip", "route").splitlines()
     assert [route.split()[0] for route in routes] == ["default", "10.10.0.0/24"]
     assert "default via 10.10.0.1 dev eth0" in routes[0]
-    at_pf = Card(guide.machine).picture()["pf0 vfs"][1]
-    assert at_pf["vlan_list"][0]["vlan"] == 150
+    assert guide.at_pf(1)["vlan_list"][0]["vlan"] == 150
 
 
 def test_without_typing_an_address(guide: Guide, reader: Reader, physical: dict[str, Any]) -> None:

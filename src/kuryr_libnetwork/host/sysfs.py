@@ -8,6 +8,7 @@ network driver, empty while the device is in another namespace. The PCI path wor
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -26,6 +27,7 @@ WRITE_LIMIT = 120.0
 """Seconds: with sick firmware the kernel takes minutes to make VFs."""
 POLL = 0.05
 
+LOG = logging.getLogger(__name__)
 Write = Callable[[Path, str], None]
 
 
@@ -194,10 +196,12 @@ class _BoundedWrites:
             if path in self._running:
                 raise DeviceError(f"the kernel still works on an earlier write to {path}")
             self._running.add(path)
+        began = time.monotonic()
         outcome: list[OSError | None] = []
         thread = threading.Thread(target=self._run, args=(path, text, outcome), name="sysfs-write", daemon=True)
         thread.start()
         thread.join(self._limit)
+        LOG.debug("write %r to %s: %.1f ms", text.strip(), path, (time.monotonic() - began) * 1000)
         if thread.is_alive():
             raise DeviceError(f"the kernel did not finish writing {text.strip()!r} to {path} in {self._limit:g} s")
         error = outcome[0] if outcome else None
