@@ -109,6 +109,34 @@ def test_the_first_choice_looks_at_the_neighbours_itself() -> None:
     assert host.lease().pci_address == host.nic.vf_address(1)
 
 
+@pytest.mark.parametrize("late_look", [False, True])
+def test_a_vf_is_free_as_soon_as_its_container_is_gone(late_look: bool) -> None:
+    """Containers that follow others would be refused until the background has had its next round."""
+    host = Host()
+    plugs = [host.take(port_id=f"p{index}") for index in range(4)]
+    bound = [
+        Port(id=f"p{index}", network_id="n", profile={"pci_slot": plug.pci_address}) for index, plug in enumerate(plugs)
+    ]
+    host.driver.observe(bound)
+    for plug in plugs:
+        host.driver.unplug(plug)
+    if late_look:  # Neutron was asked before the ports went
+        host.driver.observe(bound)
+    again = [host.take(port_id=f"q{index}") for index in range(4)]
+    assert {plug.pci_address for plug in again} == {plug.pci_address for plug in plugs}
+
+
+def test_a_port_that_is_used_again_is_believed_again() -> None:
+    """Once it has been in a container here, a port of somebody else's would protect its VF no more."""
+    host = Host()
+    port = Port(id="p0", network_id="n", profile={"pci_slot": host.nic.vf_address(0)})
+    host.driver.unplug(host.take(port_id="p0"))
+    host.driver.observe([])
+    host.driver.observe([port])
+    host.take(port_id="p1")
+    assert host.lease().pci_address == host.nic.vf_address(1)
+
+
 def test_a_pf_that_is_down_is_set_up() -> None:
     """After a boot the containers would have no carrier until somebody thinks of the PF."""
     host = Host()

@@ -47,14 +47,28 @@ class DeviceStock:
         self._policy = policy
         self._neighbours = neighbours
         self._now = now
-        self._choosing = threading.Lock()
+        self._choosing = threading.RLock()
         self._named_by: Mapping[str, str] | None = None
+        self._ended: set[str] = set()
 
     def observe(self, ports: Sequence[Port]) -> None:
-        """Which devices the ports of this host name in their profile: a VM of the same host may have one."""
-        self._named_by = {
-            str(port.profile["pci_slot"]).lower(): port.id for port in ports if port.profile.get("pci_slot")
-        }
+        """Which devices the ports of this host name in their profile: a VM of the same host may have one.
+
+        A port whose lease has ended names nothing any more; it may still be listed, for its own end comes after that.
+        """
+        with self._choosing:
+            self._ended &= {port.id for port in ports}
+            self._named_by = {
+                str(port.profile["pci_slot"]).lower(): port.id
+                for port in ports
+                if port.profile.get("pci_slot") and port.id not in self._ended
+            }
+
+    def ended(self, port_id: str) -> None:
+        """The port's device is free again, at once and not only when the background has looked."""
+        with self._choosing:
+            self._ended.add(port_id)
+            self._named_by = {slot: port for slot, port in (self._named_by or {}).items() if port != port_id}
 
     def lease_of(self, port_id: str) -> DeviceLease | None:
         return next(
@@ -76,6 +90,7 @@ class DeviceStock:
             if held is None:
                 held = self._choose(request, wanted)
                 self._leases.put(held)
+                self._ended.discard(request.port_id)
         return held
 
     def _choose(self, request: BindingRequest, wanted: DeviceRequest) -> DeviceLease:

@@ -244,6 +244,7 @@ class SriovDriver:
             self._leases.put(msgspec.structs.replace(lease, state="quarantined", reason=wrong))
         else:
             self._leases.drop(lease.pci_address)
+            self._stock.ended(lease.port_id)
 
     def where(self, plug: PlugRecord) -> Whereabouts:
         """A VF whose device is in another namespace is in a container. A macvtap or VLAN device is ours while it is here.
