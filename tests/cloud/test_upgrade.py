@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from lab.api import Host
 from tests.cloud.upstream import OldInstallation
 from tests.cloud.user import User, unique_cidr
@@ -91,25 +89,3 @@ def test_what_upstream_left_in_a_released_port_is_no_obstacle(user: User, h1: Ho
     user.rm(h1, box)
     assert user.get("port", port["id"])["device_id"] == ""
     user.network_rm(h1, net)
-
-
-@pytest.mark.parametrize("first", [0, 1])
-def test_two_networks_of_upstream_on_one(user: User, h1: Host, first: int) -> None:
-    """Upstream deletes the pool with the first of them: with ours the second goes on, whichever is removed first."""
-    cidr = unique_cidr()
-    network = user.make("network", name="tenant")
-    user.make("subnet", network_id=network["id"], cidr=cidr, ip_version=4)
-    nets = [user.network(h1, f"--subnet={cidr}", "-o", f"neutron.net.uuid={network['id']}") for _ in range(2)]
-    boxes = [user.run(h1, net) for net in nets]
-    with OldInstallation(user, h1) as upstream:
-        for net, box in zip(nets, boxes, strict=True):
-            upstream.network(net)
-            upstream.container(box, net)
-    user.rm(h1, boxes[first])
-    user.network_rm(h1, nets[first])
-    last = user.run(h1, nets[1 - first])
-    user.ping(h1, last, user.address(h1, boxes[1 - first], nets[1 - first]))
-    user.rm(h1, last)
-    user.rm(h1, boxes[1 - first])
-    user.network_rm(h1, nets[1 - first])
-    assert user.get("network", network["id"])["tags"] == []
