@@ -113,10 +113,17 @@ def test_wrong_choices_are_one_line_and_leave_nothing(user: User, h1: Host, opti
     assert len(said.strip().splitlines()) == 1
 
 
+def in_dockers_order(host: Host, net: str) -> list[str]:
+    """The docker command sends several --subnet in any order; the engine keeps the one in which they came."""
+    return [each["Subnet"] for each in host.docker_inspect(net)["IPAM"]["Config"]]
+
+
 def test_two_subnets_of_one_family(user: User, h1: Host) -> None:
     """Of several --subnet only the first would count, or Neutron refuse the second beside it."""
-    first, second = unique_cidr(), unique_cidr()
-    net = user.network(h1, f"--subnet={first}", f"--subnet={second}")
+    cidrs = unique_cidr(), unique_cidr()
+    net = user.network(h1, *(f"--subnet={cidr}" for cidr in cidrs))
+    first, second = in_dockers_order(h1, net)
+    assert sorted(cidrs) == sorted((first, second))
     ip = second.replace(".0/24", ".77")
     one, two = user.run(h1, net), user.run(h1, net, f"--ip={ip}")
     assert user.address(h1, one, net).startswith(first.removesuffix("0/24"))
@@ -127,8 +134,9 @@ def test_two_subnets_of_one_family(user: User, h1: Host) -> None:
 
 def test_a_full_subnet_is_followed_by_the_next(user: User, h1: Host) -> None:
     """Docker takes the first subnet only: containers would fail while the second one has addresses."""
-    first, second = (unique_cidr().replace("/24", "/29") for _ in range(2))
-    net = user.network(h1, f"--subnet={first}", f"--subnet={second}")
+    cidrs = [unique_cidr().replace("/24", "/29") for _ in range(2)]
+    net = user.network(h1, *(f"--subnet={cidr}" for cidr in cidrs))
+    _, second = in_dockers_order(h1, net)
     boxes = [user.run(h1, net) for _ in range(6)]
     found = {user.address(h1, box, net) for box in boxes}
     assert len(found) == 6
