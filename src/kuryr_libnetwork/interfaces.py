@@ -313,6 +313,10 @@ class Enforcer(Protocol):
         """Enforce what the port said when it was observed last, if it is in use here; the caller holds its lock."""
         ...
 
+    def settle(self, plug: PlugRecord) -> None:
+        """Wait, bounded, until the interface can carry frames. Docker is about to move it; one that has moved is fine."""
+        ...
+
     def announce(self, plug: PlugRecord, sandbox: str, addresses: Sequence[str]) -> bool:
         """Tell the neighbours, from inside the container, where its addresses are now.
 

@@ -17,6 +17,7 @@ from kuryr_libnetwork.model import Network, Port
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
 from kuryr_libnetwork.port_driver.qos import QosRules
 from kuryr_libnetwork.rules.devices import DevicePolicy
+from kuryr_libnetwork.rules.names import device_name
 from tests.conversation.dockerside import Docker, PluginError
 from tests.conversation.plugin import HOST, Plugin
 from tests.conversation.test_stories import at_most
@@ -96,8 +97,10 @@ def test_the_guide(plugin: SriovPlugin, docker: Docker) -> None:
     before = plugin.neutron.find_ports(id=port.id)[0]
     card = plugin.nic.control.read("pf0", 2), plugin.nic.of(slot).name
     net = docker.network_create(CIDR, gateway="10.10.0.1", options={"neutron.net.uuid": network.id})
+    plugin.nic.carrier_after[device_name(port.id)] = 1
     with at_most(plugin, 3):
         box = docker.run(net, ip="10.10.0.5")
+    assert plugin.nic.carrier_after[device_name(port.id)] == 0  # it was waited for
     assert (box.ip, box.mac, box.gateway) == ("10.10.0.5", port.mac_address, "10.10.0.1")
     assert plugin.nic.of(slot).name == box.interface["SrcName"]
     found = plugin.nic.control.read("pf0", 2)

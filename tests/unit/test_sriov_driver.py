@@ -62,7 +62,7 @@ def test_rebind_always_and_never() -> None:
 
 @pytest.mark.parametrize(
     ("part", "method"),
-    [("control", "read"), ("control", "apply"), ("netdevs", "configure"), ("netdevs", "wait_carrier")],
+    [("control", "read"), ("control", "apply"), ("netdevs", "configure")],
 )
 def test_a_failure_leaves_the_vf_as_it_was(part: str, method: str) -> None:
     """A refused setting would leave a VF half configured, or leased for ever."""

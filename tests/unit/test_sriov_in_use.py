@@ -12,6 +12,7 @@ import pytest
 from kuryr_libnetwork.errors import DeviceError, LinkError, LinkNotFound, NoFreeDevice
 from kuryr_libnetwork.model import PlugRecord, Port
 from kuryr_libnetwork.plugs import BindingRequest
+from kuryr_libnetwork.rules import names
 from kuryr_libnetwork.rules.vf_settings import NO_MAC
 from tests.fakes.host import FakeJournal
 from tests.fakes.sriov_profiles import ICE, IGB, MLX5, Profile
@@ -143,6 +144,26 @@ def test_a_pf_that_is_down_is_set_up() -> None:
     host.nic.netdevs.configure("pf0")
     host.take()
     assert host.nic.of("0000:01:00.0").up
+
+
+def test_the_carrier_is_waited_for_when_containers_start_side_by_side() -> None:
+    """Docker makes the endpoints of a network one after the other: each late carrier would hold up all the others."""
+    host = Host(ICE)
+    late = host.nic.carrier_after
+    late[names.device_name(PORT)] = 2
+    plug = host.take()
+    assert late[plug.container_ifname] == 2
+    host.driver.settle(plug)
+    assert late[plug.container_ifname] == 1
+    host.changed(admin_state_up=False)
+    host.driver.settle(plug)
+    assert late[plug.container_ifname] == 1
+    host.changed(admin_state_up=True)
+    host.nic.move(plug.container_ifname, SANDBOX, "eth0")
+    host.driver.settle(plug)
+    host.driver.unplug(plug, SANDBOX)
+    host.driver.settle(plug)
+    assert host.is_as_before()
 
 
 def test_announcing_waits_for_the_device() -> None:

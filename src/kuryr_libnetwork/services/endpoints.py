@@ -23,7 +23,7 @@ from kuryr_libnetwork.docker.messages import (
     JoinResponse,
 )
 from kuryr_libnetwork.errors import BindingFailed, Conflict, InvalidRequest, UnknownObject
-from kuryr_libnetwork.interfaces import Drivers, Journal, PortDriver
+from kuryr_libnetwork.interfaces import Drivers, Enforcer, Journal, PortDriver
 from kuryr_libnetwork.model import EndpointRecord, LeaseRecord, NetworkRecord, Port, PortSettings
 from kuryr_libnetwork.plugs import BindingRequest
 from kuryr_libnetwork.rules.addresses import canonical_ip
@@ -286,7 +286,13 @@ class Endpoints:
             record = msgspec.structs.replace(record, sandbox_key=request.sandbox_key)
             self._journal.endpoints.put(record)
             self._announcer.joined(record)
-            return answer
+        self._settle(record)
+        return answer
+
+    def _settle(self, record: EndpointRecord) -> None:
+        driver = self._drivers.named(record.plug.driver) if record.plug else None
+        if record.plug is not None and isinstance(driver, Enforcer):
+            driver.settle(record.plug)
 
     def _explain_published(self, record: EndpointRecord, request: JoinRequest) -> None:
         """Say once per container what ``-p`` means here; Docker tells every network of it."""

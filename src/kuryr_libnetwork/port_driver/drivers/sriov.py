@@ -10,6 +10,7 @@ is in a container, so what the port says is enforced here, and again whenever it
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,7 +20,7 @@ import msgspec
 from kuryr_libnetwork.binding.hostdev_physical import PfBinding
 from kuryr_libnetwork.binding.hw_veb import RebindPolicy, UnsupportedPolicy, VfBinding
 from kuryr_libnetwork.binding.macvtap import MacvtapBinding
-from kuryr_libnetwork.errors import DeviceError
+from kuryr_libnetwork.errors import DeviceError, LinkNotFound
 from kuryr_libnetwork.interfaces import Table
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.model import PlugRecord, Port, QosRule, Value, Whereabouts
@@ -173,19 +174,24 @@ class SriovDriver:
                 (self._vf if lease.vnic_type == DIRECT else self._macvtap).hand_over(lease, mtu)
         lease = self._leases.get(lease.pci_address) or lease
         self._leases.put(msgspec.structs.replace(lease, state="leased"))
-        self._wait_for_carrier(lease)
 
     def _wanted(self, lease: DeviceLease, port: Port, qos: Sequence[QosRule]) -> VfSettings:
         trust = lease.physical_network in self._settings.allow_trust
         return vf_settings.wanted_settings(port, qos, trust_allowed=trust)
 
-    def _wait_for_carrier(self, lease: DeviceLease) -> None:
-        """Bounded, and no reason to fail: the link may be down on purpose, or the cable not plugged yet."""
-        down = lease.wanted is not None and lease.wanted.link_state == "disable"
-        if down or in_user_space(lease.driver):
+    def settle(self, plug: PlugRecord) -> None:
+        """A VF without a carrier is no reason to fail: its link may be down on purpose, or the cable not plugged yet.
+
+        Not done by :meth:`plug`: Docker makes the endpoints of a network one after the other, but joins them side by side.
+        """
+        lease = self._leases.get(plug.pci_address)
+        if lease is None or lease.port_id != plug.port_id or in_user_space(lease.driver):
             return
-        if not self._netdevs.wait_carrier(lease.temporary_name, self._settings.carrier_timeout):
-            LOG.warning("%s of port %s has no carrier yet", lease.pci_address, lease.port_id)
+        if lease.wanted is not None and lease.wanted.link_state == "disable":
+            return
+        with contextlib.suppress(LinkNotFound):
+            if not self._netdevs.wait_carrier(lease.temporary_name, self._settings.carrier_timeout):
+                LOG.warning("%s of port %s has no carrier yet", lease.pci_address, lease.port_id)
 
     # -- while it is in use ----------------------------------------------------------------------------------------
 
