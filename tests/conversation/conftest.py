@@ -6,10 +6,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import coverage
 import pytest
 
 from tests.conversation.dockerside import Docker
 from tests.conversation.plugin import Plugin, running
+
+
+@pytest.fixture(scope="module")
+def uncounted() -> Iterator[None]:
+    """Not under coverage, which takes as long as the tests: for thousands of trials that go over the same lines."""
+    counting = coverage.Coverage.current()
+    if counting is None:
+        yield
+        return
+    counting.stop()
+    yield
+    counting.start()
 
 
 @pytest.fixture

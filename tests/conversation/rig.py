@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from tests.conversation.outside import (
 )
 from tests.conversation.plugin import HOST, Plugin
 from tests.fakes.neutron import FakeNeutron
+from tests.fakes.neutron.store import copied
 
 GRACE = 120.0
 ROUNDS = 6
@@ -108,7 +108,7 @@ class Rig(Plugin):
 
 def _plain(rows: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        key: {name: copy.deepcopy(value) for name, value in row.items() if name != "revision_number"}
+        key: {name: value for name, value in copied(row).items() if name != "revision_number"}
         for key, row in rows.items()
     }
 

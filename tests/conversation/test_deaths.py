@@ -14,6 +14,7 @@ from tests.conversation.sriov_trials import OPERATIONS as SRIOV_OPERATIONS
 from tests.conversation.trials import OPERATIONS, Operation, Trial, calls_of, conclude
 from tests.conversation.vif_trials import OPERATIONS as VIF_OPERATIONS
 
+pytestmark = pytest.mark.usefixtures("uncounted")
 ALL = {**OPERATIONS, **SRIOV_OPERATIONS, **VIF_OPERATIONS, **MACHINE_OPERATIONS}
 
 

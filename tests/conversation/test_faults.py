@@ -16,6 +16,7 @@ from tests.conversation.sriov_trials import OPERATIONS as SRIOV_OPERATIONS
 from tests.conversation.trials import OPERATIONS, Operation, calls_of, conclude, try_with
 from tests.conversation.vif_trials import OPERATIONS as VIF_OPERATIONS
 
+pytestmark = pytest.mark.usefixtures("uncounted")
 ALL = {**OPERATIONS, **SRIOV_OPERATIONS, **VIF_OPERATIONS, **MACHINE_OPERATIONS}
 Error = Callable[[], BaseException]
 UNAVAILABLE: Error = partial(errors.NeutronUnavailable, "no answer")

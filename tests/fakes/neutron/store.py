@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-import copy
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+import msgspec
 
 from tests.fakes.neutron.wire import TEMPLATES, Fault, Resource, bad_request, not_found
 
@@ -23,6 +24,12 @@ OVN_DETAILS = {
 }
 MAX_TAGS = 50
 MAX_TAG_LENGTH = 255
+
+
+def copied(value: Resource) -> Resource:
+    """As it comes from the wire; many times faster than a deep copy, and tests make thousands of clouds."""
+    found: Resource = msgspec.json.decode(msgspec.json.encode(value))
+    return found
 
 
 class Store:
@@ -68,7 +75,7 @@ class Store:
 
     def build(self, what: str, attributes: Mapping[str, Any]) -> Resource:
         """A new resource, not yet in its table."""
-        resource = copy.deepcopy(TEMPLATES[what]) | copy.deepcopy(dict(attributes))
+        resource = copied(TEMPLATES[what]) | copied(dict(attributes))
         resource["id"] = resource["id"] or str(uuid.uuid4())
         return resource
 
