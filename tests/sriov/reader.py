@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import configparser
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 
 from lab.sriov_api import Machine
@@ -13,6 +15,7 @@ from tests.sriov import document
 
 RESTART = "systemctl restart kuryr-libnetwork.service"
 _MARK = "== the next command"
+_ON_THE_HOST = ("kuryr ", "systemctl ", "modprobe ", "echo ", "basename ")
 
 
 class Reader:
@@ -29,6 +32,7 @@ class Reader:
             "-it": "-d",
             "ubuntu": "busybox",
             "nginx": "busybox",
+            "dpdk": "busybox",
         }
 
     def follow(self, title: str, **other_values: str) -> list[str]:
@@ -42,17 +46,11 @@ class Reader:
 
     def write_settings(self, title: str, path: str) -> None:
         """Put the settings of a section into a file of the machine, and leave what else is there."""
-        # The service's file has a section DEFAULT like any other: it passes nothing on.
-        file = configparser.ConfigParser(interpolation=None, default_section="")
-        file.read_string(self.machine.read(path))
-        file.read_string(document.page()[title].settings)
-        text = io.StringIO()
-        file.write(text)
-        self.machine.write(path, text.getvalue())
+        add_settings(self.machine, path, document.page()[title].settings)
 
     @staticmethod
     def _is_inside(command: str) -> bool:
-        return command.startswith(("kuryr ", "systemctl "))
+        return command.startswith(_ON_THE_HOST)
 
     def _inside(self, command: str) -> str:
         if command == RESTART:  # the machine has no systemd
@@ -64,3 +62,26 @@ class Reader:
         """One shell for all: a later command may use a variable of an earlier one."""
         said = self.machine.user(f"\necho '{_MARK}'\n".join(commands))
         return [each.strip() for each in said.split(_MARK)]
+
+
+def add_settings(machine: Machine, path: str, more: str) -> None:
+    # The service's file has a section DEFAULT like any other: it passes nothing on.
+    file = configparser.ConfigParser(interpolation=None, default_section="")
+    file.read_string(machine.read(path))
+    file.read_string(more)
+    text = io.StringIO()
+    file.write(text)
+    machine.write(path, text.getvalue())
+
+
+@contextmanager
+def operated_with(machine: Machine, more: str) -> Iterator[Machine]:
+    """The service runs with more settings in its file; with those of before at the end."""
+    before = machine.read(machine.kuryr_conf)
+    try:
+        add_settings(machine, machine.kuryr_conf, more)
+        machine.kuryr.restart()
+        yield machine
+    finally:
+        machine.write(machine.kuryr_conf, before)
+        machine.kuryr.restart()

@@ -11,23 +11,19 @@ import pytest
 
 from lab.sriov_api import Machine
 from tests.sriov.guide import Guide
+from tests.sriov.reader import operated_with
 
 pytestmark = pytest.mark.timeout(900)
 PF = "pf1"
-ALLOWED = "\n[sriov]\nallow_direct_physical = true\n"
 
 
 @pytest.fixture(scope="module")
 def allowed(configured: Machine) -> Iterator[Machine]:
     """The operator allows it, and one PF has no VFs; both as before at the end."""
-    before = configured.read(configured.kuryr_conf)
     vfs = int(configured.read(f"/sys/class/net/{PF}/device/sriov_numvfs"))
     configured.set_vfs(PF, 0)
-    configured.write(configured.kuryr_conf, before + ALLOWED)
-    configured.kuryr.restart()
-    yield configured
-    configured.write(configured.kuryr_conf, before)
-    configured.kuryr.restart()
+    with operated_with(configured, "[sriov]\nallow_direct_physical = true\n"):
+        yield configured
     configured.set_vfs(PF, vfs)
 
 
