@@ -54,8 +54,12 @@ report_interval = 10
 root_helper =
 
 [privsep]
-helper_command = /srv/neutron/bin/privsep-helper --config-file {neutron_conf} --config-file {agent_conf}
+helper_command = {helper}
+
+[privsep_link]
+helper_command = {helper}
 """
+_PRIVSEP_HELPER = f"/srv/neutron/bin/privsep-helper --config-file {NEUTRON_CONF} --config-file {AGENT_CONF}"
 
 _AGENT_CONF = """\
 [sriov_nic]
@@ -104,9 +108,7 @@ def write_conf(paths: LabPaths, each: MachinePaths) -> None:
     """The files of `/etc`, where there are none: a test may have its own there."""
     files = {
         KURYR_CONF: _KURYR_CONF.format(name=each.name, neutron=paths.neutron_url),
-        NEUTRON_CONF: _NEUTRON_CONF.format(
-            name=each.name, broker=transport_url(), neutron_conf=NEUTRON_CONF, agent_conf=AGENT_CONF
-        ),
+        NEUTRON_CONF: _NEUTRON_CONF.format(name=each.name, broker=transport_url(), helper=_PRIVSEP_HELPER),
         AGENT_CONF: _AGENT_CONF.format(mappings=",".join(f"{PHYSICAL_NETWORK}:{pf}" for pf in PFS)),
     }
     for file, text in files.items():

@@ -17,7 +17,9 @@ SERVICE = "Step 4: configure kuryr-libnetwork (compute host)"
 NETWORK = "Launch containers with SR-IOV ports"
 COMMANDS = "The four commands"
 AUTOMATIC = "Without typing an address"
-FOLLOWED = (CREATE_VFS, SERVER, AGENT, SERVICE, NETWORK, COMMANDS, AUTOMATIC)
+VFIO_HOST = "DPDK: a VF for a program (compute host)"
+VFIO_RUN = "DPDK: the container"
+FOLLOWED = (CREATE_VFS, SERVER, AGENT, SERVICE, NETWORK, COMMANDS, AUTOMATIC, VFIO_HOST, VFIO_RUN)
 """The sections that tests/sriov carries out, in the order of the page."""
 
 PLACEHOLDERS = (
@@ -36,12 +38,15 @@ PLACEHOLDERS = (
     "10.20.0.1",
     "8086:10ca",
     "0000:01:10.2",
+    "0000:01:10.4",
+    "/dev/vfio/13",
     "kuryr_net",
     "fast",
     "sriov_port",
     "-it",
     "ubuntu",
     "nginx",
+    "dpdk",
 )
 """What a reader replaces by his own; all else of a command is typed as it stands."""
 
