@@ -38,6 +38,8 @@ _INIT = """\
 #!/bin/sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 . /run/lab/settings
+# The kernel came up with one processor; the IOMMU is set up by now.
+for processor in /sys/devices/system/cpu/cpu*/online; do [ ! -e "$processor" ] || echo 1 >"$processor"; done
 echo "$NAME" >/proc/sys/kernel/hostname
 echo "$NAME" >/etc/hostname
 printf '127.0.0.1 localhost\\n127.0.1.1 %s\\n' "$NAME" >/etc/hosts
