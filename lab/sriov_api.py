@@ -176,11 +176,14 @@ class Machine:
 
     # ---- the machine itself ----
 
-    def restart(self) -> None:
-        """Cut the power and boot again. What was written stays; nothing but the boot is done."""
-        self.run(["sync"])
+    def cut_power(self) -> None:
+        """At once, without a word to the guest: what it has not written to its disk is lost."""
         self._registry.stop([self.paths.qemu], sudden=True)
+
+    def power_on(self) -> None:
+        """Boot, and make the Virtual Functions. Nothing else is started."""
         sriov_machine.boot(self._lab, self.paths, sriov_machine.fleet_of(self._lab), self._registry)
+        sriov_guest.make_vfs(self.paths)
 
     def execute(self, argv: Sequence[str]) -> int:
         """A command at the caller's terminal, or with its output and exit code if there is no terminal."""

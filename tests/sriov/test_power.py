@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The power of a host is cut while containers have VFs, and comes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from lab.api import Lab
+from lab.process import wait_for
+from lab.sriov_api import Machine
+from tests.sriov.guide import Guide
+
+pytestmark = pytest.mark.timeout(1200)
+
+
+@pytest.fixture
+def survivor(lab: Lab, configured: Machine) -> Iterator[Guide]:
+    """Like `guide`, but the VFs are others afterwards: a boot makes them anew, with MACs of their own."""
+    guide = Guide(lab, configured)
+    yield guide
+    guide.tidy()
+
+
+def agent_started_at(guide: Guide) -> str:
+    query = f"/v2.0/agents?host={guide.machine.name}&agent_type=NIC%20Switch%20agent"
+    (agent,) = guide.lab.neutron("GET", query)["agents"]
+    return str(agent["started_at"])
+
+
+def power_comes_back(guide: Guide) -> None:
+    """As the systemd units have it: VFs, service, Docker with its containers; and Neutron's agent before those."""
+    before = agent_started_at(guide)
+    guide.machine.power_on()
+    guide.machine.sriov_agent.start()
+    guide.machine.kuryr.start()
+    assert wait_for(lambda: agent_started_at(guide) != before, 300)
+    guide.machine.dockerd.start()
+
+
+def states(guide: Guide) -> dict[str, str]:
+    """Of the VFs of the first PF that are not free, by PCI address."""
+    rows = json.loads(guide.machine.shell("kuryr vf list --pf pf0 -f json"))
+    return {row["PCI address"]: row["State"] for row in rows if row["State"] != "free"}
+
+
+def vlans(guide: Guide) -> list[int]:
+    return [guide.at_pf(index)["vlan_list"][0].get("vlan", 0) for index in range(len(guide.vfs()))]
+
+
+def test_the_power_is_cut(survivor: Guide) -> None:
+    """After a power failure containers would not come back, VFs be lost, or ports be left in Neutron."""
+    guide, network = survivor, survivor.network(150)
+    slot, address = guide.vfs()[1], network["cidr"].replace(".0/24", ".5")
+    port = guide.port(network, slot, address)
+    net = guide.docker_network(network, "-o", "kuryr.vnic_type=direct", "-o", "kuryr.pf=pf0")
+    stays = guide.run(net, f"--ip={address}", "--restart=always")
+    ends = guide.run(net)
+    assert set(states(guide)) == {slot, guide.pci_of(ends)}
+    guide.machine.cut_power()
+    power_comes_back(guide)
+    assert guide.pci_of(stays) == slot
+    assert guide.link(stays)["address"] == port["mac_address"] == guide.at_pf(1)["address"]
+    bound = guide.get("port", port["id"])
+    assert (bound["binding:host_id"], bound["binding:vif_type"]) == (guide.machine.name, "hw_veb")
+    assert (states(guide), vlans(guide)) == ({slot: "leased"}, [0, 150, 0, 0])
+    ours = guide.lab.neutron("GET", f"/v2.0/ports?network_id={network['id']}&device_owner=compute:kuryr")["ports"]
+    assert [each["id"] for each in ours] == [port["id"]]
+    guide.rm(stays, ends)
+    assert (states(guide), vlans(guide)) == ({}, [0, 0, 0, 0])
+    after = guide.get("port", port["id"])
+    assert (after["binding:host_id"], after["device_id"], after["binding:profile"]) == ("", "", port["binding:profile"])
