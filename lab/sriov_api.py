@@ -14,7 +14,7 @@ from typing import Any
 from lab import http, sriov_channel, sriov_guest, sriov_image, sriov_machine
 from lab.errors import LabError
 from lab.paths import CLOUD_ADDRESS, NEUTRON_PORT, LabPaths
-from lab.process import Place, Registry, clean_environment, wait_for
+from lab.process import Place, Registry, clean_environment, run, wait_for
 from lab.sriov_machine import MachinePaths
 
 ENDLESS = 86400.0
@@ -57,6 +57,25 @@ class GuestService:
         self.start()
 
 
+class CloudCard:
+    """The card with which a machine can be an instance of the cloud: ens3, down until somebody uses it.
+
+    Its other end, a tap device, is in the cloud's namespace whenever QEMU has just been started.
+    """
+
+    def __init__(self, lab: LabPaths, each: MachinePaths) -> None:
+        self.tap = each.tap
+        self._netns = lab.netns
+
+    def attach(self, netns: str) -> None:
+        """Bring the tap device to a host's namespace, if it is not there already."""
+        _bring(self.tap, self._netns, netns)
+
+    def detach(self, netns: str) -> None:
+        """Back to where QEMU made it, if QEMU has not done so meanwhile."""
+        _bring(self.tap, netns, self._netns)
+
+
 class Machine:
     """Names, commands and services of one SR-IOV machine."""
 
@@ -71,6 +90,7 @@ class Machine:
         self._lab = lab
         self._registry = registry
         self._channel = each.channel
+        self.cloud_card = CloudCard(lab, each)
         self.kuryr = GuestService(each, sriov_guest.KURYR, self._start_kuryr, 20.0)
         self.dockerd = GuestService(each, sriov_guest.DOCKERD, lambda: sriov_guest.start_docker(each), 20.0)
         self.sriov_agent = GuestService(each, sriov_guest.AGENT, lambda: sriov_guest.start_agent(each), 10.0)
@@ -199,6 +219,12 @@ class Machine:
     def _start_kuryr(self) -> None:
         image = sriov_image.image(self._lab, sriov_machine.fleet_of(self._lab).release)
         sriov_guest.start_kuryr(self._lab, self.paths, image)
+
+
+def _bring(device: str, origin: str, target: str) -> None:
+    there = json.loads(run(["ip", "-n", target, "-json", "link", "show"]))
+    if device not in [link["ifname"] for link in there]:
+        run(["ip", "-n", origin, "link", "set", device, "netns", target])
 
 
 def machines(lab: LabPaths, registry: Registry) -> dict[str, Machine]:

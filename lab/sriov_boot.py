@@ -65,6 +65,7 @@ name_cards() {
     done
 }
 name_cards virtio-pci mgmt
+ip link set mgmt1 name "$CLOUD_CARD"
 ip link set lo up
 ip addr add 10.0.2.15/24 dev mgmt0
 ip link set mgmt0 up
@@ -76,7 +77,7 @@ mount -o remount,ro /mnt/source
 (
     modprobe -a igb
     name_cards igb pf
-    modprobe -a igbvf overlay veth bridge macvlan macvtap 8021q
+    modprobe -a igbvf overlay veth bridge macvlan macvtap ipvlan 8021q
     touch /run/lab/ready
 ) &
 exec tini -s -- python3 -I /run/lab/agent.py

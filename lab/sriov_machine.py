@@ -3,7 +3,8 @@
 """The SR-IOV machine: a Docker host in QEMU with two network cards on one wire.
 
 QEMU runs in the namespace of the cloud and has no link out of it. The guest reaches Neutron's API through QEMU's user
-network, and the lab reaches the guest through two forwarded ports of that namespace's loopback.
+network, and the lab reaches the guest through two forwarded ports of that namespace's loopback. One more card is down in
+the guest until a test makes the machine an instance of the cloud.
 """
 
 import json
@@ -27,6 +28,8 @@ _MEMORY = "2048"
 # The second machine is there for the other end of the wire.
 _PROCESSORS = (2, 1)
 _AGENT_PORT, _DOCKER_PORT = 7000, 2375
+# How the guest calls the card of `MachinePaths.tap`: as an instance of Nova does.
+CLOUD_CARD = "ens3"
 # A periodic timer, for after a one-shot timer whose interrupt is lost on a busy machine there is no next one.
 # With an IOMMU, so that a function can be given to a program (vfio-pci); the kernel's own drivers go past it.
 _CMDLINE = (
@@ -51,6 +54,18 @@ class MachinePaths:
     @property
     def docker_address(self) -> tuple[str, int]:
         return ("127.0.0.1", 12375 + self.number)
+
+    @property
+    def tap(self) -> str:
+        """The host's end of the card with which the machine can be an instance of the cloud.
+
+        It begins in the cloud's namespace, unused; see `sriov_api.CloudCard`.
+        """
+        return f"{self.name}-{CLOUD_CARD}"
+
+    @property
+    def cloud_mac(self) -> str:
+        return f"52:54:00:cc:00:0{self.number}"
 
     @property
     def source(self) -> Path:
@@ -117,7 +132,7 @@ def _start_qemu(paths: LabPaths, each: MachinePaths, fleet: Fleet, registry: Reg
     qemu = sriov_packages.qemu(paths.cache)
     for folder in (each.state, each.run, each.logs, each.source):
         folder.mkdir(parents=True, exist_ok=True)
-    settings = {"NAME": each.name}
+    settings = {"NAME": each.name, "CLOUD_CARD": CLOUD_CARD}
     (each.run / "initrd").write_bytes(sriov_boot.initial_ram_disk(guest.modules, settings))
     _make_disk(qemu, guest, each)
     argv = tuple(qemu.command("qemu-system-x86_64") + qemu.firmware + _arguments(each, guest, fleet))
@@ -184,6 +199,9 @@ def _arguments(each: MachinePaths, guest: Image, fleet: Fleet) -> list[str]:
     )
     words += ["-netdev", f"user,id=management,net=10.0.2.0/24,ipv6=off{forwarded}"]
     words += ["-device", f"virtio-net-pci,netdev=management,mac=52:54:00:aa:00:0{each.number},romfile="]
+    # Without offloads: Open vSwitch in user space completes no checksums.
+    words += ["-netdev", f"tap,id=cloud,ifname={each.tap},script=no,downscript=no,vnet_hdr=off"]
+    words += ["-device", f"virtio-net-pci,netdev=cloud,mac={each.cloud_mac},romfile="]
     return words + _cards(each) + _wire(each, fleet)
 
 

@@ -14,7 +14,7 @@ from lab import http
 from lab.api import Host, Lab
 from lab.paths import CLOUD_ADDRESS, NEUTRON_PORT
 from tests.cloud.relay import relay
-from tests.cloud.user import User, leftovers
+from tests.cloud.user import User, somebody
 
 
 @pytest.fixture(scope="session")
@@ -53,8 +53,5 @@ def host(request: pytest.FixtureRequest, lab: Lab) -> Host:
 
 @pytest.fixture
 def user(lab: Lab) -> Iterator[User]:
-    """Somebody at the docker command line, who tidies up; whatever is left then, was left by the service."""
-    user = User(lab)
-    yield user
-    user.tidy()
-    assert leftovers(lab) == []
+    with somebody(lab) as user:
+        yield user

@@ -8,9 +8,10 @@ import contextlib
 import itertools
 import json
 import subprocess
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
-from lab.api import Host, Lab
+from lab.api import Lab
 from lab.errors import LabError
 
 _NUMBERS = itertools.count(1)
@@ -26,61 +27,70 @@ def unique_cidr_v6() -> str:
     return f"fd00:{next(_NUMBERS):x}::/64"
 
 
+class DockerHost(Protocol):
+    """Where the docker command goes: one of the lab's hosts, or a machine in QEMU."""
+
+    @property
+    def name(self) -> str: ...
+    def docker(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]: ...
+    def docker_inspect(self, thing: str) -> Any: ...
+
+
 class User:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self._containers: list[tuple[Host, str]] = []
-        self._networks: list[tuple[Host, str]] = []
+        self._containers: list[tuple[DockerHost, str]] = []
+        self._networks: list[tuple[DockerHost, str]] = []
         self._neutron: list[str] = []
 
     @property
-    def containers(self) -> list[tuple[Host, str]]:
+    def containers(self) -> list[tuple[DockerHost, str]]:
         return list(self._containers)
 
     # -- docker ----------------------------------------------------------------------------------------------------
 
-    def network(self, host: Host, *arguments: str, check: bool = True, driver: str = "kuryr") -> str:
+    def network(self, host: DockerHost, *arguments: str, check: bool = True, driver: str = "kuryr") -> str:
         """``docker network create -d kuryr --ipam-driver=kuryr ARGUMENTS NAME``; answers the name."""
         name = f"net{next(_NUMBERS)}"
         self._networks.append((host, name))
         host.docker("network", "create", "-d", driver, f"--ipam-driver={driver}", *arguments, name, check=check)
         return name
 
-    def run(self, host: Host, network: str, *arguments: str) -> str:
+    def run(self, host: DockerHost, network: str, *arguments: str) -> str:
         """``docker run -d --net NETWORK ARGUMENTS busybox``; answers the container's name."""
         name = f"box{next(_NUMBERS)}"
         self._containers.append((host, name))
         host.docker("run", "-d", "--name", name, "--net", network, *arguments, "busybox", "sleep", "600")
         return name
 
-    def refused(self, host: Host, *arguments: str) -> str:
+    def refused(self, host: DockerHost, *arguments: str) -> str:
         """A docker command that must fail; answers what the user reads."""
         result = host.docker(*arguments, check=False)
         assert result.returncode != 0, f"docker {' '.join(arguments)} should have been refused"
         return result.stderr
 
-    def rm(self, host: Host, name: str) -> None:
+    def rm(self, host: DockerHost, name: str) -> None:
         self._containers.remove((host, name))
         host.docker("rm", "-f", name)
 
-    def network_rm(self, host: Host, name: str) -> None:
+    def network_rm(self, host: DockerHost, name: str) -> None:
         self._networks.remove((host, name))
         host.docker("network", "rm", name)
 
-    def settings(self, host: Host, container: str, network: str) -> dict[str, Any]:
+    def settings(self, host: DockerHost, container: str, network: str) -> dict[str, Any]:
         found: dict[str, Any] = host.docker_inspect(container)["NetworkSettings"]["Networks"][network]
         return found
 
-    def address(self, host: Host, container: str, network: str) -> str:
+    def address(self, host: DockerHost, container: str, network: str) -> str:
         return str(self.settings(host, container, network)["IPAddress"])
 
-    def address_v6(self, host: Host, container: str, network: str) -> str:
+    def address_v6(self, host: DockerHost, container: str, network: str) -> str:
         return str(self.settings(host, container, network)["GlobalIPv6Address"])
 
-    def inside(self, host: Host, container: str, *command: str) -> str:
+    def inside(self, host: DockerHost, container: str, *command: str) -> str:
         return host.docker("exec", container, *command).stdout
 
-    def ping(self, host: Host, container: str, address: str) -> None:
+    def ping(self, host: DockerHost, container: str, address: str) -> None:
         """Three answers within ten seconds, or the error shows ping's output."""
         host.docker("exec", container, "ping", "-c", "3", "-w", "10", address)
 
@@ -105,12 +115,12 @@ class User:
         found: list[dict[str, Any]] = self.neutron("GET", f"/ports?{text}")["ports"]
         return found
 
-    def port_of(self, host: Host, container: str, network: str) -> dict[str, Any]:
+    def port_of(self, host: DockerHost, container: str, network: str) -> dict[str, Any]:
         endpoint = self.settings(host, container, network)["EndpointID"]
         (port,) = self.ports(device_id=endpoint)
         return port
 
-    def network_of(self, host: Host, name: str) -> dict[str, Any]:
+    def network_of(self, host: DockerHost, name: str) -> dict[str, Any]:
         """The Neutron network of a Docker network, by the tag that upstream's users look for."""
         docker_id = host.docker_inspect(name)["Id"]
         (network,) = self.neutron("GET", f"/networks?tags=kuryr.net.uuid.lh:{docker_id[:32]}")["networks"]
@@ -161,6 +171,15 @@ def leftovers(lab: Lab) -> list[str]:
         if p["device_owner"] == "compute:kuryr" or p["name"] == "kuryr-unbound-port"
     ]
     return found
+
+
+@contextlib.contextmanager
+def somebody(lab: Lab) -> Iterator[User]:
+    """Somebody at the docker command line, who tidies up; whatever is left then, was left by the service."""
+    user = User(lab)
+    yield user
+    user.tidy()
+    assert leftovers(lab) == []
 
 
 def together(*processes: subprocess.Popen[str], timeout: float) -> list[tuple[int, str]]:

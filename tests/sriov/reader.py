@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import configparser
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
 
 from lab.sriov_api import Machine
+from tests.cloud.machine import with_settings
 from tests.sriov import document
 
 RESTART = "systemctl restart kuryr-libnetwork.service"
@@ -65,13 +64,7 @@ class Reader:
 
 
 def add_settings(machine: Machine, path: str, more: str) -> None:
-    # The service's file has a section DEFAULT like any other: it passes nothing on.
-    file = configparser.ConfigParser(interpolation=None, default_section="")
-    file.read_string(machine.read(path))
-    file.read_string(more)
-    text = io.StringIO()
-    file.write(text)
-    machine.write(path, text.getvalue())
+    machine.write(path, with_settings(machine.read(path), more))
 
 
 @contextmanager
