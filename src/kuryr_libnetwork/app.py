@@ -179,6 +179,7 @@ def _services(settings: Settings, neutron: Neutron, journal: Journal, drivers: D
         process_external_connectivity=plugin.process_external_connectivity,
         vif_plugging_is_fatal=settings.neutron.vif_plugging_is_fatal,
         vif_plugging_timeout=settings.neutron.vif_plugging_timeout,
+        agent_alive_timeout=settings.neutron.agent_alive_timeout,
         reconcile_grace=plugin.reconcile_grace,
     )
     return assemble(neutron=neutron, journal=journal, drivers=drivers, engine=engine, settings=chosen, now=time.time)

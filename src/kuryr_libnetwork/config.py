@@ -227,6 +227,7 @@ def _neutron(reader: Reader) -> NeutronSettings:
         default_subnetpool_v6=reader.get("default_subnetpool_v6", "neutron"),
         vif_plugging_is_fatal=fatal,
         vif_plugging_timeout=limit or VIF_TIMEOUT_CAP,
+        agent_alive_timeout=reader.get("agent_alive_timeout", "neutron"),
         region_name=reader.get("region_name", "neutron") or None,
         endpoint_type=reader.get("endpoint_type", "neutron").lower(),
     )

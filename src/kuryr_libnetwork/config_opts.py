@@ -336,6 +336,15 @@ def _plugging_options() -> list[cfg.Opt]:
             help="Seconds to wait for ACTIVE where vif_plugging_is_fatal is set; 0: the longest sensible time, "
             f"{VIF_TIMEOUT_CAP} seconds (upstream: for ever, with the container locked in Docker).",
         ),
+        cfg.IntOpt(
+            "agent_alive_timeout",
+            min=0,
+            max=600,
+            default=60,
+            help="Seconds for which the start of a container waits for this host's agent (OVN Controller, Open vSwitch, "
+            "NIC Switch) where Neutron cannot bind the port because it is not alive, as after a boot; 0: not at all. "
+            "New in 19.",
+        ),
     ]
 
 

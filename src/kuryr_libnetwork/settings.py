@@ -74,6 +74,7 @@ class NeutronSettings(_Part, frozen=True):
     default_subnetpool_v6: str
     vif_plugging_is_fatal: bool
     vif_plugging_timeout: int
+    agent_alive_timeout: int
     region_name: str | None
     endpoint_type: EndpointType
 

@@ -60,6 +60,7 @@ class Plugin:
         self.lock_timeout = 10.0
         self.process_external_connectivity = True
         self.vif_plugging_timeout: float | None = None
+        self.agent_alive_timeout = 0.0
         self.services: Services = self._assemble()
         self._server: PluginServer | None = None
         self._thread: threading.Thread | None = None
@@ -88,6 +89,7 @@ class Plugin:
                 process_external_connectivity=self.process_external_connectivity,
                 vif_plugging_is_fatal=timeout is not None,
                 vif_plugging_timeout=timeout or 0.0,
+                agent_alive_timeout=self.agent_alive_timeout,
                 lock_timeout=self.lock_timeout,
                 reconcile_grace=120,
             ),

@@ -11,6 +11,7 @@ import pytest
 
 from kuryr_libnetwork.errors import NeutronForbidden
 from tests.conversation.dockerside import DockerNetwork, PluginError
+from tests.conversation.plugin import HOST
 from tests.conversation.rig import DirectDocker, Rig
 
 
@@ -73,6 +74,60 @@ def test_after_the_time_everything_is_undone_and_the_agent_named(alive: bool | N
     (port,) = {call[1] for call in rig.neutron.called("update_port")}
     assert f"port {port} is DOWN, not ACTIVE" in refused.value.message
     assert words in refused.value.message
+    assert rig.state() == before
+
+
+def without_agent(rig: Rig) -> Callable[[], None]:
+    """A host that has just booted; answers what happens when its agent reports."""
+    hosts, (agent,) = rig.neutron.store.alive_hosts, rig.neutron.store.all("agents")
+    known = set(hosts)
+    hosts.clear()
+    agent["alive"] = False
+
+    def report() -> None:
+        hosts.update(known)
+        agent["alive"] = True
+
+    return report
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_a_container_that_starts_before_the_agent(adopted: bool) -> None:
+    """Docker starts containers at boot, and tries none of them again: all of them would be down until somebody comes."""
+    rig, docker, net = world(None)
+    rig.agent_alive_timeout = 30
+    rig.revive()
+    ip = "10.1.0.77" if adopted else ""
+    if adopted:
+        (subnet,) = rig.neutron.find_subnets()
+        fixed = [{"subnet_id": subnet.id, "ip_address": ip}]
+        rig.neutron.create_port({"network_id": subnet.network_id, "name": "mine", "fixed_ips": fixed})
+    report = without_agent(rig)
+    looks = iter([None, report])
+
+    def hook(method: str, _: tuple[Any, ...]) -> None:
+        if method == "find_agents" and (due := next(looks)):
+            due()
+
+    before = rig.state()
+    rig.neutron.hook = hook
+    box = docker.run(net, ip=ip)
+    (port,) = rig.neutron.find_ports(device_id=box.endpoint_id)
+    assert port.name == ("mine" if adopted else f"{box.endpoint_id}-port")
+    assert (port.host_id, port.vif_type) == (HOST, "ovs")
+    docker.rm(box)
+    assert {**rig.state(), "agents": before["agents"]} == before
+
+
+def test_an_agent_that_never_comes() -> None:
+    """The start would hang, or leave a port that is bound to nothing."""
+    rig, docker, net = world(None)
+    rig.agent_alive_timeout = 0.01
+    rig.revive()
+    without_agent(rig)
+    before = rig.state()
+    with pytest.raises(PluginError, match=r"not alive, also after 0.01 s \(\[neutron\] agent_alive_timeout\)"):
+        docker.run(net)
     assert rig.state() == before
 
 

@@ -164,6 +164,35 @@ def test_dead_agent_is_named_and_the_vf_is_free_again(plugin: SriovPlugin, docke
     plugin.nothing_left()
 
 
+def test_the_agent_comes_after_docker(plugin: SriovPlugin, docker: Docker) -> None:
+    """After a boot Docker starts containers before the agent has reported, and tries none of them again."""
+    plugin.agent_alive_timeout = 30
+    plugin.restart()
+    hosts = plugin.neutron.store.sriov_hosts
+    hosts.clear()
+    agents = [each for each in plugin.neutron.store.all("agents") if each["agent_type"] == "NIC Switch agent"]
+    agents[0]["alive"] = False
+    looks = 0
+
+    def reports(method: str, _: object) -> None:
+        nonlocal looks
+        looks += method == "find_agents"
+        if looks == 2:
+            agents[0]["alive"] = True
+            hosts.add(HOST)
+
+    net = docker.network_create(CIDR, options={"neutron.net.uuid": plugin.network().id, "kuryr.vnic_type": "direct"})
+    plugin.neutron.hook = reports
+    with at_most(plugin, 3 + 3):  # a new process asks once for ports that name VFs
+        box = docker.run(net)
+    assert looks == 2
+    port = plugin.neutron.find_ports(device_id=box.endpoint_id)[0]
+    assert (port.host_id, port.vif_type) == (HOST, "hw_veb")
+    docker.rm(box)
+    docker.network_rm(net)
+    plugin.nothing_left()
+
+
 def test_a_failure_right_after_the_choice_leaves_the_vf_free(plugin: SriovPlugin, docker: Docker) -> None:
     """A VF would stay taken by a container that never was, until the background finds it."""
     net = docker.network_create(CIDR, options={"neutron.net.uuid": plugin.network().id, "kuryr.vnic_type": "direct"})

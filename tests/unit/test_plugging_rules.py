@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from kuryr_libnetwork.model import Agent
+from kuryr_libnetwork.model import Agent, Port
 from kuryr_libnetwork.rules import plugging
+from kuryr_libnetwork.rules.plugging import is_awaited, why_unbound
 from tests.unit.values import HOST, PORT_ID
 
 DEAD = Agent(id="a", agent_type="OVN Controller agent", host=HOST, alive=False)
@@ -48,3 +50,48 @@ def test_a_port_that_was_deleted_meanwhile() -> None:
     assert (
         plugging.why_inactive(PORT_ID, "gone", 5, HOST, [ALIVE]) == f"port {PORT_ID} was deleted while it was plugged"
     )
+
+
+# -- failed bindings ---------------------------------------------------------------------------------------------
+
+NIC = Agent(id="2", agent_type="NIC Switch agent", host=HOST, alive=False)
+
+
+def alive(agent: Agent) -> Agent:
+    return replace(agent, alive=True)
+
+
+@pytest.mark.parametrize(
+    ("vnic_type", "agents", "awaited"),
+    [
+        ("normal", [], False),
+        ("normal", [DEAD], True),
+        ("normal", [DEAD, ALIVE, alive(NIC)], True),
+        ("normal", [alive(DEAD), NIC], False),
+        ("direct", [NIC], True),
+        ("macvtap", [NIC, alive(DEAD)], True),
+        ("direct-physical", [alive(NIC), DEAD], False),
+        ("direct", [DEAD], True),
+        ("direct", [ALIVE], False),
+    ],
+)
+def test_which_agent_a_binding_waits_for(vnic_type: str, agents: list[Agent], awaited: bool) -> None:
+    """After a boot containers would not start for want of an agent that comes a moment later, or wait for none."""
+    assert is_awaited(vnic_type, agents) == awaited
+
+
+def test_a_failed_binding_names_the_likely_cause() -> None:
+    """The operator would not learn whether the host's name, its agent or its mappings are wrong."""
+    port = Port(id="p1", network_id="n", vif_type="binding_failed")
+    head = f"Neutron could not bind port p1 to host '{HOST}' (vif_type binding_failed)"
+    assert why_unbound(port, HOST, None) == f"{head}, and does not list its agents"
+    nobody = why_unbound(port, HOST, [])
+    assert nobody.startswith(f"{head}: Neutron knows no agent")
+    assert "[DEFAULT] host" in nobody
+    assert why_unbound(port, HOST, [DEAD, DEAD]) == f"{head}: OVN Controller agent on this host is not alive"
+    waited = f"{head}: OVN Controller agent on this host is not alive, also after 60 s ([neutron] agent_alive_timeout)"
+    assert why_unbound(port, HOST, [DEAD, ALIVE], 60.0) == waited
+    mapping = "is alive; is the network's physical network mapped on this host?"
+    assert why_unbound(port, HOST, [NIC, alive(DEAD)]) == f"{head}: OVN Controller agent {mapping}"
+    direct = replace(port, vnic_type="direct")
+    assert why_unbound(direct, HOST, [alive(NIC), DEAD]) == f"{head}: NIC Switch agent {mapping}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from kuryr_libnetwork.model import Agent, FixedIp, LeaseRecord, Port
+from kuryr_libnetwork.model import FixedIp, LeaseRecord, Port
 from kuryr_libnetwork.rules import ports as rules
 from kuryr_libnetwork.rules.adoption import claim_tags
 from kuryr_libnetwork.rules.identity import (
@@ -34,7 +34,6 @@ from tests.unit.values import (
     OTHER_ID,
     OWN,
     PORT,
-    PORT_ID,
     RECORD,
     SUBNET6_ID,
     SUBNET_ID,
@@ -184,20 +183,3 @@ def test_the_second_address_may_be_on_another_subnet() -> None:
     both = replace(lease, spare=(IP6, replace(IP6, subnet_id="second")))
     assert rules.pending_spare([both], network, second) == (both, both.spare[1])
     assert rules.pending_spare([replace(lease, spare=(IP,))], network, second) is None
-
-
-# -- failed bindings ---------------------------------------------------------------------------------------------
-
-
-def test_a_failed_binding_names_the_likely_cause() -> None:
-    """The operator would not learn whether the host's name, its agent or its mappings are wrong."""
-    port = replace(PORT, vif_type="binding_failed")
-    dead = Agent(id="1", agent_type="OVN Controller agent", host=HOST, alive=False)
-    alive = replace(dead, id="2", agent_type="Open vSwitch agent", alive=True)
-    head = f"Neutron could not bind port {PORT_ID} to host 'compute-1' (vif_type binding_failed): "
-    nobody = rules.why_unbound(port, HOST, [])
-    assert nobody.startswith(head + "Neutron knows no agent")
-    assert "[DEFAULT] host" in nobody
-    assert rules.why_unbound(port, HOST, [dead, dead]) == head + "OVN Controller agent on this host is not alive"
-    mapping = "Open vSwitch agent is alive; is the network's physical network mapped on this host?"
-    assert rules.why_unbound(port, HOST, [dead, alive]) == head + mapping

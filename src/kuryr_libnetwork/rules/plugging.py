@@ -1,16 +1,51 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a plugged port is up, and what to say when it does not come up (``[neutron] vif_plugging_is_fatal``)."""
+"""Whether a port can be bound and is up, and what to say when it is not."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kuryr_libnetwork.model import Agent
+from kuryr_libnetwork.model import Agent, Port
 
+UNBOUND = {"unbound", "binding_failed"}
+"""``binding:vif_type`` of a port that is on no host, or that no mechanism driver could bind."""
+NIC_SWITCH = "NIC Switch agent"
+VSWITCHES = ("OVN Controller agent", "OVN Controller Gateway agent", "Open vSwitch agent", "Linux bridge agent")
 ACTIVE = "ACTIVE"
 GONE = "gone"
 """Instead of a status: somebody has deleted the port."""
+
+
+def binding_agents(vnic_type: str, agents: Sequence[Agent]) -> list[Agent]:
+    """Those of a host's agents whose being alive Neutron demands for a binding; all of them where it has none of these."""
+    kinds = VSWITCHES if vnic_type == "normal" else (NIC_SWITCH,)
+    return [agent for agent in agents if agent.agent_type in kinds] or list(agents)
+
+
+def is_awaited(vnic_type: str, agents: Sequence[Agent]) -> bool:
+    """Whether a binding may have failed for no other reason than that the agent has not reported yet, or not lately."""
+    asked = binding_agents(vnic_type, agents)
+    return bool(asked) and not any(agent.alive for agent in asked)
+
+
+def why_unbound(port: Port, host: str, agents: Sequence[Agent] | None, waited: float = 0) -> str:
+    """One line on a failed binding: what Neutron says, and the likely cause. ``agents``: ``None``: not known."""
+    head = f"Neutron could not bind port {port.id} to host {host!r} (vif_type {port.vif_type})"
+    if agents is None:
+        return f"{head}, and does not list its agents"
+    if not agents:
+        return (
+            f"{head}: Neutron knows no agent or chassis on a host of this name; compare [DEFAULT] host with "
+            "'openstack network agent list'"
+        )
+    asked = binding_agents(port.vnic_type, agents)
+    alive = [agent for agent in asked if agent.alive]
+    names = ", ".join(sorted({agent.agent_type for agent in alive or asked}))
+    if alive:
+        return f"{head}: {names} is alive; is the network's physical network mapped on this host?"
+    after = f", also after {waited:g} s ([neutron] agent_alive_timeout)" if waited else ""
+    return f"{head}: {names} on this host is not alive{after}"
 
 
 def is_settled(status: str) -> bool:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kuryr_libnetwork.model import Agent, FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord
+from kuryr_libnetwork.model import FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord
 from kuryr_libnetwork.plugs import BoundBy
 from kuryr_libnetwork.rules.adoption import remembered, rivals
 from kuryr_libnetwork.rules.identity import (
@@ -164,16 +164,3 @@ def pending_spare(
         if ip.subnet_id in family
     ]
     return max(waiting, key=lambda pair: (pair[0].created_at, pair[1].subnet_id == subnet.subnet_id), default=None)
-
-
-def why_unbound(port: Port, host: str, agents: Sequence[Agent]) -> str:
-    """One line on a failed binding: what Neutron says, and the likely cause."""
-    head = f"Neutron could not bind port {port.id} to host {host!r} (vif_type {port.vif_type})"
-    alive = [agent for agent in agents if agent.alive]
-    if not agents:
-        return f"{head}: Neutron knows no agent or chassis on a host of this name; compare [DEFAULT] host with 'openstack network agent list'"
-    if not alive:
-        names = ", ".join(sorted({agent.agent_type for agent in agents}))
-        return f"{head}: {names} on this host is not alive"
-    names = ", ".join(sorted({agent.agent_type for agent in alive}))
-    return f"{head}: {names} is alive; is the network's physical network mapped on this host?"

@@ -150,6 +150,7 @@ class _Parts:
                 host=settings.host,
                 fatal=settings.vif_plugging_is_fatal,
                 timeout=settings.vif_plugging_timeout,
+                agent_timeout=settings.agent_alive_timeout,
             ),
             announcer=self.announcer,
             locks=self.locks,

@@ -22,7 +22,7 @@ from kuryr_libnetwork.docker.messages import (
     JoinRequest,
     JoinResponse,
 )
-from kuryr_libnetwork.errors import BindingFailed, Conflict, InvalidRequest, UnknownObject
+from kuryr_libnetwork.errors import Conflict, InvalidRequest, UnknownObject
 from kuryr_libnetwork.interfaces import Drivers, Enforcer, Journal, PortDriver
 from kuryr_libnetwork.model import EndpointRecord, LeaseRecord, NetworkRecord, Port, PortSettings
 from kuryr_libnetwork.plugs import BindingRequest
@@ -56,7 +56,6 @@ from kuryr_libnetwork.services.settings import ServiceSettings
 from kuryr_libnetwork.services.undo import Undo
 
 LOG = logging.getLogger(__name__)
-UNBOUND = {"unbound", "binding_failed"}
 
 
 class _Wish(NamedTuple):
@@ -215,8 +214,8 @@ class Endpoints:
         """The binding in Neutron and the interface here, in the order that the driver's kind of binding needs."""
         driver = self._driver(_vnic_type(lease, device))
         port = self._ledger.bind(lease, record.endpoint_id, record.mac_address, device, driver.bound_by)
-        if driver.bound_by == "host" and port.vif_type in UNBOUND:
-            raise BindingFailed(self._ledger.why_unbound(port))
+        if driver.bound_by == "host":
+            port = self._plugged.bound(port)
         plug = driver.plan(port, record.endpoint_id)
         record = msgspec.structs.replace(record, plug=plug, mac_address="" if plug.keeps_mac else port.mac_address)
         self._journal.endpoints.put(record)

@@ -17,7 +17,6 @@ import msgspec
 from kuryr_libnetwork.errors import (
     Conflict,
     InvalidOption,
-    KuryrError,
     NeutronConflict,
     NeutronError,
     NeutronNotFound,
@@ -288,13 +287,6 @@ class PortLedger:
         port = self._neutron.update_port(lease.port_id, after)
         refuse_ignored(after, port.dns_domain)
         return port
-
-    def why_unbound(self, port: Port) -> str:
-        try:
-            agents = self._neutron.find_agents(host=self._host)
-        except KuryrError as error:
-            return f"Neutron could not bind port {port.id} to host {self._host!r}, and lists no agents: {error}"
-        return rules.why_unbound(port, self._host, agents)
 
     def release(self, lease: LeaseRecord, *, look: bool = False) -> None:
         """Delete the port, or put an adopted one back as it was; a port that is gone is released already.

@@ -1,29 +1,77 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for Neutron to report a plugged port as ACTIVE (``[neutron] vif_plugging_is_fatal``)."""
+"""Waiting for Neutron's agent of this host: to be there, and to report a plugged port as ACTIVE.
+
+After a boot Docker starts containers before the agent has reported for the first time, and tries none of them again: the
+binding of their ports waits for it (``[neutron] agent_alive_timeout``). Whether a container waits until its port is ACTIVE
+is the operator's choice (``vif_plugging_is_fatal``).
+"""
 
 from __future__ import annotations
+
+import logging
 
 import tenacity
 
 from kuryr_libnetwork.errors import BindingFailed, NeutronError
 from kuryr_libnetwork.interfaces import Neutron
 from kuryr_libnetwork.model import Agent, Port
-from kuryr_libnetwork.rules.plugging import ACTIVE, GONE, is_settled, why_inactive
+from kuryr_libnetwork.rules.plugging import ACTIVE, GONE, UNBOUND, is_awaited, is_settled, why_inactive, why_unbound
 
+LOG = logging.getLogger(__name__)
 REPORTED_VNIC_TYPES = {"normal", "direct-physical"}
 """Nobody reports a VF inside a container as up (sriov §0.1): waiting for it would always time out."""
 
 
 class PlugWaiter:
-    """``timeout`` and ``interval`` in seconds; one Neutron call per interval, none unless ``fatal``."""
+    """``timeout``, ``agent_timeout`` and ``interval`` in seconds; one Neutron call per interval.
 
-    def __init__(self, neutron: Neutron, *, host: str, fatal: bool, timeout: float, interval: float = 1.0) -> None:
+    None unless ``fatal``, or the port could not be bound.
+    """
+
+    def __init__(
+        self,
+        neutron: Neutron,
+        *,
+        host: str,
+        fatal: bool,
+        timeout: float,
+        agent_timeout: float,
+        interval: float = 1.0,
+    ) -> None:
         self._neutron = neutron
         self._host = host
         self._fatal = fatal
         self._timeout = timeout
+        self._agent_timeout = agent_timeout
         self._interval = interval
+
+    def bound(self, port: Port) -> Port:
+        """The port, bound once more as soon as this host's agent is alive.
+
+        Raises :class:`~kuryr_libnetwork.errors.BindingFailed` with the likely cause; the caller takes back what it did.
+        """
+        if port.vif_type not in UNBOUND:
+            return port
+        agents, waited = self._agents(), 0.0
+        if self._agent_timeout and agents is not None and is_awaited(port.vnic_type, agents):
+            waited = self._agent_timeout
+            LOG.warning("port %s waits up to %g s for the agent of this host, which is not alive", port.id, waited)
+            agents = self._wait_for_agent(port.vnic_type)
+            if not is_awaited(port.vnic_type, agents):
+                port = self._neutron.update_port(port.id, {"binding:host_id": self._host})
+        if port.vif_type in UNBOUND:
+            raise BindingFailed(why_unbound(port, self._host, agents, waited))
+        return port
+
+    def _wait_for_agent(self, vnic_type: str) -> list[Agent]:
+        retry = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda agents: is_awaited(vnic_type, agents)),
+            stop=tenacity.stop_after_delay(self._agent_timeout),
+            wait=tenacity.wait_fixed(self._interval),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else [],
+        )
+        return retry(self._neutron.find_agents, host=self._host)
 
     def wait(self, port: Port) -> None:
         """Raises :class:`~kuryr_libnetwork.errors.BindingFailed` when the time is over; the caller takes back what it did."""

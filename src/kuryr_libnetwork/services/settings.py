@@ -19,6 +19,7 @@ class ServiceSettings(Value, frozen=True):
     process_external_connectivity: bool = True
     vif_plugging_is_fatal: bool = False
     vif_plugging_timeout: float = 60.0
+    agent_alive_timeout: float = 0.0
     lock_timeout: float = 60.0
     reconcile_grace: float = 120.0
 
