@@ -35,7 +35,7 @@ class PciFunctions(Protocol):
         ...
 
     def bind(self, vf_address: str, driver: str, timeout: float) -> str:
-        """Give the VF to a driver and wait for its network device; answers the device's name."""
+        """Give the VF to a driver and wait for its network device; answers its name, "" with a driver for user space."""
         ...
 
     def set_num_vfs(self, pf_address: str, count: int) -> None:

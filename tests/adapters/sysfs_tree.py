@@ -82,10 +82,11 @@ class SysfsTree:
     def _bind(self, folder: Path, driver: str) -> None:
         override = _text(folder / "driver_override")
         automatic = _text(folder / "physfn" / "sriov_drivers_autoprobe") == "1"
-        if override != driver and not (override == "(null)" and automatic):
+        knows = driver in self._drivers_of.values()  # drivers for user space list no devices
+        if override != driver and not (override == "(null)" and automatic and knows):
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         (folder / "driver").symlink_to(f"../../drivers/{driver}")
-        if driver in self._drivers_of.values():
+        if knows:
             (folder / "net" / f"fresh{folder.name[-1]}").mkdir(parents=True)
 
     def _release(self, folder: Path) -> None:

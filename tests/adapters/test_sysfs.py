@@ -260,6 +260,19 @@ def test_without_autoprobe_the_driver_is_named_and_forgotten(tree: SysfsTree) ->
     assert tree.writes[-3:] == [("driver_override", "igbvf"), ("drivers_probe", THIRD), ("driver_override", "\n")]
 
 
+def test_a_driver_for_programs_has_no_device_to_wait_for(tree: SysfsTree) -> None:
+    """A VF for DPDK could not be made: the kernel refuses a driver that lists no devices, and none would ever come."""
+    pci = SysfsPci(tree.root, tree.write)
+    tree.driver("vfio-pci")
+    pci.unbind(THIRD)
+    assert pci.bind(THIRD, "vfio-pci", 30) == ""
+    assert pci.bind(THIRD, "vfio-pci", 30) == ""
+    assert tree.writes[-3:] == [("driver_override", "vfio-pci"), ("drivers_probe", THIRD), ("driver_override", "\n")]
+    vf = pci.virtual_function(THIRD)
+    assert vf is not None
+    assert (vf.driver, vf.netdevs) == ("vfio-pci", ())
+
+
 def test_an_override_of_the_operator_is_put_back(tree: SysfsTree) -> None:
     """At the next start of the host the VF would not be the virtual machine's any more."""
     pci = SysfsPci(tree.root, tree.write)

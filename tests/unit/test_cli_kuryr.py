@@ -152,6 +152,14 @@ def test_repair_of_a_vf_without_driver(bench: Bench) -> None:
     assert bench.run("vf", "repair", VF0, "--driver", "igbvf")[0] == 0
 
 
+def test_a_vf_is_given_to_a_program(bench: Bench) -> None:
+    """The operator would wait for a network device that never comes, and read of an error."""
+    code, out, _ = bench.run("vf", "repair", VF0, "--driver", "vfio-pci")
+    told = f"VF {VF0} was given to driver vfio-pci anew; it has no network device: it is for a program\n"
+    assert (code, out) == (0, told)
+    assert bench.nic.functions[VF0].driver == "vfio-pci"
+
+
 def test_repair_leaves_alone_what_is_used(bench: Bench) -> None:
     """A running container or virtual machine would lose its network."""
     bench.nic.of(VF1).used = "is in bridge br0"

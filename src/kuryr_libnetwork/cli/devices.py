@@ -160,7 +160,9 @@ class VfRepair(Action):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument("pci", metavar="PCI", help="PCI address of the VF.")
-        parser.add_argument("--driver", default="", help="Give it to this driver instead of the one it has.")
+        parser.add_argument(
+            "--driver", default="", help="Give it to this driver instead of the one it has; vfio-pci: for a program."
+        )
         parser.add_argument(
             "--lost", action="store_true", help="Also if its network device is in a namespace that is not ours."
         )
@@ -177,7 +179,8 @@ class VfRepair(Action):
         driver = parsed_args.driver or repair_driver(vf, siblings)
         host.pci.unbind(vf.pci_address)
         name = host.pci.bind(vf.pci_address, driver, BIND_TIMEOUT)
-        self.say(f"VF {vf.pci_address} was given to driver {driver} anew; its network device is {name}")
+        has = f"its network device is {name}" if name else "it has no network device: it is for a program"
+        self.say(f"VF {vf.pci_address} was given to driver {driver} anew; {has}")
 
 
 def repair_refusal(vf: VirtualFunction, lease: DeviceLease | None, used: str, *, lost: bool) -> str:

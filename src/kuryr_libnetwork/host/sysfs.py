@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kuryr_libnetwork.errors import DeviceError
-from kuryr_libnetwork.sriov import PhysicalFunction, VirtualFunction
+from kuryr_libnetwork.sriov import PhysicalFunction, VirtualFunction, in_user_space
 
 ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 DRIVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -137,6 +137,8 @@ class SysfsPci:
         deadline = time.monotonic() + timeout
         if not present:
             self._give(folder, driver)
+        if in_user_space(driver):
+            return ""
         while not (names := _listed(folder / "net")):
             if time.monotonic() >= deadline:
                 raise DeviceError(f"VF {folder.name} has no network device after {timeout:g} s with driver {driver}")
@@ -144,9 +146,13 @@ class SysfsPci:
         return names[0]
 
     def _give(self, folder: Path, driver: str) -> None:
-        """Without ``sriov_drivers_autoprobe`` the kernel binds a VF only to the driver that its override names."""
+        """Without ``sriov_drivers_autoprobe`` the kernel binds a VF only to the driver that its override names.
+
+        Drivers for user space know no devices by themselves, so they need the override always.
+        """
         before = _read(folder / "driver_override") or NO_OVERRIDE
-        if before == NO_OVERRIDE and _read(folder / "physfn" / "sriov_drivers_autoprobe") != "0":
+        automatic = _read(folder / "physfn" / "sriov_drivers_autoprobe") != "0" and not in_user_space(driver)
+        if before == NO_OVERRIDE and automatic:
             self._writes.do(self._drivers / driver / "bind", folder.name)
         else:
             self._writes.do(folder / "driver_override", driver)
