@@ -87,6 +87,14 @@ def test_clients_without_the_right_certificate_are_refused(tmp_path: Path, keys:
         assert call(address, trusting(keys, "client"), request("NetworkDriver.Leave", body)) == 200
 
 
+@pytest.mark.parametrize(("certificate", "reason"), [("", "certificate required"), ("stranger", "unknown ca")])
+def test_the_client_reads_why_it_is_refused(tmp_path: Path, keys: Path, certificate: str, reason: str) -> None:
+    """Docker would say "broken pipe" where its certificate is missing, for it sends its request without waiting."""
+    long = request("NetworkDriver.Leave", b'{"NetworkID":""}' + b" " * 300_000)
+    with listening(tmp_path, keys, ask_clients=True) as (_, address), pytest.raises(ssl.SSLError, match=reason):
+        call(address, trusting(keys, certificate), long)
+
+
 def test_plain_http_is_told_so(tmp_path: Path, keys: Path) -> None:
     """Fails if a client without TLS hangs, is served, or does not learn what is wrong."""
     with listening(tmp_path, keys) as (edge, address):

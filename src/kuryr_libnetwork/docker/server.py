@@ -47,6 +47,8 @@ EXHAUSTED_PAUSE = 1
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 HANDSHAKE_TIMEOUT = 5
 """Seconds for a TLS handshake, from its first byte on."""
+LINGER_TIMEOUT = 1
+"""Seconds of silence after which a refused client is not listened to any more."""
 
 _HANDSHAKE = b"\x16"
 """The type of the first record of TLS."""
@@ -246,9 +248,21 @@ class _Connection(cheroot_server.HTTPConnection):
             sock.do_handshake()
         except OSError as error:
             LOG.info("TLS handshake failed: %s", error)
+            if isinstance(error, ssl.SSLError):
+                _let_read(sock)
             return False
         sock.settimeout(READ_TIMEOUT)
         return True
+
+
+def _let_read(sock: ssl.SSLSocket) -> None:
+    """Let the client read why it was refused: what stays unread here would make the close a reset, which takes that away."""
+    sock.settimeout(LINGER_TIMEOUT)
+    deadline = time.monotonic() + HANDSHAKE_TIMEOUT
+    with suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_WR)
+        while time.monotonic() < deadline and socket.socket.recv(sock, MAX_HEADER):
+            pass
 
 
 class _Gateway(cheroot_server.Gateway):
