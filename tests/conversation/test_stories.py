@@ -253,6 +253,7 @@ def test_gateway_contradicting_the_subnet_is_refused(plugin: Plugin) -> None:
         ({"neutron.net.nmae": "typo"}, "no such option"),
         ({"kuryr.unknown": "x"}, "no such option"),
         ({"neutron.net.shared": "perhaps"}, "must be true or false"),
+        ({"kuryr.vnic_type": "direct"}, "no enabled port driver makes such ports; enabled: veth"),
     ],
 )
 def test_wrong_options_are_refused_by_name_and_leave_nothing(

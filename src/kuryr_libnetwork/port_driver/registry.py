@@ -106,8 +106,9 @@ class DriverRegistry:
         for driver in self._drivers.values():
             if port.vnic_type in driver.vnic_types:
                 return driver
+        whose = f" of port {port.id}" if port.id else ""
         raise UnsupportedVif(
-            f"no port driver available for vnic_type {port.vnic_type} of port {port.id}; enabled: {self._enabled()}"
+            f"no port driver available for vnic_type {port.vnic_type}{whose}; enabled: {self._enabled()} ({_ENABLED})"
         )
 
     def named(self, name: str) -> PortDriver:

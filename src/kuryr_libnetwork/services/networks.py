@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.docker.messages import INTERNAL, CreateNetworkRequest
-from kuryr_libnetwork.errors import Conflict, InvalidRequest, JournalError
+from kuryr_libnetwork.errors import Conflict, InvalidRequest, JournalError, UnsupportedVif
 from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron
 from kuryr_libnetwork.model import Network, NetworkRecord, PoolRecord
 from kuryr_libnetwork.rules import identity
@@ -79,6 +79,7 @@ class Networks:
         if self._exists(request.network_id, mark):
             return
         options = parse_network_options(request.generic)
+        self._refuse_vnic_type(options.vnic_type)
         ports = self._port_options.of_network(request.generic)
         pools = self._pools_of(request)
         plan = self._plan(request, pools, self._home(options))
@@ -174,6 +175,16 @@ class Networks:
         )
         self._neutron.set_tags("networks", network.id, identity.network_tags(record.docker_id, existing=False))
         return _on(record, network), network
+
+    def _refuse_vnic_type(self, vnic_type: str) -> None:
+        """Now, and not by each of its containers."""
+        drivers = self._drivers.all()
+        if vnic_type and not any(vnic_type in driver.vnic_types for driver in drivers):
+            names = ", ".join(driver.name for driver in drivers)
+            raise UnsupportedVif(
+                f"kuryr.vnic_type={vnic_type}: no enabled port driver makes such ports; enabled: {names} "
+                "([DEFAULT] enabled_port_drivers)"
+            )
 
     def _home(self, options: NetworkOptions) -> str:
         """The Neutron network on which all containers of this host are; "" where that is free."""
