@@ -13,31 +13,28 @@ from lab.api import Lab
 from lab.process import wait_for
 from lab.sriov_api import Machine
 from tests.sriov.guide import Guide
+from tests.sriov.reader import operated_with
 
 pytestmark = pytest.mark.timeout(1200)
+PATIENT = "[neutron]\nagent_alive_timeout = 300\n"
+"""The agent takes long under emulation."""
 
 
 @pytest.fixture
 def survivor(lab: Lab, configured: Machine) -> Iterator[Guide]:
     """Like `guide`, but the VFs are others afterwards: a boot makes them anew, with MACs of their own."""
     guide = Guide(lab, configured)
-    yield guide
-    guide.tidy()
-
-
-def agent_started_at(guide: Guide) -> str:
-    query = f"/v2.0/agents?host={guide.machine.name}&agent_type=NIC%20Switch%20agent"
-    (agent,) = guide.lab.neutron("GET", query)["agents"]
-    return str(agent["started_at"])
+    with operated_with(configured, PATIENT):
+        configured.run(["sync"])
+        yield guide
+        guide.tidy()
 
 
 def power_comes_back(guide: Guide) -> None:
-    """As the systemd units have it: VFs, service, Docker with its containers; and Neutron's agent before those."""
-    before = agent_started_at(guide)
+    """As the systemd units have it: VFs, service, Docker with its containers; and Neutron's agent beside them."""
     guide.machine.power_on()
-    guide.machine.sriov_agent.start()
     guide.machine.kuryr.start()
-    assert wait_for(lambda: agent_started_at(guide) != before, 300)
+    guide.machine.sriov_agent.start()
     guide.machine.dockerd.start()
 
 
@@ -61,7 +58,10 @@ def test_the_power_is_cut(survivor: Guide) -> None:
     ends = guide.run(net)
     assert set(states(guide)) == {slot, guide.pci_of(ends)}
     guide.machine.cut_power()
+    assert wait_for(lambda: not guide.machine.agent_alive(), 120)
+    log = guide.machine.kuryr.log.stat().st_size
     power_comes_back(guide)
+    assert b"waits up to 300 s for the agent" in guide.machine.kuryr.log.read_bytes()[log:]
     assert guide.pci_of(stays) == slot
     assert guide.link(stays)["address"] == port["mac_address"] == guide.at_pf(1)["address"]
     bound = guide.get("port", port["id"])
