@@ -44,6 +44,17 @@ def test_two_containers_ping_and_everything_goes_again(user: User, h1: Host, lab
     assert user.neutron("GET", f"/networks?id={network['id']}")["networks"] == []
 
 
+def test_a_container_that_is_the_router(user: User, host: Host) -> None:
+    """A container with the gateway's address would not start: Docker cannot set a gateway that is the container itself."""
+    cidr = unique_cidr()
+    net = user.network(host, f"--subnet={cidr}")
+    router = user.run(host, net, f"--ip={cidr.replace('.0/24', '.1')}")
+    one = user.run(host, net)
+    user.ping(host, one, user.address(host, router, net))
+    assert "default" not in user.inside(host, router, "ip", "route")
+    assert "default via" in user.inside(host, one, "ip", "route")
+
+
 def test_neutron_calls_stay_in_the_budget(user: User, h1: Host, lab: Lab) -> None:
     """Every call more than design §5 allows costs each docker run a tenth of a second, for ever."""
     at = lab.neutron_log_position()

@@ -51,6 +51,18 @@ def test_join_names_interface_gateways_and_routes() -> None:
     )
 
 
+def test_a_container_that_is_the_router_has_no_route_to_itself() -> None:
+    """It would not start: Docker cannot set a gateway that is the container itself ("network is unreachable")."""
+    record = replace(DUAL, subnets=(replace(USED, host_routes=(HOP,)), replace(USED6, host_routes=(HOP6,))))
+    router = replace(ENDPOINT, address="10.0.0.1/24", address_ipv6="2001:db8::1/64")
+    answer = join_answer(record, router, "eth", "")
+    assert (answer.gateway, answer.gateway_ipv6, answer.disable_gateway_service) == ("", "", True)
+    assert answer.static_routes == [via(HOP), via(HOP6)]
+    hop = replace(ENDPOINT, address="10.0.0.254/24", address_ipv6="2001:db8::fe/64")
+    answer = join_answer(record, hop, "eth", "")
+    assert (answer.gateway, answer.gateway_ipv6, answer.static_routes) == ("10.0.0.1", "2001:db8::1", [])
+
+
 def test_no_gateway_is_no_way_out() -> None:
     """Docker would add a NATed second way out, or the subnet's own default route would be lost."""
     record = replace(RECORD, subnets=(replace(USED, gateway_ip=None, host_routes=(DEFAULT,)),))

@@ -29,15 +29,17 @@ def join_answer(network: NetworkRecord, endpoint: EndpointRecord, dst_prefix: st
     ``DisableGatewayService`` is always set: without it Docker adds a NATed second way out through docker_gwbridge when
     we give no gateway (docker-plugin-protocol §2.3). An internal network gets neither gateway nor routes: Docker does
     not enforce ``--internal`` for remote drivers. A gateway outside of its subnet, as Neutron allows, is reachable by a
-    route of its own (§2.3). A VF on a driver for user space has no interface to be moved, nor anything to route by (§4.3).
+    route of its own (§2.3). A container that has the gateway's address, or a next hop's, is itself the router: a route to
+    itself would be refused by the kernel, and the container not start. A VF on a driver for user space has no interface to be moved, nor anything to route by (§4.3).
     """
     if endpoint.plug is None:
         raise InvalidRequest(f"endpoint {endpoint.endpoint_id[:12]} has no interface")
     if not endpoint.plug.container_ifname:
         return JoinResponse(disable_gateway_service=True)
     subnets = [] if network.internal else subnets_of(network, endpoint)
-    gateways = {subnet.ip_version: subnet.gateway_ip for subnet in subnets if subnet.gateway_ip}
-    routes = [route for subnet in subnets for route in _routes(subnet)]
+    own = {canonical_ip(text) for text in (endpoint.address, endpoint.address_ipv6) if text}
+    gateways = {each.ip_version: each.gateway_ip for each in subnets if each.gateway_ip and each.gateway_ip not in own}
+    routes = [route for subnet in subnets for route in _routes(subnet) if route.next_hop not in own]
     return JoinResponse(
         interface_name=InterfaceName(src_name=endpoint.plug.container_ifname, dst_prefix=dst_prefix, dst_name=ifname),
         gateway=gateways.get(4, ""),
