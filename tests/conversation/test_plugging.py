@@ -131,6 +131,28 @@ def test_an_agent_that_never_comes() -> None:
     assert rig.state() == before
 
 
+def test_an_agent_that_does_not_come_is_waited_for_once() -> None:
+    """Docker starts containers of a network one after the other: its own start would take an hour for sixty of them."""
+    rig, docker, net = world(None)
+    rig.agent_alive_timeout = 0.01
+    rig.revive()
+    report = without_agent(rig)
+    looks = []
+    for _ in range(2):
+        before = len(rig.neutron.called("find_agents"))
+        with pytest.raises(PluginError, match="not alive"):
+            docker.run(net)
+        looks.append(len(rig.neutron.called("find_agents")) - before)
+    assert looks[0] > looks[1] == 1
+    report()
+    docker.run(net)
+    without_agent(rig)
+    before = len(rig.neutron.called("find_agents"))
+    with pytest.raises(PluginError, match="not alive"):
+        docker.run(net)
+    assert len(rig.neutron.called("find_agents")) - before > 1
+
+
 def test_agents_that_may_not_be_listed() -> None:
     """The user would read of a missing right instead of the port."""
     rig, docker, net = world(0)

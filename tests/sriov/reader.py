@@ -14,7 +14,7 @@ from tests.sriov import document
 
 RESTART = "systemctl restart kuryr-libnetwork.service"
 _MARK = "== the next command"
-_ON_THE_HOST = ("kuryr ", "systemctl ", "modprobe ", "echo ", "basename ")
+_ON_THE_HOST = ("kuryr ", "systemctl ", "modprobe ", "basename ")
 
 
 class Reader:

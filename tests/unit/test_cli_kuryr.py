@@ -160,6 +160,15 @@ def test_a_vf_is_given_to_a_program(bench: Bench) -> None:
     assert bench.nic.functions[VF0].driver == "vfio-pci"
 
 
+def test_a_driver_that_is_not_there_leaves_the_vf_with_its_own(bench: Bench) -> None:
+    """After a slip of the keyboard, or without the module, the VF would have no driver at all."""
+    said = bench.refused("vf", "repair", VF0, "--driver", "vfoi-pci")
+    assert "the kernel has no driver vfoi-pci loaded; it has its driver igbvf again" in said
+    vf = bench.nic.pci.virtual_function(VF0)
+    assert vf is not None
+    assert (vf.driver, vf.netdevs) == ("igbvf", ("pf0v0",))
+
+
 def test_repair_leaves_alone_what_is_used(bench: Bench) -> None:
     """A running container or virtual machine would lose its network."""
     bench.nic.of(VF1).used = "is in bridge br0"

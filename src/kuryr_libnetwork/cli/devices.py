@@ -178,7 +178,13 @@ class VfRepair(Action):
             raise Conflict(f"VF {vf.pci_address} is not repaired: {reason}")
         driver = parsed_args.driver or repair_driver(vf, siblings)
         host.pci.unbind(vf.pci_address)
-        name = host.pci.bind(vf.pci_address, driver, BIND_TIMEOUT)
+        try:
+            name = host.pci.bind(vf.pci_address, driver, BIND_TIMEOUT)
+        except DeviceError as error:
+            if vf.driver in ("", driver):
+                raise
+            host.pci.bind(vf.pci_address, vf.driver, BIND_TIMEOUT)
+            raise DeviceError(f"{error}; it has its driver {vf.driver} again") from error
         has = f"its network device is {name}" if name else "it has no network device: it is for a program"
         self.say(f"VF {vf.pci_address} was given to driver {driver} anew; {has}")
 

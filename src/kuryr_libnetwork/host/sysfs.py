@@ -161,7 +161,8 @@ class SysfsPci:
             finally:
                 self._writes.do(folder / "driver_override", "\n" if before in (NO_OVERRIDE, driver) else before)
         if _target(folder / "driver") != driver:
-            raise DeviceError(f"driver {driver} did not take VF {folder.name}")
+            hint = "; is the IOMMU on? (kuryr doctor)" if driver == "vfio-pci" else ""
+            raise DeviceError(f"driver {driver} did not take VF {folder.name}{hint}")
 
     def _vf(self, address: str) -> Path:
         folder = self._function(address)

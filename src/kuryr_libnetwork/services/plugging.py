@@ -10,6 +10,7 @@ is the operator's choice (``vif_plugging_is_fatal``).
 from __future__ import annotations
 
 import logging
+import time
 
 import tenacity
 
@@ -44,30 +45,38 @@ class PlugWaiter:
         self._fatal = fatal
         self._timeout = timeout
         self._agent_timeout = agent_timeout
+        self._missed_since: dict[str, float] = {}
         self._interval = interval
 
     def bound(self, port: Port) -> Port:
         """The port, bound once more as soon as this host's agent is alive.
 
+        The time counts from when the agent was missed first: Docker makes the endpoints of a network one after the other, and
+        its own start would take the limit times their number if each of them waited anew for an agent that does not come.
         Raises :class:`~kuryr_libnetwork.errors.BindingFailed` with the likely cause; the caller takes back what it did.
         """
         if port.vif_type not in UNBOUND:
+            self._missed_since.pop(port.vnic_type, None)
             return port
-        agents, waited = self._agents(), 0.0
-        if self._agent_timeout and agents is not None and is_awaited(port.vnic_type, agents):
-            waited = self._agent_timeout
-            LOG.warning("port %s waits up to %g s for the agent of this host, which is not alive", port.id, waited)
-            agents = self._wait_for_agent(port.vnic_type)
-            if not is_awaited(port.vnic_type, agents):
-                port = self._neutron.update_port(port.id, {"binding:host_id": self._host})
+        agents = self._agents()
+        missed = agents is not None and is_awaited(port.vnic_type, agents)
+        if missed and self._agent_timeout:
+            since = self._missed_since.setdefault(port.vnic_type, time.monotonic())
+            left = since + self._agent_timeout - time.monotonic()
+            if left > 0:
+                LOG.warning("port %s waits up to %g s for the agent of this host, which is not alive", port.id, left)
+                agents = self._wait_for_agent(port.vnic_type, left)
+                if not is_awaited(port.vnic_type, agents):
+                    self._missed_since.pop(port.vnic_type, None)
+                    port = self._neutron.update_port(port.id, {"binding:host_id": self._host})
         if port.vif_type in UNBOUND:
-            raise BindingFailed(why_unbound(port, self._host, agents, waited))
+            raise BindingFailed(why_unbound(port, self._host, agents, self._agent_timeout))
         return port
 
-    def _wait_for_agent(self, vnic_type: str) -> list[Agent]:
+    def _wait_for_agent(self, vnic_type: str, seconds: float) -> list[Agent]:
         retry = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda agents: is_awaited(vnic_type, agents)),
-            stop=tenacity.stop_after_delay(self._agent_timeout),
+            stop=tenacity.stop_after_delay(seconds),
             wait=tenacity.wait_fixed(self._interval),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else [],
         )
@@ -94,5 +103,6 @@ class PlugWaiter:
     def _agents(self) -> list[Agent] | None:
         try:
             return self._neutron.find_agents(host=self._host)
-        except NeutronError:
+        except NeutronError as error:
+            LOG.info("the agents of host %s cannot be listed: %s", self._host, error)
             return None
