@@ -38,7 +38,8 @@ T = TypeVar("T")
 
 
 class Neutron(Protocol):
-    """Neutron's REST API. Every method is one call, but :meth:`extensions`, which asks once and remembers.
+    """Neutron's REST API. Every method is one call, but :meth:`extensions`, which asks once and remembers, and
+    :meth:`project_id`.
 
     ``find_*`` take Neutron's own query parameters (``tags`` all have to match; lists are repeated keys) and follow
     pagination. ``attributes`` are sent as they are (REST names such as ``binding:host_id``). Deleting or changing
@@ -47,6 +48,14 @@ class Neutron(Protocol):
 
     def extensions(self) -> frozenset[str]:
         """Aliases of the extensions that this cloud has."""
+        ...
+
+    def project_id(self) -> str:
+        """The project of the service's own credentials; "" where there are no projects (``auth_type = none``).
+
+        No call of Neutron's: the token says it. Raises :class:`~kuryr_libnetwork.errors.NeutronForbidden` for credentials
+        that are for no project.
+        """
         ...
 
     def find_networks(self, **query: str | Iterable[str]) -> list[Network]: ...

@@ -64,6 +64,7 @@ class Subnet(Value, frozen=True):
     ipv6_address_mode: str | None = None
     allocation_pools: tuple[AddressSpan, ...] = ()
     tags: tuple[str, ...] = ()
+    project_id: str | None = None
 
 
 class SubnetPool(Value, frozen=True):
@@ -77,6 +78,7 @@ class SubnetPool(Value, frozen=True):
     default_prefixlen: int | str = 0
     ip_version: IpVersion = 4
     tags: tuple[str, ...] = ()
+    project_id: str | None = None
 
 
 class FixedIp(Value, frozen=True):
@@ -147,6 +149,7 @@ class SecurityGroup(Value, frozen=True):
     id: str
     name: str = ""
     description: str | None = ""
+    project_id: str | None = None
 
 
 class QosRule(Value, frozen=True):
@@ -297,7 +300,8 @@ class LeaseRecord(Value, frozen=True):
     """A Neutron port in use for Docker (key: ``port_id``) and the addresses of it that Docker holds.
 
     ``original`` is set for adopted ports only: the port as it was found. ``claim``: the endpoint that it was bound for, or is
-    about to be, "" before; ``changes``: what that changes on an adopted port; ``bound``: it has been done (else perhaps). All three are written before the first step. ``endpoint_id`` is "" before CreateEndpoint and after DeleteEndpoint.
+    about to be, "" before; ``changes``: what that changes on an adopted port; ``bound``: it has been done (else perhaps). All
+    three are written before the first step. ``endpoint_id`` is "" before CreateEndpoint and after DeleteEndpoint.
     ``spare``: addresses of the port that Docker has not asked for yet (the IPv6 address of a dual-stack port).
     ``profile``: the port's ``binding:profile`` as it is now. ``security_groups`` and ``port_security``: as the port came.
     ``exposed_groups``: those made for the ports that the container exposes; empty: one may be in the making, and is

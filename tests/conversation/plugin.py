@@ -17,7 +17,7 @@ from kuryr_libnetwork.errors import EngineUnavailable
 from kuryr_libnetwork.interfaces import Engine, PortDriver
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.registry import DriverRegistry
-from kuryr_libnetwork.rules.leftovers import EngineView
+from kuryr_libnetwork.rules.leftovers import EngineView, NetworkWord
 from kuryr_libnetwork.services.assembly import Services, assemble
 from kuryr_libnetwork.services.settings import ServiceSettings
 from tests.conversation.dockerside import Docker
@@ -33,6 +33,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.networks: set[str] = set()
         self.endpoints: set[str] = set()
+        self.words: dict[str, NetworkWord] = {}
         self.engine_id = "engine-1"
         self.error: EngineUnavailable | None = None
 
@@ -40,7 +41,10 @@ class FakeEngine:
         if self.error is not None:
             raise self.error
         return EngineView(
-            network_ids=frozenset(self.networks), endpoint_ids=frozenset(self.endpoints), engine_id=self.engine_id
+            network_ids=frozenset(self.networks),
+            endpoint_ids=frozenset(self.endpoints),
+            engine_id=self.engine_id,
+            words={docker_id: word for docker_id, word in self.words.items() if docker_id in self.networks},
         )
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from kuryr_libnetwork.docker.boundary import Boundary
 from kuryr_libnetwork.docker.routes import Constants, build_routes
+from kuryr_libnetwork.rules.leftovers import NetworkWord
 from kuryr_libnetwork.services.assembly import Services
 from tests.conversation.dockerside import Container, Docker, DockerNetwork, PluginClient
 from tests.conversation.outside import (
@@ -157,6 +158,12 @@ class DirectDocker(Docker):
     def network_create(self, *arguments: Any, **options: Any) -> DockerNetwork:
         network = super().network_create(*arguments, **options)
         self._engine.networks.add(network.network_id)
+        self._engine.words[network.network_id] = NetworkWord(
+            options=dict(options.get("options") or {}),
+            ipam_options=dict(options.get("ipam_options") or {}),
+            cidrs=tuple(pool.cidr for pool in network.pools),
+            internal=bool(options.get("internal")),
+        )
         return network
 
     def network_rm(self, network: DockerNetwork) -> None:

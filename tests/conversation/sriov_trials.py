@@ -28,7 +28,7 @@ class SriovRig(Rig):
 
     def __init__(self, **cloud: Any) -> None:
         super().__init__(**cloud)
-        self.neutron = TappedNeutron(self.outside, sriov_hosts=[self.host], **cloud)
+        self.neutron = TappedNeutron(self.outside, sriov_hosts=[self.host], **{"role": "admin", **cloud})
         self.nic: TappedNic = TappedNic(self.outside)
         self.revive()
 

@@ -12,8 +12,10 @@ import msgspec
 import pytest
 
 from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.rules.adoption import CLAIM_MINUTES, claim_tags
 from kuryr_libnetwork.rules.devices import DevicePolicy
-from kuryr_libnetwork.rules.identity import EXISTING_PORT, id_tags
+from kuryr_libnetwork.rules.identity import id_tags
+from kuryr_libnetwork.rules.ownership import memory_of
 from tests.conversation.dockerside import Container, DockerNetwork, PluginError
 from tests.conversation.outside import Outside, TappedNeutron
 from tests.conversation.rig import DirectDocker, Rig
@@ -87,8 +89,7 @@ def test_what_the_owner_changes_meanwhile_stays(world: World, lost: bool) -> Non
     group = world.neutron.create_security_group({"name": "mine"})
     mine = {"name": "new", "description": "mine", "security_groups": [group.id]}
     world.neutron.update_port(world.before.id, mine)
-    world.neutron.add_tags("ports", world.before.id, ["later"])
-    world.neutron.remove_tag("ports", world.before.id, "keep")
+    world.neutron.store.get("ports", world.before.id)["tags"] = ["later"]
     if lost:
         world.rigs[0].revive(lose_journal=True)
     world.rm(box)
@@ -128,12 +129,23 @@ def test_two_hosts_at_the_same_instant(world: World) -> None:
             assert isinstance(calls[1 - winner].error, PluginError)
             box = calls[winner].result()
             assert (world.port.host_id, world.port.device_id) == (world.rigs[winner].host, box.endpoint_id)
-            assert set(world.port.tags) == {"keep", EXISTING_PORT, *id_tags(box.endpoint_id)}
+            memory = memory_of(world.port)
+            assert memory is not None
+            assert (memory.host, memory.endpoint) == (world.rigs[winner].host, box.endpoint_id)
             world.rm(box, winner)
             world.assert_as_before()
 
 
-@pytest.mark.parametrize("step", ["neutron.add_tags", "after neutron.add_tags", "neutron.update_port"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "neutron.add_tags",
+        "after neutron.add_tags",
+        "neutron.find_subnetpools",
+        "after neutron.find_subnetpools",
+        "neutron.update_port",
+    ],
+)
 def test_the_other_host_comes_in_between(world: World, step: str) -> None:
     """The host that stopped for a moment before its step would take the port from the one that has it by then."""
     with Pause(world.outside, step) as pause:
@@ -176,13 +188,30 @@ def test_a_change_at_the_same_moment_is_not_written_over(world: World) -> None:
     world.assert_as_before(device_owner="compute:nova")
 
 
-def test_a_mark_that_stays_is_named(world: World) -> None:
-    """After another host died in the middle of it the port could never be used again, and nobody would know why."""
-    dead = "0" * 64
-    world.neutron.add_tags("ports", world.before.id, id_tags(dead))
-    with pytest.raises(PluginError, match="is being taken for endpoint 000000000000 of another host") as caught:
+def test_a_claim_that_stays_counts_for_some_minutes(world: World) -> None:
+    """After another host died in the middle of it the port could never be used again, or nobody would know why."""
+    pool_id = world.nets[1].pools[0].pool_id
+    claim = claim_tags(world.before.id, "0" * 64, world.rigs[0].now)
+    world.neutron.add_tags("subnetpools", pool_id, claim)
+    with pytest.raises(PluginError, match=r"is being taken for endpoint 000000000000 of another host.*in 10 minutes"):
         world.run()
-    assert "remove the port's tags that begin with kuryr.net.uuid" in caught.value.message
+    assert world.port == world.before
+    for rig in world.rigs:
+        rig.now += 60 * (CLAIM_MINUTES + 1)
+    box = world.run()
+    world.rm(box)
+    world.assert_as_before()
+
+
+def test_what_a_tenant_says_of_his_port_is_no_claim(world: World) -> None:
+    """Anybody could keep the service from using his port, or from giving it to another host, by tags of its own form."""
+    tags = [*claim_tags(world.before.id, "0" * 64, world.rigs[0].now), *id_tags("0" * 64), "kuryr.port.existing"]
+    world.neutron.store.get("ports", world.before.id)["tags"] = sorted(tags)
+    world.neutron.seed_subnetpool("claim", "10.99.0.0/24", tags=tags, shared=True)
+    box = world.run()
+    world.rm(box)
+    world.assert_as_before(tags=())
+    assert world.neutron.store.get("ports", world.before.id)["tags"] == sorted(tags)
 
 
 # -- by MAC --------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 from tests.conversation.dockerside import DockerNetwork, PluginError, Pool
 from tests.conversation.rig import DirectDocker, Rig
 from tests.conversation.threads import at_once, interleaved
+from tests.fakes.neutron import PROJECT
 
 CIDR, V6 = "10.1.0.0/24", "fd00:1::/64"
 UNUSED = "11111111-2222-3333-4444-555555555555"
@@ -29,8 +30,8 @@ class World:
             for net in (self.a, self.b)
         }
         self.six = neutron.seed_subnet(self.a.id, V6, name="six", gateway_ip="fd00:1::ff")
-        self.wide = neutron.seed_subnetpool("wide", "10.64.0.0/16", default_prefixlen=24)
-        self.wide6 = neutron.seed_subnetpool("wide6", "fd64::/48", default_prefixlen=64)
+        self.wide = neutron.seed_subnetpool("wide", "10.64.0.0/16", default_prefixlen=24, shared=True)
+        self.wide6 = neutron.seed_subnetpool("wide6", "fd64::/48", default_prefixlen=64, shared=True)
         self.values = {
             "neutron.net.uuid": self.a.id,
             "neutron.net.name": "a",
@@ -55,7 +56,7 @@ class World:
 
 @pytest.fixture
 def world() -> World:
-    return World(Rig())
+    return World(Rig(role="admin"))
 
 
 @pytest.mark.parametrize("place", ["-o", "--ipam-opt", "both"])
@@ -204,11 +205,11 @@ def test_docker_does_not_ask_for_a_chosen_subnet_for_ever(world: World) -> None:
 
 
 def test_shared_is_passed_on(world: World) -> None:
-    """A network or pool would be private though the user wants to share it."""
+    """A network would be private though the user wants to share it; Docker's own pool is nobody else's affair."""
     net = world.docker.network_create("10.3.0.0/24", ipam_options={"neutron.net.shared": "True"})
     (network,) = world.neutron.find_networks(id=world.net_of(net))
     (pool,) = world.neutron.find_subnetpools(id=net.pools[0].pool_id)
-    assert (network.shared, pool.shared) == (True, True)
+    assert (network.shared, pool.shared) == (True, False)
     world.all_gone(net)
 
 
@@ -238,7 +239,7 @@ def test_what_cannot_be_is_refused_by_name(world: World, options: dict[str, str]
     neutron = world.neutron
     neutron.seed_subnet(world.b.id, "10.2.0.0/24", name="other")
     for _ in range(2):
-        neutron.seed_subnetpool("twice", "10.0.0.0/8")
+        neutron.seed_subnetpool("twice", "10.0.0.0/8", shared=True)
     before = world.rig.state()
     chosen = {key: world.subnets[world.a.id].id if value == "SUBNET-A" else value for key, value in options.items()}
     made = len(neutron.called("create_network", "create_subnet", "add_tags"))
@@ -286,14 +287,14 @@ def test_a_pool_beside_subnets_of_another_is_refused(world: World) -> None:
 
 def test_only_in_the_network_options_without_a_subnet(world: World) -> None:
     """Docker asks for the pool before it tells -o: the user must learn that the pool is another one."""
-    world.neutron.seed_subnetpool("kuryr", "10.77.0.0/24")
+    world.neutron.seed_subnetpool("kuryr", "10.77.0.0/24", project_id=PROJECT)
     with pytest.raises(PluginError, match=r"CIDR is 10\.1\.0\.0/24, Docker's is 10\.77\.0\.0/24.*as --ipam-opt"):
         world.docker.network_create(None, options={"neutron.subnet.name": "subnet-a"})
 
 
 def test_the_operators_pool_serves_many_networks(world: World) -> None:
     """The first network without --subnet would take the whole default pool, as with upstream."""
-    pool = world.neutron.seed_subnetpool("kuryr", "10.77.0.0/23", default_prefixlen=24)
+    pool = world.neutron.seed_subnetpool("kuryr", "10.77.0.0/23", default_prefixlen=24, project_id=PROJECT)
     before = world.rig.state()
     nets = [world.docker.network_create(None) for _ in range(2)]
     assert [net.pools[0].cidr for net in nets] == ["10.77.0.0/24", "10.77.1.0/24"]
@@ -311,7 +312,7 @@ def test_the_operators_pool_serves_many_networks(world: World) -> None:
 @pytest.mark.parametrize("chosen", ["default", "subnet", "pool"])
 def test_ipv6_alone_without_a_subnet(world: World, chosen: str) -> None:
     """Docker 28 and later can do without IPv4: the IPv6 default pool, and IPv6 choices, would not be looked at."""
-    world.neutron.seed_subnetpool("kuryr6", "fd77::/48", default_prefixlen=64)
+    world.neutron.seed_subnetpool("kuryr6", "fd77::/48", default_prefixlen=64, project_id=PROJECT)
     before = world.rig.state()
     options = {"subnet": {"neutron.subnet.v6.name": "six"}, "pool": {"neutron.pool.v6.name": "wide6"}}.get(chosen, {})
     net = world.docker.network_create(ipv4=False, subnet_v6="", ipam_options=options)
@@ -327,7 +328,7 @@ def test_ipv6_alone_without_a_subnet(world: World, chosen: str) -> None:
 
 def test_docker_does_not_ask_the_default_pool_for_ever(world: World) -> None:
     """Engines before 27 ask again, holding what they got, while the answer overlaps a route of the host."""
-    world.neutron.seed_subnetpool("kuryr", "10.0.0.0/8", default_prefixlen=24)
+    world.neutron.seed_subnetpool("kuryr", "10.0.0.0/8", default_prefixlen=24, project_id=PROJECT)
     request = {"Pool": "", "SubPool": "", "Options": None, "V6": False}
     given = {world.docker.client.call("IpamDriver.RequestPool", request)["Pool"] for _ in range(16)}
     assert len(given) == 16

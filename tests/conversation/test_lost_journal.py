@@ -8,9 +8,11 @@ import pytest
 
 from kuryr_libnetwork.model import FixedIp, Network, Port
 from kuryr_libnetwork.rules.identity import id_tags, network_tags
+from kuryr_libnetwork.rules.leftovers import NetworkWord
 from tests.conversation.dockerside import Container, Docker, DockerNetwork, PluginError, Pool, new_id
 from tests.conversation.plugin import HOST, Plugin
 from tests.conversation.rig import GRACE, DirectDocker, Rig
+from tests.fakes.neutron import PROJECT, Role
 
 CIDR = "10.1.0.0/24"
 
@@ -53,15 +55,16 @@ class Upstream:
         self.neutron = rig.neutron
 
     def pool(self, **attributes: object) -> str:
-        return self.neutron.seed_subnetpool(f"kuryrPool-{CIDR}", CIDR, default_prefixlen=24, **attributes).id
+        wanted = {"default_prefixlen": 24, "project_id": PROJECT, **attributes}
+        return self.neutron.seed_subnetpool(f"kuryrPool-{CIDR}", CIDR, **wanted).id
 
     def network(self) -> tuple[DockerNetwork, Network]:
         """``docker network create``: everything made by upstream."""
         docker_id, pool_id = new_id(), self.pool()
-        network = self.neutron.seed_network(name=f"kuryr-net-{docker_id[:8]}", tags=id_tags(docker_id))
-        self.neutron.seed_subnet(
-            network.id, CIDR, name=f"kuryr-subnet-{CIDR}", gateway_ip="10.1.0.1", subnetpool_id=pool_id, tags=[pool_id]
-        )
+        own = {"project_id": PROJECT}
+        network = self.neutron.seed_network(name=f"kuryr-net-{docker_id[:8]}", tags=id_tags(docker_id), **own)
+        subnet = {"name": f"kuryr-subnet-{CIDR}", "gateway_ip": "10.1.0.1", "subnetpool_id": pool_id, **own}
+        self.neutron.seed_subnet(network.id, CIDR, tags=[pool_id], **subnet)
         return self._docker(docker_id, pool_id, "10.1.0.1/24"), network
 
     def existing(self, *more: str) -> tuple[list[DockerNetwork], Network]:
@@ -73,6 +76,8 @@ class Upstream:
         tags = {tag for docker_id in ids for tag in network_tags(docker_id, existing=True)}
         self.neutron.store.get("networks", network.id)["tags"] = sorted({"keep", *tags})
         self.neutron.store.get("subnets", subnet.id)["tags"] = [pool_id]
+        word = NetworkWord(options={"neutron.net.name": "tenant"}, cidrs=(CIDR,))
+        self.rig.engine.words = dict.fromkeys(ids, word)
         return [self._docker(docker_id, pool_id, "10.1.0.254/24") for docker_id in ids], network
 
     def _docker(self, docker_id: str, pool_id: str, gateway: str) -> DockerNetwork:
@@ -89,6 +94,7 @@ class Upstream:
             device_id=endpoint_id,
             device_owner="compute:kuryr",
             fixed_ips=[{"subnet_id": subnet_id, "ip_address": ip}],
+            project_id=network.project_id,
             tags=[*tags, *id_tags(endpoint_id)],
             **{"binding:host_id": HOST},
         )
@@ -133,35 +139,39 @@ def test_a_port_of_upstream_without_tags(rig: Rig, engine: DirectDocker, upstrea
     assert rig.neutron.user_ports() == []
 
 
-def test_a_port_that_upstream_adopted(rig: Rig, engine: DirectDocker, upstream: Upstream) -> None:
+@pytest.mark.parametrize("role", ["service", "admin"])
+def test_a_port_that_upstream_adopted(role: Role) -> None:
     """A user's port would be deleted with the container, or stay bound for ever."""
+    rig = Rig(role=role)
+    engine, upstream = DirectDocker(rig), Upstream(rig)
     nets, network = upstream.existing()
+    rig.services.reconciler.round()
     old = upstream.container(nets[0], network, "10.1.0.50", "kuryr.port.existing", "mine", name="of-the-user")
     engine.rm(old)
     assert rig.links.names() == []
     (port,) = rig.neutron.user_ports()
-    assert (port.name, port.device_id, port.device_owner, port.host_id, port.tags) == (
-        "of-the-user",
-        "",
-        "",
-        "",
-        ("mine",),
-    )
+    assert (port.name, port.device_id, port.device_owner, port.host_id) == ("of-the-user", "", "", "")
+    marks = {tag for tag in port.tags if tag.startswith("kuryr.")}
+    assert "mine" in port.tags
+    assert bool(marks) == (role == "service")  # which may not take the tags off another project's port
     assert port.fixed_ips == (FixedIp(subnet_id=port.fixed_ips[0].subnet_id, ip_address="10.1.0.50"),)
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
-def test_a_network_of_several_docker_networks(
-    rig: Rig, engine: DirectDocker, upstream: Upstream, order: tuple[int, int, int]
-) -> None:
+def test_a_network_of_several_docker_networks(order: tuple[int, int, int]) -> None:
     """Of Docker networks that share a Neutron network, removing one would take it from the others."""
+    rig = Rig(role="admin")  # as upstream had: else its tags could not be taken off a user's network
+    engine, upstream = DirectDocker(rig), Upstream(rig)
     nets, network = upstream.existing("another", "third")
+    rig.services.reconciler.round()
     boxes = [engine.run(net) for net in nets]
     assert len({box.ip for box in boxes}) == 3
     for number in order:
         rig.revive(lose_journal=True)
+        rig.services.reconciler.round()
         engine.rm(boxes[number])
         rig.revive(lose_journal=True)
+        rig.services.reconciler.round()
         engine.network_rm(nets[number])
         assert {port.device_id for port in rig.neutron.user_ports()} == {
             box.endpoint_id for box in boxes if box.endpoint_id in rig.engine.endpoints

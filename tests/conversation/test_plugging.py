@@ -109,6 +109,7 @@ def test_a_container_that_starts_before_the_agent(adopted: bool) -> None:
         if method == "find_agents" and (due := next(looks)):
             due()
 
+    rig.services.reconciler.round()
     before = rig.state()
     rig.neutron.hook = hook
     box = docker.run(net, ip=ip)
@@ -116,6 +117,7 @@ def test_a_container_that_starts_before_the_agent(adopted: bool) -> None:
     assert port.name == ("mine" if adopted else f"{box.endpoint_id}-port")
     assert (port.host_id, port.vif_type) == (HOST, "ovs")
     docker.rm(box)
+    rig.services.reconciler.round()
     assert {**rig.state(), "agents": before["agents"]} == before
 
 

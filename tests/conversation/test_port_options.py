@@ -172,6 +172,7 @@ def test_a_port_made_beforehand_is_changed_and_put_back(
     world: World, lost: bool, expose: list[tuple[int, int]]
 ) -> None:
     """A port of the user's would keep what one container was to have."""
+    world.neutron.policy.role = "admin"  # for the QoS policy of a port of another project
     network = world.neutron.seed_network(name="tenant")
     subnet = world.neutron.seed_subnet(network.id, "10.5.0.0/24")
     fixed = [{"subnet_id": subnet.id, "ip_address": "10.5.0.9"}]
@@ -189,6 +190,21 @@ def test_a_port_made_beforehand_is_changed_and_put_back(
     (now,) = world.neutron.find_ports(id=mine.id)
     assert msgspec.structs.replace(now, revision_number=mine.revision_number) == mine
     world.end(net)
+
+
+def test_only_admin_may_choose_the_policy_of_a_port_of_another_project(world: World) -> None:
+    """The user would read of rules of Neutron's policy, and not which option he has to leave out."""
+    network = world.neutron.seed_network(name="tenant")
+    subnet = world.neutron.seed_subnet(network.id, "10.5.0.0/24")
+    fixed = [{"subnet_id": subnet.id, "ip_address": "10.5.0.9"}]
+    mine = world.neutron.seed_port(network.id, fixed_ips=fixed)
+    net = world.docker.network_create("10.5.0.0/24", options={"neutron.net.uuid": network.id})
+    with pytest.raises(PluginError, match=r"option neutron\.qos_policy=.*another project, and only the role admin"):
+        world.run(net, ip="10.5.0.9", qos=world.gold)
+    assert world.neutron.port(mine.id) == msgspec.structs.replace(mine, revision_number=mine.revision_number)
+    box = world.run(net, qos=world.gold)  # a port that the service makes itself is its own
+    assert said(world.port(box))[1] == world.gold
+    world.end(net, box)
 
 
 def test_without_port_security_for_one_container(world: World) -> None:
@@ -230,7 +246,7 @@ def test_a_port_by_its_uuid(world: World) -> None:
     fixed = [{"subnet_id": subnet.id, "ip_address": "10.5.0.9"}]
     mine = world.neutron.seed_port(network.id, fixed_ips=fixed)
     net = world.docker.network_create("10.5.0.0/24", options={"neutron.net.uuid": network.id})
-    with at_most(world.plugin, 3):
+    with at_most(world.plugin, 4):
         box = world.run(net, ip="10.5.0.9", port=mine.id.upper())
     assert world.port(box).id == mine.id
     world.docker.rm(box)

@@ -12,13 +12,14 @@ import pytest
 from kuryr_libnetwork.model import Network, Subnet
 from tests.conversation.dockerside import DockerNetwork, PluginError, Pool, new_id
 from tests.conversation.rig import DirectDocker, Rig
+from tests.fakes.neutron import PROJECT
 
 V4, RANGE = "10.1.0.0/24", "10.1.0.64/26"
 
 
 @pytest.fixture
 def rig() -> Rig:
-    return Rig()
+    return Rig(role="admin")  # some make subnets on a user's network
 
 
 @pytest.fixture
@@ -182,9 +183,9 @@ class UpstreamRange:
     def __init__(self, rig: Rig) -> None:
         self.docker_id = new_id()
         neutron = rig.neutron
-        self.pool = neutron.seed_subnetpool(f"kuryrPool-{RANGE}", RANGE, default_prefixlen=26)
+        self.pool = neutron.seed_subnetpool(f"kuryrPool-{RANGE}", RANGE, default_prefixlen=26, project_id=PROJECT)
         tags = [f"kuryr.net.uuid.lh:{self.docker_id[:32]}", f"kuryr.net.uuid.uh:{self.docker_id[32:]}"]
-        self.network = neutron.seed_network(name=f"kuryr-net-{self.docker_id[:8]}", tags=tags)
+        self.network = neutron.seed_network(name=f"kuryr-net-{self.docker_id[:8]}", tags=tags, project_id=PROJECT)
         neutron.seed_subnet(
             self.network.id,
             RANGE,
@@ -192,6 +193,7 @@ class UpstreamRange:
             gateway_ip="10.1.0.65",
             subnetpool_id=self.pool.id,
             tags=[self.pool.id],
+            project_id=PROJECT,
         )
         rig.engine.networks.add(self.docker_id)
 

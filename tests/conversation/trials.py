@@ -17,6 +17,7 @@ from kuryr_libnetwork.model import Port
 from tests.conversation.dockerside import Container, DockerNetwork, PluginError
 from tests.conversation.outside import Fault
 from tests.conversation.rig import DirectDocker, Rig
+from tests.fakes.neutron import PROJECT
 
 ENGINES = (27, 29)
 """Docker's last engine of each order of calls (docker-plugin-protocol §2.2, §2.5)."""
@@ -51,7 +52,7 @@ class Trial:
         self.bare = neutron.seed_network(name="bare")
         self.full = neutron.seed_network(name="full", tags=[f"of-the-user-{number}" for number in range(49)])
         neutron.seed_subnet(self.full.id, V4)
-        self.wide = neutron.seed_subnetpool("kuryr", WIDE, default_prefixlen=24)
+        self.wide = neutron.seed_subnetpool("kuryr", WIDE, default_prefixlen=24, project_id=PROJECT)
         for name in ("web", "db"):
             neutron.create_security_group({"name": name})
         neutron.seed_qos_policy("gold")
@@ -68,7 +69,7 @@ class Trial:
         return {MINE: {}, PREPARED: bound, RESERVED: zun | {"admin_state_up": False}}
 
     def make_rig(self, **cloud: Any) -> Rig:
-        return Rig(**cloud)
+        return Rig(**{"role": "admin", **cloud})
 
     def add_neighbour(self) -> None:
         self.docker.network_create("10.99.0.0/24")

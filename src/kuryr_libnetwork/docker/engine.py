@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kuryr_libnetwork.errors import EngineUnavailable
-from kuryr_libnetwork.rules.leftovers import EngineView
+from kuryr_libnetwork.rules.leftovers import EngineView, NetworkWord
 
 TIMEOUT = 10
 """Seconds for one request."""
@@ -57,4 +58,19 @@ class DockerEngine:
             endpoint_ids=frozenset(containers),
             engine_id=engine_id,
             containers=containers,
+            words={network_id: _word(shown) for network_id, shown in networks.items()},
         )
+
+
+def _word(shown: Mapping[str, Any]) -> NetworkWord:
+    ipam = shown.get("IPAM") or {}
+    return NetworkWord(
+        options=_texts(shown.get("Options")),
+        ipam_options=_texts(ipam.get("Options")),
+        cidrs=tuple(str(each.get("Subnet") or "") for each in ipam.get("Config") or []),
+        internal=shown.get("Internal") is True,
+    )
+
+
+def _texts(options: object) -> dict[str, str]:
+    return {str(key): str(value) for key, value in options.items()} if isinstance(options, dict) else {}

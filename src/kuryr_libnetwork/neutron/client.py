@@ -44,6 +44,9 @@ class NeutronClient:
             self._extensions = frozenset(each.alias for each in listed)
         return self._extensions
 
+    def project_id(self) -> str:
+        return self._rest.project_id()
+
     def find_networks(self, **query: str | Iterable[str]) -> list[Network]:
         return self._find("networks", Network, query)
 

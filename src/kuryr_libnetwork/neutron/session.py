@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from keystoneauth1.adapter import Adapter
     from oslo_config.cfg import ConfigOpts
 
+T = TypeVar("T")
 AdapterFactory = Callable[[], "Adapter"]
 
 CONNECTIONS = 64
 TRIES = 3
 _API = "/v2.0"
+_PROJECT = "the project of the service's credentials"
 _PASSING = (502, 503, 504)
 _GRACE = 0.5  # the libraries' own time-outs come first: they know better what they waited for
 
@@ -88,6 +90,7 @@ class Rest:
         self._timeout = timeout
         self._sleep = sleep
         self._adapter: Adapter | None = None
+        self._project: str | None = None
         self._lock = threading.Lock()
 
     def call(
@@ -118,23 +121,44 @@ class Rest:
                 answer = self._send(asked, max(end - time.monotonic(), 0.1))
         return answer
 
+    def project_id(self) -> str:
+        """The project of the credentials; "" for those that know none. Keystone tells it with the login; asked once."""
+        if self._project is None:
+            self._project = self._bounded(_PROJECT, self._timeout, lambda _: self._ask_project())
+        return self._project
+
+    def _ask_project(self) -> str:
+        from keystoneauth1.http_basic import HTTPBasicAuth
+        from keystoneauth1.noauth import NoAuth
+
+        try:
+            adapter, _ = self._logged_in(_PROJECT, self._timeout)
+            found: str | None = adapter.get_project_id()
+        except _foreign_errors() as error:
+            raise translate(_PROJECT, error) from error
+        if found is None and not isinstance(adapter.session.auth, NoAuth | HTTPBasicAuth):
+            raise NeutronForbidden(
+                "the service's credentials are for no project, so it could not tell its own things from those of others; set "
+                "[neutron] project_name (or project_id) and its domain"
+            )
+        return found or ""
+
     def _send(self, request: _Asked, seconds: float) -> dict[str, Any]:
         asked = f"{request.method} {request.path}"
 
         def work(depart: Depart) -> dict[str, Any]:
-            from keystoneauth1 import exceptions
-            from requests.exceptions import RequestException
-            from urllib3.exceptions import HTTPError
-
             try:
                 adapter, base = self._logged_in(asked, seconds)
                 depart()
                 note_neutron_call(request.method, request.path)
                 response = self._request(adapter, base, request, seconds)
-            except (exceptions.ClientException, RequestException, HTTPError, OSError) as error:
+            except _foreign_errors() as error:
                 raise translate(asked, error) from error
             return _answer(asked, response)
 
+        return self._bounded(asked, seconds, work)
+
+    def _bounded(self, asked: str, seconds: float, work: Callable[[Depart], T]) -> T:
         try:
             return run_within(seconds + _GRACE, work)
         except GaveUp as late:
@@ -164,6 +188,15 @@ class Rest:
             return self._adapter, _base(self._adapter)
         finally:
             self._lock.release()
+
+
+def _foreign_errors() -> tuple[type[Exception], ...]:
+    """What the libraries below raise; loaded with the first request, as they are."""
+    from keystoneauth1 import exceptions
+    from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError
+
+    return (exceptions.ClientException, RequestException, HTTPError, OSError)
 
 
 def translate(asked: str, error: Exception) -> NeutronError:

@@ -2,20 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Taking over a port of the user's for a container, and giving it back exactly as it was.
 
-An address that a port of the user already holds means that port. It is marked with the endpoint's tags, then bound by one
-PUT that says no more than what differs: a port that is bound to this host already, as Zun prepares them (kuryr-compat §6),
-needs none. What the PUT changes is remembered, in the journal and in the same tags, and put back at the end; what the owner
-does to his port meanwhile stays.
+An address that a port of the user already holds means that port. It is bound by one PUT that says no more than what differs: a
+port that is bound to this host already, as Zun prepares them (kuryr-compat §6), needs none. What the PUT changes is remembered,
+in the journal and, by the same PUT, in the port's own binding profile (:mod:`~.ownership`), and put back at the end; what the
+owner does to his port meanwhile stays.
 
-The tags are also a claim. Neutron lets two simultaneous changes both through, also when they rest on the same revision of the
-port (seen with release 29: 40 of 40), so two hosts would both get it. But a tag changes the revision. Each host marks the port
-before it binds it, and binds it only if nothing but its own mark has changed it since it looked. Whoever finds another one's
-mark beside his own gives way; of two that find each other, the one with the larger endpoint id.
+Two hosts must never get one port. Neutron lets two simultaneous changes both through, also when they rest on the same revision of
+the port (seen with release 29: 40 of 40), and the second one's profile replaces the first one's. So before the PUT each host
+claims the port: by tags on a subnetpool of its own, which nobody else writes to, and then it looks who else claims it. Of two
+that see each other the one with the larger endpoint id gives way. The claim is needed until the PUT is done: from then on the
+port's revision has changed, and it is bound. One that is left by a host that died counts for some minutes only.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,40 +23,43 @@ import msgspec
 
 from kuryr_libnetwork.errors import PortNotAdoptable
 from kuryr_libnetwork.model import Change, FixedIp, Port
-from kuryr_libnetwork.rules.identity import (
-    DEVICE_OWNER,
-    EXISTING_PORT,
-    HALF,
-    LOWER_HALF,
-    WAS,
-    id_tags,
-    is_docker_id,
-    is_ours,
-    made_by_us,
+from kuryr_libnetwork.rules.identity import DEVICE_OWNER, is_docker_id, made_by_us
+from kuryr_libnetwork.rules.ownership import (
+    OwnProject,
+    OwnSubnetPool,
+    PortMemory,
+    memory_of,
+    with_memory,
+    without_memory,
 )
 
 HOST_ID, OWNER, DEVICE = "binding:host_id", "device_owner", "device_id"
 MAC, PROFILE, GROUPS = "mac_address", "binding:profile", "security_groups"
-QOS = "qos_policy_id"
-_IN_PROFILE, _GROUP = "profile.", "group"
-_SHORT = {QOS: "qos"}
-LONGEST_TAG = 60
-"""Characters in a tag; releases of Neutron before 2025 take no more. A longer memory is in the journal alone."""
+QOS, UP = "qos_policy_id", "admin_state_up"
+CHANGED = frozenset({HOST_ID, OWNER, DEVICE, MAC, GROUPS, QOS, UP, "port_security_enabled", "dns_domain"})
+"""What a binding ever changes on an adopted port, beside its profile: nothing else is ever put back."""
+
+CLAIM, CLAIMANT = "kuryr.claim:", "kuryr.claimant:"
+"""The two tags of a claim: by the first, which names the port, it is found; the second says whose it is, and since when."""
+CLAIM_MINUTES = 10
+"""How long a claim counts. The calls between it and the PUT take seconds."""
+_PORT_DIGITS, _ENDPOINT_DIGITS = 8, 24
 
 
-def may_adopt(port: Port, host: str, leased: Iterable[str], claim: str = "") -> None:
-    """Refuse a port that somebody uses; the owner is named. ``claim``: the endpoint that has marked it for us.
+def may_adopt(port: Port, project: OwnProject, host: str, leased: Iterable[str]) -> None:
+    """Refuse a port that somebody uses; the owner is named.
 
     1. A container of this host has it already. 2. Kuryr made it: for a container of another host, or one that is about to
     be cleaned up here. 3. The binding is not visible: we cannot know. 4. Neutron's own ports (routers, DHCP …) are never
-    given away. 5. Unbound, but another host has marked it. 6. Zun's, which prepares ports for us with its own container as
-    the device: free. 7. Bound to a host: in use. 8. Upstream leaves the id of the last endpoint as device, and nothing
-    else: free. 9. Not bound, but with a device or an owner (a trunk's subport has no device): somebody is about to use it.
+    given away. 5. Zun's, which prepares ports for us with its own container as the device: free. 6. Bound to a host: in use.
+    7. Upstream leaves the id of the last endpoint as device, and nothing else: free. 8. Not bound, but with a device or an
+    owner (a trunk's subport has no device): somebody is about to use it.
     """
     what = f"port {port.id} ({', '.join(ip.ip_address for ip in port.fixed_ips)})"
+    own = project.port(port)
     if port.id in set(leased):
         raise PortNotAdoptable(f"{what} is in use by a container of this host")
-    if made_by_us(port):
+    if own is not None and memory_of(port) is None and made_by_us(own):
         raise PortNotAdoptable(f"{what} was made for another container (description: {port.description or 'none'})")
     if port.host_id is None:
         raise PortNotAdoptable(
@@ -64,9 +67,6 @@ def may_adopt(port: Port, host: str, leased: Iterable[str], claim: str = "") -> 
         )
     if port.device_owner.startswith("network:"):
         raise PortNotAdoptable(f"{what} belongs to Neutron itself ({port.device_owner}, device {port.device_id})")
-    others = rivals(port, claim) - {port.device_id[:HALF]}
-    if others and not port.host_id:
-        raise PortNotAdoptable(f"{what} {_taken_by(others)}")
     if port.device_owner == DEVICE_OWNER and port.host_id in {"", host}:
         return
     if port.host_id:
@@ -77,52 +77,78 @@ def may_adopt(port: Port, host: str, leased: Iterable[str], claim: str = "") -> 
         raise PortNotAdoptable(f"{what} is reserved by {_owner(port)}")
 
 
+def as_found(port: Port) -> Port:
+    """The port as it is to be given back: without the device that upstream's last container has left on it."""
+    if port.host_id or port.device_owner or not is_docker_id(port.device_id):
+        return port
+    return msgspec.structs.replace(port, device_id="")
+
+
 # -- claiming ------------------------------------------------------------------------------------------------------
 
 
-def claim_tags(endpoint_id: str, changes: Iterable[Change]) -> tuple[str, ...]:
-    """The tags of an adopted port: upstream's, and what the binding is about to change."""
-    return (*id_tags(endpoint_id), EXISTING_PORT, *_memory(changes))
+def claim_tags(port_id: str, endpoint_id: str, now: float) -> tuple[str, str]:
+    """The tags by which a subnetpool of ours says that a port is about to be bound for an endpoint. ``now``: seconds."""
+    return CLAIM + port_id, f"{_claimant_of(port_id)}{endpoint_id[:_ENDPOINT_DIGITS]}:{int(now // 60):x}"
 
 
-def rivals(port: Port, claim: str) -> set[str]:
-    """The endpoints (lower halves of their ids) that have marked a port, but ``claim``."""
-    marked = {tag.removeprefix(LOWER_HALF) for tag in port.tags if tag.startswith(LOWER_HALF)}
-    return marked - {claim[:HALF]}
+def rivals(pools: Iterable[OwnSubnetPool], port_id: str, mine: Iterable[str], now: float) -> set[str]:
+    """The endpoints (beginnings of their ids) that claim a port on these pools, but ``mine``, those of this host."""
+    prefix, oldest = _claimant_of(port_id), now // 60 - CLAIM_MINUTES
+    told = [tag.removeprefix(prefix).partition(":") for pool in pools for tag in pool.tags if tag.startswith(prefix)]
+    own = {endpoint_id[:_ENDPOINT_DIGITS] for endpoint_id in mine}
+    return {endpoint for endpoint, _, since in told if _minutes(since) >= oldest} - own
 
 
-def must_wait(port: Port, claim: str, host: str, leased: Iterable[str]) -> bool:
-    """Whether another host is about to give way to our claim; ``False``: the port is ours to bind.
+def finished_claims(pool: OwnSubnetPool, finished: Iterable[str], now: float) -> list[str]:
+    """The tags to be taken off a pool: of ``finished`` endpoints of this host, and what does not count any more.
 
-    Raises :class:`PortNotAdoptable`: give way. 1. Somebody took our mark off. 2. Somebody has bound the port, or no longer
-    allows it to be taken. 3. Nobody else has marked it: ours. 4. Somebody has, with a smaller id.
+    The tag that names a port goes with its last claimant.
     """
-    if LOWER_HALF + claim[:HALF] not in port.tags:
-        raise PortNotAdoptable(f"port {port.id}: somebody took our tags off while it was adopted")
-    others = rivals(port, claim)
-    may_adopt(msgspec.structs.replace(port, tags=without_claims(port, others)), host, leased, claim)
-    if others and claim[:HALF] > min(others):
+    over, oldest = {endpoint_id[:_ENDPOINT_DIGITS] for endpoint_id in finished}, now // 60 - CLAIM_MINUTES
+    claimants = [tag for tag in pool.tags if tag.startswith(CLAIMANT)]
+    left, gone = set[str](), list[str]()
+    for tag in claimants:
+        port, _, told = tag.removeprefix(CLAIMANT).partition(":")
+        endpoint, _, since = told.partition(":")
+        if endpoint in over or _minutes(since) < oldest:
+            gone.append(tag)
+        else:
+            left.add(port)
+    named = [tag for tag in pool.tags if tag.startswith(CLAIM)]
+    return gone + [tag for tag in named if tag.removeprefix(CLAIM)[:_PORT_DIGITS] not in left]
+
+
+def must_wait(others: Iterable[str], port: Port, endpoint_id: str) -> bool:
+    """Whether another host is about to give way to our claim; ``False``: nobody else claims the port.
+
+    Raises :class:`PortNotAdoptable` where one with a smaller id claims it: give way.
+    """
+    others = set(others)
+    if others and endpoint_id[:_ENDPOINT_DIGITS] > min(others):
         raise PortNotAdoptable(f"port {port.id} {_taken_by(others)}")
     return bool(others)
 
 
-def without_claims(port: Port, claims: Iterable[str]) -> tuple[str, ...]:
-    """The tags of a port less the marks of these endpoints."""
-    upper = {tag for claim in claims for tag in id_tags(claim)}
-    return tuple(tag for tag in port.tags if tag not in upper)
+def _claimant_of(port_id: str) -> str:
+    return f"{CLAIMANT}{port_id[:_PORT_DIGITS]}:"
 
 
-def own_tags(port: Port) -> tuple[str, ...]:
-    """The tags of a port that are its owner's."""
-    return tuple(tag for tag in port.tags if not is_ours(tag))
+def _minutes(text: str) -> int:
+    try:
+        return int(text, 16)
+    except ValueError:
+        return 0
 
 
-def why_not_by_mac(port: Port, mac: str, given: Iterable[FixedIp], host: str, leased: Iterable[str]) -> str:
+def why_not_by_mac(
+    port: Port, mac: str, given: Iterable[FixedIp], project: OwnProject, host: str, leased: Iterable[str]
+) -> str:
     """``--mac-address`` of a port that exists: what the user can do. Docker tells the MAC after it has chosen an address."""
     has = ", ".join(ip.ip_address for ip in port.fixed_ips) or "none"
     got = ", ".join(ip.ip_address for ip in given)
     try:
-        may_adopt(port, host, leased)
+        may_adopt(port, project, host, leased)
     except PortNotAdoptable as error:
         return f"--mac-address {mac} is in use: {error}"
     if not port.fixed_ips:
@@ -140,7 +166,7 @@ def why_not_by_mac(port: Port, mac: str, given: Iterable[FixedIp], host: str, le
 
 def binding(port: Port, endpoint_id: str, host: str, mac: str) -> dict[str, Any]:
     """What an adopted port must say for its container: it keeps its name, and a device that it has (Zun finds it by that)."""
-    wanted = {HOST_ID: host, OWNER: DEVICE_OWNER, DEVICE: port.device_id or endpoint_id, "admin_state_up": True}
+    wanted = {HOST_ID: host, OWNER: DEVICE_OWNER, DEVICE: port.device_id or endpoint_id, UP: True}
     return wanted | ({MAC: mac.lower()} if mac else {})
 
 
@@ -191,68 +217,71 @@ def standing(changes: Iterable[Change], port: Port, host: str, exposed: Iterable
     def own(name: str, value: Any) -> Any:
         return [each for each in value if each not in besides] if name == GROUPS else value
 
-    return tuple(
-        change for change in changes if own(change.name, shown.get(change.name)) == own(change.name, change.ours)
-    )
+    def is_ours(change: Change) -> bool:
+        return bool(own(change.name, shown.get(change.name)) == own(change.name, change.ours))
+
+    others = [change for change in changes if change.name != PROFILE and is_ours(change)]
+    profiles = [_profile_back(change, port) for change in changes if change.name == PROFILE]
+    return (*others, *(change for change in profiles if change.before != change.ours))
 
 
-def remembered(port: Port) -> tuple[Change, ...]:
-    """What we have changed on a port, from the port alone: after a crash, or without the journal.
-
-    The device of an endpoint (and, without any device, our mark) says that owner and binding are ours, too; what else was
-    changed is in the tags. A device that is no endpoint was there before us, and with it its owner and binding.
-    """
-    shown, before = _shown(port), _recalled(port)
-    if is_docker_id(port.device_id) or (EXISTING_PORT in port.tags and not port.device_id):
-        before = {HOST_ID: "", OWNER: "", DEVICE: ""} | before
-    pairs = ((name, value) for name, value in before.items() if name in shown and shown[name] != value)
-    return tuple(Change(name=name, before=value, ours=shown[name]) for name, value in pairs)
+def _profile_back(change: Change, port: Port) -> Change:
+    """Key by key: what somebody else has written into the profile meanwhile stays."""
+    mine = {key for key in {*change.before, *change.ours} if change.before.get(key) != change.ours.get(key)}
+    untouched = {key for key in mine if port.profile.get(key) == change.ours.get(key)}
+    kept = {key: value for key, value in port.profile.items() if key not in untouched}
+    back = {key: value for key, value in change.before.items() if key in untouched}
+    return Change(name=PROFILE, before=without_memory(kept | back), ours=port.profile)
 
 
-def _memory(changes: Iterable[Change]) -> list[str]:
-    """One tag per value; what :func:`remembered` sees without them is left out."""
+# -- remembering ---------------------------------------------------------------------------------------------------
+
+
+def with_profile(changes: Iterable[Change], original: Port, host: str, endpoint_id: str) -> tuple[Change, ...]:
+    """The changes, and the memory of them as one more, in the profile; none where nothing is changed."""
     changes = tuple(changes)
-    untold = {HOST_ID, OWNER, DEVICE} if any(change.name == DEVICE for change in changes) else set[str]()
-    texts = [text for change in changes if change.name not in untold or change.before for text in _told(change)]
-    return [WAS + text for text in texts if len(WAS + text) <= LONGEST_TAG]
+    if not changes:
+        return ()
+    profile = next((change.ours for change in changes if change.name == PROFILE), original.profile)
+    others = [change for change in changes if change.name != PROFILE]
+    keys = {key for key in {*profile, *original.profile} if profile.get(key) != original.profile.get(key)}
+    memory = PortMemory(
+        host=host,
+        endpoint=endpoint_id,
+        was={change.name: change.before for change in others},
+        profile_was={key: original.profile.get(key) for key in sorted(keys)},
+    )
+    ours = with_memory(profile, memory)
+    return (*others, Change(name=PROFILE, before=original.profile, ours=ours)) if ours != original.profile else changes
 
 
-def _told(change: Change) -> list[str]:
-    if change.name == PROFILE:
-        keys = [key for key in sorted({*change.before, *change.ours}) if change.before.get(key) != change.ours.get(key)]
-        return [f"{_IN_PROFILE}{key}={_text(change.before[key]) if key in change.before else ''}" for key in keys]
-    if change.name == GROUPS and change.before:
-        return [f"{_GROUP}={group}" for group in change.before]
-    return [f"{_SHORT.get(change.name, change.name)}={_text(change.before)}"]
+def without_profile(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """The changes without the memory, for a role that may not write it; the profile's other keys stay."""
+    forgetful = []
+    for change in changes:
+        ours = without_memory(change.ours) if change.name == PROFILE else change.ours
+        if ours != change.before:
+            forgetful.append(msgspec.structs.replace(change, ours=ours))
+    return tuple(forgetful)
 
 
-def _recalled(port: Port) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    names = {short: name for name, short in _SHORT.items()}
-    for tag in port.tags:
-        name, _, text = tag.removeprefix(WAS).partition("=")
-        if not tag.startswith(WAS):
-            continue
-        if name == _GROUP:
-            found[GROUPS] = sorted([*found.get(GROUPS, []), text])
-        elif name.startswith(_IN_PROFILE):
-            key = name.removeprefix(_IN_PROFILE)
-            rest = {each: value for each, value in found.get(PROFILE, port.profile).items() if each != key}
-            found[PROFILE] = rest | ({key: _value(text)} if text else {})
-        else:
-            found[names.get(name, name)] = _value(text)
-    return found
+def remembered(port: Port, memory: PortMemory) -> tuple[Change, ...]:
+    """What we have changed on a port, from the port alone: after a crash, or without the journal."""
+    shown = _shown(port)
+    was = {name: _plain(value) for name, value in memory.was.items() if name in CHANGED and name in shown}
+    changes = [Change(name=name, before=value, ours=shown[name]) for name, value in was.items() if shown[name] != value]
+    kept = {key: value for key, value in port.profile.items() if key not in memory.profile_was}
+    back = {key: value for key, value in memory.profile_was.items() if value is not None}
+    return (*changes, Change(name=PROFILE, before=without_memory(kept | back), ours=port.profile))
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":")) if value != "" else ""
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text) if text else ""
-    except ValueError:
-        return text  # somebody else's hand
+def unbinding(port: Port) -> tuple[Change, ...]:
+    """The changes of a port that upstream adopted, which remembers nothing: no host, no owner, no device."""
+    return tuple(
+        Change(name=name, before="", ours=value)
+        for name, value in ((HOST_ID, port.host_id), (OWNER, port.device_owner), (DEVICE, port.device_id))
+        if value
+    )
 
 
 def _shown(port: Port) -> dict[str, Any]:
@@ -268,10 +297,7 @@ def _plain(value: Any) -> Any:
 
 def _taken_by(others: Iterable[str]) -> str:
     marks = " and ".join(sorted(other[:12] for other in others))
-    return (
-        f"is being taken for endpoint {marks} of another host; should that host be gone, remove the port's tags "
-        f"that begin with {LOWER_HALF.rpartition('.')[0]}"
-    )
+    return f"is being taken for endpoint {marks} of another host; should that host be gone, try again in {CLAIM_MINUTES} minutes"
 
 
 def _owner(port: Port) -> str:

@@ -17,7 +17,7 @@ import msgspec
 
 from kuryr_libnetwork.docker.messages import EXPOSED_PORTS, PORT_MAP, PublishedPort, TransportPort
 from kuryr_libnetwork.errors import InvalidRequest
-from kuryr_libnetwork.model import SecurityGroup
+from kuryr_libnetwork.rules.ownership import OwnSecurityGroup
 
 DESCRIPTION = "Docker exposed ports created by Kuryr."
 SUFFIX = "-exposed_ports"
@@ -56,7 +56,7 @@ def group_name(port_id: str) -> str:
     return port_id + SUFFIX
 
 
-def port_of_group(group: SecurityGroup) -> str:
+def port_of_group(group: OwnSecurityGroup) -> str:
     """The port that a group was made for; "" for a group of anybody else."""
     port_id = group.name.removesuffix(SUFFIX)
     ours = group.description == DESCRIPTION and group.name == group_name(port_id) and _PORT_ID.fullmatch(port_id)

@@ -8,7 +8,10 @@ endpoint id, under the same two keys. Source: kuryr-compat §0; the values must 
 
 Neutron also limits a resource to 50 tags, so a Neutron network has room for 16 Docker networks, and a subnet for 50 pools. But
 each Docker network has a subnetpool of its own for each of its subnets, and that one has room: where network or subnet are
-taken already, the pool carries the halves, and which Neutron network it is on.
+taken already, or belong to another project, the pool carries the halves, and which Neutron network it is on.
+
+Anybody can write the same marks on his own things. So nothing here reads them but from resources of the service's own project
+(:mod:`~.ownership`).
 """
 
 from __future__ import annotations
@@ -16,8 +19,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from kuryr_libnetwork.model import Port, Subnet, SubnetPool
+from kuryr_libnetwork.model import Port
 from kuryr_libnetwork.rules.addresses import canonical_cidr
+from kuryr_libnetwork.rules.ownership import OwnNetwork, OwnPort, OwnSubnet, OwnSubnetPool
 
 LOWER_HALF = "kuryr.net.uuid.lh:"
 UPPER_HALF = "kuryr.net.uuid.uh:"
@@ -26,7 +30,7 @@ EXISTING_NETWORK = "kuryr.net.existing:"
 EXISTING_POOL = "kuryr.subnetpool.existing"
 EXISTING_PORT = "kuryr.port.existing"
 WAS = "kuryr.was:"
-"""Begins tags that remember what an adopted port was before (:mod:`~.adoption`)."""
+"""Begins tags by which earlier versions remembered what an adopted port was before; they are taken off, never believed."""
 OWN_PORT = "compute:kuryr"
 DEVICE_OWNER = "compute:kuryr"
 SUBPORT_OWNER = "trunk:subport"
@@ -58,15 +62,14 @@ def is_docker_id(text: str) -> bool:
     return _DOCKER_ID.fullmatch(text) is not None
 
 
-def id_from_tags(tags: Iterable[str]) -> str | None:
-    """The Docker id in the tags of one resource; ``None`` when there is none, or more than one.
+def docker_id_of(resource: OwnNetwork | OwnSubnetPool | OwnPort) -> str | None:
+    """The Docker id in the tags of one resource of ours; ``None`` when there is none, or more than one.
 
     A swarm id fills no half: an upper half beside it is what a crash left of another one. And a full lower half alone is
     half an id.
     """
-    tags = tuple(tags)
-    lower = [tag.removeprefix(LOWER_HALF) for tag in tags if tag.startswith(LOWER_HALF)]
-    upper = [tag.removeprefix(UPPER_HALF) for tag in tags if tag.startswith(UPPER_HALF)]
+    lower = [tag.removeprefix(LOWER_HALF) for tag in resource.tags if tag.startswith(LOWER_HALF)]
+    upper = [tag.removeprefix(UPPER_HALF) for tag in resource.tags if tag.startswith(UPPER_HALF)]
     if len(lower) != 1:
         return None
     if len(lower[0]) < HALF:
@@ -80,19 +83,19 @@ def network_tags(docker_id: str, *, existing: bool) -> tuple[str, ...]:
     return id_tags(docker_id) + mark
 
 
-def other_users(tags: Iterable[str], docker_id: str) -> int:
-    """How many other Docker networks (of any host) use the Neutron network with these tags.
+def other_users(network: OwnNetwork, docker_id: str) -> int:
+    """How many other Docker networks (of any host) use a Neutron network, by its tags.
 
     Upstream sets and takes its tags one by one, so any of the three may stand alone: each kind is counted.
     """
-    others = set(tags) - set(network_tags(docker_id, existing=True))
+    others = set(network.tags) - set(network_tags(docker_id, existing=True))
     kinds = (LOWER_HALF, UPPER_HALF, EXISTING_NETWORK)
     return max(sum(tag.startswith(kind) for tag in others) for kind in kinds)
 
 
-def room_for(tags: Iterable[str], new: Iterable[str]) -> bool:
+def room_for(network: OwnNetwork, new: Iterable[str]) -> bool:
     """Whether a Neutron network can take these tags, and still the one that says that it is full."""
-    return len({*tags, *new, MORE_USERS}) <= MAX_TAGS
+    return len({*network.tags, *new, MORE_USERS}) <= MAX_TAGS
 
 
 def pool_tags(docker_id: str, neutron_id: str, ip_range: str = "") -> tuple[str, ...]:
@@ -105,23 +108,29 @@ def on_network(neutron_id: str) -> str:
     return ON_NETWORK + neutron_id
 
 
-def network_of_pool(tags: Iterable[str]) -> str:
+def network_of_pool(pool: OwnSubnetPool) -> str:
     """The id of the Neutron network that a pool is recorded on; "" when it is not."""
-    return next((tag.removeprefix(ON_NETWORK) for tag in tags if tag.startswith(ON_NETWORK)), "")
+    return next((tag.removeprefix(ON_NETWORK) for tag in pool.tags if tag.startswith(ON_NETWORK)), "")
 
 
-def range_of_pool(tags: Iterable[str]) -> str:
-    return next((tag.removeprefix(IP_RANGE) for tag in tags if tag.startswith(IP_RANGE)), "")
+def range_of_pool(pool: OwnSubnetPool) -> str:
+    return next((tag.removeprefix(IP_RANGE) for tag in pool.tags if tag.startswith(IP_RANGE)), "")
 
 
-def pool_marks(subnet: Subnet) -> tuple[str, ...]:
+def pool_marks(subnet: OwnSubnet) -> tuple[str, ...]:
     """The tags of a subnet that may be ids of pools: bare UUIDs. (The user's own tags may look so as well.)"""
     return tuple(tag for tag in subnet.tags if _UUID.fullmatch(tag))
 
 
-def is_ours(tag: str) -> bool:
-    """Whether a tag of a port was put there by this service or by upstream's."""
-    return tag in {OWN_PORT, EXISTING_PORT} or tag.startswith((LOWER_HALF, UPPER_HALF, WAS))
+def is_marked(port: Port) -> bool:
+    """Whether a port has tags such as this service or upstream's put there. It proves nothing: they can only be taken off."""
+    return len(owners_tags(port)) < len(port.tags)
+
+
+def owners_tags(port: Port) -> tuple[str, ...]:
+    """The tags of a port without those."""
+    marks = (LOWER_HALF, UPPER_HALF, WAS)
+    return tuple(tag for tag in port.tags if tag not in {OWN_PORT, EXISTING_PORT} and not tag.startswith(marks))
 
 
 def network_name(docker_id: str) -> str:
@@ -146,19 +155,20 @@ def intent_description(host: str, token: str) -> str:
     return f"{_MADE_ON}{host}, {token}"
 
 
-def made_on(description: str) -> str:
-    """The host in such a description; "" for anything else."""
+def made_on(resource: OwnNetwork | OwnSubnet | OwnSubnetPool | OwnPort) -> str:
+    """The host whose service made a resource of our project; "" for one that this service did not make."""
+    description = resource.description or ""
     if not description.startswith(_MADE_ON):
         return ""
     return description.removeprefix(_MADE_ON).rpartition(", ")[0]
 
 
-def made_by_us(port: Port) -> bool:
+def made_by_us(port: OwnPort) -> bool:
     """Whether kuryr (this service or upstream's) created the port, so that it may be deleted with its endpoint.
 
-    1. Adopted ports say so by a tag. 2. Created ones have the tag ``compute:kuryr`` or, 3. without it (clouds that
-    cannot tag in the create call), the name that the binding gave them. 4. Not yet bound: the name from the create. Under
-    either name, another owner says that somebody else has taken the port.
+    1. Adopted ports of upstream's say so by a tag. 2. Created ones have the tag ``compute:kuryr`` or, 3. without it (clouds
+    that cannot tag in the create call), the name that the binding gave them. 4. Not yet bound: the name from the create.
+    Under either name, another owner says that somebody else has taken the port.
     """
     if EXISTING_PORT in port.tags:
         return False
@@ -169,9 +179,14 @@ def made_by_us(port: Port) -> bool:
     return port.name == UNBOUND_PORT_NAME and port.device_owner in {"", DEVICE_OWNER, SUBPORT_OWNER}
 
 
-def pool_made_by_us(pool: SubnetPool, prefix: str) -> bool:
+def subnet_made_by_us(subnet: OwnSubnet) -> bool:
+    """Whether kuryr (this service or upstream's) created the subnet: its name says so (kuryr-compat §0)."""
+    return subnet.name.startswith(SUBNET_PREFIX)
+
+
+def pool_made_by_us(pool: OwnSubnetPool, prefix: str) -> bool:
     """Whether a subnetpool has the shape of those that kuryr makes for one CIDR."""
     if EXISTING_POOL in pool.tags or len(pool.prefixes) != 1:
         return False
     plain = pool_name(prefix, canonical_cidr(pool.prefixes[0]))
-    return pool.name == plain or (pool.name.startswith(f"{plain}-") and made_on(pool.description or "") != "")
+    return pool.name == plain or (pool.name.startswith(f"{plain}-") and made_on(pool) != "")

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from kuryr_libnetwork.errors import Conflict, UnknownObject
-from kuryr_libnetwork.model import IpVersion, Network, NetworkRecord, PoolRecord, Subnet, SubnetPool, SubnetRecord
+from kuryr_libnetwork.model import IpVersion, Network, NetworkRecord, PoolRecord, Subnet, SubnetRecord
 from kuryr_libnetwork.rules.addresses import (
     canonical_cidr,
     canonical_ip,
@@ -26,7 +26,6 @@ from kuryr_libnetwork.rules.addresses import (
 from kuryr_libnetwork.rules.choices import holds
 from kuryr_libnetwork.rules.identity import (
     EXISTING_NETWORK,
-    SUBNET_PREFIX,
     made_on,
     network_name,
     network_of_pool,
@@ -34,8 +33,10 @@ from kuryr_libnetwork.rules.identity import (
     other_users,
     pool_marks,
     range_of_pool,
+    subnet_made_by_us,
     subnet_name,
 )
+from kuryr_libnetwork.rules.ownership import OwnNetwork, OwnProject, OwnSubnet, OwnSubnetPool
 from kuryr_libnetwork.rules.port_options import with_remembered
 
 DEFAULT_MTU = 1500
@@ -132,49 +133,60 @@ def subnet_record(
 
 
 def rebuild(
-    docker_id: str, network: Network, subnets: Sequence[Subnet], pools: Sequence[SubnetPool] = ()
+    project: OwnProject,
+    docker_id: str,
+    network: Network,
+    subnets: Sequence[Subnet],
+    pools: Sequence[OwnSubnetPool] = (),
 ) -> NetworkRecord:
     """The journal's record from what stands in Neutron, for networks of upstream or after a lost journal.
 
-    A subnet belongs to the Docker network when a pool of the network's own (``pools``) is recorded on it, when a tag names
-    its pool (a bare UUID), or when kuryr made it from a pool. The latter two may also be another Docker network's.
+    A subnet belongs to the Docker network when a pool of the network's own (``pools``) is recorded on it; or, where the subnet
+    is in our own project, when a tag names its pool (a bare UUID), or when kuryr made it from a pool. The latter two may also
+    be another Docker network's.
     """
     records = []
     recorded = {subnet.id: pool for pool in pools for subnet in subnets_of_pool(pool, network.id, subnets)}
     for subnet in subnets:
-        own, made = recorded.get(subnet.id), subnet.name.startswith(SUBNET_PREFIX)
-        if own is not None:
-            ip_range = range_of_pool(own.tags)
-            records.append(subnet_record(subnet, own.id, made=made, ip_range=ip_range, recorded=True))
-        elif pool_id := _pool_of(subnet):
+        pool, own = recorded.get(subnet.id), project.subnet(subnet)
+        made = own is not None and subnet_made_by_us(own)
+        if pool is not None:
+            ip_range = range_of_pool(pool)
+            records.append(subnet_record(subnet, pool.id, made=made, ip_range=ip_range, recorded=True))
+        elif own is not None and (pool_id := _pool_of(own)):
             records.append(subnet_record(subnet, pool_id, made=made))
-    existing = any(
-        tag in network.tags for tag in network_tags(docker_id, existing=True) if tag.startswith(EXISTING_NETWORK)
-    )
-    ours = made_on(network.description or "") != ""
     record = NetworkRecord(
         docker_id=docker_id,
         neutron_id=network.id,
-        made=ours or (not existing and network.name == network_name(docker_id)),
+        made=_is_made(project.network(network), docker_id),
         mtu=network.mtu or DEFAULT_MTU,
         physical_network=network.physical_network or "",
         subnets=tuple(sorted(records, key=lambda record: (record.ip_version, record.subnet_id))),
         pools=tuple(sorted(pool.id for pool in pools)),
         rebuilt=True,
     )
-    return with_remembered(record, [tag for pool in pools for tag in pool.tags])
+    return with_remembered(record, pools)
 
 
-def subnets_of_pool(pool: SubnetPool, neutron_id: str, subnets: Iterable[Subnet]) -> list[Subnet]:
+def _is_made(network: OwnNetwork | None, docker_id: str) -> bool:
+    """Whether kuryr made the Neutron network; what upstream made has the name, and no mark that it was there before."""
+    if network is None:
+        return False
+    marks = [tag for tag in network_tags(docker_id, existing=True) if tag.startswith(EXISTING_NETWORK)]
+    existing = any(tag in network.tags for tag in marks)
+    return made_on(network) != "" or (not existing and network.name == network_name(docker_id))
+
+
+def subnets_of_pool(pool: OwnSubnetPool, neutron_id: str, subnets: Iterable[Subnet]) -> list[Subnet]:
     """The subnet that a pool is recorded on, where it says so itself."""
-    if network_of_pool(pool.tags) != neutron_id:
+    if network_of_pool(pool) != neutron_id:
         return []
     return [subnet for subnet in subnets if subnet.network_id == neutron_id and holds(pool, subnet.cidr)]
 
 
-def may_delete(record: NetworkRecord, network: Network) -> bool:
+def may_delete(record: NetworkRecord, network: OwnNetwork) -> bool:
     """Whether the Neutron network goes with the Docker network: we made it, and no other Docker network uses it."""
-    return record.made and other_users(network.tags, record.docker_id) == 0
+    return record.made and other_users(network, record.docker_id) == 0
 
 
 def subnet_for(record: NetworkRecord, ip: str) -> SubnetRecord | None:
@@ -186,10 +198,10 @@ def _gateway_of(subnet: Subnet) -> str | None:
     return canonical_ip(subnet.gateway_ip) if subnet.gateway_ip else None
 
 
-def _pool_of(subnet: Subnet) -> str:
+def _pool_of(subnet: OwnSubnet) -> str:
     """Of several UUIDs (the user's own tags may look so) the pool that the subnet comes from, if it is among them."""
     bare = pool_marks(subnet)
     own = subnet.subnetpool_id or ""
     if bare:
         return own if own in bare else bare[0]
-    return own if subnet.name.startswith(SUBNET_PREFIX) else ""
+    return own if subnet_made_by_us(subnet) else ""

@@ -19,6 +19,7 @@ import msgspec
 
 from kuryr_libnetwork.errors import InvalidOption
 from kuryr_libnetwork.model import LeaseRecord, NetworkRecord, PortSettings
+from kuryr_libnetwork.rules.ownership import OwnSubnetPool
 from kuryr_libnetwork.rules.parsing import boolean, uuid_of
 
 SECURITY_GROUPS = "neutron.security_groups"
@@ -132,6 +133,17 @@ def missing(attributes: Mapping[str, Any], message: str) -> InvalidOption | None
     )
 
 
+def refuse_admins(attributes: Mapping[str, Any], port_id: str, message: str) -> None:
+    """What only the role admin may set on a port of another project; ``message``: Neutron's own, which forbids it."""
+    if "qos_policy_id" in attributes:
+        raise InvalidOption(
+            QOS_POLICY,
+            attributes["qos_policy_id"] or NONE,
+            f"port {port_id} belongs to another project, and only the role admin may set the QoS policy of such a port; leave "
+            f"the option out, have the port's owner set it, or give the service's user that role ({message})",
+        )
+
+
 def refuse_ignored(attributes: Mapping[str, Any], dns_domain: str | None) -> None:
     """Neutron lists the extension also where it ignores the attribute (seen with release 29 and the ML2 driver ``dns``)."""
     asked = attributes.get("dns_domain")
@@ -181,9 +193,10 @@ def option_tags(record: NetworkRecord) -> tuple[str, ...]:
     return tuple(OPTION + text for text in texts)
 
 
-def with_remembered(record: NetworkRecord, tags: Iterable[str]) -> NetworkRecord:
-    """The record with what these tags say."""
-    pairs = [tag.removeprefix(OPTION).partition("=")[::2] for tag in sorted(tags) if tag.startswith(OPTION)]
+def with_remembered(record: NetworkRecord, pools: Iterable[OwnSubnetPool]) -> NetworkRecord:
+    """The record with what the tags of its pools say."""
+    tags = sorted(tag for pool in pools for tag in pool.tags)
+    pairs = [tag.removeprefix(OPTION).partition("=")[::2] for tag in tags if tag.startswith(OPTION)]
     said = dict(pairs)
     groups = tuple(text for key, text in pairs if key == "group" and text)
     ports = PortSettings(

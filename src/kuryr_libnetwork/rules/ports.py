@@ -13,20 +13,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from kuryr_libnetwork.model import FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord
+from kuryr_libnetwork.model import Change, FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord
 from kuryr_libnetwork.plugs import BoundBy
-from kuryr_libnetwork.rules.adoption import remembered, rivals
+from kuryr_libnetwork.rules.adoption import remembered, unbinding
 from kuryr_libnetwork.rules.identity import (
     DEVICE_OWNER,
-    EXISTING_PORT,
     UNBOUND_PORT_NAME,
-    id_from_tags,
+    is_docker_id,
     made_by_us,
     made_on,
     port_name,
 )
+from kuryr_libnetwork.rules.ownership import OwnProject, memory_of
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -99,33 +99,63 @@ def unbound(port: LeaseRecord) -> Port:
     )
 
 
-def release_of_unknown(port: Port, host: str) -> bool:
-    """Whether a port that only Neutron knows is ours to release on this host.
+class Unknown(NamedTuple):
+    """A port that the journal does not know, and what is to become of it. ``made``: delete it; else take ``changes`` back.
 
-    1. Bound to another host: no. 2. Unbound and its description names another host: that one is about to use it. 3. So is
-    the host that has marked an unbound port for an endpoint. 4. Made or adopted by kuryr: yes. 5. Anybody else's: no.
+    ``claim``: the endpoint that it was adopted for. ``proven``: by Neutron alone, not only by Docker's naming it.
+    """
+
+    made: bool
+    claim: str = ""
+    changes: tuple[Change, ...] = ()
+    proven: bool = True
+
+
+def release_of_unknown(port: Port, project: OwnProject, host: str, *, named: bool) -> Unknown | None:
+    """Whether a port that only Neutron knows is ours to release on this host. ``named``: Docker has just named its address
+    or its endpoint.
+
+    1. Bound to another host: no. 2. Adopted, as its profile says, which only this service writes, and for a container of this
+    host: give it back. 3. Made by kuryr in its own project: delete it, but not where it is unbound and another host has made
+    it, which is about to use it. 4. Bound to this host for an endpoint of Docker's, and Docker names it: upstream's service
+    adopted it; unbind it, and no more than that. 5. Anything else is somebody else's, whatever its name and tags say.
     """
     if port.host_id is None or port.host_id not in {"", host}:
-        return False
-    if not port.host_id and made_on(port.description or "") not in {"", host}:
-        return False
-    if not port.host_id and EXISTING_PORT in port.tags and rivals(port, port.device_id):
-        return False
-    return made_by_us(port) or EXISTING_PORT in port.tags
+        return None
+    memory, own = memory_of(port), project.port(port)
+    if memory is not None:
+        return (
+            Unknown(made=False, claim=memory.endpoint, changes=remembered(port, memory))
+            if memory.host == host
+            else None
+        )
+    if own is not None and made_by_us(own):
+        return Unknown(made=True) if port.host_id or made_on(own) in {"", host} else None
+    if named and port.host_id and port.device_owner == DEVICE_OWNER and is_docker_id(port.device_id):
+        return Unknown(made=False, claim=port.device_id, changes=unbinding(port), proven=False)
+    return None
 
 
 def lease_of(
-    port: Port, docker_network_id: str, subnets: Sequence[SubnetRecord], asked: str, now: float, address: str = ""
+    port: Port,
+    docker_network_id: str,
+    subnets: Sequence[SubnetRecord],
+    asked: str,
+    now: float,
+    address: str = "",
+    *,
+    unknown: Unknown | None = None,
 ) -> LeaseRecord:
     """The lease of a port for the subnet ``asked``: that address is held, others on the network's subnets are spare.
 
-    ``address`` tells which, where an adopted port has several on one subnet.
+    ``address`` tells which, where an adopted port has several on one subnet. ``unknown``: what has been found out of a port that
+    the journal did not know; without it the port is one to be adopted.
     """
     ours = {subnet.subnet_id for subnet in subnets}
     on_network = [ip for ip in port.fixed_ips if ip.subnet_id in ours]
     on_asked = [ip for ip in on_network if ip.subnet_id == asked]
     on_asked.sort(key=lambda ip: ip.ip_address != address)
-    claim, changes = ("", ()) if made_by_us(port) else (id_from_tags(port.tags) or "", remembered(port))
+    found = unknown or Unknown(made=False)
     return LeaseRecord(
         port_id=port.id,
         docker_network_id=docker_network_id,
@@ -134,10 +164,10 @@ def lease_of(
         vnic_type=port.vnic_type,
         held=tuple(on_asked[:1]),
         spare=tuple(ip for ip in on_network if ip.subnet_id != asked),
-        original=None if made_by_us(port) else port,
-        claim=claim,
-        changes=changes,
-        bound=bool(claim or changes),
+        original=None if found.made else port,
+        claim=found.claim,
+        changes=found.changes,
+        bound=bool(found.claim or found.changes),
         profile=port.profile,
         security_groups=port.security_groups,
         port_security=port.port_security_enabled,

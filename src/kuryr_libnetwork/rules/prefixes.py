@@ -23,13 +23,21 @@ MOST_UNUSED = 16
 
 
 def default_pool(name: str, option: str, version: IpVersion, found: Sequence[SubnetPool]) -> SubnetPool:
-    """The pool for a network without ``--subnet``: the one that the operator named in kuryr.conf."""
+    """The pool for a network without ``--subnet``: the one that the operator named in kuryr.conf.
+
+    By its name in the service's own project only, for anybody can give a pool of his that name; by its id in any.
+    """
     if not found:
         raise InvalidRequest(
-            f"no --subnet given, and Neutron has no subnetpool {name!r} ([neutron] {option}); give --subnet and --gateway"
+            f"no --subnet given, and the service's project has no subnetpool {name!r} ([neutron] {option}); give --subnet and "
+            f"--gateway, or have the operator make the pool, or name one of another project there by its id"
         )
     if len(found) > 1:
-        raise Conflict(f"Neutron has {len(found)} subnetpools named {name!r} ([neutron] {option}); give --subnet")
+        ids = " and ".join(sorted(pool.id for pool in found))
+        raise Conflict(
+            f"the service's project has {len(found)} subnetpools named {name!r}: {ids}; give --subnet, or have the operator "
+            f"set [neutron] {option} to the id of one"
+        )
     if found[0].ip_version != version:
         raise InvalidRequest(
             f"Neutron's subnetpool {name!r} ([neutron] {option}) is not for IPv{version}; give --subnet"

@@ -2,27 +2,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ports of the user's: claimed for an endpoint, bound to this host, given back (:mod:`~kuryr_libnetwork.rules.adoption`).
 
-Neutron calls: bind 2 (tags, PUT), a port that is bound as it has to be 1; give back 2, with its MAC 3. More only where
-somebody else is at the port in the same moment, or an earlier attempt was cut off.
+Neutron calls: bind 3 (claim, look who else does, PUT), a port that is bound to this host already 1, as it has to be 0; give
+back 1, with its MAC 2. More only where somebody else is at the port in the same moment, or an earlier attempt was cut off.
 """
 
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import msgspec
 import tenacity
 
-from kuryr_libnetwork.errors import Conflict, NeutronChanged, NeutronNotFound, PortNotAdoptable
+from kuryr_libnetwork.errors import (
+    Conflict,
+    NeutronChanged,
+    NeutronForbidden,
+    NeutronNotFound,
+    PortNotAdoptable,
+)
 from kuryr_libnetwork.interfaces import Journal, Neutron
 from kuryr_libnetwork.model import Change, LeaseRecord, Port
 from kuryr_libnetwork.rules import adoption as rules
-from kuryr_libnetwork.rules.identity import id_tags, is_ours
+from kuryr_libnetwork.rules.identity import id_tags, owners_tags
+from kuryr_libnetwork.rules.ownership import without_memory
+from kuryr_libnetwork.services.claims import Claims
 from kuryr_libnetwork.services.exposure import Exposure
+from kuryr_libnetwork.services.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
-TAG_CREATION = "tag-creation"
 WAIT = 5.0
 INTERVAL = 0.25
 """Seconds for which another host may take to give way, and between two looks."""
@@ -33,6 +43,8 @@ class Adoption:
         self,
         neutron: Neutron,
         journal: Journal,
+        own: OwnThings,
+        claims: Claims,
         exposure: Exposure,
         host: str,
         *,
@@ -41,37 +53,65 @@ class Adoption:
     ) -> None:
         self._neutron = neutron
         self._journal = journal
+        self._own = own
+        self._claims = claims
         self._exposure = exposure
         self._host = host
         self._wait = wait
         self._interval = interval
+        self._remembers = True
 
-    def intend(self, lease: LeaseRecord, endpoint_id: str, changes: tuple[Change, ...]) -> LeaseRecord:
+    def intend(self, lease: LeaseRecord, original: Port, endpoint_id: str, changes: tuple[Change, ...]) -> LeaseRecord:
         """The lease to be written before :meth:`bind`; ``changes``: what is to be put back one day."""
         if lease.claim:
             raise Conflict(f"port {lease.port_id} is still being given back; start the container again")
+        if self._remembers:
+            changes = rules.with_profile(changes, original, self._host, endpoint_id)
         return msgspec.structs.replace(lease, claim=endpoint_id, changes=changes)
 
-    def bind(self, lease: LeaseRecord, original: Port, changes: tuple[Change, ...]) -> Port:
-        """Mark the port, and make the changes; raises :class:`PortNotAdoptable` when somebody else gets it.
+    # -- binding ---------------------------------------------------------------------------------------------------
 
-        ``lease``: from :meth:`intend`.
+    def bind(self, lease: LeaseRecord, original: Port, attributes: Mapping[str, Any]) -> Port:
+        """Have the port say ``attributes``, and remember in its profile what it said; the port afterwards.
+
+        ``lease``: from :meth:`intend`. Raises :class:`PortNotAdoptable` when somebody else gets the port.
         """
-        tags = rules.claim_tags(lease.claim, lease.changes)
-        self._neutron.add_tags("ports", lease.port_id, tags)
+        changes = [change for change in rules.changes_of(original, attributes) if change.name != rules.PROFILE]
+        changes += [change for change in lease.changes if change.name == rules.PROFILE]
         if not changes:
             return original
-        steps = 1 if TAG_CREATION in self._neutron.extensions() else len(set(tags) - set(original.tags))
+        if original.host_id == self._host:  # no other host may have it
+            return self._bind(lease, original, changes, claimed=False)
+        with self._claimed(lease):
+            return self._bind(lease, original, changes, claimed=True)
+
+    def change_further(self, lease: LeaseRecord, attributes: Mapping[str, Any]) -> Port:
+        """What :meth:`bind` had to leave out; it has written the profile already."""
+        told = [change for change in lease.changes if change.name in attributes and change.name != rules.PROFILE]
+        return self._neutron.update_port(lease.port_id, rules.attributes_of(told))
+
+    @contextmanager
+    def _claimed(self, lease: LeaseRecord) -> Iterator[None]:
+        pool_id = self._claims.enter(lease)
         try:
-            return self._change(lease, changes, original.revision_number + steps)
-        except NeutronChanged:
-            return self._contend(lease, changes)
+            with ExitStack() as after:
+                after.callback(self._claims.finish, pool_id, lease.claim)
+                yield
+        except PortNotAdoptable:
+            self._journal.leases.put(msgspec.structs.replace(lease, claim="", changes=()))
+            self._claims.leave(lease)  # another host may be waiting for it
+            raise
 
-    def _change(self, lease: LeaseRecord, changes: tuple[Change, ...], revision: int) -> Port:
-        return self._neutron.update_port(lease.port_id, rules.attributes_of(changes), revision)
+    def _bind(self, lease: LeaseRecord, original: Port, changes: list[Change], *, claimed: bool) -> Port:
+        if not claimed or not self._claims.rivals(lease):
+            try:
+                return self._change(original, changes)
+            except NeutronChanged as error:
+                LOG.info("port %s was changed in the same moment: %s", lease.port_id, error)
+        return self._contend(lease, changes, claimed=claimed)
 
-    def _contend(self, lease: LeaseRecord, changes: tuple[Change, ...]) -> Port:
-        """Somebody has changed the port since it was found: bind it all the same, or give way."""
+    def _contend(self, lease: LeaseRecord, changes: list[Change], *, claimed: bool) -> Port:
+        """Somebody has changed or claimed the port since it was found: bind it all the same, or give way."""
         retry = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(NeutronChanged),
             stop=tenacity.stop_after_delay(self._wait),
@@ -79,49 +119,72 @@ class Adoption:
             reraise=True,
         )
         try:
-            return retry(self._try_again, lease, changes)
+            return retry(self._try_again, lease, changes, claimed=claimed)
         except NeutronChanged:
-            self._withdraw(lease)
             raise PortNotAdoptable(
                 f"port {lease.port_id} changes again and again, or another host that wants it is stuck; try again"
             ) from None
-        except PortNotAdoptable:
-            self._withdraw(lease)
-            raise
 
-    def _try_again(self, lease: LeaseRecord, changes: tuple[Change, ...]) -> Port:
+    def _try_again(self, lease: LeaseRecord, changes: list[Change], *, claimed: bool) -> Port:
+        """A host that gives way does so before we look at the port: what it has bound is seen."""
+        others = self._claims.rivals(lease) if claimed else set[str]()
         port = self._look(lease.port_id)
         if port is None:
             raise NeutronNotFound(f"port {lease.port_id} does not exist any more")
         leased = {other.port_id for other in self._journal.leases.all()} - {lease.port_id}
-        if rules.must_wait(port, lease.claim, self._host, leased):
-            raise NeutronChanged(f"another host has marked port {lease.port_id}")
+        rules.may_adopt(port, self._own.project, self._host, leased)
+        if rules.must_wait(others, port, lease.claim):
+            raise NeutronChanged(f"another host claims port {lease.port_id}")
+        port = rules.as_found(port)
         if not rules.untouched(changes, port):
             raise PortNotAdoptable(f"port {lease.port_id} was changed while it was adopted; start the container again")
-        return self._change(lease, changes, port.revision_number)
+        return self._change(port, changes)
 
-    def _withdraw(self, lease: LeaseRecord) -> None:
-        """Take our marks off a port that somebody else has got, and forget that we wanted it."""
-        port = self._look(lease.port_id)
-        if port is not None:
-            self._untag(port, lease.claim)
-        self._journal.leases.put(msgspec.structs.replace(lease, claim="", changes=()))
+    def _change(self, port: Port, changes: list[Change]) -> Port:
+        """Only a memory may be left out where the role may not write a profile; what a device needs may not."""
+        profile = next((change for change in changes if change.name == rules.PROFILE), None)
+        optional = profile is not None and without_memory(profile.ours) == without_memory(profile.before)
+        return self._put(port.id, rules.attributes_of(changes), port.revision_number, optional=optional)
+
+    def _put(self, port_id: str, attributes: dict[str, Any], revision: int | None, *, optional: bool) -> Port:
+        try:
+            return self._neutron.update_port(port_id, attributes, revision)
+        except NeutronForbidden:
+            less = {name: value for name, value in attributes.items() if name != rules.PROFILE}
+            if not optional or len(less) == len(attributes):
+                raise
+            port = self._neutron.update_port(port_id, less, revision) if less else self._there(port_id)
+        self._note_forgetful()
+        return port
+
+    def _note_forgetful(self) -> None:
+        if self._remembers:
+            LOG.warning(
+                "the service's role may not write binding:profile, so what adopted ports were before is in the journal alone; "
+                "give the service's user the role 'service'"
+            )
+        self._remembers = False
+
+    # -- giving back -----------------------------------------------------------------------------------------------
 
     def give_back(self, lease: LeaseRecord, original: Port, *, look: bool) -> None:
         """Put the port back as it was. ``look``: its owner may use it again, so only what is still ours."""
-        if not lease.claim and not lease.changes and not any(is_ours(tag) for tag in original.tags):
+        if not lease.claim and not lease.changes:
             return
+        if lease.claim and (original.host_id != self._host or any(c.name == rules.HOST_ID for c in lease.changes)):
+            self._claims.leave(lease)
         groups = lease.exposed_groups is not None or any(change.name == rules.GROUPS for change in lease.changes)
         if look or groups or not lease.bound or not lease.changes:
             port = self._look(lease.port_id)
             if port is not None:
                 self._give_back_rest(lease, port)
             return
-        answers = [self._neutron.update_port(lease.port_id, put) for put in rules.restoration(lease.changes)]
-        self._untag(answers[-1], "")
+        port = original
+        for attributes in rules.restoration(lease.changes):
+            port = self._put(lease.port_id, attributes, None, optional=True)
+        self._untag(port, lease.claim)
 
     def _give_back_rest(self, lease: LeaseRecord, port: Port) -> None:
-        claim = "" if port.host_id == self._host else lease.claim
         off = self._exposure.taken_off(lease, port)
         exposed = set(port.security_groups) - set(off.get(rules.GROUPS, port.security_groups))
         changes = rules.standing(lease.changes, port, self._host, exposed)
@@ -129,18 +192,22 @@ class Adoption:
         if off and not any(rules.GROUPS in attributes for attributes in puts):
             puts = [off | puts[0], *puts[1:]] if puts else [off]
         for attributes in puts:
-            port = self._neutron.update_port(lease.port_id, attributes)
-        self._untag(port, claim)
+            port = self._put(lease.port_id, attributes, None, optional=True)
+        self._untag(port, lease.claim)
 
     def _untag(self, port: Port, claim: str) -> None:
-        """All of ours in one call; those of ``claim`` alone where another host has marked the port as well."""
-        kept = rules.own_tags(port)
-        if claim and rules.rivals(port, claim):
-            for tag in id_tags(claim):
-                with suppress(NeutronNotFound):
-                    self._neutron.remove_tag("ports", port.id, tag)
-        elif len(kept) < len(port.tags):
-            self._neutron.set_tags("ports", port.id, kept)
+        """Upstream's tags, and those of earlier versions, where the journal or Docker knows that they are of this endpoint."""
+        if claim and set(id_tags(claim)) <= set(port.tags):
+            try:
+                self._neutron.set_tags("ports", port.id, owners_tags(port))
+            except NeutronForbidden as error:
+                LOG.info("the tags of port %s, which is not ours, stay: %s", port.id, error)
 
     def _look(self, port_id: str) -> Port | None:
         return next(iter(self._neutron.find_ports(id=port_id)), None)
+
+    def _there(self, port_id: str) -> Port:
+        port = self._look(port_id)
+        if port is None:
+            raise NeutronNotFound(f"port {port_id} does not exist any more")
+        return port

@@ -11,7 +11,9 @@ from typing import NamedTuple
 from kuryr_libnetwork.interfaces import Drivers, Engine, Journal, Neutron
 from kuryr_libnetwork.services.adoption import Adoption
 from kuryr_libnetwork.services.announcer import Announcer
+from kuryr_libnetwork.services.claims import Claims
 from kuryr_libnetwork.services.directory import Directory
+from kuryr_libnetwork.services.dockers_word import DockersWord
 from kuryr_libnetwork.services.endpoints import Endpoints
 from kuryr_libnetwork.services.exposure import Exposure
 from kuryr_libnetwork.services.forgotten import Forgotten
@@ -22,6 +24,7 @@ from kuryr_libnetwork.services.locks import KeyedLocks
 from kuryr_libnetwork.services.network_driver import NetworkDriver
 from kuryr_libnetwork.services.networks import Networks
 from kuryr_libnetwork.services.operator import Operator
+from kuryr_libnetwork.services.own_things import OwnThings
 from kuryr_libnetwork.services.plugging import PlugWaiter
 from kuryr_libnetwork.services.pool_requests import PoolRequests
 from kuryr_libnetwork.services.pools import PoolKeeper
@@ -80,21 +83,26 @@ class _Parts:
         self.locks = KeyedLocks(settings.lock_timeout)
         self.forgotten = Forgotten()
         self.announcer = Announcer(journal, drivers, now)
-        self._intents = Intents(neutron, journal, settings.host, now)
-        self._register = Register(neutron)
-        self._directory = Directory(neutron, journal, self._register, now)
+        self._own = OwnThings(neutron)
+        self._claims = Claims(neutron, journal, self._own, self.locks, settings.host, now)
+        self._intents = Intents(neutron, journal, self._own, settings.host, now)
+        self._register = Register(neutron, self._own)
+        self._directory = Directory(neutron, journal, self._own, self._register, settings.host, now)
         self._port_options = PortOptions(neutron)
-        self._exposure = Exposure(neutron, journal, enabled=settings.process_external_connectivity)
-        self._pools = PoolKeeper(neutron, journal, settings.subnetpool_name_prefix, self.locks, now)
+        self._exposure = Exposure(neutron, journal, self._own, enabled=settings.process_external_connectivity)
+        self._pools = PoolKeeper(neutron, journal, self._own, settings.subnetpool_name_prefix, self.locks, now)
 
     @cached_property
     def _ledger(self) -> PortLedger:
         return PortLedger(
             neutron=self._neutron,
             journal=self._journal,
+            own=self._own,
             intents=self._intents,
             drivers=self._drivers,
-            adoption=Adoption(self._neutron, self._journal, self._exposure, self._settings.host),
+            adoption=Adoption(
+                self._neutron, self._journal, self._own, self._claims, self._exposure, self._settings.host
+            ),
             exposure=self._exposure,
             locks=self.locks,
             host=self._settings.host,
@@ -106,6 +114,7 @@ class _Parts:
         return Releaser(
             journal=self._journal,
             settings=self._settings,
+            own=self._own,
             directory=self._directory,
             ledger=self._ledger,
             intents=self._intents,
@@ -122,14 +131,17 @@ class _Parts:
             neutron=self._neutron,
             journal=self._journal,
             drivers=self._drivers,
+            own=self._own,
             intents=self._intents,
             directory=self._directory,
             pools=self._pools,
-            subnets=SubnetKeeper(self._neutron, self._journal, self._settings, self._intents, self._register),
+            subnets=SubnetKeeper(
+                self._neutron, self._journal, self._own, self._settings, self._intents, self._register
+            ),
             register=self._register,
             port_options=self._port_options,
             releaser=self._releaser,
-            teardown=Teardown(self._neutron, self._journal, self._pools, self._register),
+            teardown=Teardown(self._neutron, self._journal, self._own, self._pools, self._register),
             now=self._now,
         )
 
@@ -165,6 +177,7 @@ class _Parts:
             requests=PoolRequests(
                 neutron=self._neutron,
                 journal=self._journal,
+                own=self._own,
                 settings=self._settings,
                 locks=self.locks,
                 intents=self._intents,
@@ -182,6 +195,7 @@ class _Parts:
         return Survey(
             neutron=self._neutron,
             journal=self._journal,
+            own=self._own,
             drivers=self._drivers,
             releaser=self._releaser,
             locks=self.locks,
@@ -195,6 +209,9 @@ class _Parts:
             journal=self._journal,
             engine=self._engine,
             directory=self._directory,
+            dockers_word=DockersWord(
+                self._neutron, self._journal, self._own, self._port_options, self.locks, self._now
+            ),
             intents=self._intents,
             networks=self.networks,
             pools=self._pools,
@@ -202,6 +219,7 @@ class _Parts:
             survey=self._survey,
             watch=PortWatch(self._neutron, self._drivers, self.locks, self._settings.host),
             exposure=self._exposure,
+            claims=self._claims,
             locks=self.locks,
             forgotten=self.forgotten,
             grace=self._settings.reconcile_grace,

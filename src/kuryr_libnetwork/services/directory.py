@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Finding what Docker names: in the journal, else in Neutron by tags, names and addresses.
+"""Finding what Docker names: in the journal, else in Neutron by the marks on the service's own things.
 
 The journal is a cache here. What it lacks (deleted, or never written because upstream's service made it) is rebuilt from
-Neutron and kept.
+Neutron and kept. Marks on things of others prove nothing; a Docker network that is recorded only there, as upstream did it, is
+taken up on Docker's own word (:mod:`~.dockers_word`).
 """
 
 from __future__ import annotations
@@ -13,22 +14,34 @@ from collections.abc import Callable
 
 import msgspec
 
-from kuryr_libnetwork.errors import UnknownObject
+from kuryr_libnetwork.errors import Conflict, UnknownObject
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import LeaseRecord, Network, NetworkRecord, Port, Subnet, SubnetPool, SubnetRecord
+from kuryr_libnetwork.model import LeaseRecord, Network, NetworkRecord, Port, Subnet, SubnetRecord
 from kuryr_libnetwork.rules import networks as rules
-from kuryr_libnetwork.rules.identity import SUBNET_PREFIX, id_from_tags, id_tags, made_by_us, network_of_pool
-from kuryr_libnetwork.rules.ports import lease_of
+from kuryr_libnetwork.rules.identity import docker_id_of, id_tags, network_of_pool, subnet_made_by_us
+from kuryr_libnetwork.rules.ownership import OwnSubnetPool
+from kuryr_libnetwork.rules.ports import Unknown, lease_of, release_of_unknown
+from kuryr_libnetwork.services.own_things import OwnThings
 from kuryr_libnetwork.services.register import Register
 
 LOG = logging.getLogger(__name__)
 
 
 class Directory:
-    def __init__(self, neutron: Neutron, journal: Journal, register: Register, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        neutron: Neutron,
+        journal: Journal,
+        own: OwnThings,
+        register: Register,
+        host: str,
+        now: Callable[[], float],
+    ) -> None:
         self._neutron = neutron
         self._journal = journal
+        self._own = own
         self._register = register
+        self._host = host
         self._now = now
 
     def network(self, docker_id: str) -> NetworkRecord | None:
@@ -52,7 +65,10 @@ class Directory:
                 return record, subnet
         found = self.neutron_subnet(pool_id)
         if found is None:
-            raise UnknownObject(f"no Docker network uses pool {pool_id}; remove the network and create it again")
+            raise UnknownObject(
+                f"no Docker network uses pool {pool_id}; try again if the service has just started, else remove the network and "
+                "create it again"
+            )
         return found
 
     def _subnet_in(self, record: NetworkRecord, pool_id: str) -> SubnetRecord | None:
@@ -64,63 +80,78 @@ class Directory:
         return next((subnet for subnet in record.subnets if subnet.pool_id == pool_id), same[0] if same else None)
 
     def neutron_subnet(self, pool_id: str) -> tuple[NetworkRecord, SubnetRecord] | None:
-        """The same from Neutron alone: subnets tagged with the pool's id, recorded on the pool, or taken from it.
+        """The same from Neutron alone: the subnet that the pool is recorded on, else one of ours tagged with its id, or taken
+        from it.
 
         Where several Docker networks use the Neutron network, which of them asks may not be known; the record then has
         no ``docker_id`` and is not kept.
         """
-        subnets, pool = self._subnets_of(pool_id)
-        for subnet in subnets:
-            for network in self._neutron.find_networks(id=subnet.network_id):
-                docker_id = id_from_tags(pool.tags if pool else network.tags) or self._docker_of(pool_id)
-                known = self._journal.networks.get(docker_id) if docker_id else None
-                record = known or self._rebuild(docker_id, network)
-                mine = next((each for each in record.subnets if each.subnet_id == subnet.id), None)
-                made = subnet.name.startswith(SUBNET_PREFIX)
-                mine = mine or rules.subnet_record(subnet, pool_id, made=made)
-                return record, msgspec.structs.replace(mine, pool_id=pool_id)
+        pool = next(iter(self._own.subnetpools(id=pool_id)), None)
+        subnet = self._subnet_of(pool_id, pool)
+        if subnet is None:
+            return None
+        for network in self._neutron.find_networks(id=subnet.network_id):
+            own = self._own.project.network(network)
+            docker_id = (docker_id_of(pool) if pool else None) or (docker_id_of(own) if own else None) or ""
+            known = self._journal.networks.get(docker_id) if docker_id else None
+            record = known or self._rebuild(docker_id, network)
+            mine = next((each for each in record.subnets if each.subnet_id == subnet.id), None)
+            mine = mine or rules.subnet_record(subnet, pool_id, made=self._is_made(subnet))
+            return record, msgspec.structs.replace(mine, pool_id=pool_id)
         return None
 
-    def _docker_of(self, pool_id: str) -> str:
-        """The Docker network that a pool itself names; "" for none."""
-        found = self._neutron.find_subnetpools(id=pool_id)
-        return (id_from_tags(found[0].tags) if found else None) or ""
+    def _is_made(self, subnet: Subnet) -> bool:
+        own = self._own.project.subnet(subnet)
+        return own is not None and subnet_made_by_us(own)
 
-    def _subnets_of(self, pool_id: str) -> tuple[list[Subnet], SubnetPool | None]:
-        tagged = self._neutron.find_subnets(tags=[pool_id])
-        if tagged:
-            return tagged, None
-        for pool in self._neutron.find_subnetpools(id=pool_id):
-            neutron_id = network_of_pool(pool.tags)
-            if not neutron_id:
-                return self._neutron.find_subnets(subnetpool_id=pool_id), None
-            return rules.subnets_of_pool(pool, neutron_id, self._neutron.find_subnets(network_id=neutron_id)), pool
-        return [], None
+    def _subnet_of(self, pool_id: str, pool: OwnSubnetPool | None) -> Subnet | None:
+        """Of a pool that is recorded only where it says; two subnets that are tagged with one pool are no answer."""
+        neutron_id = network_of_pool(pool) if pool else ""
+        found: list[Subnet] = []
+        if pool and neutron_id:
+            found += rules.subnets_of_pool(pool, neutron_id, self._neutron.find_subnets(network_id=neutron_id))
+            return next(iter(found), None)
+        found += self._own.subnets(tags=[pool_id])
+        if not found and pool:
+            found += self._own.subnets(subnetpool_id=pool_id)
+        if len({subnet.network_id for subnet in found}) > 1:
+            ids = " and ".join(sorted(subnet.id for subnet in found))
+            raise Conflict(f"pool {pool_id} is the tag of subnets {ids}; take it off all but the right one")
+        return next(iter(found), None)
 
     def port_of_endpoint(self, endpoint_id: str) -> Port | None:
-        """The port of an endpoint that the journal does not know: by device, else by tags as upstream set them."""
-        found = self._neutron.find_ports(device_id=endpoint_id)
-        found = found or self._neutron.find_ports(tags=list(id_tags(endpoint_id)))
-        return found[0] if found else None
+        """The port of an endpoint that the journal does not know, and that Docker has just named.
 
-    def rebuild_lease(self, network: NetworkRecord, port: Port, subnet_id: str) -> LeaseRecord:
+        By device, as the binding set it, else by tags as upstream sets them. Anybody may write any device on a port of his
+        own: what is proven by more than that comes first, and of two that are not neither is it.
+        """
+        found = self._neutron.find_ports(device_id=endpoint_id)
+        kinds = [(port, release_of_unknown(port, self._own.project, self._host, named=True)) for port in found]
+        ours = [(port, kind) for port, kind in kinds if kind is not None and kind.claim in ("", endpoint_id)]
+        proven = [port for port, kind in ours if kind.proven] or [port for port, _ in ours]
+        proven = proven or list(self._own.ports(tags=list(id_tags(endpoint_id))))
+        if len(proven) > 1:
+            ids = " and ".join(sorted(port.id for port in proven))
+            LOG.warning("ports %s both say that they are of endpoint %s: neither is touched", ids, endpoint_id[:12])
+            return None
+        return next(iter(proven), None)
+
+    def rebuild_lease(self, network: NetworkRecord, port: Port, subnet_id: str, unknown: Unknown) -> LeaseRecord:
         """The lease of a port found in Neutron: every address of it counts as held."""
-        lease = lease_of(port, network.docker_id, network.subnets, subnet_id, self._now())
-        lease = msgspec.structs.replace(lease, held=(*lease.held, *lease.spare), spare=())
-        if made_by_us(port):
-            lease = msgspec.structs.replace(lease, original=None)
-        return lease
+        lease = lease_of(port, network.docker_id, network.subnets, subnet_id, self._now(), unknown=unknown)
+        return msgspec.structs.replace(lease, held=(*lease.held, *lease.spare), spare=())
 
     def _found(self, docker_id: str) -> NetworkRecord | None:
         network, pools = self._register.find(docker_id)
         return self._rebuild(docker_id, network, pools) if network is not None else None
 
-    def _rebuild(self, docker_id: str, network: Network, pools: list[SubnetPool] | None = None) -> NetworkRecord:
+    def _rebuild(self, docker_id: str, network: Network, pools: list[OwnSubnetPool] | None = None) -> NetworkRecord:
         """``pools``: those recorded for the Docker network, if they have been looked for."""
         subnets = self._neutron.find_subnets(network_id=network.id)
         if pools is None:
-            pools = self._neutron.find_subnetpools(tags=list(id_tags(docker_id))) if docker_id else []
-        record = msgspec.structs.replace(rules.rebuild(docker_id, network, subnets, pools), created_at=self._now())
+            pools = self._own.subnetpools(tags=list(id_tags(docker_id))) if docker_id else []
+        record = rules.rebuild(self._own.project, docker_id, network, subnets, pools)
+        record = msgspec.structs.replace(record, created_at=self._now())
         if docker_id:
             self._journal.networks.put(record)
             LOG.info("rebuilt Docker network %s from Neutron network %s", docker_id[:12], network.id)

@@ -21,6 +21,8 @@ from kuryr_libnetwork.interfaces import Journal, Neutron
 from kuryr_libnetwork.model import LeaseRecord, Port, SecurityGroup
 from kuryr_libnetwork.rules import exposure as rules
 from kuryr_libnetwork.rules.exposure import PortRange
+from kuryr_libnetwork.rules.ownership import OwnSecurityGroup
+from kuryr_libnetwork.services.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 EXTENSION = "security-group"
@@ -32,9 +34,10 @@ _HINT = "or set [DEFAULT] process_external_connectivity = false to open none"
 class Exposure:
     """``enabled``: ``process_external_connectivity``; without it nothing is opened, and what was opened before is closed."""
 
-    def __init__(self, neutron: Neutron, journal: Journal, *, enabled: bool) -> None:
+    def __init__(self, neutron: Neutron, journal: Journal, own: OwnThings, *, enabled: bool) -> None:
         self._neutron = neutron
         self._journal = journal
+        self._own = own
         self._enabled = enabled
         self._looked = not enabled
         self._ended: set[str] = set()
@@ -125,7 +128,7 @@ class Exposure:
         own = tuple(rules.without(port.security_groups, groups))
         return msgspec.structs.replace(lease, security_groups=own, exposed_groups=groups)
 
-    def strays(self) -> list[SecurityGroup]:
+    def strays(self) -> list[OwnSecurityGroup]:
         """Groups whose port is gone: the journal was lost between the two. Asked after the start, until there are none.
 
         One that somebody else uses is left after one try.
@@ -141,8 +144,9 @@ class Exposure:
         return found
 
     def end_stray(self, group: SecurityGroup) -> None:
-        port_id = rules.port_of_group(group)
-        if self._journal.leases.get(port_id) is None and not self._neutron.find_ports(id=port_id):
+        own = self._own.project.security_group(group)
+        port_id = rules.port_of_group(own) if own is not None else ""
+        if port_id and self._journal.leases.get(port_id) is None and not self._neutron.find_ports(id=port_id):
             gone = LeaseRecord(
                 port_id=port_id,
                 docker_network_id="",
@@ -155,16 +159,16 @@ class Exposure:
             self.close(gone, last_try=True)
         self._ended.add(group.id)
 
-    def _strays(self) -> list[SecurityGroup]:
+    def _strays(self) -> list[OwnSecurityGroup]:
         leased = {lease.port_id for lease in self._journal.leases.all()}
         found = [(rules.port_of_group(group), group) for group in self._all() if group.id not in self._ended]
         found = [(port_id, group) for port_id, group in found if port_id and port_id not in leased]
         there = {port.id for port in self._neutron.find_ports(id=sorted({port_id for port_id, _ in found}))}
         return [group for port_id, group in found if port_id not in there]
 
-    def _all(self) -> list[SecurityGroup]:
-        return self._neutron.find_security_groups(description=rules.DESCRIPTION)
+    def _all(self) -> list[OwnSecurityGroup]:
+        return self._own.security_groups(description=rules.DESCRIPTION)
 
     def _found(self, port_id: str) -> tuple[str, ...]:
-        named = self._neutron.find_security_groups(name=rules.group_name(port_id))
+        named = self._own.security_groups(name=rules.group_name(port_id))
         return tuple(group.id for group in named if rules.port_of_group(group) == port_id)

@@ -17,10 +17,12 @@ from typing import TypeVar
 
 from kuryr_libnetwork.errors import KuryrError, NeutronNotFound, NeutronUnavailable
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import IntentRecord, PoolRecord, Subnet, SubnetPool, TagOwner
+from kuryr_libnetwork.model import IntentRecord, PoolRecord, TagOwner
 from kuryr_libnetwork.rules.addresses import canonical_cidr
 from kuryr_libnetwork.rules.identity import intent_description, made_on, network_of_pool, on_network
 from kuryr_libnetwork.rules.networks import subnets_of_pool
+from kuryr_libnetwork.rules.ownership import OwnSubnet, OwnSubnetPool
+from kuryr_libnetwork.services.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -29,9 +31,10 @@ AT_ONCE = 50
 
 
 class Intents:
-    def __init__(self, neutron: Neutron, journal: Journal, host: str, now: Callable[[], float]) -> None:
+    def __init__(self, neutron: Neutron, journal: Journal, own: OwnThings, host: str, now: Callable[[], float]) -> None:
         self._neutron = neutron
         self._journal = journal
+        self._own = own
         self._host = host
         self._now = now
         self._lock = threading.Lock()
@@ -84,22 +87,22 @@ class Intents:
             self._journal.intents.drop(intent.token)
         return found
 
-    def adopt_pools(self, ours: Callable[[SubnetPool], bool]) -> None:
+    def adopt_pools(self, ours: Callable[[OwnSubnetPool], bool]) -> None:
         """Take up pools that this host made and nobody knows, after the journal was lost; they go as all pools go.
 
         Engines 27 and 28 forget pools of a creation that failed (docker-plugin-protocol §2.5). Neutron calls: 1, and 1 for 50 of them.
         """
-        mine = [pool for pool in self._neutron.find_subnetpools() if made_on(pool.description or "") == self._host]
-        mine = [pool for pool in mine if ours(pool) and not network_of_pool(pool.tags)]
+        mine = [pool for pool in self._own.subnetpools() if made_on(pool) == self._host]
+        mine = [pool for pool in mine if ours(pool) and not network_of_pool(pool)]
         lost = [pool for pool in mine if not self.open(pool.description) and not self._journal.pools.get(pool.id)]
         used = {subnet_tag for subnet in self._tagged([pool.id for pool in lost]) for subnet_tag in subnet.tags}
         for pool in lost:
             if pool.id not in used:
                 self._adopt(pool)
 
-    def _tagged(self, pool_ids: list[str]) -> list[Subnet]:
+    def _tagged(self, pool_ids: list[str]) -> list[OwnSubnet]:
         parts = [pool_ids[start : start + AT_ONCE] for start in range(0, len(pool_ids), AT_ONCE)]
-        return [each for part in parts for each in self._neutron.find_subnets(**{"tags-any": ",".join(part)})]
+        return [each for part in parts for each in self._own.subnets(**{"tags-any": ",".join(part)})]
 
     def _remove(self, intent: IntentRecord) -> int:
         ids = self._find(intent.resource, intent_description(self._host, intent.token))
@@ -115,23 +118,23 @@ class Intents:
         """What nobody uses of it. Whoever took a network or a subnet has tagged it, on whatever host."""
         if resource == "ports":
             leased = {lease.port_id for lease in self._journal.leases.all()}
-            return [port.id for port in self._neutron.find_ports(description=description) if port.id not in leased]
+            return [port.id for port in self._own.ports(description=description) if port.id not in leased]
         if resource == "networks":
-            networks = self._neutron.find_networks(description=description)
+            networks = self._own.networks(description=description)
             return [network.id for network in networks if not network.tags]
         if resource == "subnets":
-            unmarked = [subnet for subnet in self._neutron.find_subnets(description=description) if not subnet.tags]
+            unmarked = [subnet for subnet in self._own.subnets(description=description) if not subnet.tags]
             return [subnet.id for subnet in unmarked if not self._is_recorded(subnet)]
-        for pool in self._neutron.find_subnetpools(description=description):
+        for pool in self._own.subnetpools(description=description):
             self._adopt(pool)
         return []
 
-    def _is_recorded(self, subnet: Subnet) -> bool:
+    def _is_recorded(self, subnet: OwnSubnet) -> bool:
         """Whether a Docker network says by its pool that it uses the subnet."""
-        pools = self._neutron.find_subnetpools(tags=[on_network(subnet.network_id)])
+        pools = self._own.subnetpools(tags=[on_network(subnet.network_id)])
         return any(subnets_of_pool(pool, subnet.network_id, [subnet]) for pool in pools)
 
-    def _adopt(self, pool: SubnetPool) -> None:
+    def _adopt(self, pool: OwnSubnetPool) -> None:
         """A pool is known by its name to every request for its CIDR: it goes as all pools go, when nobody uses it."""
         record = PoolRecord(
             pool_id=pool.id,

@@ -19,6 +19,7 @@ from kuryr_libnetwork.errors import (
     InvalidOption,
     NeutronConflict,
     NeutronError,
+    NeutronForbidden,
     NeutronNotFound,
     PortNotAdoptable,
 )
@@ -29,11 +30,12 @@ from kuryr_libnetwork.rules import adoption
 from kuryr_libnetwork.rules import ports as rules
 from kuryr_libnetwork.rules.exposure import without
 from kuryr_libnetwork.rules.identity import OWN_PORT, made_by_us, made_on
-from kuryr_libnetwork.rules.port_options import attributes_of, missing, refuse_ignored
+from kuryr_libnetwork.rules.port_options import attributes_of, missing, refuse_admins, refuse_ignored
 from kuryr_libnetwork.services.adoption import Adoption
 from kuryr_libnetwork.services.exposure import Exposure
 from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.locks import KeyedLocks
+from kuryr_libnetwork.services.own_things import OwnThings
 from kuryr_libnetwork.services.ranges import FixedIps, Ranges
 
 LOG = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ class PortLedger:
         *,
         neutron: Neutron,
         journal: Journal,
+        own: OwnThings,
         intents: Intents,
         drivers: Drivers,
         adoption: Adoption,
@@ -56,6 +59,7 @@ class PortLedger:
     ) -> None:
         self._neutron = neutron
         self._journal = journal
+        self._own = own
         self._intents = intents
         self._ranges = Ranges(neutron)
         self._drivers = drivers
@@ -118,12 +122,13 @@ class PortLedger:
 
     def _adopt(self, port: Port, network: NetworkRecord, subnet: SubnetRecord, address: str) -> FixedIp:
         leased = [lease.port_id for lease in self._journal.leases.all()]
-        adoption.may_adopt(port, self._host, leased)
+        adoption.may_adopt(port, self._own.project, self._host, leased)
         driver = self._drivers.for_port(port)
         if driver.where(driver.recover(port)) == "container":
             raise PortNotAdoptable(f"port {port.id} ({address}) is in use by a container of this host")
         port = self._tidied(port)
-        adoption.may_adopt(port, self._host, leased)
+        adoption.may_adopt(port, self._own.project, self._host, leased)
+        port = adoption.as_found(port)
         lease = rules.lease_of(port, network.docker_id, network.subnets, subnet.subnet_id, self._now(), address)
         self._refuse_missing_family(network, lease)
         self._journal.leases.put(lease)
@@ -132,10 +137,11 @@ class PortLedger:
 
     def _tidied(self, port: Port) -> Port:
         """The port without what a container that is gone has left on it; no call where there is nothing."""
-        if not adoption.remembered(port) and len(adoption.own_tags(port)) == len(port.tags):
+        unknown = rules.release_of_unknown(port, self._own.project, self._host, named=True)
+        if unknown is None or unknown.made:
             return port
         LOG.info("port %s is put back as it was before its last container", port.id)
-        left = rules.lease_of(port, "", (), "", self._now())
+        left = rules.lease_of(port, "", (), "", self._now(), unknown=unknown)
         self.release(self._exposure.recognised(left, port), look=True)
         return next(iter(self._neutron.find_ports(id=port.id)), port)
 
@@ -166,8 +172,11 @@ class PortLedger:
             return self._intents.create("ports", post, save)
 
         def save(port: Port) -> None:
-            lease = rules.lease_of(port, network.docker_id, network.subnets, subnet.subnet_id, self._now())
-            self._journal.leases.put(msgspec.structs.replace(lease, original=None))
+            made = rules.Unknown(made=True)
+            lease = rules.lease_of(
+                port, network.docker_id, network.subnets, subnet.subnet_id, self._now(), unknown=made
+            )
+            self._journal.leases.put(lease)
 
         port = self._ranges.make([subnet, *self._together(network, subnet)], address, make)
         try:
@@ -214,10 +223,14 @@ class PortLedger:
         Nobody else's: since Docker was told the address, Neutron may have given it to a port of somebody else.
         """
         for port in self.find(subnet.subnet_id, address):
-            mine = made_by_us(port) and made_on(port.description or "") == self._host
+            own = self._own.project.port(port)
+            mine = own is not None and made_by_us(own) and made_on(own) == self._host
             if mine and not port.host_id and not port.device_id and not self._intents.open(port.description):
-                lease = rules.lease_of(port, network.docker_id, network.subnets, subnet.subnet_id, self._now(), address)
-                lease = msgspec.structs.replace(lease, held=(*lease.held, *lease.spare), spare=(), original=None)
+                made = rules.Unknown(made=True)
+                lease = rules.lease_of(
+                    port, network.docker_id, network.subnets, subnet.subnet_id, self._now(), address, unknown=made
+                )
+                lease = msgspec.structs.replace(lease, held=(*lease.held, *lease.spare), spare=())
                 self._journal.leases.put(lease)
                 return lease
         return None
@@ -235,7 +248,7 @@ class PortLedger:
         if adoption.GROUPS in wanted:  # those made for exposed ports come and go by themselves
             wanted[adoption.GROUPS] = without(wanted[adoption.GROUPS], lease.exposed_groups or ())
         wanted |= adoption.by_neutron(lease.original, wanted)
-        return self._adoption.intend(lease, endpoint_id, adoption.changes_of(lease.original, wanted))
+        return self._adoption.intend(lease, lease.original, endpoint_id, adoption.changes_of(lease.original, wanted))
 
     def bind(self, lease: LeaseRecord, endpoint_id: str, mac: str, device: Mapping[str, Any], by: BoundBy) -> Port:
         """Bind the port to this host for an endpoint; the answer says how (vif_type, vif_details).
@@ -249,6 +262,10 @@ class PortLedger:
         except NeutronConflict:
             self._refuse_foreign_mac(lease, mac)
             raise
+        except NeutronForbidden as error:
+            if lease.original is not None and self._own.project.port(lease.original) is None:
+                refuse_admins(device, lease.port_id, str(error))
+            raise
         except NeutronNotFound as error:
             wrong = missing(device, str(error))
             if wrong is not None:
@@ -259,7 +276,7 @@ class PortLedger:
 
     def _bind(self, lease: LeaseRecord, attributes: Mapping[str, Any]) -> Port:
         if lease.original is not None:
-            return self._adoption.bind(lease, lease.original, adoption.changes_of(lease.original, attributes))
+            return self._adoption.bind(lease, lease.original, attributes)
         return self._neutron.update_port(lease.port_id, attributes) if attributes else rules.unbound(lease)
 
     def _refuse_foreign_mac(self, lease: LeaseRecord, mac: str) -> None:
@@ -269,7 +286,9 @@ class PortLedger:
             leased = [other.port_id for other in self._journal.leases.all()]
             for port in found:
                 if port.id != lease.port_id:
-                    raise Conflict(adoption.why_not_by_mac(port, mac, lease.held, self._host, leased))
+                    raise Conflict(
+                        adoption.why_not_by_mac(port, mac, lease.held, self._own.project, self._host, leased)
+                    )
 
     def _steps(
         self, lease: LeaseRecord, endpoint_id: str, mac: str, device: Mapping[str, Any], by: BoundBy
@@ -283,8 +302,9 @@ class PortLedger:
         """What :meth:`bind` had to leave out for a port that is put on a trunk."""
         _, after = self._steps(lease, endpoint_id, mac, device, "trunk")
         if lease.original is not None:
-            after = adoption.attributes_of(adoption.changes_of(lease.original, after))
-        port = self._neutron.update_port(lease.port_id, after)
+            port = self._adoption.change_further(lease, after)
+        else:
+            port = self._neutron.update_port(lease.port_id, after)
         refuse_ignored(after, port.dns_domain)
         return port
 

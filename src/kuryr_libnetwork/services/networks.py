@@ -29,6 +29,7 @@ from kuryr_libnetwork.rules.parsing import truthy
 from kuryr_libnetwork.services.chooser import Chooser, Plan
 from kuryr_libnetwork.services.directory import Directory
 from kuryr_libnetwork.services.intents import Intents
+from kuryr_libnetwork.services.own_things import OwnThings
 from kuryr_libnetwork.services.pools import PoolKeeper
 from kuryr_libnetwork.services.port_options import PortOptions
 from kuryr_libnetwork.services.register import Register
@@ -48,6 +49,7 @@ class Networks:
         neutron: Neutron,
         journal: Journal,
         drivers: Drivers,
+        own: OwnThings,
         intents: Intents,
         directory: Directory,
         pools: PoolKeeper,
@@ -61,6 +63,7 @@ class Networks:
         self._neutron = neutron
         self._journal = journal
         self._drivers = drivers
+        self._own = own
         self._intents = intents
         self._directory = directory
         self._pools = pools
@@ -197,7 +200,8 @@ class Networks:
         self, record: NetworkRecord, network: Network, pools: list[PoolRecord]
     ) -> tuple[NetworkRecord, Network, bool]:
         """Use a network that is there. One that kuryr made for another Docker network goes with the last of its users."""
-        made = identity.made_on(network.description or "") != ""
+        own = self._own.project.network(network)
+        made = own is not None and identity.made_on(own) != ""
         record = _on(msgspec.structs.replace(record, made=made), network)
         self._journal.networks.put(record)
         on_tags = self._register.enter(record.docker_id, network, pools)

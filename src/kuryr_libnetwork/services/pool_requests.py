@@ -23,9 +23,11 @@ from kuryr_libnetwork.rules import addresses, choices, prefixes
 from kuryr_libnetwork.rules.choices import Choices, choices_of
 from kuryr_libnetwork.rules.identity import pool_name
 from kuryr_libnetwork.rules.options import parse_pool_options
+from kuryr_libnetwork.rules.port_options import is_id
 from kuryr_libnetwork.services.chooser import Chooser
 from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.locks import KeyedLocks
+from kuryr_libnetwork.services.own_things import OwnThings
 from kuryr_libnetwork.services.pools import PoolKeeper
 from kuryr_libnetwork.services.settings import ServiceSettings
 
@@ -46,6 +48,7 @@ class PoolRequests:
         *,
         neutron: Neutron,
         journal: Journal,
+        own: OwnThings,
         settings: ServiceSettings,
         locks: KeyedLocks,
         intents: Intents,
@@ -54,6 +57,7 @@ class PoolRequests:
     ) -> None:
         self._neutron = neutron
         self._journal = journal
+        self._own = own
         self._settings = settings
         self._locks = locks
         self._intents = intents
@@ -117,7 +121,9 @@ class PoolRequests:
 
     def _default(self, version: IpVersion) -> SubnetPool:
         name, option = self._settings.default_subnetpool(version)
-        return prefixes.default_pool(name, option, version, self._neutron.find_subnetpools(name=name))
+        if is_id(name):  # whose it is does not matter: the operator has named this one
+            return prefixes.default_pool(name, option, version, self._neutron.find_subnetpools(id=name))
+        return prefixes.default_pool(name, option, version, self._own.subnetpools(name=name))
 
     def _refuse_second(self, subnet: Subnet) -> None:
         """Docker asks again while the answer overlaps a route of the host, and there is no other answer to give."""
@@ -140,7 +146,7 @@ class PoolRequests:
     def _make(self, record: PoolRecord) -> PoolRecord:
         cidr, prefix = record.cidr, self._settings.subnetpool_name_prefix
         name = pool_name(prefix, cidr)
-        if record.source or record.subnet or self._neutron.find_subnetpools(name=name):
+        if record.source or record.subnet or self._own.subnetpools(name=name):
             name = pool_name(prefix, cidr, secrets.token_hex(4))
         length = ipaddress.ip_network(cidr).prefixlen
         attributes: dict[str, Any] = {
@@ -149,8 +155,6 @@ class PoolRequests:
             "default_prefixlen": length,
             "min_prefixlen": length,
         }
-        if choices_of(record.options).shared:
-            attributes["shared"] = True
 
         def save(pool: SubnetPool) -> None:
             self._journal.pools.put(msgspec.structs.replace(record, pool_id=pool.id, created_at=self._now()))

@@ -19,11 +19,13 @@ import msgspec
 
 from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound, NeutronRefused
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import PoolRecord, SubnetPool
+from kuryr_libnetwork.model import PoolRecord
 from kuryr_libnetwork.rules.addresses import canonical_cidr
-from kuryr_libnetwork.rules.identity import id_from_tags, network_of_pool, pool_made_by_us
+from kuryr_libnetwork.rules.identity import docker_id_of, network_of_pool, pool_made_by_us
 from kuryr_libnetwork.rules.networks import pools_of
+from kuryr_libnetwork.rules.ownership import OwnSubnetPool
 from kuryr_libnetwork.services.locks import KeyedLocks
+from kuryr_libnetwork.services.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 UUID_LENGTH = 36
@@ -33,22 +35,29 @@ TURN = 10.0
 
 class PoolKeeper:
     def __init__(
-        self, neutron: Neutron, journal: Journal, name_prefix: str, locks: KeyedLocks, now: Callable[[], float]
+        self,
+        neutron: Neutron,
+        journal: Journal,
+        own: OwnThings,
+        name_prefix: str,
+        locks: KeyedLocks,
+        now: Callable[[], float],
     ) -> None:
         self._neutron = neutron
         self._journal = journal
+        self._own = own
         self._prefix = name_prefix
         self._locks = locks
         self._now = now
         self._turn = threading.Condition()
 
-    def ours(self, pool: SubnetPool) -> bool:
+    def ours(self, pool: OwnSubnetPool) -> bool:
         return pool_made_by_us(pool, self._prefix)
 
     def made_of(self, candidates: Iterable[str]) -> set[str]:
         """Which of these are ids of pools that kuryr made. Neutron calls: 1."""
         ids = sorted(text for text in set(candidates) if len(text) == UUID_LENGTH)
-        return {pool.id for pool in self._neutron.find_subnetpools(id=ids) if self.ours(pool)}
+        return {pool.id for pool in self._own.subnetpools(id=ids) if self.ours(pool)}
 
     def in_use(self, pool_id: str) -> bool:
         """Whether a Docker network of this host uses the pool, or is being made of it."""
@@ -110,9 +119,11 @@ class PoolKeeper:
                 elif not record.requests and not self.in_use(pool_id):
                     self._end(record, last_try=False, look=look)
 
-    def give_up(self, pool_ids: Iterable[str]) -> None:
-        """The pools that record a Docker network which leaves its Neutron network to others: nobody else uses them."""
-        for pool_id in pool_ids:
+    def give_up(self, docker_id: str, pool_ids: Iterable[str]) -> None:
+        """The pools of a Docker network which leaves its Neutron network to others; upstream's may have further users."""
+        others = [network for network in self._journal.networks.all() if network.docker_id != docker_id]
+        used = {pool_id for network in others for pool_id in pools_of(network)}
+        for pool_id in sorted(set(pool_ids) - used):
             with self._held(pool_id) as record:
                 if record is not None and record.requests:  # its creation failed, and Docker releases it next
                     self._neutron.set_tags("subnetpools", pool_id, [])
@@ -134,9 +145,9 @@ class PoolKeeper:
         """A pool that the journal does not know (deleted, or upstream's): it goes if kuryr made it and nobody uses it."""
         if self.in_use(pool_id):
             return
-        for pool in self._neutron.find_subnetpools(id=pool_id):
+        for pool in self._own.subnetpools(id=pool_id):
             used = not network_gone and self._is_recorded(pool)
-            if self.ours(pool) and not used and not self._neutron.find_subnets(tags=[pool_id]):
+            if self.ours(pool) and not used and not self._own.subnets(tags=[pool_id]):
                 record = PoolRecord(
                     pool_id=pool_id,
                     cidr=canonical_cidr(pool.prefixes[0]),
@@ -148,14 +159,14 @@ class PoolKeeper:
                 self._journal.pools.put(record)
                 self._end(record, last_try=False)
 
-    def _is_recorded(self, pool: SubnetPool) -> bool:
+    def _is_recorded(self, pool: OwnSubnetPool) -> bool:
         """Whether it records a Docker network, which Docker is about to remove, on a Neutron network that is there."""
-        neutron_id = network_of_pool(pool.tags)
-        return id_from_tags(pool.tags) is not None and bool(self._neutron.find_networks(id=neutron_id))
+        neutron_id = network_of_pool(pool)
+        return docker_id_of(pool) is not None and bool(self._neutron.find_networks(id=neutron_id))
 
     def _end(self, record: PoolRecord, *, last_try: bool, look: bool = True) -> None:
         try:
-            if record.made and not (look and self._neutron.find_subnets(tags=[record.pool_id])):
+            if record.made and not (look and self._own.subnets(tags=[record.pool_id])):
                 self._neutron.delete_subnetpool(record.pool_id)
         except NeutronNotFound:
             LOG.debug("subnetpool %s was gone already", record.pool_id)

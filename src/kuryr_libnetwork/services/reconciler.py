@@ -30,8 +30,10 @@ from kuryr_libnetwork.model import (
     Value,
 )
 from kuryr_libnetwork.rules import leftovers
-from kuryr_libnetwork.rules.leftovers import EngineView, Suspect
+from kuryr_libnetwork.rules.leftovers import EngineView, NetworkWord, Suspect
+from kuryr_libnetwork.services.claims import Claims
 from kuryr_libnetwork.services.directory import Directory
+from kuryr_libnetwork.services.dockers_word import DockersWord
 from kuryr_libnetwork.services.exposure import Exposure
 from kuryr_libnetwork.services.forgotten import Forgotten
 from kuryr_libnetwork.services.intents import Intents
@@ -57,6 +59,7 @@ class Reconciler:
         journal: Journal,
         engine: Engine | None,
         directory: Directory,
+        dockers_word: DockersWord,
         intents: Intents,
         networks: Networks,
         pools: PoolKeeper,
@@ -64,6 +67,7 @@ class Reconciler:
         survey: Survey,
         watch: PortWatch,
         exposure: Exposure,
+        claims: Claims,
         locks: KeyedLocks,
         forgotten: Forgotten,
         grace: float,
@@ -73,6 +77,7 @@ class Reconciler:
         self._journal = journal
         self._engine = engine
         self._directory = directory
+        self._dockers_word = dockers_word
         self._intents = intents
         self._networks = networks
         self._pools = pools
@@ -80,6 +85,7 @@ class Reconciler:
         self._survey = survey
         self._watch = watch
         self._exposure = exposure
+        self._claims = claims
         self._locks = locks
         self._forgotten = forgotten
         self._grace = grace
@@ -132,6 +138,7 @@ class Reconciler:
         self._attempt(partial(self._intents.sweep, self._now() - self._grace))
         if not self._pools_known:
             self._pools_known = self._attempt(partial(self._intents.adopt_pools, self._pools.ours))
+        self._attempt(self._claims.sweep)
         self._attempt(self._refresh)
         self._attempt(self._watch.round)
         self._attempt(self._end_broken_endpoints)
@@ -200,11 +207,21 @@ class Reconciler:
                         self._journal.networks.put(msgspec.structs.replace(network, engine_id=view.engine_id))
 
     def _recover_networks(self, view: EngineView) -> None:
-        """After the journal was lost: what Docker has, and Neutron knows as ours, is in it again."""
-        for docker_id in sorted(view.network_ids - self._not_ours):
+        """After the journal was lost: what Docker has, and Neutron knows as ours, or its user named, is in it again."""
+        unknown = {docker_id for docker_id in view.network_ids - self._not_ours if not self._is_known(docker_id)}
+        if unknown:
+            words = {docker_id: view.words.get(docker_id, NetworkWord()) for docker_id in unknown}
+            self._not_ours |= self._dockers_word.take_up(words)
+            self._attempt(self._releaser.release_unplaced)
+
+    def _is_known(self, docker_id: str) -> bool:
+        """A network that cannot be told, as where two claim to be it, is none that Docker's word can help."""
+        try:
             with self._locks.hold("network", docker_id):
-                if self._directory.network(docker_id) is None:
-                    self._not_ours.add(docker_id)
+                return self._directory.network(docker_id) is not None
+        except KuryrError as error:
+            LOG.warning("Docker network %s is not looked for: %s", docker_id[:12], error)
+            return True
 
     # -- removing --------------------------------------------------------------------------------------------------
 

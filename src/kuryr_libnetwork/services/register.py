@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where Neutron says which Docker networks, of whatever host, use one of its networks.
 
-By tags of the Neutron network, as upstream does, while there is room. Neutron takes 50 tags for a resource; a Docker network
-that finds no room is recorded on its own pools, and one tag of the Neutron network says that there are such ones.
+By tags of the Neutron network, as upstream does, where it is in the service's own project and there is room. A Docker network on a
+network of somebody else is recorded on its own pools: there nobody else writes, and nobody else's word counts. So is one that finds
+no room (Neutron takes 50 tags for a resource); then one tag of the Neutron network says that there are such ones.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from kuryr_libnetwork.errors import NeutronNotFound
+from kuryr_libnetwork.errors import Conflict, NeutronForbidden, NeutronNotFound
 from kuryr_libnetwork.interfaces import Neutron
-from kuryr_libnetwork.model import Network, NetworkRecord, PoolRecord, SubnetPool
+from kuryr_libnetwork.model import Network, NetworkRecord, PoolRecord
 from kuryr_libnetwork.rules.identity import (
     MAX_TAGS,
     MORE_USERS,
-    id_from_tags,
+    docker_id_of,
     id_tags,
     network_of_pool,
     network_tags,
@@ -26,26 +27,30 @@ from kuryr_libnetwork.rules.identity import (
     pool_tags,
     room_for,
 )
+from kuryr_libnetwork.rules.ownership import OwnNetwork, OwnSubnetPool
 from kuryr_libnetwork.rules.port_options import option_tags
+from kuryr_libnetwork.services.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 
 
 class Register:
-    def __init__(self, neutron: Neutron) -> None:
+    def __init__(self, neutron: Neutron, own: OwnThings) -> None:
         self._neutron = neutron
+        self._own = own
 
     def enter(self, docker_id: str, network: Network, pools: Sequence[PoolRecord]) -> bool:
         """Record a Docker network on a Neutron network that is there; whether it is done on that one's tags.
 
-        Neutron calls: 1; without room 1 for each pool, and for the first such Docker network 1 more.
+        Neutron calls: 1; on the pools 1 for each, and for the first Docker network without room 1 more.
         """
+        own = self._own.project.network(network)
         tags = network_tags(docker_id, existing=True)
-        if room_for(network.tags, tags):
-            self._neutron.add_tags("networks", network.id, tags)
+        if own is not None and room_for(own, tags):
+            self._neutron.add_tags("networks", own.id, tags)
             return True
-        if MORE_USERS not in network.tags and len(network.tags) < MAX_TAGS:
-            self._neutron.add_tags("networks", network.id, [MORE_USERS])
+        if own is not None and MORE_USERS not in own.tags and len(own.tags) < MAX_TAGS:
+            self._neutron.add_tags("networks", own.id, [MORE_USERS])
         for pool in pools:
             self.record(docker_id, network.id, pool)
         return False
@@ -60,33 +65,47 @@ class Register:
         if tags and record.pools:
             self._neutron.add_tags("subnetpools", record.pools[0], (*id_tags(record.docker_id), *tags))
 
-    def others(self, network: Network, docker_id: str) -> bool:
-        """Whether other Docker networks use the Neutron network. Neutron calls: 0, where it is full of tags 1."""
-        if other_users(network.tags, docker_id):
+    def others(self, network: OwnNetwork, docker_id: str) -> bool:
+        """Whether other Docker networks use a network of ours. Neutron calls: 0, where it is full of tags 1."""
+        if other_users(network, docker_id):
             return True
         if MORE_USERS not in network.tags and len(network.tags) < MAX_TAGS:
             return False
-        return any(id_from_tags(pool.tags) not in (None, docker_id) for pool in self.recorded_on(network.id))
+        return any(docker_id_of(pool) not in (None, docker_id) for pool in self.recorded_on(network.id))
 
-    def recorded_on(self, neutron_id: str) -> list[SubnetPool]:
+    def recorded_on(self, neutron_id: str) -> list[OwnSubnetPool]:
         """The pools that say themselves that they are on this Neutron network."""
-        return self._neutron.find_subnetpools(tags=[on_network(neutron_id)])
+        return self._own.subnetpools(tags=[on_network(neutron_id)])
 
-    def find(self, docker_id: str) -> tuple[Network | None, list[SubnetPool]]:
-        """The Neutron network of a Docker network, and the pools that are recorded for it. Neutron calls: 2 or 3."""
+    def find(self, docker_id: str) -> tuple[Network | None, list[OwnSubnetPool]]:
+        """The Neutron network of a Docker network, and the pools that are recorded for it. Neutron calls: 2 or 3.
+
+        :class:`~kuryr_libnetwork.errors.Conflict` where it is recorded on two: neither is to be believed then.
+        """
         tags = list(id_tags(docker_id))
-        found = self._neutron.find_networks(tags=tags)
-        pools = self._neutron.find_subnetpools(tags=tags)
-        if not found:
-            ids = sorted({network_of_pool(pool.tags) for pool in pools} - {""})
-            found = self._neutron.find_networks(id=ids)
+        tagged = self._own.networks(tags=tags)
+        pools = self._own.subnetpools(tags=tags)
+        ids = {network.id for network in tagged} | ({network_of_pool(pool) for pool in pools} - {""})
+        if len(ids) > 1:
+            raise Conflict(
+                f"Docker network {docker_id[:12]} is recorded on Neutron networks {' and '.join(sorted(ids))}; take its tags "
+                "(kuryr.net.uuid.*) off all but the right one, or remove the Docker network and create it again"
+            )
+        if tagged:
+            return tagged[0], pools
+        found = self._neutron.find_networks(id=sorted(ids))
         return (found[0] if found else None), pools
 
     def leave(self, docker_id: str, network: Network) -> None:
-        """Take the tags of a Docker network; one by one, for others may be changing theirs."""
+        """Take the tags of a Docker network; one by one, for others may be changing theirs.
+
+        Upstream's service, with the role admin, writes them on networks of others, too; without that role they stay.
+        """
         for tag in network_tags(docker_id, existing=True):
             if tag in network.tags:
                 try:
                     self._neutron.remove_tag("networks", network.id, tag)
                 except NeutronNotFound:
                     LOG.debug("Neutron network %s or its tag %s was gone already", network.id, tag)
+                except NeutronForbidden as error:
+                    LOG.info("tag %s of Neutron network %s, which is not ours, stays: %s", tag, network.id, error)

@@ -19,15 +19,16 @@ from kuryr_libnetwork.errors import JournalError
 from kuryr_libnetwork.interfaces import Drivers, Journal
 from kuryr_libnetwork.model import EndpointRecord, FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord, Whereabouts
 from kuryr_libnetwork.rules.addresses import contains
-from kuryr_libnetwork.rules.identity import EXISTING_PORT
+from kuryr_libnetwork.rules.identity import DEVICE_OWNER
 from kuryr_libnetwork.rules.networks import pools_of, subnet_for
-from kuryr_libnetwork.rules.ports import lease_of, release_of_unknown
+from kuryr_libnetwork.rules.ports import Unknown, lease_of, release_of_unknown
 from kuryr_libnetwork.services.directory import Directory
 from kuryr_libnetwork.services.exposure import Exposure
 from kuryr_libnetwork.services.forgotten import Forgotten
 from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.ledger import PortLedger
 from kuryr_libnetwork.services.locks import KeyedLocks
+from kuryr_libnetwork.services.own_things import OwnThings
 from kuryr_libnetwork.services.settings import ServiceSettings
 
 LOG = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Releaser:
         *,
         journal: Journal,
         settings: ServiceSettings,
+        own: OwnThings,
         directory: Directory,
         ledger: PortLedger,
         intents: Intents,
@@ -50,6 +52,7 @@ class Releaser:
     ) -> None:
         self._journal = journal
         self._settings = settings
+        self._own = own
         self._directory = directory
         self._ledger = ledger
         self._intents = intents
@@ -60,6 +63,7 @@ class Releaser:
         self._now = now
         self._guard = threading.Lock()
         self._expected: dict[FixedIp, float] = {}
+        self._unplaced: dict[tuple[str, str], float] = {}
 
     # -- endpoints -------------------------------------------------------------------------------------------------
 
@@ -191,31 +195,48 @@ class Releaser:
     def _release_unknown_address(self, pool_id: str, address: str) -> None:
         found = self._subnet_of(pool_id)
         if found is None:
+            with self._guard:
+                self._unplaced[pool_id, address] = self._now()
             return
         network, subnet = found
         subnet = subnet_for(network, address) or subnet
         for port in self._ledger.find(subnet.subnet_id, address):
             with self._locks.hold("port", port.id):
-                if self._is_free_to_go(port):
+                unknown = self._free_to_go(port, named=True)
+                if unknown is None:
+                    self._unplug_prepared(port)
+                else:
                     LOG.info("releasing port %s, found in Neutron by its address %s", port.id, address)
                     self._unplug_unknown(port)
-                    lease = self._directory.rebuild_lease(network, port, subnet.subnet_id)
+                    lease = self._directory.rebuild_lease(network, port, subnet.subnet_id, unknown)
                     self._ledger.release(self._exposure.recognised(lease, port))
+
+    def release_unplaced(self) -> None:
+        """Release again what Docker gave back before its network was known: right after a start that may come from Docker's
+        word alone, and Docker releases no address twice.
+        """
+        with self._guard:
+            unplaced, self._unplaced = dict(self._unplaced), {}
+        for (pool_id, address), since in unplaced.items():
+            if self._now() - since < self._settings.reconcile_grace:
+                self.release_address(pool_id, address)
 
     def end_orphan(self, port: Port) -> None:
         """A port of ours that neither the journal nor Docker knows."""
         with self._locks.hold("port", port.id):
-            if self._is_free_to_go(port):
+            unknown = self._free_to_go(port, named=False)
+            if unknown is not None:
                 self._unplug_unknown(port)
-                lease = lease_of(port, "", (), "", self._now())
+                lease = lease_of(port, "", (), "", self._now(), unknown=unknown)
                 self._ledger.release(self._exposure.recognised(lease, port), look=True)
 
-    def _is_free_to_go(self, port: Port) -> bool:
-        """Ours, on this host, in no container, and not just being made for the next one."""
-        if not release_of_unknown(port, self._settings.host) or self._intents.open(port.description):
-            return False
+    def _free_to_go(self, port: Port, *, named: bool) -> Unknown | None:
+        """What is to become of a port that is ours, on this host, in no container, and not just being made for the next one."""
+        unknown = release_of_unknown(port, self._own.project, self._settings.host, named=named)
+        if unknown is None or self._intents.open(port.description) or self._journal.leases.get(port.id) is not None:
+            return None
         driver = self._drivers.for_port(port)
-        return self._journal.leases.get(port.id) is None and driver.where(driver.recover(port)) != "container"
+        return unknown if driver.where(driver.recover(port)) != "container" else None
 
     def _subnet_of(self, pool_id: str) -> tuple[NetworkRecord, SubnetRecord] | None:
         for network in self._journal.networks.all():
@@ -224,7 +245,18 @@ class Releaser:
                     return network, subnet
         return self._directory.neutron_subnet(pool_id)
 
+    def _unplug_prepared(self, port: Port) -> None:
+        """Take away the interface of a port that was bound beforehand, as Zun does it: only the interface was ours.
+
+        ``device_owner`` keeps us away from the interfaces of virtual machines, which have the same names.
+        """
+        if port.device_owner != DEVICE_OWNER or port.host_id != self._settings.host:
+            return
+        driver = self._drivers.for_port(port)
+        if self._journal.leases.get(port.id) is None and driver.where(driver.recover(port)) == "host":
+            driver.unplug(driver.recover(port))
+
     def _unplug_unknown(self, port: Port) -> None:
-        if port.host_id in {"", self._settings.host} or EXISTING_PORT in port.tags:
+        if port.host_id in {"", self._settings.host}:
             driver = self._drivers.for_port(port)
             driver.unplug(driver.recover(port))

@@ -14,13 +14,14 @@ from typing import Any
 
 import msgspec
 
-from kuryr_libnetwork.errors import NeutronConflict
+from kuryr_libnetwork.errors import NeutronConflict, NeutronForbidden
 from kuryr_libnetwork.interfaces import Journal, Neutron
 from kuryr_libnetwork.model import IpVersion, Network, NetworkRecord, PoolRecord, Port, Subnet
 from kuryr_libnetwork.rules import identity
 from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.rules.addresses import allocation_pools, spans_within
 from kuryr_libnetwork.services.intents import Intents
+from kuryr_libnetwork.services.own_things import OwnThings
 from kuryr_libnetwork.services.register import Register
 from kuryr_libnetwork.services.settings import ServiceSettings
 
@@ -30,10 +31,17 @@ Sources = Mapping[IpVersion, str]
 
 class SubnetKeeper:
     def __init__(
-        self, neutron: Neutron, journal: Journal, settings: ServiceSettings, intents: Intents, register: Register
+        self,
+        neutron: Neutron,
+        journal: Journal,
+        own: OwnThings,
+        settings: ServiceSettings,
+        intents: Intents,
+        register: Register,
     ) -> None:
         self._neutron = neutron
         self._journal = journal
+        self._own = own
         self._settings = settings
         self._intents = intents
         self._register = register
@@ -58,13 +66,24 @@ class SubnetKeeper:
             if match is None
         }
         for pool, match in matches:
-            subnet = match or self._new(record, pool, origins[pool.pool_id])
+            subnet = match or self._new(record, network, pool, origins[pool.pool_id])
             record = self._record(record, subnet, pool, made=match is None, on_pools=on_pools)
             for address in pool.reserved if match is not None else ():
                 record = self._keep_address(record, subnet, address)
         return record
 
-    def _new(self, record: NetworkRecord, pool: PoolRecord, source: str) -> Subnet:
+    def _new(self, record: NetworkRecord, network: Network, pool: PoolRecord, source: str) -> Subnet:
+        try:
+            return self._make(record, pool, source)
+        except NeutronForbidden as error:
+            if self._own.project.network(network) is not None:
+                raise
+            raise NeutronForbidden(
+                f"Neutron network {network.id} has no subnet {pool.cidr}, and belongs to another project, where only the role "
+                f"admin may make one; give --subnet of a subnet that it has, or have its owner make this one ({error})"
+            ) from error
+
+    def _make(self, record: NetworkRecord, pool: PoolRecord, source: str) -> Subnet:
         gateway = None if record.internal or not pool.gateway else pool.gateway
         attributes: dict[str, Any] = {
             "name": identity.subnet_name(pool.cidr),
@@ -90,14 +109,15 @@ class SubnetKeeper:
     ) -> NetworkRecord:
         """Say in Neutron that the subnet is the pool's: on the subnet, as upstream does, or on the pool.
 
-        On the pool where the subnet has another one's tag already, so that its tags never grow, and where there is a range
-        to remember.
+        On the pool where the subnet is in another project, or has another one's tag already, so that its tags never grow, and
+        where there is a range to remember.
         """
         ip_range = "" if made or _keeps_to(subnet, pool) else pool.ip_range
-        marked = pool.pool_id in subnet.tags
-        full = bool(identity.pool_marks(subnet)) or len(subnet.tags) >= identity.MAX_TAGS
+        own = self._own.project.subnet(subnet)
+        marked = own is not None and pool.pool_id in own.tags
+        full = own is None or bool(identity.pool_marks(own)) or len(own.tags) >= identity.MAX_TAGS
         recorded = on_pools or (not marked and (full or ip_range != ""))
-        made = made or identity.made_on(subnet.description or "") != ""
+        made = made or (own is not None and identity.made_on(own) != "")
         record = _with(record, subnet, pool, made=made, ip_range=ip_range, recorded=recorded)
         self._journal.networks.put(record)
         if recorded and not on_pools:

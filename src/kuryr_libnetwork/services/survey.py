@@ -11,15 +11,11 @@ from functools import partial
 from kuryr_libnetwork.errors import KuryrError
 from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron, PortDriver
 from kuryr_libnetwork.model import EndpointRecord, PlugRecord, Port
-from kuryr_libnetwork.rules.identity import (
-    DEVICE_OWNER,
-    UNBOUND_PORT_NAME,
-    id_from_tags,
-    is_docker_id,
-    made_on,
-)
+from kuryr_libnetwork.rules.identity import DEVICE_OWNER, UNBOUND_PORT_NAME, is_docker_id, made_on
 from kuryr_libnetwork.rules.leftovers import EngineView
+from kuryr_libnetwork.rules.ports import Unknown, release_of_unknown
 from kuryr_libnetwork.services.locks import KeyedLocks
+from kuryr_libnetwork.services.own_things import OwnThings
 from kuryr_libnetwork.services.release import Releaser
 
 LOG = logging.getLogger(__name__)
@@ -31,6 +27,7 @@ class Survey:
         *,
         neutron: Neutron,
         journal: Journal,
+        own: OwnThings,
         drivers: Drivers,
         releaser: Releaser,
         locks: KeyedLocks,
@@ -38,6 +35,7 @@ class Survey:
     ) -> None:
         self._neutron = neutron
         self._journal = journal
+        self._own = own
         self._drivers = drivers
         self._releaser = releaser
         self._locks = locks
@@ -86,26 +84,39 @@ class Survey:
                 driver.unplug(plug)
 
     def orphan_ports(self, view: EngineView | None) -> list[Port]:
-        """Ports of this host that the journal does not know; a bound one only if Docker does not know it either."""
+        """Ports of this host that the journal does not know; a bound one only if Docker does not know it either.
+
+        Only what is proven to be ours (:mod:`~kuryr_libnetwork.rules.ownership`): Docker has named none of them.
+        """
         try:
-            found = self._neutron.find_ports(name=UNBOUND_PORT_NAME, device_owner="")
+            found: list[Port] = list(self._own.ports(name=UNBOUND_PORT_NAME, device_owner=""))
             if any(driver.bound_by == "nobody" for driver in self._drivers.all()):
                 found += self._unbound_in_use()
             if view is not None:
                 found += self._neutron.find_ports(**{"device_owner": DEVICE_OWNER, "binding:host_id": self._host})
+            leased = {lease.port_id for lease in self._journal.leases.all()}
+            return [port for port in found if port.id not in leased and self._is_orphan(port, view)]
         except KuryrError as error:
             LOG.warning("ports of this host were not looked for: %s", error)
             return []
-        leased = {lease.port_id for lease in self._journal.leases.all()}
-        return [port for port in found if port.id not in leased and self._is_orphan(port, view)]
 
     def _unbound_in_use(self) -> list[Port]:
         """Ports of containers in virtual machines: they have our owner, and no host."""
-        found = self._neutron.find_ports(name=UNBOUND_PORT_NAME, device_owner=DEVICE_OWNER)
+        found = self._own.ports(name=UNBOUND_PORT_NAME, device_owner=DEVICE_OWNER)
         return [port for port in found if not port.host_id]
 
     def _is_orphan(self, port: Port, view: EngineView | None) -> bool:
+        project = self._own.project
+        unknown = release_of_unknown(port, project, self._host, named=False)
+        if unknown is None:
+            return False
         if not port.host_id:
-            return made_on(port.description or "") == self._host
-        endpoint = id_from_tags(port.tags) or port.device_id
-        return view is not None and is_docker_id(endpoint) and endpoint not in view.endpoint_ids
+            own = project.port(port)
+            return own is not None and made_on(own) == self._host
+        return view is not None and _endpoint_of(port, unknown) not in {"", *view.endpoint_ids}
+
+
+def _endpoint_of(port: Port, unknown: Unknown) -> str:
+    """The endpoint that a bound port of ours is for; "" where that is not an endpoint of Docker's."""
+    endpoint = unknown.claim or port.device_id
+    return endpoint if is_docker_id(endpoint) else ""

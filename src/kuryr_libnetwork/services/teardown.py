@@ -14,11 +14,13 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound
+from kuryr_libnetwork.errors import NeutronConflict, NeutronForbidden, NeutronNotFound
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import Network, NetworkRecord, Subnet
+from kuryr_libnetwork.model import Network, NetworkRecord, SubnetRecord
 from kuryr_libnetwork.rules import identity
 from kuryr_libnetwork.rules import networks as rules
+from kuryr_libnetwork.rules.ownership import OwnNetwork, OwnSubnet
+from kuryr_libnetwork.services.own_things import OwnThings
 from kuryr_libnetwork.services.pools import PoolKeeper
 from kuryr_libnetwork.services.register import Register
 
@@ -36,9 +38,12 @@ class Ending(NamedTuple):
 
 
 class Teardown:
-    def __init__(self, neutron: Neutron, journal: Journal, pools: PoolKeeper, register: Register) -> None:
+    def __init__(
+        self, neutron: Neutron, journal: Journal, own: OwnThings, pools: PoolKeeper, register: Register
+    ) -> None:
         self._neutron = neutron
         self._journal = journal
+        self._own = own
         self._pools = pools
         self._register = register
 
@@ -48,7 +53,10 @@ class Teardown:
         if not found:
             self._forget(record, rules.pools_of(record))
             return
-        network = found[0]
+        network = self._own.project.network(found[0])
+        if network is None:
+            self._leave_anothers(record, found[0], last_try=last_try)
+            return
         if self._register.others(network, record.docker_id):
             self._leave_to_others(record, network)
             if last_try:
@@ -59,24 +67,57 @@ class Teardown:
         if self._take_down(record, network, endings, last_try=last_try):
             self._forget(record, pools)
 
+    def _leave_anothers(self, record: NetworkRecord, network: Network, *, last_try: bool) -> None:
+        """A Neutron network of another project: nothing on it is ours but ports for auxiliary addresses, and subnets that
+        kuryr made where its role allowed that. These go with the last Docker network that uses them: each takes its own
+        pools away, which say so, before it looks at those of others, so that the last one sees none.
+        """
+        self._delete_aux_ports(record)
+        self._register.leave(record.docker_id, network)
+        made = [subnet for subnet in record.subnets if subnet.made]
+        self._untag_anothers([subnet for subnet in record.subnets if not subnet.made and not subnet.recorded])
+        self._pools.give_up(record.docker_id, rules.pools_of(record))
+        if made and not self._delete_last(record, made, last_try=last_try):
+            return
+        self._journal.networks.drop(record.docker_id)
+
+    def _delete_last(self, record: NetworkRecord, made: Sequence[SubnetRecord], *, last_try: bool) -> bool:
+        """Whether nothing is left to do."""
+        there = self._own.subnets(id=[subnet.subnet_id for subnet in made])
+        others = [pool for pool in self._register.recorded_on(record.neutron_id) if pool.id not in record.pools]
+        used = {each.id for pool in others for each in rules.subnets_of_pool(pool, record.neutron_id, there)}
+        done = [self._delete_subnet(subnet.id) for subnet in there if subnet.id not in used]
+        return all(done) or last_try
+
+    def _untag_anothers(self, subnets: Sequence[SubnetRecord]) -> None:
+        """Take off the tags that upstream's service, with the role admin, has put on subnets of another project."""
+        for subnet in self._neutron.find_subnets(id=[each.subnet_id for each in subnets]):
+            for tag in {each.pool_id for each in subnets} & set(subnet.tags):
+                try:
+                    self._neutron.remove_tag("subnets", subnet.id, tag)
+                except NeutronNotFound:
+                    LOG.debug("subnet %s or its tag %s was gone already", subnet.id, tag)
+                except NeutronForbidden as error:
+                    LOG.info("tag %s of subnet %s, which is not ours, stays: %s", tag, subnet.id, error)
+
     def _forget(self, record: NetworkRecord, pools: set[str]) -> None:
         self._journal.networks.drop(record.docker_id)
         look = record.made or not record.subnets  # else the budget is spent
         self._pools.after_network(sorted(pools), look=look)
 
-    def _leave_to_others(self, record: NetworkRecord, network: Network) -> None:
+    def _leave_to_others(self, record: NetworkRecord, network: OwnNetwork) -> None:
         """A pool that a subnet's tag names stays as well: upstream's service may use it by its name."""
         self._register.leave(record.docker_id, network)
         self._delete_aux_ports(record)
         if record.state == "creating":
             self._delete_unused(record)
         tagged = {subnet.pool_id for subnet in record.subnets if not subnet.recorded}
-        self._pools.give_up(sorted(rules.pools_of(record) - tagged))
+        self._pools.give_up(record.docker_id, rules.pools_of(record) - tagged)
 
     def _delete_unused(self, record: NetworkRecord) -> None:
         """What was made for a creation that failed has no user yet, or has marked it."""
         made = [subnet.subnet_id for subnet in record.subnets if subnet.made]
-        unmarked = [subnet for subnet in self._neutron.find_subnets(id=made) if not subnet.tags]
+        unmarked = [subnet for subnet in self._own.subnets(id=made) if not subnet.tags]
         if not unmarked:
             return
         others = [pool for pool in self._register.recorded_on(record.neutron_id) if pool.id not in record.pools]
@@ -85,7 +126,7 @@ class Teardown:
             if subnet.id not in taken:
                 self._delete_subnet(subnet.id)
 
-    def _endings(self, record: NetworkRecord, network: Network, *, last_try: bool) -> tuple[list[Ending], set[str]]:
+    def _endings(self, record: NetworkRecord, network: OwnNetwork, *, last_try: bool) -> tuple[list[Ending], set[str]]:
         """What becomes of the subnets, and the pools that go then; with what earlier users had to leave, where there may be
         something: these could not take it away, for others still used the network.
         """
@@ -96,7 +137,7 @@ class Teardown:
         strays = (last_try or record.made or LEFT_BEHIND in network.tags) and not set(network.subnets) <= mine
         if not unsure and not strays:
             return known, pools
-        there = self._neutron.find_subnets(network_id=network.id)
+        there = self._own.subnets(network_id=network.id)
         marks = {subnet.id: {*identity.pool_marks(subnet), subnet.subnetpool_id or ""} for subnet in there}
         ours = self._pools.made_of(mark for found in marks.values() for mark in found)
         made = {subnet.subnet_id for subnet in record.subnets if subnet.made}
@@ -104,10 +145,10 @@ class Teardown:
         for subnet in there:
             tags = sorted(set(subnet.tags) & ours)
             if subnet.id in mine or marks[subnet.id] & ours or _by_kuryr(subnet):
-                endings.append(Ending(subnet.id, subnet.id in made or _may_go(subnet), tags))
+                endings.append(Ending(subnet.id, subnet.id in made or identity.subnet_made_by_us(subnet), tags))
         return endings, pools | {mark for found in marks.values() for mark in found & ours}
 
-    def _take_down(self, record: NetworkRecord, network: Network, endings: list[Ending], *, last_try: bool) -> bool:
+    def _take_down(self, record: NetworkRecord, network: OwnNetwork, endings: list[Ending], *, last_try: bool) -> bool:
         """Whether nothing is left to do."""
         self._delete_aux_ports(record)
         if rules.may_delete(record, network):
@@ -155,7 +196,7 @@ class Teardown:
         """Ports that kept auxiliary addresses. Without the journal's list they are found by their device."""
         ports = list(record.aux_ports)
         if record.rebuilt and record.docker_id:
-            found = self._neutron.find_ports(device_id=record.docker_id, device_owner=identity.AUX_OWNER)
+            found = self._own.ports(device_id=record.docker_id, device_owner=identity.AUX_OWNER)
             ports += [port.id for port in found]
         for port_id in ports:
             try:
@@ -164,10 +205,5 @@ class Teardown:
                 LOG.debug("port %s was gone already", port_id)
 
 
-def _by_kuryr(subnet: Subnet) -> bool:
-    return identity.made_on(subnet.description or "") != "" and subnet.name.startswith(identity.SUBNET_PREFIX)
-
-
-def _may_go(subnet: Subnet) -> bool:
-    """The name is what authorises the removal of a subnet (kuryr-compat §0)."""
-    return subnet.name.startswith(identity.SUBNET_PREFIX)
+def _by_kuryr(subnet: OwnSubnet) -> bool:
+    return identity.made_on(subnet) != "" and identity.subnet_made_by_us(subnet)

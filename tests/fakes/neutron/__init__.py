@@ -19,10 +19,11 @@ from kuryr_libnetwork.model import Agent, Network, Port, QosPolicy, SecurityGrou
 from kuryr_libnetwork.neutron.errors import from_answer
 from kuryr_libnetwork.plugs import Trunk
 from tests.fakes.neutron import groups, networks, ports, store, trunks
+from tests.fakes.neutron.policy import Policy, Role
 from tests.fakes.neutron.store import BULK_TAGS, TAG_CREATION, Store
-from tests.fakes.neutron.wire import Fault, Resource, select
+from tests.fakes.neutron.wire import PROJECT, TENANT, Fault, Resource, select
 
-__all__ = ["BULK_TAGS", "DEFAULT_EXTENSIONS", "TAG_CREATION", "FakeNeutron", "Fault"]
+__all__ = ["BULK_TAGS", "DEFAULT_EXTENSIONS", "PROJECT", "TAG_CREATION", "TENANT", "FakeNeutron", "Fault", "Role"]
 
 DEFAULT_EXTENSIONS = frozenset(
     {
@@ -64,6 +65,9 @@ class FakeNeutron:
 
     ``stores_bulk_tags``: a real cloud may store them without listing the extension (ML2/OVN of release 29 does);
     ``None``: exactly where the extension is listed.
+
+    ``role``: of the service's user, whose project is :data:`PROJECT`. What a ``seed_`` helper makes is a tenant's, in the project
+    :data:`TENANT`, unless it says otherwise.
     """
 
     def __init__(
@@ -75,7 +79,9 @@ class FakeNeutron:
         stores_bulk_tags: bool | None = None,
         metadata_ports: bool = True,
         vrrp_pairs_only: bool = True,
+        role: Role = "service",
     ) -> None:
+        self.policy = Policy(role)
         self.extension_aliases = frozenset(extensions)
         bulk = BULK_TAGS in self.extension_aliases if stores_bulk_tags is None else stores_bulk_tags
         self.store = Store(hosts, sriov_hosts, bulk, metadata_ports, vrrp_pairs_only)
@@ -96,6 +102,9 @@ class FakeNeutron:
             self._call("extensions", (), "GET", "/extensions", lambda: None)
             self._asked = True
         return self.extension_aliases
+
+    def project_id(self) -> str:
+        return PROJECT
 
     def find_networks(self, **query: str | Iterable[str]) -> list[Network]:
         return self._find("networks", Network, query)
@@ -144,9 +153,7 @@ class FakeNeutron:
         wanted, tags = dict(attributes), list(tags)
         sent = {**wanted, "tags": tags} if tags and "standard-attr-tag" in self.extensions() else wanted
         arguments = (wanted, tuple(tags))
-        return self._call(
-            "create_port", arguments, "POST", "/ports", lambda: _shown(Port, ports.create_port(self.store, sent))
-        )
+        return self._call("create_port", arguments, "POST", "/ports", lambda: self._create_port(sent))
 
     def update_port(self, port_id: str, attributes: Mapping[str, Any], revision: int | None = None) -> Port:
         wanted = dict(attributes)
@@ -158,8 +165,17 @@ class FakeNeutron:
             (port_id, wanted),
             "PUT",
             path,
-            lambda: _shown(Port, ports.update_port(self.store, port_id, wanted, revision, seen)),
+            lambda: self._update_port(port_id, wanted, revision, seen),
         )
+
+    def _create_port(self, attributes: Mapping[str, Any]) -> Port:
+        self.policy.check_create(self.store, "ports", attributes)
+        return _shown(Port, ports.create_port(self.store, attributes))
+
+    def _update_port(self, port_id: str, attributes: Mapping[str, Any], revision: int | None, seen: int | None) -> Port:
+        self.policy.check_update_port(self.store, port_id, attributes)
+        port = ports.update_port(self.store, port_id, attributes, revision, seen)
+        return _shown(Port, self.policy.shown(self.store, "ports", port))
 
     def add_subport(self, trunk_id: str, subport: SubPort) -> Trunk:
         wanted, path = msgspec.to_builtins(subport), f"/trunks/{trunk_id}/add_subports"
@@ -203,7 +219,7 @@ class FakeNeutron:
             (owner, resource_id, tuple(wanted)),
             "PUT",
             path,
-            lambda: store.set_tags(self.store, owner, resource_id, wanted),
+            lambda: self._tag(store.set_tags, owner, resource_id, wanted),
         )
 
     def add_tags(self, owner: TagOwner, resource_id: str, tags: Iterable[str]) -> None:
@@ -211,7 +227,7 @@ class FakeNeutron:
         if TAG_CREATION in self.extensions():
             arguments = (owner, resource_id, tuple(wanted))
             self._call(
-                "add_tags", arguments, "POST", path, lambda: store.add_tags(self.store, owner, resource_id, wanted)
+                "add_tags", arguments, "POST", path, lambda: self._tag(store.add_tags, owner, resource_id, wanted)
             )
             return
         for tag in wanted:
@@ -224,8 +240,12 @@ class FakeNeutron:
             (owner, resource_id, tag),
             "DELETE",
             path,
-            lambda: store.remove_tag(self.store, owner, resource_id, tag),
+            lambda: self._tag(store.remove_tag, owner, resource_id, tag),
         )
+
+    def _tag(self, change: Callable[[Store, str, str, T], None], owner: TagOwner, resource_id: str, what: T) -> None:
+        self.policy.check_tags(self.store, owner, resource_id)
+        change(self.store, owner, resource_id, what)
 
     # -- for the tests -----------------------------------------------------------------------------------------------
 
@@ -302,8 +322,12 @@ class FakeNeutron:
             (wanted,),
             "GET",
             f"/{_path(what)}",
-            lambda: [_shown(kind, each) for each in select(what, self.store.all(what), wanted)],
+            lambda: [_shown(kind, each) for each in self._selected(what, wanted)],
         )
+
+    def _selected(self, what: str, query: Mapping[str, list[str]]) -> list[Resource]:
+        found = [each for each in select(what, self.store.all(what), query) if self.policy.sees(what, each)]
+        return [self.policy.shown(self.store, what, each) for each in found]
 
     def _make(
         self,
@@ -313,18 +337,26 @@ class FakeNeutron:
         create: Callable[[Store, Mapping[str, Any]], Resource],
     ) -> T:
         wanted = dict(attributes)
-        return self._call(
-            f"create_{what}", (wanted,), "POST", f"/{_path(what)}s", lambda: _shown(kind, create(self.store, wanted))
-        )
+
+        def effect() -> T:
+            self.policy.check_create(self.store, f"{what}s", wanted)
+            return _shown(kind, create(self.store, wanted))
+
+        return self._call(f"create_{what}", (wanted,), "POST", f"/{_path(what)}s", effect)
 
     def _remove(self, what: str, resource_id: str, delete: Callable[[Store, str], None]) -> None:
         path = f"/{_path(what)}s/{resource_id}"
-        self._call(f"delete_{what}", (resource_id,), "DELETE", path, lambda: delete(self.store, resource_id))
+
+        def effect() -> None:
+            self.policy.check_delete(self.store, f"{what}s", resource_id)
+            delete(self.store, resource_id)
+
+        self._call(f"delete_{what}", (resource_id,), "DELETE", path, effect)
 
     def add_one_tag(self, owner: TagOwner, resource_id: str, tag: str) -> None:
         path = f"/{owner}/{resource_id}/tags/{tag}"
         arguments = (owner, resource_id, (tag,))
-        self._call("add_tags", arguments, "PUT", path, lambda: store.add_tag(self.store, owner, resource_id, tag))
+        self._call("add_tags", arguments, "PUT", path, lambda: self._tag(store.add_tag, owner, resource_id, tag))
 
     def _seed(
         self,
@@ -333,7 +365,7 @@ class FakeNeutron:
         attributes: Mapping[str, Any],
         create: Callable[[Store, Mapping[str, Any]], Resource],
     ) -> T:
-        wanted = dict(attributes)
+        wanted = {"project_id": TENANT, **attributes}
         tags, resource_id = list(wanted.pop("tags", ())), wanted.pop("id", None)
         with self._lock:
             made = create(self.store, wanted)

@@ -11,6 +11,9 @@ Resource = dict[str, Any]
 Query = Mapping[str, list[str]]
 
 PROJECT = "11111111111141118111111111111111"
+"""The service's own project."""
+TENANT = "22222222222242228222222222222222"
+"""The project of a user of the cloud."""
 
 TEMPLATES: dict[str, Resource] = {
     "networks": {

@@ -13,7 +13,6 @@ from kuryr_libnetwork.interfaces import Links, Ovs, Scripts
 from kuryr_libnetwork.model import Attachment, Link, PlugRecord, Port, Whereabouts
 from kuryr_libnetwork.plugs import BindingRequest, BoundBy, OvsInterface
 from kuryr_libnetwork.rules import names, vifs
-from kuryr_libnetwork.rules.identity import id_from_tags
 
 DEFAULT_BRIDGE = "br-int"
 KNOWN_BY_NAME: frozenset[Attachment] = frozenset({"hybrid", "bridge"})
@@ -61,7 +60,7 @@ class VethDriver:
         return self._record(
             port,
             self._former_attachment(port),
-            id_from_tags(port.tags) or port.device_id,
+            port.device_id,
             next(iter(host), names.host_name(port.id)),
             next(iter(container), names.container_name(port.id)),
         )

@@ -20,7 +20,8 @@ from kuryr_libnetwork.model import PlugRecord, Port, SubPort, TrunkDetails, Wher
 from kuryr_libnetwork.plugs import BindingRequest, BoundBy
 from kuryr_libnetwork.port_driver.machine import Machine
 from kuryr_libnetwork.rules import nested as rules
-from kuryr_libnetwork.rules.identity import EXISTING_PORT, SUBPORT_OWNER, made_by_us, made_on
+from kuryr_libnetwork.rules.identity import SUBPORT_OWNER, made_by_us, made_on
+from kuryr_libnetwork.rules.ownership import OwnProject, memory_of
 
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 10
@@ -173,5 +174,12 @@ class VlanDriver:
         if not trunk.sub_ports:
             return []
         found = self._neutron.find_ports(id=[each.port_id for each in trunk.sub_ports])
-        made = [port for port in found if made_by_us(port) and made_on(port.description or "") == self._host]
-        return [port.id for port in found if port in made or EXISTING_PORT in port.tags]
+        project = OwnProject(id=self._neutron.project_id())
+        return [port.id for port in found if _is_ours(port, project, self._host)]
+
+
+def _is_ours(port: Port, project: OwnProject, host: str) -> bool:
+    memory, own = memory_of(port), project.port(port)
+    if memory is not None:
+        return memory.host == host
+    return own is not None and made_by_us(own) and made_on(own) == host

@@ -1,0 +1,118 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a tenant can write is a claim; this module alone turns a claim into a fact.
+
+Tags, names and descriptions can be written by whoever owns a resource of Neutron, and by default also by whoever may make a
+port on a shared network. So they say nothing by themselves: a port named and tagged as one of ours may be anybody's. Neutron
+itself guards two things, with its default policies (docs/security.md has the measurements):
+
+* **The project of a resource.** Nobody can make a resource in a project where he has no role, or move one there. The tags, names
+  and descriptions of what is in the service's own project are the service's own word: :class:`OwnProject` tells which these
+  are, and the functions that read our marks (:mod:`~.identity`) take nothing but the types that it gives out.
+* **A port's binding profile.** Only the role ``service`` writes it, on a port of whatever project; tenants do not even see it. So
+  what we have to remember of a port of somebody else's stands there (:class:`PortMemory`).
+
+Whatever neither of them proves, nor the journal, nor Docker, is not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import msgspec
+
+from kuryr_libnetwork.model import Network, Port, SecurityGroup, Subnet, SubnetPool, Value
+
+
+class OwnNetwork(Network, frozen=True):
+    """A network of the service's own project. Only :class:`OwnProject` makes these five."""
+
+
+class OwnSubnet(Subnet, frozen=True):
+    pass
+
+
+class OwnSubnetPool(SubnetPool, frozen=True):
+    pass
+
+
+class OwnPort(Port, frozen=True):
+    pass
+
+
+class OwnSecurityGroup(SecurityGroup, frozen=True):
+    pass
+
+
+R = TypeVar("R", OwnNetwork, OwnSubnet, OwnSubnetPool, OwnPort, OwnSecurityGroup)
+PROFILE_KEY = "kuryr"
+"""The key of the memory in ``binding:profile``, beside Nova's and those of PCI devices."""
+LARGEST_PROFILE = 4000
+"""Characters of a profile as JSON; Neutron takes a little more (4,060 seen, 4,100 refused)."""
+
+
+class OwnProject(Value, frozen=True):
+    """The project that the service's credentials are for. ``id`` "": a cloud without Keystone, where there are no tenants."""
+
+    id: str
+
+    def network(self, found: Network) -> OwnNetwork | None:
+        return self._own(OwnNetwork, found, found.project_id)
+
+    def subnet(self, found: Subnet) -> OwnSubnet | None:
+        return self._own(OwnSubnet, found, found.project_id)
+
+    def subnetpool(self, found: SubnetPool) -> OwnSubnetPool | None:
+        return self._own(OwnSubnetPool, found, found.project_id)
+
+    def port(self, found: Port) -> OwnPort | None:
+        return self._own(OwnPort, found, found.project_id)
+
+    def security_group(self, found: SecurityGroup) -> OwnSecurityGroup | None:
+        return self._own(OwnSecurityGroup, found, found.project_id)
+
+    def subnets(self, found: Iterable[Subnet]) -> list[OwnSubnet]:
+        """Those of them that are the service's own."""
+        return [own for own in map(self.subnet, found) if own is not None]
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The part of a query by which Neutron itself leaves out what is of other projects."""
+        return {"project_id": self.id} if self.id else {}
+
+    def _own(self, kind: type[R], found: Value, project_id: str | None) -> R | None:
+        if self.id and project_id != self.id:
+            return None
+        return kind(**msgspec.structs.asdict(found))
+
+
+class PortMemory(Value, frozen=True):
+    """What a port of somebody else's was before a container got it.
+
+    ``host``, ``endpoint``: which container of which host has it. ``was``: attributes (REST names) that the binding changed, with
+    their values before. ``profile_was``: the same for single keys of ``binding:profile``, ``None`` for one that was not there.
+    """
+
+    host: str
+    endpoint: str
+    was: dict[str, Any] = {}
+    profile_was: dict[str, Any] = {}
+
+
+def memory_of(port: Port) -> PortMemory | None:
+    """What this service, on whatever host, has written into the port's profile; ``None``: nothing that we could have written."""
+    try:
+        return msgspec.convert(port.profile.get(PROFILE_KEY), PortMemory)
+    except msgspec.ValidationError:
+        return None
+
+
+def with_memory(profile: dict[str, Any], memory: PortMemory) -> dict[str, Any]:
+    """The profile with the memory in it, or as it is where both together are larger than Neutron takes."""
+    whole = {**profile, PROFILE_KEY: msgspec.to_builtins(memory)}
+    return whole if len(msgspec.json.encode(whole)) <= LARGEST_PROFILE else profile
+
+
+def without_memory(profile: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in profile.items() if key != PROFILE_KEY}

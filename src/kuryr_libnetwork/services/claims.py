@@ -1,0 +1,134 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which host is about to bind a port of somebody else's (:mod:`~kuryr_libnetwork.rules.adoption` tells why and how).
+
+A claim stands in the tags of a subnetpool of the service's own, where no tenant can write one. Neutron calls: 1 to claim, 1 to
+see who else does. The background takes it off once the port is bound; before the port is given back it has to be off, for then
+another host may want it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from kuryr_libnetwork.errors import NeutronError, NeutronForbidden, NeutronNotFound, PortNotAdoptable
+from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.model import LeaseRecord
+from kuryr_libnetwork.rules import adoption as rules
+from kuryr_libnetwork.rules.identity import made_on
+from kuryr_libnetwork.rules.networks import pools_of
+from kuryr_libnetwork.rules.ownership import OwnSubnetPool
+from kuryr_libnetwork.services.locks import KeyedLocks
+from kuryr_libnetwork.services.own_things import OwnThings
+
+LOG = logging.getLogger(__name__)
+
+
+class Claims:
+    """``now``: seconds since the epoch; hosts need not agree on it by more than some minutes."""
+
+    def __init__(
+        self,
+        neutron: Neutron,
+        journal: Journal,
+        own: OwnThings,
+        locks: KeyedLocks,
+        host: str,
+        now: Callable[[], float],
+    ) -> None:
+        self._neutron = neutron
+        self._journal = journal
+        self._own = own
+        self._locks = locks
+        self._host = host
+        self._now = now
+        self._guard = threading.Lock()
+        self._finished: dict[str, str] = {}
+        self._taken_off: set[str] = set()
+
+    def enter(self, lease: LeaseRecord) -> str:
+        """Claim the lease's port for its endpoint; answers the pool on which the claim stands."""
+        tags = rules.claim_tags(lease.port_id, lease.claim, self._now())
+        for pool_id in self._pools_for(lease):
+            try:
+                with self._locks.hold("claims", pool_id):
+                    self._neutron.add_tags("subnetpools", pool_id, tags)
+            except (NeutronForbidden, NeutronNotFound) as error:
+                LOG.debug("port %s cannot be claimed on pool %s: %s", lease.port_id, pool_id, error)
+            else:
+                return pool_id
+        raise PortNotAdoptable(
+            f"port {lease.port_id} cannot be claimed: this Docker network has no subnetpool in the service's own project; "
+            "remove it and create it again"
+        )
+
+    def rivals(self, lease: LeaseRecord) -> set[str]:
+        """Who else claims the port."""
+        pools = self._claiming(lease.port_id)
+        with self._guard:
+            mine = [lease.claim, *self._finished]
+        return rules.rivals(pools, lease.port_id, mine, self._now())
+
+    def finish(self, pool_id: str, endpoint_id: str) -> None:
+        """The claim is not needed any more; :meth:`sweep` takes it off."""
+        with self._guard:
+            self._finished[endpoint_id] = pool_id
+
+    def leave(self, lease: LeaseRecord) -> None:
+        """Take the claim of a lease off now. Neutron calls: 0 where the background has done it; else 2, and where an earlier
+        process made it 1 or 3.
+        """
+        with self._guard:
+            pool_id, done = self._finished.get(lease.claim, ""), lease.claim in self._taken_off
+            self._taken_off.discard(lease.claim)
+        if done:
+            return
+        pools = [pool_id] if pool_id else [pool.id for pool in self._claiming(lease.port_id)]
+        for each in pools:
+            self._take_off(each, [lease.claim])
+        with self._guard:
+            self._taken_off.discard(lease.claim)
+
+    def _claiming(self, port_id: str) -> list[OwnSubnetPool]:
+        return self._own.subnetpools(tags=[rules.CLAIM + port_id])
+
+    def sweep(self) -> None:
+        """Take off what is finished. Neutron calls: 2 for each pool with a finished claim."""
+        with self._guard:
+            finished = dict(self._finished)
+        for pool_id in sorted(set(finished.values())):
+            try:
+                self._take_off(pool_id, [endpoint for endpoint, where in finished.items() if where == pool_id])
+            except NeutronError as error:
+                LOG.warning("claims of ports on subnetpool %s stay for now: %s", pool_id, error)
+
+    def _take_off(self, pool_id: str, endpoints: list[str]) -> None:
+        with self._locks.hold("claims", pool_id):
+            for pool in self._own.subnetpools(id=pool_id):
+                over = rules.finished_claims(pool, endpoints, self._now())
+                if made_on(pool) == self._host:  # nobody else writes to it
+                    self._neutron.set_tags("subnetpools", pool_id, [tag for tag in pool.tags if tag not in over])
+                else:
+                    self._take_off_singly(pool_id, over)
+        with self._guard:
+            for endpoint_id in endpoints:
+                self._finished.pop(endpoint_id, None)
+            self._taken_off.update(endpoints)
+
+    def _take_off_singly(self, pool_id: str, tags: list[str]) -> None:
+        for tag in tags:
+            try:
+                self._neutron.remove_tag("subnetpools", pool_id, tag)
+            except NeutronNotFound:
+                LOG.debug("subnetpool %s or its tag %s was gone already", pool_id, tag)
+
+    def _pools_for(self, lease: LeaseRecord) -> list[str]:
+        """The pools of the lease's Docker network, those first that this service is known to have made; then any other of
+        the latter: a claim is found on whatever pool it stands.
+        """
+        network = self._journal.networks.get(lease.docker_network_id)
+        mine = pools_of(network) if network is not None else set[str]()
+        made = {pool.pool_id for pool in self._journal.pools.all() if pool.made}
+        return [*sorted(mine & made), *sorted(mine - made), *sorted(made - mine)]

@@ -1,0 +1,146 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Docker networks that nothing in Neutron proves, taken up on Docker's own word.
+
+Upstream's service, and earlier versions of this one, recorded a Docker network that uses a Neutron network of somebody else by tags
+on that one, where its owner can write them as well. They are not believed. But Docker keeps the options with which its user
+chose the Neutron network, and the CIDRs; the background asks for them, never a call, and what the user named is found by that.
+Which pool Docker will name for an address it does not tell: it is the subnetpool of our own project with that CIDR.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from kuryr_libnetwork.errors import KuryrError
+from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.model import Network, NetworkRecord, Subnet
+from kuryr_libnetwork.rules import networks as rules
+from kuryr_libnetwork.rules.addresses import canonical_cidr
+from kuryr_libnetwork.rules.choices import Choices, agreed, choices_of
+from kuryr_libnetwork.rules.dockers_word import Named, pools_of_named
+from kuryr_libnetwork.rules.identity import subnet_made_by_us
+from kuryr_libnetwork.rules.leftovers import NetworkWord
+from kuryr_libnetwork.rules.options import parse_network_options
+from kuryr_libnetwork.services.chooser import Chooser
+from kuryr_libnetwork.services.locks import KeyedLocks
+from kuryr_libnetwork.services.own_things import OwnThings
+from kuryr_libnetwork.services.port_options import PortOptions
+
+LOG = logging.getLogger(__name__)
+
+
+class _Meant(NamedTuple):
+    """A Docker network as its user named it: the Neutron network and its subnets, with the pools that he named for them."""
+
+    word: NetworkWord
+    network: Network
+    subnets: list[Named]
+
+
+class DockersWord:
+    def __init__(
+        self,
+        neutron: Neutron,
+        journal: Journal,
+        own: OwnThings,
+        port_options: PortOptions,
+        locks: KeyedLocks,
+        now: Callable[[], float],
+    ) -> None:
+        self._neutron = neutron
+        self._journal = journal
+        self._own = own
+        self._port_options = port_options
+        self._locks = locks
+        self._now = now
+        self._chooser = Chooser(neutron)
+
+    def take_up(self, words: Mapping[str, NetworkWord]) -> set[str]:
+        """Write those of these Docker networks into the journal whose Neutron network their users named; answers those that
+        need not be looked at again.
+
+        Two Docker networks with one CIDR tell by each other which pool is whose, so all are given together.
+        """
+        meant: dict[str, _Meant] = {}
+        not_ours = set()
+        for docker_id, word in words.items():
+            try:
+                found = self._meant(docker_id, word)
+            except KuryrError as error:
+                LOG.warning("Docker network %s is not taken up for now: %s", docker_id[:12], error)
+                continue
+            if found is None:
+                not_ours.add(docker_id)
+            else:
+                meant[docker_id] = found
+        if meant:
+            named = [each for found in meant.values() for each in found.subnets]
+            pools = pools_of_named(named, self._own.subnetpools(), self._own.subnets())
+            for docker_id, found in meant.items():
+                self._put(docker_id, found, pools)
+        return not_ours | set(meant)
+
+    def _meant(self, docker_id: str, word: NetworkWord) -> _Meant | None:
+        """``None``: nothing there that a user of Docker named."""
+        choices = choices_of(agreed(word.options, word.ipam_options))
+        network = self._network(choices)
+        if network is None:
+            return None
+        wanted = {canonical_cidr(cidr) for cidr in word.cidrs if cidr}
+        there = self._neutron.find_subnets(network_id=network.id)
+        subnets = [
+            Named(docker_id=docker_id, subnet=subnet, pool_id=choices.pool(subnet.ip_version).uuid)
+            for subnet in there
+            if canonical_cidr(subnet.cidr) in wanted
+        ]
+        return _Meant(word, network, subnets)
+
+    def _network(self, choices: Choices) -> Network | None:
+        network = self._chooser.network(choices)
+        for version in (4, 6):
+            subnet = None if network else self._chooser.subnet(choices, version, None)
+            if subnet is not None:
+                network = next(iter(self._neutron.find_networks(id=subnet.network_id)), None)
+        return network
+
+    def _put(self, docker_id: str, found: _Meant, pools: Mapping[tuple[str, str], str]) -> None:
+        record = self._record(docker_id, found, pools)
+        with self._locks.hold("network", docker_id):
+            if self._journal.networks.get(docker_id) is None:
+                self._journal.networks.put(record)
+        LOG.info("Docker network %s is Neutron network %s, on Docker's word", docker_id[:12], record.neutron_id)
+
+    def _record(self, docker_id: str, found: _Meant, pools: Mapping[tuple[str, str], str]) -> NetworkRecord:
+        options, network = parse_network_options(found.word.options), found.network
+        subnets = [each.subnet for each in found.subnets]
+        unknown = [subnet.cidr for subnet in subnets if (docker_id, subnet.id) not in pools]
+        if unknown:
+            LOG.warning(
+                "Docker network %s: which subnetpool stands for %s cannot be told, so it takes no new containers; remove the "
+                "Docker network and create it again",
+                docker_id[:12],
+                " and ".join(unknown),
+            )
+        told = [(subnet, pools[docker_id, subnet.id]) for subnet in subnets if (docker_id, subnet.id) in pools]
+        return NetworkRecord(
+            docker_id=docker_id,
+            neutron_id=network.id,
+            made=False,
+            mtu=network.mtu or rules.DEFAULT_MTU,
+            internal=found.word.internal,
+            physical_network=network.physical_network or "",
+            vnic_type=options.vnic_type,
+            pf=options.pf,
+            ports=self._port_options.of_network(found.word.options),
+            subnets=tuple(rules.subnet_record(subnet, pool, made=self._is_made(subnet)) for subnet, pool in told),
+            pools=tuple(sorted({pool for _, pool in told})),
+            rebuilt=True,
+            created_at=self._now(),
+        )
+
+    def _is_made(self, subnet: Subnet) -> bool:
+        own = self._own.project.subnet(subnet)
+        return own is not None and subnet_made_by_us(own)

@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What Neutron's default policies let the service's own user do and see, as measured with release 29 and Keystone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from tests.fakes.neutron.store import Store
+from tests.fakes.neutron.wire import PROJECT, Fault, Resource
+
+Role = Literal["service", "admin", "admin-only"]
+"""The roles of the service's user: ``service`` and ``member``; ``service`` and ``admin``; or ``admin`` alone."""
+
+
+class Policy:
+    def __init__(self, role: Role) -> None:
+        self.role = role
+
+    def sees(self, what: str, resource: Resource) -> bool:
+        """Whether the resource is in a list at all."""
+        if self.role != "service" or what not in ("subnetpools", "security_groups"):
+            return True
+        return _is_own(resource) or bool(resource["shared"])
+
+    def shown(self, store: Store, what: str, resource: Resource) -> Resource:
+        """The resource as the role sees it: without the tags of others, but those of shared networks and their subnets."""
+        if self.role != "service" or _is_own(resource) or "tags" not in resource:
+            return resource
+        network = store.tables["networks"].get(resource.get("network_id", "")) if what == "subnets" else resource
+        if what in ("networks", "subnets") and network is not None and network["shared"]:
+            return resource
+        return {**resource, "tags": []}
+
+    def check_tags(self, store: Store, what: str, resource_id: str) -> None:
+        resource = store.tables[what].get(resource_id)
+        if self.role == "service" and resource is not None and not _is_own(resource):
+            raise _forbidden(f"update_{what}:tags")
+
+    def check_create(self, store: Store, what: str, attributes: Mapping[str, Any]) -> None:
+        if what == "ports":
+            self._check_profile(attributes)
+        if self.role != "service":
+            return
+        if what in ("networks", "subnetpools") and attributes.get("shared"):
+            raise _forbidden(f"create_{what}:shared")
+        network = store.tables["networks"].get(attributes.get("network_id", ""))
+        if what == "subnets" and network is not None and not _is_own(network):
+            raise _forbidden("create_subnet")
+
+    def check_update_port(self, store: Store, port_id: str, attributes: Mapping[str, Any]) -> None:
+        self._check_profile(attributes)
+        port = store.tables["ports"].get(port_id)
+        if self.role == "service" and port is not None:
+            for name in ("trusted", *(() if _is_own(port) else ("qos_policy_id",))):
+                if name in attributes:
+                    raise _forbidden(f"update_port:{name}")
+
+    def check_delete(self, store: Store, what: str, resource_id: str) -> None:
+        resource = store.tables[what].get(resource_id)
+        if self.role == "service" and what != "ports" and resource is not None and not _is_own(resource):
+            raise _forbidden(f"delete_{what}")
+
+    def _check_profile(self, attributes: Mapping[str, Any]) -> None:
+        if self.role == "admin-only" and "binding:profile" in attributes:
+            raise _forbidden("update_port:binding:profile")
+
+
+def _is_own(resource: Resource) -> bool:
+    return bool(resource.get("project_id") == PROJECT)
+
+
+def _forbidden(rule: str) -> Fault:
+    return Fault(403, "PolicyNotAuthorized", f"(rule:{rule}) is disallowed by policy")
