@@ -15,31 +15,51 @@ from msgspec.structs import replace
 from kuryr_libnetwork.errors import PortNotAdoptable
 from kuryr_libnetwork.model import Change, Port
 from kuryr_libnetwork.rules import adoption as rules
-from kuryr_libnetwork.rules.identity import DEVICE_OWNER, EXISTING_PORT, UNBOUND_PORT_NAME, id_tags
+from kuryr_libnetwork.rules.identity import (
+    DEVICE_OWNER,
+    EXISTING_PORT,
+    OWN_PORT,
+    UNBOUND_PORT_NAME,
+    id_tags,
+    intent_description,
+    port_name,
+)
+from kuryr_libnetwork.rules.ownership import OwnProject
+from tests.fakes.neutron import PROJECT
 from tests.unit.values import (
     ADOPTED_ZUN,
+    DOCKER_ID,
     ENDPOINT_ID,
     HOST,
     IP,
     LEFT_BOUND,
+    LEFT_BY_UPSTREAM,
     MAC,
     OTHER_HOST,
     OTHER_ID,
+    OURS,
     OWN,
     PORT,
     PORT_ID,
+    SWARM_ID,
     ZUN_CONTAINER,
     docker_ids,
-    hex_ids,
     macs,
     uuids,
 )
 
 ZUN_UNBOUND = replace(ADOPTED_ZUN, host_id="")
-user_tags = st.lists(st.sampled_from(["blue", "web", "kuryr", "compute:nova"]), unique=True).map(tuple)
+OUR_MARKS = (
+    OWN_PORT,
+    EXISTING_PORT,
+    *id_tags(OTHER_ID),
+    "kuryr.was:binding:host_id=",
+    *rules.claim_tags(PORT_ID, "a", 0),
+)
+user_tags = st.lists(st.sampled_from(["blue", "web", "compute:nova", *OUR_MARKS]), unique=True).map(tuple)
 free_ports = st.builds(
     lambda name, tags, up, mac: replace(PORT, name=name, tags=tags, admin_state_up=up, mac_address=mac),
-    st.sampled_from(["", "web", "ab-port"]),
+    st.sampled_from(["", "web", "ab-port", UNBOUND_PORT_NAME, port_name(ENDPOINT_ID)]),
     user_tags,
     st.booleans(),
     macs,
@@ -66,10 +86,9 @@ def after(port: Port, *updates: dict[str, Any]) -> Port:
 
 
 def bound(port: Port, endpoint_id: str, wanted: dict[str, Any]) -> tuple[Port, tuple[Change, ...]]:
-    """The port as its container has it, and what was changed for that."""
-    changes = rules.changes_of(port, wanted)
-    tags = (*port.tags, *rules.claim_tags(endpoint_id, changes))
-    return replace(after(port, rules.attributes_of(changes)), tags=tags), changes
+    """The port as its container has it, and what was changed for that and is remembered."""
+    changes = rules.with_profile(rules.changes_of(port, wanted), port, HOST, endpoint_id)
+    return after(port, rules.attributes_of(changes)), changes
 
 
 # -- adopting ----------------------------------------------------------------------------------------------------
@@ -77,25 +96,54 @@ def bound(port: Port, endpoint_id: str, wanted: dict[str, Any]) -> tuple[Port, t
 
 @given(free_ports)
 def test_a_free_port_is_adopted(port: Port) -> None:
-    """``--ip`` would not find the port that the user prepared."""
-    rules.may_adopt(port, HOST, leased=["another"])
+    """``--ip`` would not find the port that the user prepared; or a tag that anybody can write would keep it from him."""
+    rules.may_adopt(port, OURS, HOST, leased=["another"])
 
 
 @pytest.mark.parametrize(
     "port",
     [
         ADOPTED_ZUN,
-        replace(ADOPTED_ZUN, host_id=""),
+        ZUN_UNBOUND,
         LEFT_BOUND,
+        LEFT_BY_UPSTREAM,
         replace(LEFT_BOUND, host_id="", device_owner=""),
-        replace(PORT, tags=(EXISTING_PORT,)),
+        replace(LEFT_BOUND, project_id=PROJECT, name=UNBOUND_PORT_NAME),
+        replace(PORT, tags=(EXISTING_PORT,), project_id=PROJECT),
         replace(PORT, device_id=ENDPOINT_ID),
+        replace(PORT, device_id=SWARM_ID, project_id=PROJECT),
     ],
-    ids=["zun", "zun unbound", "left bound", "left unbound", "left by upstream's IPAM", "left by upstream"],
+    ids=[
+        "zun",
+        "zun unbound",
+        "left bound",
+        "left bound by upstream",
+        "left unbound",
+        "our project's",
+        "left by upstream's IPAM",
+        "left by upstream",
+        "left by swarm",
+    ],
 )
 def test_prepared_and_left_ports_are_adopted(port: Port) -> None:
     """Zun's containers would not start, or a port would be lost for ever after a crash or upstream's release."""
-    rules.may_adopt(port, HOST, leased=[])
+    rules.may_adopt(port, OURS, HOST, leased=[])
+
+
+@pytest.mark.parametrize(
+    "port",
+    [
+        replace(OWN, description="made by somebody"),
+        replace(PORT, name=UNBOUND_PORT_NAME, description=intent_description(OTHER_HOST, "token")),
+        replace(PORT, name=port_name(ENDPOINT_ID), device_id=ENDPOINT_ID, tags=OUR_MARKS),
+    ],
+)
+def test_a_users_port_with_our_marks_is_his(port: Port) -> None:
+    """Who may write a tag on a port of the user's could keep his containers from it."""
+    with pytest.raises(PortNotAdoptable, match="made for another container"):
+        rules.may_adopt(replace(port, project_id=PROJECT, tags=(OWN_PORT,)), OURS, HOST, leased=[])
+    for project_id in ("", None, PORT.project_id):
+        rules.may_adopt(replace(port, project_id=project_id), OURS, HOST, leased=[])
 
 
 @pytest.mark.parametrize(
@@ -103,16 +151,24 @@ def test_prepared_and_left_ports_are_adopted(port: Port) -> None:
     [
         (replace(OWN, description="made by somebody"), r"another container \(description: made by somebody\)"),
         (replace(OWN, description=None), r"another container \(description: none\)"),
-        (replace(PORT, name=UNBOUND_PORT_NAME), "made for another container"),
+        (replace(OWN, host_id=HOST, device_owner=DEVICE_OWNER), "made for another container"),
+        (replace(OWN, profile={"kuryr": "nonsense"}), "made for another container"),
+        (replace(PORT, name=UNBOUND_PORT_NAME, project_id=PROJECT), "made for another container"),
         (replace(PORT, host_id=None), "may not see binding:host_id"),
         (replace(ADOPTED_ZUN, host_id=None), "may not see binding:host_id"),
+        (replace(LEFT_BOUND, host_id=None), "may not see binding:host_id"),
         (replace(PORT, device_owner="network:dhcp", device_id="dhcp1"), r"Neutron itself \(network:dhcp, device dhcp1"),
         (replace(PORT, device_owner="network:router_interface", host_id=HOST), "belongs to Neutron itself"),
         (
             replace(PORT, device_owner="compute:nova", device_id="vm", host_id=HOST),
             f"{HOST} by compute:nova .device vm",
         ),
+        (
+            replace(LEFT_BOUND, device_owner="compute:nova", tags=OUR_MARKS),
+            f"bound to host {HOST} by compute:nova",
+        ),
         (replace(ADOPTED_ZUN, host_id=OTHER_HOST), f"host {OTHER_HOST} by compute:kuryr"),
+        (replace(LEFT_BOUND, host_id=OTHER_HOST), f"host {OTHER_HOST} by compute:kuryr"),
         (replace(PORT, host_id=HOST), r"host compute-1 by an unnamed owner \(device none\)"),
         (replace(PORT, device_id="vm"), r"reserved by an unnamed owner \(device vm\)"),
         (replace(PORT, device_owner="compute:nova", device_id=ENDPOINT_ID), "reserved by compute:nova"),
@@ -122,78 +178,55 @@ def test_prepared_and_left_ports_are_adopted(port: Port) -> None:
 def test_a_port_in_use_is_refused_and_its_owner_named(port: Port, why: str) -> None:
     """A virtual machine, router or container would lose its port to a new container."""
     with pytest.raises(PortNotAdoptable, match=why) as caught:
-        rules.may_adopt(port, HOST, leased=[])
+        rules.may_adopt(port, OURS, HOST, leased=[])
     assert f"port {PORT_ID} (10.0.0.5)" in str(caught.value)
+
+
+def test_without_projects_every_mark_is_ours() -> None:
+    """Where there is no Keystone, the port of one container would be given to another."""
+    with pytest.raises(PortNotAdoptable, match="made for another container"):
+        rules.may_adopt(replace(OWN, project_id=""), OwnProject(id=""), HOST, leased=[])
 
 
 def test_a_port_of_a_container_here_is_refused() -> None:
     """Two containers would share one address."""
     with pytest.raises(PortNotAdoptable, match="in use by a container of this host"):
-        rules.may_adopt(ADOPTED_ZUN, HOST, leased=iter(["another", PORT_ID]))
+        rules.may_adopt(ADOPTED_ZUN, OURS, HOST, leased=iter(["another", PORT_ID]))
 
 
-# -- claiming ----------------------------------------------------------------------------------------------------
-
-
-def marked(port: Port, *endpoint_ids: str) -> Port:
-    tags = [tag for endpoint_id in endpoint_ids for tag in id_tags(endpoint_id)]
-    return replace(port, tags=(*port.tags, EXISTING_PORT, *tags))
-
-
-def test_a_port_that_another_host_has_marked_is_refused() -> None:
-    """Two hosts would bind one port, and the container of the first would lose it."""
-    with pytest.raises(PortNotAdoptable, match="is being taken for endpoint fedcba987654 of another host") as caught:
-        rules.may_adopt(marked(PORT, OTHER_ID), HOST, leased=[])
-    assert "remove the port's tags that begin with kuryr.net.uuid" in str(caught.value)
-    rules.may_adopt(marked(PORT, OTHER_ID), HOST, leased=[], claim=OTHER_ID)
-
-
-@given(any_port, st.tuples(hex_ids, hex_ids).filter(lambda ids: ids[0][:32] != ids[1][:32]))
-def test_of_two_hosts_exactly_one_gives_way(port: Port, ids: tuple[str, str]) -> None:
-    """Both would get the port, or neither."""
-    if port.host_id:
-        return
-    both = marked(port, *ids)
-    first, second = sorted(ids)
-    assert rules.must_wait(both, first, HOST, leased=[])
-    with pytest.raises(PortNotAdoptable, match=f"is being taken for endpoint {first[:12]}"):
-        rules.must_wait(both, second, OTHER_HOST, leased=[])
-    assert not rules.must_wait(marked(port, first), first, HOST, leased=[])
+@pytest.mark.parametrize("device_id", [ENDPOINT_ID, DOCKER_ID, SWARM_ID])
+def test_what_upstreams_last_container_left_is_not_part_of_the_port(device_id: str) -> None:
+    """The user's port would come back with the device of a container that is gone."""
+    assert rules.as_found(replace(PORT, device_id=device_id)) == PORT
 
 
 @pytest.mark.parametrize(
-    ("port", "why"),
+    "port",
     [
-        (PORT, "somebody took our tags off"),
-        (marked(PORT, OTHER_ID), "somebody took our tags off"),
-        (
-            replace(marked(PORT, ENDPOINT_ID), host_id=OTHER_HOST, device_owner=DEVICE_OWNER),
-            f"bound to host {OTHER_HOST}",
-        ),
-        (replace(marked(PORT, ENDPOINT_ID, OTHER_ID), device_owner="compute:nova", device_id="vm"), "reserved by"),
+        PORT,
+        ADOPTED_ZUN,
+        ZUN_UNBOUND,
+        LEFT_BOUND,
+        replace(PORT, device_id="vm"),
+        replace(PORT, device_id=ZUN_CONTAINER),
+        replace(PORT, device_id=ENDPOINT_ID, device_owner=DEVICE_OWNER),
+        replace(PORT, device_id=ENDPOINT_ID, host_id=HOST),
     ],
 )
-def test_who_is_late_gives_way(port: Port, why: str) -> None:
-    """A port that somebody else got meanwhile would be taken from him."""
-    with pytest.raises(PortNotAdoptable, match=why):
-        rules.must_wait(port, ENDPOINT_ID, HOST, leased=[])
-
-
-def test_only_our_own_tags_are_taken_off() -> None:
-    """Tags of the user's would be lost."""
-    port = replace(PORT, tags=("blue", *rules.claim_tags(ENDPOINT_ID, rules.changes_of(PORT, {"mac_address": "x"}))))
-    assert rules.own_tags(port) == ("blue",)
+def test_a_device_of_the_users_is_part_of_the_port(port: Port) -> None:
+    """Zun, or whoever prepared the port, would not find it any more once its container ended."""
+    assert rules.as_found(port) == port
 
 
 def test_the_mac_of_another_port_is_explained() -> None:
     """The user would read that a MAC is in use, and not how to use the port that he made for it."""
     mine = replace(PORT, fixed_ips=(replace(IP, ip_address="10.0.0.9"),))
-    assert rules.why_not_by_mac(mine, MAC, [IP], HOST, []) == (
+    assert rules.why_not_by_mac(mine, MAC, [IP], OURS, HOST, []) == (
         f"--mac-address {MAC} is that of port {PORT_ID}, whose address is 10.0.0.9, but Docker chose 10.0.0.5 before it told "
         "the MAC; to use the port add --ip 10.0.0.9"
     )
-    assert "no address; give it one" in rules.why_not_by_mac(replace(PORT, fixed_ips=()), MAC, [IP], HOST, [])
-    taken = rules.why_not_by_mac(replace(ADOPTED_ZUN, host_id=OTHER_HOST), MAC, [IP], HOST, [])
+    assert "no address; give it one" in rules.why_not_by_mac(replace(PORT, fixed_ips=()), MAC, [IP], OURS, HOST, [])
+    taken = rules.why_not_by_mac(replace(ADOPTED_ZUN, host_id=OTHER_HOST), MAC, [IP], OURS, HOST, [])
     assert f"is in use: port {PORT_ID} (10.0.0.5) is bound to host {OTHER_HOST}" in taken
 
 
@@ -224,47 +257,24 @@ def test_what_was_changed_is_put_back(port: Port, endpoint_id: str, mac: str, mo
     """A port of the user would come back with another device, owner, host, state, MAC, group, policy or profile."""
     wanted = rules.binding(port, endpoint_id, HOST, "" if port.host_id else mac) | more
     there, changes = bound(port, endpoint_id, wanted)
-    assert (there.host_id, there.device_owner, there.name) == (HOST, DEVICE_OWNER, port.name)
+    assert (there.host_id, there.device_owner, there.name, there.tags) == (HOST, DEVICE_OWNER, port.name, port.tags)
     assert json.decode(json.encode(changes), type=tuple[Change, ...]) == changes
-    assert rules.standing(changes, there, HOST) == changes
     assert rules.untouched(changes, port)
-    back = after(there, *rules.restoration(changes))
-    assert rules.changes_of(port, to_builtins(replace(back, tags=port.tags))) == ()
+    for back in (rules.restoration(changes), rules.restoration(rules.standing(changes, there, HOST))):
+        assert rules.changes_of(port, to_builtins(after(there, *back))) == ()
 
 
-@given(any_port, docker_ids, st.just("") | macs, extras, st.lists(uuids, unique=True, max_size=2))
-def test_the_port_itself_remembers_what_was_changed(
-    port: Port, endpoint_id: str, mac: str, more: dict[str, Any], groups: list[str]
-) -> None:
-    """Without the journal a port of the user would keep a MAC, a group or a policy that its container had."""
-    port = replace(port, security_groups=tuple(groups), qos_policy_id=groups[0] if groups else None)
-    wanted = rules.binding(port, endpoint_id, HOST, "" if port.host_id else mac) | more
-    there, _ = bound(port, endpoint_id, wanted)
-    found = rules.remembered(there)
-    back = after(there, *rules.restoration(found))
-    assert rules.changes_of(port, to_builtins(replace(back, tags=port.tags))) == ()
-    assert all(len(tag) <= rules.LONGEST_TAG for tag in there.tags)
-
-
-def test_an_ordinary_port_gets_upstreams_tags_and_no_other() -> None:
-    """Ports would carry more tags than upstream's users know, and reach Neutron's limit sooner."""
-    there, _ = bound(PORT, ENDPOINT_ID, rules.binding(PORT, ENDPOINT_ID, HOST, ""))
-    assert there.tags == (*id_tags(ENDPOINT_ID), EXISTING_PORT)
-    unbound, _ = bound(ZUN_UNBOUND, ENDPOINT_ID, rules.binding(ZUN_UNBOUND, ENDPOINT_ID, HOST, ""))
-    assert unbound.tags == (*id_tags(ENDPOINT_ID), EXISTING_PORT, "kuryr.was:binding:host_id=")
-
-
-def test_what_no_tag_can_hold_is_left_to_the_journal() -> None:
-    """Neutron would refuse the tags, and the container would not start."""
-    changes = rules.changes_of(replace(PORT, dns_domain="x" * 60), {"dns_domain": "example.org."})
-    assert changes[0].before == "x" * 60
-    assert rules.claim_tags(ENDPOINT_ID, changes) == rules.claim_tags(ENDPOINT_ID, ())
-
-
-@pytest.mark.parametrize("tag", ["kuryr.was:", "kuryr.was:nonsense=1", "kuryr.was:mac_address", "kuryr.was:status={"])
-def test_a_tag_of_somebody_elses_hand_does_no_harm(tag: str) -> None:
-    """A tag that looks like ours would stop every clean-up of its port."""
-    assert {change.name for change in rules.remembered(replace(PORT, tags=(tag,)))} <= {"mac_address", "status"}
+def test_only_what_a_binding_changes_is_told_to_neutron() -> None:
+    """Neutron would refuse the whole update for an attribute that only administrators may change."""
+    wanted = rules.binding(PORT, ENDPOINT_ID, HOST, "02:42:ac:11:00:02")
+    assert set(wanted) <= rules.CHANGED
+    assert [change.name for change in rules.changes_of(PORT, wanted)] == [
+        "binding:host_id",
+        "device_owner",
+        "device_id",
+        "mac_address",
+    ]
+    assert rules.changes_of(PORT, wanted)[0] == Change(name="binding:host_id", before="", ours=HOST)
 
 
 @given(macs, macs)
@@ -279,12 +289,12 @@ def test_the_mac_comes_back_only_after_the_binding_is_gone(before: str, now: str
 
 def test_what_the_owner_did_meanwhile_stays() -> None:
     """A port that its owner gave to somebody else would be taken away again."""
-    there, changes = bound(
-        PORT, ENDPOINT_ID, rules.binding(replace(PORT, admin_state_up=False), ENDPOINT_ID, HOST, "x")
-    )
+    changes = rules.changes_of(PORT, rules.binding(replace(PORT, admin_state_up=False), ENDPOINT_ID, HOST, "x"))
+    there = after(PORT, rules.attributes_of(changes))
     unbound = replace(there, host_id="", device_id="", device_owner="")
     assert [change.name for change in rules.standing(changes, unbound, HOST)] == ["mac_address"]
     assert rules.standing(changes, replace(there, host_id=OTHER_HOST), HOST) == ()
+    assert rules.standing(changes, replace(there, host_id=None), HOST) == ()
     renamed = replace(there, name="other", device_owner="compute:nova")
     assert {change.name for change in rules.standing(changes, renamed, HOST)} == {
         "binding:host_id",
@@ -294,27 +304,21 @@ def test_what_the_owner_did_meanwhile_stays() -> None:
     assert not rules.untouched(changes, renamed)
 
 
-@given(free_ports, docker_ids, st.sampled_from(["requested", "bound", "tagged", "by upstream"]))
-def test_leftovers_of_a_crash_are_not_part_of_the_original(port: Port, endpoint_id: str, point: str) -> None:
-    """A port would be put back with the tags, device and host of a dead container."""
-    left = replace(port, device_owner=DEVICE_OWNER, device_id=endpoint_id, host_id=HOST)
-    match point:
-        case "requested":
-            left = replace(port, tags=(*port.tags, EXISTING_PORT))
-        case "tagged":
-            left = replace(left, tags=(*port.tags, *rules.claim_tags(endpoint_id, ())))
-        case "by upstream":
-            left = replace(port, device_id=endpoint_id)
-    back = after(left, *rules.restoration(rules.remembered(left)))
-    assert replace(back, tags=rules.own_tags(left)) == port
-
-
-@given(hex_ids)
-def test_leftovers_on_zuns_port_leave_it_zuns(endpoint_id: str) -> None:
-    """After a crash Zun's port would come back without the owner and host that Zun gave it."""
-    left = replace(ADOPTED_ZUN, tags=("blue", *rules.claim_tags(endpoint_id, ())))
-    assert rules.remembered(left) == ()
-    rules.may_adopt(left, HOST, leased=[])
+@pytest.mark.parametrize(
+    ("now", "stands"),
+    [
+        (["a", "b"], True),
+        (["b", "a"], True),
+        (["a", "b", "exposed"], True),
+        (["a"], False),
+        (["a", "b", "owners"], False),
+    ],
+)
+def test_groups_that_come_and_go_do_not_hide_those_of_the_container(now: list[str], stands: bool) -> None:
+    """The user's port would keep the groups that its container said, because another one was opened besides."""
+    changes = rules.changes_of(PORT, {"security_groups": ["b", "a"]})
+    there = replace(PORT, security_groups=tuple(now))
+    assert (rules.standing(changes, there, HOST, ["exposed"]) == changes) is stands
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kuryr_libnetwork.errors import InvalidRequest
-from kuryr_libnetwork.model import SecurityGroup
 from kuryr_libnetwork.rules import exposure
 from kuryr_libnetwork.rules.exposure import PortRange
-from tests.unit.values import PORT_ID
+from tests.unit.values import PORT_ID, own_group
 
 EXPOSED = "com.docker.network.endpoint.exposedports"
 PORT_MAP = "com.docker.network.portmap"
@@ -100,14 +99,15 @@ def test_rules_are_for_both_ip_versions_and_from_anywhere() -> None:
     assert rules == [{**same, "ethertype": "IPv4"}, {**same, "ethertype": "IPv6"}]
 
 
-def test_a_group_is_known_by_name_and_description() -> None:
-    """A group of somebody else's would be removed, or ours never."""
+def test_a_group_of_ours_is_known_by_name_and_description() -> None:
+    """A group that the operator made in the service's project would be removed, or ours never."""
     wanted = exposure.new_group(PORT_ID)
     assert wanted == {"name": f"{PORT_ID}-exposed_ports", "description": "Docker exposed ports created by Kuryr."}
-    assert exposure.port_of_group(SecurityGroup(id="g", **wanted)) == PORT_ID
-    assert exposure.port_of_group(SecurityGroup(id="g", name=wanted["name"])) == ""
-    for name in ("", "web-exposed_ports", PORT_ID, f"x{PORT_ID}-exposed_ports"):
-        assert exposure.port_of_group(SecurityGroup(id="g", name=name, description=exposure.DESCRIPTION)) == ""
+    assert exposure.port_of_group(own_group(**wanted)) == PORT_ID
+    for description in ("", None, exposure.DESCRIPTION.lower()):
+        assert exposure.port_of_group(own_group(name=wanted["name"], description=description)) == ""
+    for name in ("", "web-exposed_ports", PORT_ID, f"x{PORT_ID}-exposed_ports", f"{PORT_ID}\n-exposed_ports"):
+        assert exposure.port_of_group(own_group(name=name, description=exposure.DESCRIPTION)) == ""
 
 
 def test_the_ports_own_groups_stay_in_their_order() -> None:

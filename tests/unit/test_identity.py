@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -17,40 +19,58 @@ from kuryr_libnetwork.rules.identity import (
     EXISTING_PORT,
     LOWER_HALF,
     OWN_PORT,
+    SUBPORT_OWNER,
     UNBOUND_PORT_NAME,
     UPPER_HALF,
-    id_from_tags,
+    docker_id_of,
     id_tags,
+    intent_description,
     made_by_us,
+    made_on,
     network_tags,
     other_users,
     pool_made_by_us,
     port_name,
+    subnet_made_by_us,
 )
+from kuryr_libnetwork.rules.ownership import OwnNetwork, OwnPort, OwnSubnet, OwnSubnetPool
 from tests.unit.values import (
+    CIDR,
     DOCKER_ID,
     ENDPOINT_ID,
     OTHER_ID,
     POOL_ID,
     PORT,
-    SUBNET,
-    SUBNETPOOL,
     SWARM_ID,
     docker_ids,
     hex_ids,
+    own_network,
+    own_pool,
+    own_port,
+    own_subnet,
     swarm_ids,
 )
 
 user_tags = st.lists(st.text(max_size=60).filter(lambda tag: not tag.startswith("kuryr.")), max_size=5)
+bearers = st.sampled_from([own_network, own_pool, own_port])
 
 
-@given(docker_ids, user_tags, st.randoms())
-def test_an_id_comes_back_from_its_tags(docker_id: str, users: list[str], shuffle: Random) -> None:
+def said_by(*tags: str) -> str | None:
+    """The Docker id of a network of ours with these tags."""
+    return docker_id_of(own_network(tags=tags))
+
+
+@given(docker_ids, user_tags, st.randoms(), bearers)
+def test_an_id_comes_back_from_its_tags(
+    docker_id: str,
+    users: list[str],
+    shuffle: Random,
+    bearer: Callable[..., OwnNetwork | OwnSubnetPool | OwnPort],
+) -> None:
     """A network or port of upstream's service would not be found again after an upgrade."""
     tags = [*users, *id_tags(docker_id)]
     shuffle.shuffle(tags)
-    assert id_from_tags(tags) == docker_id
-    assert id_from_tags(iter(tags)) == docker_id
+    assert docker_id_of(bearer(tags=tuple(tags))) == docker_id
 
 
 @given(docker_ids)
@@ -88,23 +108,23 @@ def test_two_ids_are_no_id(one: str, two: str) -> None:
     """A network with several Docker networks would be taken for one of them, or for a mixture."""
     tags = {*id_tags(one), *id_tags(two)}
     if one[:32] != two[:32]:
-        assert id_from_tags(tags) is None
+        assert said_by(*tags) is None
 
 
 def test_no_or_half_an_id_is_no_id() -> None:
     """A crash between two tags would make up a Docker network that does not exist."""
-    assert id_from_tags([]) is None
-    assert id_from_tags(["web", "kuryr.net.existing:012345678901"]) is None
-    assert id_from_tags([id_tags(DOCKER_ID)[1]]) is None
-    assert id_from_tags([id_tags(DOCKER_ID)[0]]) is None
-    assert id_from_tags([*id_tags(DOCKER_ID), UPPER_HALF + OTHER_ID[32:]]) is None
-    assert id_from_tags([LOWER_HALF]) is None
+    assert said_by() is None
+    assert said_by("web", "kuryr.net.existing:012345678901") is None
+    assert said_by(id_tags(DOCKER_ID)[1]) is None
+    assert said_by(id_tags(DOCKER_ID)[0]) is None
+    assert said_by(*id_tags(DOCKER_ID), UPPER_HALF + OTHER_ID[32:]) is None
+    assert said_by(LOWER_HALF) is None
 
 
 @given(swarm_ids, hex_ids)
 def test_a_leftover_upper_half_is_not_joined_to_a_swarm_id(swarm: str, gone: str) -> None:
     """A swarm network would get an id of 57 characters, which Docker never uses."""
-    assert id_from_tags([*id_tags(swarm), id_tags(gone)[1]]) == swarm
+    assert said_by(*id_tags(swarm), id_tags(gone)[1]) == swarm
 
 
 def test_docker_ids_are_told_from_other_devices() -> None:
@@ -118,8 +138,8 @@ def test_docker_ids_are_told_from_other_devices() -> None:
 @given(st.lists(docker_ids, unique_by=lambda i: i[:12], min_size=1, max_size=8), user_tags, st.booleans())
 def test_other_users_are_counted(ids: list[str], users: list[str], existing: bool) -> None:
     """A Neutron network would go while other Docker networks use it, or stay for ever."""
-    tags = [*users, *(tag for each in ids for tag in network_tags(each, existing=existing))]
-    assert other_users(tags, ids[0]) == len(ids) - 1
+    tags = (*users, *(tag for each in ids for tag in network_tags(each, existing=existing)))
+    assert other_users(own_network(tags=tags), ids[0]) == len(ids) - 1
 
 
 @given(hex_ids, hex_ids, st.integers(0, 2))
@@ -127,59 +147,98 @@ def test_any_single_tag_of_another_counts(mine: str, other: str, which: int) -> 
     """Another host's network, whose tags upstream is just setting one by one, would be deleted below it."""
     tag = network_tags(other, existing=True)[which]
     if tag not in network_tags(mine, existing=True):
-        assert other_users([*network_tags(mine, existing=False), tag], mine) == 1
+        assert other_users(own_network(tags=(*network_tags(mine, existing=False), tag)), mine) == 1
 
 
-def test_only_our_tags_are_ours() -> None:
-    """Tags of the user would be lost when an adopted port is put back."""
-    assert all(map(identity.is_ours, (OWN_PORT, EXISTING_PORT, *id_tags(DOCKER_ID))))
-    assert not any(map(identity.is_ours, ("web", "kuryr", "kuryr.net.existing:0123", "compute:nova", "")))
+@given(user_tags.map(lambda tags: [tag for tag in tags if tag != OWN_PORT]), st.randoms())
+def test_only_our_tags_are_taken_off(users: list[str], shuffle: Random) -> None:
+    """Tags of the user would be lost when an adopted port is put back, or ours would stay on it."""
+    users += ["kuryr", "kuryr.net.existing:0123", "kuryr.claim:x", "compute:nova", ""]
+    ours = [OWN_PORT, EXISTING_PORT, "kuryr.was:mac_address=x", "kuryr.was:", *id_tags(DOCKER_ID)]
+    tags = [*users, *ours]
+    shuffle.shuffle(tags)
+    port = replace(PORT, tags=tuple(tags))
+    assert sorted(identity.owners_tags(port)) == sorted(users)
+    assert identity.is_marked(port)
+    assert not identity.is_marked(replace(port, tags=tuple(users)))
 
 
-@given(st.text(min_size=1, max_size=64), st.uuids().map(str))
-def test_a_description_names_its_host(host: str, token: str) -> None:
+@given(
+    st.text(min_size=1, max_size=64),
+    st.uuids().map(str),
+    st.sampled_from([own_network, own_subnet, own_pool, own_port]),
+)
+def test_a_description_names_its_host(
+    host: str, token: str, maker: Callable[..., OwnNetwork | OwnSubnet | OwnSubnetPool | OwnPort]
+) -> None:
     """A port that another host is about to bind would be taken for ours, also where a host's name has a comma."""
-    assert identity.made_on(identity.intent_description(host, token)) == host
+    assert made_on(maker(description=intent_description(host, token))) == host
 
 
-def test_a_foreign_description_names_no_host() -> None:
+@pytest.mark.parametrize("description", [None, "", "web server, made by kuryr-libnetwork on c1, x", "made by kuryr"])
+def test_a_description_of_the_users_names_no_host(description: str | None) -> None:
     """The user's own description would decide over a port."""
-    assert identity.made_on("") == ""
-    assert identity.made_on("web server, made by kuryr-libnetwork on c1, x") == ""
+    assert made_on(own_port(description=description)) == ""
 
 
-def test_ports_that_kuryr_made() -> None:
-    """Ports would leak, or a user's port would be deleted with the container."""
-    named = replace(PORT, name=port_name(ENDPOINT_ID), device_id=ENDPOINT_ID)
-    assert made_by_us(replace(PORT, tags=(OWN_PORT,)))
-    assert made_by_us(replace(named, device_owner=DEVICE_OWNER))
-    assert made_by_us(replace(PORT, name=UNBOUND_PORT_NAME))
-    assert made_by_us(replace(PORT, name=UNBOUND_PORT_NAME, device_id=ENDPOINT_ID, device_owner=DEVICE_OWNER))
+NAMED = own_port(name=port_name(ENDPOINT_ID), device_id=ENDPOINT_ID)
+UNBOUND = own_port(name=UNBOUND_PORT_NAME)
 
 
-def test_ports_that_kuryr_did_not_make() -> None:
+@pytest.mark.parametrize(
+    "port",
+    [
+        own_port(tags=(OWN_PORT,)),
+        own_port(tags=("web", OWN_PORT), name="renamed", device_owner="compute:nova"),
+        replace(NAMED, device_owner=DEVICE_OWNER),
+        UNBOUND,
+        replace(UNBOUND, device_id=ENDPOINT_ID, device_owner=DEVICE_OWNER),
+        replace(UNBOUND, device_id=ENDPOINT_ID, device_owner=SUBPORT_OWNER),
+    ],
+)
+def test_ports_that_kuryr_made(port: OwnPort) -> None:
+    """Ports would leak."""
+    assert made_by_us(port)
+
+
+@pytest.mark.parametrize(
+    "port",
+    [
+        own_port(),
+        own_port(tags=(OWN_PORT, EXISTING_PORT)),
+        replace(UNBOUND, tags=(EXISTING_PORT,)),
+        NAMED,
+        replace(NAMED, device_owner="compute:nova"),
+        replace(NAMED, device_owner=DEVICE_OWNER, name=port_name(OTHER_ID)),
+        own_port(name="-port", device_owner=DEVICE_OWNER),
+        replace(UNBOUND, device_owner="compute:nova", host_id="other"),
+        own_port(
+            tags=("kuryr.was:device_id=", *id_tags(ENDPOINT_ID)), device_id=ENDPOINT_ID, device_owner=DEVICE_OWNER
+        ),
+    ],
+)
+def test_ports_that_kuryr_did_not_make(port: OwnPort) -> None:
     """A port of the user would be deleted with the container."""
-    named = replace(PORT, name=port_name(ENDPOINT_ID), device_id=ENDPOINT_ID)
-    assert not made_by_us(PORT)
-    assert not made_by_us(replace(PORT, tags=(OWN_PORT, EXISTING_PORT)))
-    assert not made_by_us(replace(PORT, name=UNBOUND_PORT_NAME, tags=(EXISTING_PORT,)))
-    assert not made_by_us(replace(named, device_owner="compute:nova"))
-    assert not made_by_us(replace(PORT, name="-port"))
-    assert not made_by_us(replace(PORT, name=UNBOUND_PORT_NAME, device_owner="compute:nova", host_id="other"))
+    assert not made_by_us(port)
+
+
+def test_subnets_that_kuryr_made() -> None:
+    """A subnet of the operator would be deleted with the network, or ours would stay."""
+    assert subnet_made_by_us(own_subnet(name=identity.subnet_name(CIDR)))
+    for name in ("", "private", "kuryr-subnet", "my-kuryr-subnet-10.0.0.0/24", "Kuryr-subnet-10.0.0.0/24"):
+        assert not subnet_made_by_us(own_subnet(name=name))
 
 
 def test_pools_that_kuryr_made() -> None:
     """A pool of the operator would be deleted with the network, or ours would stay."""
-    assert pool_made_by_us(SUBNETPOOL, "kuryrPool")
-    mapped = replace(SUBNETPOOL, prefixes=("2001:DB8:0::/64",), name="kuryrPool-2001:db8::/64")
+    assert pool_made_by_us(own_pool(), "kuryrPool")
+    mapped = own_pool(prefixes=("2001:DB8:0::/64",), name="kuryrPool-2001:db8::/64")
     assert pool_made_by_us(mapped, "kuryrPool")
-    assert not pool_made_by_us(replace(SUBNETPOOL, tags=(EXISTING_POOL,)), "kuryrPool")
-    assert not pool_made_by_us(replace(SUBNETPOOL, prefixes=("10.0.0.0/24", "10.2.0.0/24")), "kuryrPool")
-    assert not pool_made_by_us(replace(SUBNETPOOL, prefixes=()), "kuryrPool")
-    assert not pool_made_by_us(SUBNETPOOL, "other")
-    further = replace(
-        SUBNETPOOL, name="kuryrPool-10.0.0.0/24-1a2b3c4d", description=identity.intent_description("h", "t")
-    )
+    assert not pool_made_by_us(own_pool(tags=(EXISTING_POOL,)), "kuryrPool")
+    assert not pool_made_by_us(own_pool(prefixes=("10.0.0.0/24", "10.2.0.0/24")), "kuryrPool")
+    assert not pool_made_by_us(own_pool(prefixes=()), "kuryrPool")
+    assert not pool_made_by_us(own_pool(), "other")
+    further = own_pool(name="kuryrPool-10.0.0.0/24-1a2b3c4d", description=intent_description("h", "t"))
     assert pool_made_by_us(further, "kuryrPool")
     assert not pool_made_by_us(replace(further, description="mine"), "kuryrPool")
     assert not pool_made_by_us(replace(further, name="kuryrPool-10.0.0.0/240"), "kuryrPool")
@@ -192,21 +251,22 @@ def test_a_pool_records_its_network(docker_id: str, neutron_id: str, ip_range: s
     """A Docker network without room on its Neutron network could not be found again."""
     tags = identity.pool_tags(docker_id, neutron_id, ip_range)
     assert all(len(tag) <= 60 for tag in tags)
-    assert id_from_tags(tags) == docker_id
-    assert (identity.network_of_pool(tags), identity.range_of_pool(tags)) == (neutron_id, ip_range)
-    assert (identity.network_of_pool(["web"]), identity.range_of_pool([])) == ("", "")
+    pool, plain = own_pool(tags=("web", *tags)), own_pool(tags=("web",))
+    assert docker_id_of(pool) == docker_id
+    assert (identity.network_of_pool(pool), identity.range_of_pool(pool)) == (neutron_id, ip_range)
+    assert (identity.network_of_pool(plain), identity.range_of_pool(plain)) == ("", "")
 
 
 def test_room_on_a_network() -> None:
     """A Docker network would be recorded by half of its tags, or there would be no room to say that there are more."""
     new = network_tags(DOCKER_ID, existing=True)
-    full = [f"t{n}" for n in range(identity.MAX_TAGS - len(new) - 1)]
+    full = own_network(tags=tuple(f"t{n}" for n in range(identity.MAX_TAGS - len(new) - 1)))
     assert identity.room_for(full, new)
-    assert not identity.room_for([*full, "one more"], new)
-    assert identity.room_for([*full, identity.MORE_USERS], new)
-    assert identity.room_for([*full, *new], new)
+    assert not identity.room_for(replace(full, tags=(*full.tags, "one more")), new)
+    assert identity.room_for(replace(full, tags=(*full.tags, identity.MORE_USERS)), new)
+    assert identity.room_for(replace(full, tags=(*full.tags, *new)), new)
 
 
 def test_marks_of_pools_on_a_subnet() -> None:
     """A tag of the user's would be taken for a pool."""
-    assert identity.pool_marks(replace(SUBNET, tags=("web", POOL_ID, POOL_ID.upper(), POOL_ID + "0"))) == (POOL_ID,)
+    assert identity.pool_marks(own_subnet(tags=("web", POOL_ID, POOL_ID.upper(), POOL_ID + "0"))) == (POOL_ID,)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from kuryr_libnetwork.port_driver.drivers.vlan import ATTEMPTS, VlanDriver
 from kuryr_libnetwork.port_driver.machine import Machine
 from kuryr_libnetwork.rules import names
 from tests.fakes.host import FakeLinks
-from tests.fakes.neutron import FakeNeutron, Hook
+from tests.fakes.neutron import PROJECT, TENANT, FakeNeutron, Hook
 
 MTU = 1442
 
@@ -163,22 +164,28 @@ def test_somebody_is_faster_again_and_again(host: Host) -> None:
 
 
 def test_only_our_ports_on_the_trunk_are_strays(host: Host) -> None:
-    """A port that the operator has put on the trunk would be taken off."""
+    """A port that the operator, a tenant or another host has put on the trunk would be taken off."""
     mine = "made by kuryr-libnetwork on h1, 0123456789abcdef"
-    theirs = mine.replace("h1", "h2")
+    ours: dict[str, Any] = {"tags": ["compute:kuryr"], "description": mine, "project_id": PROJECT}
+    theirs = {**ours, "description": mine.replace("h1", "h2")}
+    memory = {"host": "h1", "endpoint": "e1", "was": {}}
     ports = {
-        name: host.neutron.seed_port(host.vm.network_id, name=name, tags=tags, description=text)
-        for name, tags, text in (
-            ("ours", ["compute:kuryr"], mine),
-            ("adopted", ["kuryr.port.existing"], ""),
-            ("of-another-host", ["compute:kuryr"], theirs),
-            ("operators", [], ""),
+        name: host.neutron.seed_port(host.vm.network_id, name=name, **attributes)
+        for name, attributes in (
+            ("ours", ours),
+            ("adopted", {"binding:profile": {"kuryr": memory}}),
+            ("adopted-in-our-project", {"binding:profile": {"kuryr": memory}, "project_id": PROJECT}),
+            ("of-another-host", theirs),
+            ("adopted-by-another-host", {**ours, "binding:profile": {"kuryr": memory | {"host": "h2"}}}),
+            ("forged", {**ours, "project_id": TENANT}),
+            ("remembers-nonsense", {"tags": ["kuryr.port.existing"], "binding:profile": {"kuryr": ["h1"]}}),
+            ("operators", {"project_id": PROJECT}),
         )
     }
     for number, port in enumerate(ports.values(), 1):
         host.neutron.add_subport(host.trunk.id, SubPort(port_id=port.id, segmentation_id=number))
     found = {plug.port_id for plug in host.vlan.strays()}
-    assert found == {ports["ours"].id, ports["adopted"].id}
+    assert found == {ports[name].id for name in ("ours", "adopted", "adopted-in-our-project")}
 
 
 def test_an_interface_in_no_container_is_a_stray(host: Host) -> None:

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import Conflict, InvalidOption, UnknownObject
-from kuryr_libnetwork.model import HostRoute
+from kuryr_libnetwork.model import HostRoute, Subnet
 from kuryr_libnetwork.rules import networks as rules
-from kuryr_libnetwork.rules.identity import intent_description, network_name, network_tags, pool_tags
+from kuryr_libnetwork.rules.identity import id_tags, intent_description, network_name, network_tags, pool_tags
+from kuryr_libnetwork.rules.ownership import OwnProject
+from tests.fakes.neutron import TENANT
 from tests.unit.values import (
     CIDR,
     DOCKER_ID,
@@ -21,16 +23,18 @@ from tests.unit.values import (
     NETWORK,
     OTHER_ID,
     OTHER_NET,
+    OURS,
     POOL,
     POOL6_ID,
     POOL_ID,
     RECORD,
     SUBNET,
     SUBNET6,
-    SUBNETPOOL,
     USED,
     USED6,
     docker_ids,
+    own_network,
+    own_pool,
     uuids,
 )
 
@@ -169,7 +173,7 @@ def test_a_network_of_upstream_is_rebuilt() -> None:
         replace(SUBNET6, tags=(POOL6_ID,)),
         replace(SUBNET, name=f"kuryr-subnet-{CIDR}", tags=("web", POOL_ID)),
     ]
-    record = rules.rebuild(DOCKER_ID, network, subnets)
+    record = rules.rebuild(OURS, DOCKER_ID, network, subnets)
     assert (record.docker_id, record.neutron_id, record.made, record.mtu) == (DOCKER_ID, NET, True, 1500)
     assert record.subnets == (USED, replace(USED6, made=False))
 
@@ -177,50 +181,50 @@ def test_a_network_of_upstream_is_rebuilt() -> None:
 def test_an_existing_network_stays_the_users() -> None:
     """The user's network would be deleted with the Docker network."""
     tags = network_tags(DOCKER_ID, existing=True)
-    assert not rules.rebuild(DOCKER_ID, replace(NETWORK, name=network_name(DOCKER_ID), tags=tags), []).made
-    assert not rules.rebuild(DOCKER_ID, replace(NETWORK, tags=tags[:2]), []).made
-    assert not rules.rebuild("", replace(NETWORK, name="kuryr-net-"), []).subnets
+    assert not rules.rebuild(OURS, DOCKER_ID, replace(NETWORK, name=network_name(DOCKER_ID), tags=tags), []).made
+    assert not rules.rebuild(OURS, DOCKER_ID, replace(NETWORK, tags=tags[:2]), []).made
+    assert not rules.rebuild(OURS, "", replace(NETWORK, name="kuryr-net-"), []).subnets
 
 
 def test_another_networks_mark_does_not_count() -> None:
     """A network that we made would be left behind because another host's Docker network joined it."""
     tags = (*network_tags(DOCKER_ID, existing=False), *network_tags(OTHER_ID, existing=True))
     network = replace(NETWORK, name=network_name(DOCKER_ID), tags=tags)
-    assert rules.rebuild(DOCKER_ID, network, []).made
-    assert not rules.rebuild(OTHER_ID, network, []).made
+    assert rules.rebuild(OURS, DOCKER_ID, network, []).made
+    assert not rules.rebuild(OURS, OTHER_ID, network, []).made
 
 
 @pytest.mark.parametrize("tags", [(), ("web",), (POOL_ID.upper(),), (POOL_ID.replace("-", ""),), (POOL_ID[:-1] + "g",)])
 def test_subnets_of_the_user_are_left_out(tags: tuple[str, ...]) -> None:
     """Addresses would come from a subnet of the network that Docker was not told about."""
-    assert rules.rebuild(DOCKER_ID, NETWORK, [replace(SUBNET, tags=tags, subnetpool_id=POOL_ID)]).subnets == ()
+    assert rules.rebuild(OURS, DOCKER_ID, NETWORK, [replace(SUBNET, tags=tags, subnetpool_id=POOL_ID)]).subnets == ()
 
 
 def test_a_subnet_of_kuryr_without_tag_is_known_by_its_pool() -> None:
     """Networks from clouds that could not tag would have no subnet."""
     subnet = replace(SUBNET, name=f"kuryr-subnet-{CIDR}")
-    assert rules.rebuild(DOCKER_ID, NETWORK, [replace(subnet, subnetpool_id=POOL_ID)]).subnets == (USED,)
-    assert rules.rebuild(DOCKER_ID, NETWORK, [subnet]).subnets == ()
+    assert rules.rebuild(OURS, DOCKER_ID, NETWORK, [replace(subnet, subnetpool_id=POOL_ID)]).subnets == (USED,)
+    assert rules.rebuild(OURS, DOCKER_ID, NETWORK, [subnet]).subnets == ()
 
 
 @given(uuids)
 def test_the_users_own_uuid_tags_do_not_hide_the_pool(tag: str) -> None:
     """The record would name a pool that does not exist, and no address could be asked or released."""
     subnet = replace(SUBNET, name=f"kuryr-subnet-{CIDR}", subnetpool_id=POOL_ID, tags=(tag, POOL_ID))
-    assert rules.rebuild(DOCKER_ID, NETWORK, [subnet]).subnets == (USED,)
+    assert rules.rebuild(OURS, DOCKER_ID, NETWORK, [subnet]).subnets == (USED,)
 
 
 def test_a_pool_that_says_where_it_is_counts_before_tags() -> None:
     """A Docker network recorded on its pools would get another one's pool after the journal was lost."""
-    mine = replace(SUBNETPOOL, id=POOL6_ID, tags=pool_tags(DOCKER_ID, NET, "10.0.0.0/25"))
-    elsewhere = replace(SUBNETPOOL, id=OTHER_NET, tags=pool_tags(DOCKER_ID, OTHER_NET))
+    mine = own_pool(id=POOL6_ID, tags=pool_tags(DOCKER_ID, NET, "10.0.0.0/25"))
+    elsewhere = own_pool(id=OTHER_NET, tags=pool_tags(DOCKER_ID, OTHER_NET))
     tagged = replace(SUBNET, tags=(POOL_ID,))
-    record = rules.rebuild(DOCKER_ID, NETWORK, [SUBNET6, tagged], [mine, elsewhere])
+    record = rules.rebuild(OURS, DOCKER_ID, NETWORK, [SUBNET6, tagged], [mine, elsewhere])
     assert record.subnets == (replace(USED, pool_id=POOL6_ID, made=False, ip_range="10.0.0.0/25", recorded=True),)
     assert record.pools == tuple(sorted((POOL6_ID, OTHER_NET)))
     assert record.rebuilt
     assert rules.pools_of(record) == {POOL6_ID, OTHER_NET}
-    plain = rules.rebuild(DOCKER_ID, NETWORK, [tagged], [replace(mine, tags=pool_tags(DOCKER_ID, NET))])
+    plain = rules.rebuild(OURS, DOCKER_ID, NETWORK, [tagged], [replace(mine, tags=pool_tags(DOCKER_ID, NET))])
     assert plain.subnets[0].ip_range == ""
 
 
@@ -229,7 +233,55 @@ def test_a_network_that_kuryr_made_for_another_goes_with_its_last_user() -> None
     network = replace(
         NETWORK, description=intent_description("h1", "token"), tags=network_tags(DOCKER_ID, existing=True)
     )
-    assert rules.rebuild(DOCKER_ID, network, []).made
+    assert rules.rebuild(OURS, DOCKER_ID, network, []).made
+
+
+def test_a_network_of_a_tenants_is_never_taken_for_ours() -> None:
+    """A tenant's network would be deleted with the Docker network, because its owner gave it our name, words and tags."""
+    for forged in (
+        replace(NETWORK, name=network_name(DOCKER_ID), tags=network_tags(DOCKER_ID, existing=False)),
+        replace(NETWORK, description=intent_description("h1", "token")),
+    ):
+        assert rules.rebuild(OURS, DOCKER_ID, forged, []).made
+        for stranger in (TENANT, None):
+            record = rules.rebuild(OURS, DOCKER_ID, replace(forged, project_id=stranger), [])
+            assert (record.made, record.neutron_id) == (False, NET)
+
+
+def test_a_subnet_of_a_tenants_does_not_name_its_pool() -> None:
+    """Containers would get addresses of a subnet that a tenant has marked as one of the Docker network's."""
+    marked = replace(SUBNET, name=f"kuryr-subnet-{CIDR}", subnetpool_id=POOL_ID, tags=(POOL_ID,))
+    assert rules.rebuild(OURS, DOCKER_ID, NETWORK, [marked]).subnets == (USED,)
+    for stranger in (TENANT, None):
+        assert rules.rebuild(OURS, DOCKER_ID, NETWORK, [replace(marked, project_id=stranger)]).subnets == ()
+
+
+def test_a_pool_of_ours_is_believed_on_a_subnet_of_a_tenants() -> None:
+    """The containers on a tenant's network could not start any more once the journal was lost, or its subnet be deleted."""
+    theirs = replace(SUBNET, name=f"kuryr-subnet-{CIDR}", tags=(OTHER_NET,), subnetpool_id=OTHER_NET, project_id=TENANT)
+    mine = own_pool(tags=pool_tags(DOCKER_ID, NET))
+    record = rules.rebuild(OURS, DOCKER_ID, replace(NETWORK, project_id=TENANT), [theirs], [mine])
+    assert record.subnets == (replace(USED, made=False, recorded=True),)
+    assert (record.made, record.pools) == (False, (POOL_ID,))
+
+
+@pytest.mark.parametrize(
+    "subnet", [replace(SUBNET, network_id=OTHER_NET), replace(SUBNET, cidr="10.9.0.0/24")], ids=["network", "cidr"]
+)
+def test_a_pool_stands_for_no_other_subnet(subnet: Subnet) -> None:
+    """A Docker network would have a subnet of another Neutron network, or of another range than Docker was told."""
+    mine = own_pool(tags=pool_tags(DOCKER_ID, NET))
+    assert rules.subnets_of_pool(mine, NET, [SUBNET, subnet]) == [SUBNET]
+    assert rules.subnets_of_pool(mine, OTHER_NET, [SUBNET, subnet]) == []
+    assert rules.subnets_of_pool(own_pool(tags=id_tags(DOCKER_ID)), NET, [SUBNET]) == []
+
+
+def test_a_cloud_without_projects_has_no_tenants() -> None:
+    """Without Keystone nothing would be found again after the journal was lost."""
+    network = replace(NETWORK, name=network_name(DOCKER_ID), project_id="")
+    subnet = replace(SUBNET, name=f"kuryr-subnet-{CIDR}", tags=(POOL_ID,), project_id="")
+    record = rules.rebuild(OwnProject(id=""), DOCKER_ID, network, [subnet])
+    assert (record.made, record.subnets) == (True, (USED,))
 
 
 # -- deleting ----------------------------------------------------------------------------------------------------
@@ -240,6 +292,6 @@ def test_a_network_with_anothers_tags_is_never_deleted(mine: str, other: str, so
     """Another host's containers would lose their network."""
     tags = network_tags(other, existing=True)
     theirs = {tag for bit, tag in enumerate(tags) if some & 1 << bit} - set(network_tags(mine, existing=True))
-    network = replace(NETWORK, tags=(*network_tags(mine, existing=False), *theirs))
+    network = own_network(tags=(*network_tags(mine, existing=False), *theirs))
     record = replace(RECORD, docker_id=mine, made=made)
     assert rules.may_delete(record, network) is (made and not theirs)

@@ -18,7 +18,7 @@ from kuryr_libnetwork.model import PortSettings
 from kuryr_libnetwork.rules import port_options as rules
 from kuryr_libnetwork.rules.options import ENDPOINT_KNOWN, KNOWN
 from kuryr_libnetwork.rules.port_options import DNS_DOMAIN, PORT_SECURITY, PORT_UUID, QOS_POLICY, SECURITY_GROUPS
-from tests.unit.values import LEASE, PORT_ID, RECORD, uuids
+from tests.unit.values import LEASE, PORT_ID, RECORD, own_pool, uuids
 
 ONE, TWO = "11111111-2222-4333-8444-555555555555", "22222222-2222-4333-8444-555555555555"
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,9}[a-z0-9])?", fullmatch=True)
@@ -155,6 +155,19 @@ def test_what_neutron_cannot_find_is_told_by_the_option() -> None:
     assert rules.missing({}, "x") is None
 
 
+@pytest.mark.parametrize(("policy", "shown"), [(ONE, ONE), (None, "none")])
+def test_what_only_administrators_may_change_is_told_by_the_option(policy: str | None, shown: str) -> None:
+    """The user would read that a policy of Neutron's forbids something, and not which of his options."""
+    with pytest.raises(InvalidOption) as caught:
+        rules.refuse_admins({"security_groups": [], "qos_policy_id": policy}, PORT_ID, "disallowed by policy")
+    assert str(caught.value) == (
+        f"option neutron.qos_policy={shown}: port {PORT_ID} belongs to another project, and only the role admin may set the QoS "
+        "policy of such a port; leave the option out, have the port's owner set it, or give the service's user that role "
+        "(disallowed by policy)"
+    )
+    rules.refuse_admins({"security_groups": [ONE], "binding:host_id": "h"}, PORT_ID, "disallowed by policy")
+
+
 def test_a_domain_that_neutron_ignores() -> None:
     """Names would not be published, and nobody told."""
     with pytest.raises(
@@ -209,14 +222,28 @@ def test_the_port_must_be_that_of_the_address() -> None:
 # -- remembered in Neutron -----------------------------------------------------------------------------------------
 
 
-@given(settings, st.sampled_from(["", "direct", "macvtap"]), st.sampled_from(["", "eth3", "abcdefghijklmno"]))
-def test_a_pool_remembers_what_its_network_says(said: PortSettings, vnic_type: str, pf: str) -> None:
+@given(
+    settings,
+    st.sampled_from(["", "direct", "macvtap"]),
+    st.sampled_from(["", "eth3", "abcdefghijklmno"]),
+    st.integers(0, 9),
+)
+def test_a_pool_remembers_what_its_network_says(said: PortSettings, vnic_type: str, pf: str, first: int) -> None:
     """Without the journal the containers of a network would get other groups than it was made for."""
     record = replace(RECORD, ports=said, vnic_type=vnic_type, pf=pf)
     tags = rules.option_tags(record)
-    assert rules.with_remembered(RECORD, ["keep", *reversed(tags)]) == record
+    assert rules.with_remembered(RECORD, [own_pool(tags=("keep", *reversed(tags)))]) == record
+    apart = [own_pool(tags=tags[first:]), own_pool(tags=("keep", *tags[:first])), own_pool()]
+    assert rules.with_remembered(RECORD, apart) == record
     assert all(len(tag) <= 60 for tag in tags)
     assert len(tags) == len(set(tags))
+
+
+def test_a_network_without_a_pool_has_said_nothing() -> None:
+    """The containers of a network that upstream made would get options that nobody gave."""
+    said = replace(RECORD, ports=PortSettings(qos_policy=ONE), vnic_type="direct", pf="eth3")
+    for pools in ([], [own_pool()], [own_pool(tags=("kuryr.optimal:x=y", "kuryr.range:10.0.0.0/25"))]):
+        assert rules.with_remembered(said, pools) == RECORD
 
 
 def test_an_ordinary_network_needs_no_memory() -> None:

@@ -4,34 +4,49 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import to_builtins
 from msgspec.structs import replace
 
-from kuryr_libnetwork.model import FixedIp, LeaseRecord, Port
+from kuryr_libnetwork.model import FixedIp, Port
 from kuryr_libnetwork.rules import ports as rules
-from kuryr_libnetwork.rules.adoption import claim_tags
+from kuryr_libnetwork.rules.adoption import PROFILE, remembered, restoration, unbinding
 from kuryr_libnetwork.rules.identity import (
     DEVICE_OWNER,
     EXISTING_PORT,
+    OWN_PORT,
+    SUBPORT_OWNER,
     UNBOUND_PORT_NAME,
     id_tags,
     intent_description,
+    is_docker_id,
     port_name,
 )
+from kuryr_libnetwork.rules.ownership import PROFILE_KEY, OwnProject
+from kuryr_libnetwork.rules.ports import Unknown
+from tests.fakes.neutron import PROJECT, TENANT
 from tests.unit.values import (
     ADOPTED_ZUN,
     DOCKER_ID,
     DUAL,
     ENDPOINT_ID,
     HOST,
+    IN_USE,
     IP,
     IP6,
     LEASE,
     LEFT_BOUND,
+    LEFT_BY_UPSTREAM,
     MAC,
+    MEMORY,
     NET,
     OTHER_HOST,
     OTHER_ID,
+    OURS,
     OWN,
     PORT,
     RECORD,
@@ -39,12 +54,10 @@ from tests.unit.values import (
     SUBNET_ID,
     USED,
     USED6,
+    ZUN_CONTAINER,
+    docker_ids,
+    sure,
 )
-
-
-def lease(port: Port) -> LeaseRecord:
-    return rules.lease_of(port, DOCKER_ID, RECORD.subnets, SUBNET_ID, now=1.0)
-
 
 # -- names and attributes ----------------------------------------------------------------------------------------
 
@@ -107,7 +120,18 @@ def test_a_mac_is_sent_only_where_it_differs() -> None:
 
 # -- releasing what only Neutron knows ---------------------------------------------------------------------------
 
+DELETE = Unknown(made=True)
+THEIRS = intent_description(OTHER_HOST, "t")
+FORGED = (OWN_PORT, EXISTING_PORT, *id_tags(ENDPOINT_ID), "kuryr.was:mac_address=02:00:00:00:00:01")
+MARKS = [(), (OWN_PORT,), (EXISTING_PORT,), FORGED, ("blue", *id_tags(OTHER_ID))]
+NO_MEMORIES: list[Any] = [None, [], 5, "x", {}, {"host": HOST}, {"host": 1, "endpoint": []}, [to_builtins(MEMORY)]]
 
+
+def release(port: Port, *, named: bool) -> Unknown | None:
+    return rules.release_of_unknown(port, OURS, HOST, named=named)
+
+
+@pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize(
     ("port", "ours"),
     [
@@ -115,23 +139,117 @@ def test_a_mac_is_sent_only_where_it_differs() -> None:
         (replace(OWN, host_id=HOST), True),
         (replace(OWN, description=intent_description(HOST, "t")), True),
         (replace(OWN, description=None), True),
-        (LEFT_BOUND, True),
-        (replace(OWN, description=intent_description(OTHER_HOST, "t"), host_id=HOST), True),
-        (replace(OWN, description=intent_description(OTHER_HOST, "t")), False),
+        (replace(OWN, description=THEIRS, host_id=HOST), True),
+        (replace(OWN, description=THEIRS), False),
         (replace(OWN, host_id=OTHER_HOST), False),
-        (replace(LEFT_BOUND, host_id=OTHER_HOST), False),
         (replace(OWN, host_id=None), False),
-        (PORT, False),
-        (ADOPTED_ZUN, False),
-        (replace(PORT, tags=id_tags(OTHER_ID)), False),
-        (replace(PORT, tags=(EXISTING_PORT,)), True),
-        (replace(PORT, tags=claim_tags(OTHER_ID, ())), False),
-        (replace(PORT, tags=claim_tags(OTHER_ID, ()), device_id=OTHER_ID), True),
+        (replace(OWN, tags=(), name=UNBOUND_PORT_NAME), True),
+        (replace(OWN, tags=(), name=UNBOUND_PORT_NAME, device_owner=SUBPORT_OWNER, host_id=HOST), True),
+        (replace(OWN, tags=(), name=UNBOUND_PORT_NAME, device_owner="compute:nova", host_id=HOST), False),
+        (replace(OWN, tags=()), False),
+        (replace(OWN, tags=(OWN_PORT, EXISTING_PORT)), False),
+        (replace(PORT, project_id=PROJECT, tags=id_tags(OTHER_ID)), False),
     ],
 )
-def test_only_ports_of_this_host_are_released(port: Port, ours: bool) -> None:
+def test_only_ports_that_this_host_made_are_deleted(port: Port, ours: bool, named: bool) -> None:
     """A container of another host or a port of the user would lose its address, or ours would leak."""
-    assert rules.release_of_unknown(port, HOST) is ours
+    assert release(port, named=named) == (DELETE if ours else None)
+
+
+@pytest.mark.parametrize("project_id", [TENANT, PROJECT, None])
+@pytest.mark.parametrize("named", [False, True])
+def test_a_port_that_remembers_is_given_back(named: bool, project_id: str | None) -> None:
+    """A port of the user's would stay bound after its container and the journal are gone, or be deleted."""
+    left = replace(LEFT_BOUND, project_id=project_id, name=UNBOUND_PORT_NAME, tags=FORGED)
+    expected = Unknown(made=False, claim=ENDPOINT_ID, changes=remembered(left, MEMORY))
+    assert release(left, named=named) == expected
+    assert sure(release(left, named=named)).proven
+    unbound = replace(left, host_id="")
+    assert sure(release(unbound, named=named)).claim == ENDPOINT_ID
+
+
+@pytest.mark.parametrize("project_id", [TENANT, PROJECT])
+@pytest.mark.parametrize("named", [False, True])
+def test_a_port_that_another_host_has_is_left_to_it(named: bool, project_id: str) -> None:
+    """A container in a virtual machine, whose port has no host, would lose it to another machine's clean-up."""
+    memory = {**to_builtins(MEMORY), "host": OTHER_HOST}
+    left = replace(LEFT_BOUND, tags=(OWN_PORT,), profile={PROFILE_KEY: memory}, project_id=project_id)
+    for host_id in ("", HOST, OTHER_HOST, None):
+        assert release(replace(left, host_id=host_id), named=named) is None
+    assert release(replace(LEFT_BOUND, host_id=OTHER_HOST), named=named) is None
+    assert release(replace(LEFT_BOUND, host_id=None), named=named) is None
+
+
+@pytest.mark.parametrize("port", [LEFT_BY_UPSTREAM, IN_USE, replace(LEFT_BY_UPSTREAM, project_id=PROJECT)])
+def test_a_port_that_upstream_adopted_is_unbound_on_dockers_word(port: Port) -> None:
+    """It would stay bound for ever after an upgrade; or be taken from a container that Docker has not named."""
+    assert release(port, named=False) is None
+    found = sure(release(port, named=True))
+    assert found == Unknown(made=False, claim=ENDPOINT_ID, changes=unbinding(port), proven=False)
+
+
+@pytest.mark.parametrize(
+    "port",
+    [
+        ADOPTED_ZUN,
+        replace(IN_USE, host_id=""),
+        replace(IN_USE, host_id=OTHER_HOST),
+        replace(IN_USE, device_owner=""),
+        replace(IN_USE, device_owner="compute:nova"),
+        replace(IN_USE, device_id=""),
+        replace(IN_USE, device_id=ZUN_CONTAINER),
+        replace(IN_USE, device_id=ENDPOINT_ID[:-1]),
+        replace(PORT, tags=(EXISTING_PORT, *id_tags(OTHER_ID)), device_id=OTHER_ID),
+        replace(PORT, tags=(OWN_PORT,), host_id=HOST, device_id=ENDPOINT_ID),
+        PORT,
+    ],
+)
+def test_dockers_word_alone_takes_no_port_away(port: Port) -> None:
+    """Docker names an address: the port of a virtual machine, of Zun or of another host that has it would be unbound."""
+    assert release(port, named=True) is None
+
+
+foreign_ports = st.builds(
+    Port,
+    id=st.just(PORT.id),
+    network_id=st.just(NET),
+    name=st.sampled_from([UNBOUND_PORT_NAME, port_name(ENDPOINT_ID), "web"]) | st.text(max_size=5),
+    description=st.sampled_from([None, "", intent_description(HOST, "t"), THEIRS]) | st.text(max_size=5),
+    tags=st.sampled_from(MARKS) | st.lists(st.text(max_size=5), max_size=3).map(tuple),
+    device_id=st.sampled_from(["", ENDPOINT_ID, ZUN_CONTAINER, ENDPOINT_ID.upper()]) | docker_ids | st.text(max_size=5),
+    device_owner=st.sampled_from([DEVICE_OWNER, DEVICE_OWNER, "", SUBPORT_OWNER, "compute:nova", "network:dhcp"]),
+    host_id=st.sampled_from([HOST, HOST, HOST, OTHER_HOST, "", None]),
+    project_id=st.sampled_from([TENANT, None, "", PROJECT + "0"]),
+    profile=st.sampled_from([{}, {"pci_slot": "x"}, *({PROFILE_KEY: said} for said in NO_MEMORIES)]),
+    mac_address=st.just(MAC),
+    security_groups=st.just(("g",)),
+)
+
+
+@given(foreign_ports, st.booleans())
+def test_what_a_tenant_writes_on_his_port_takes_it_from_nobody(port: Port, named: bool) -> None:
+    """He would have the service delete or change a port, a third one's even, by tags, a name, words or a device.
+
+    The one thing that Docker's word does is to end a binding to this host that says that it is for a container.
+    """
+    found = release(port, named=named)
+    for_a_container = port.device_owner == DEVICE_OWNER and is_docker_id(port.device_id)
+    if not (named and port.host_id == HOST and for_a_container):
+        assert found is None
+        return
+    found = sure(found)
+    assert (found.made, found.proven, found.claim) == (False, False, port.device_id)
+    assert restoration(found.changes) == [{"binding:host_id": "", "device_owner": "", "device_id": ""}]
+    assert {change.name: change.ours for change in found.changes} == {
+        "binding:host_id": HOST,
+        "device_owner": DEVICE_OWNER,
+        "device_id": port.device_id,
+    }
+
+
+def test_a_cloud_without_projects_has_no_tenants() -> None:
+    """Where there is no Keystone, the ports of containers that are gone would stay."""
+    assert rules.release_of_unknown(replace(OWN, project_id=""), OwnProject(id=""), HOST, named=False) == DELETE
 
 
 # -- leases ------------------------------------------------------------------------------------------------------
@@ -141,9 +259,9 @@ def test_a_lease_holds_what_was_asked_and_spares_the_rest() -> None:
     """The second address of a dual-stack container would be taken from a second port."""
     foreign = FixedIp(subnet_id="other", ip_address="192.0.2.7")
     port = replace(OWN, fixed_ips=(IP6, foreign, IP))
-    found = rules.lease_of(port, DOCKER_ID, DUAL.subnets, SUBNET_ID, now=7.0)
+    found = rules.lease_of(port, DOCKER_ID, DUAL.subnets, SUBNET_ID, now=7.0, unknown=DELETE)
     assert found == replace(LEASE, spare=(IP6,), created_at=7.0)
-    assert rules.lease_of(port, DOCKER_ID, DUAL.subnets, SUBNET6_ID, now=7.0).spare == (IP,)
+    assert rules.lease_of(port, DOCKER_ID, DUAL.subnets, SUBNET6_ID, now=7.0, unknown=DELETE).spare == (IP,)
 
 
 def test_a_lease_of_a_port_with_two_addresses_holds_the_asked_one() -> None:
@@ -154,13 +272,28 @@ def test_a_lease_of_a_port_with_two_addresses_holds_the_asked_one() -> None:
     assert rules.lease_of(port, DOCKER_ID, RECORD.subnets, SUBNET_ID, 1.0).held == (IP,)
 
 
-def test_a_lease_remembers_only_what_was_there_before() -> None:
-    """A port of ours would stay behind as if it were the user's, or the user's would be deleted."""
-    assert lease(OWN).original is None
-    assert (lease(PORT).original, lease(PORT).claim, lease(PORT).bound) == (PORT, "", False)
-    found = lease(LEFT_BOUND)
-    assert (found.claim, found.bound) == (ENDPOINT_ID, True)
-    assert {change.name for change in found.changes} == {"binding:host_id", "device_owner", "device_id"}
+@pytest.mark.parametrize("port", [PORT, OWN, LEFT_BOUND, LEFT_BY_UPSTREAM, replace(OWN, name=UNBOUND_PORT_NAME)])
+def test_a_port_that_is_found_free_is_somebody_elses(port: Port) -> None:
+    """A user's port would be deleted with its container, because of a name or tag that stands on it."""
+    lease = rules.lease_of(port, DOCKER_ID, RECORD.subnets, SUBNET_ID, 1.0)
+    assert (lease.original, lease.claim, lease.changes, lease.bound) == (port, "", (), False)
+
+
+def test_a_lease_is_what_has_been_found_out_of_its_port() -> None:
+    """A port of ours would stay behind as if it were the user's, or the user's be deleted, or come back changed."""
+
+    def lease_of(port: Port, unknown: Unknown) -> tuple[Any, ...]:
+        lease = rules.lease_of(port, DOCKER_ID, RECORD.subnets, SUBNET_ID, 1.0, unknown=unknown)
+        return (lease.original, lease.claim, lease.changes, lease.bound)
+
+    assert lease_of(OWN, DELETE) == (None, "", (), False)
+    left = sure(release(LEFT_BOUND, named=False))
+    assert lease_of(LEFT_BOUND, left) == (LEFT_BOUND, ENDPOINT_ID, left.changes, True)
+    assert {change.name for change in left.changes} == {"binding:host_id", "device_owner", "device_id", PROFILE}
+    upstreams = sure(release(LEFT_BY_UPSTREAM, named=True))
+    assert lease_of(LEFT_BY_UPSTREAM, upstreams) == (LEFT_BY_UPSTREAM, ENDPOINT_ID, unbinding(LEFT_BY_UPSTREAM), True)
+    assert lease_of(PORT, Unknown(made=False, changes=left.changes)) == (PORT, "", left.changes, True)
+    assert lease_of(PORT, Unknown(made=False, claim=ENDPOINT_ID)) == (PORT, ENDPOINT_ID, (), True)
 
 
 def test_the_spare_address_is_the_newest_ports() -> None:

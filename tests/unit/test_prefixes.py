@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import Conflict, InvalidRequest, NoFreeAddress
 from kuryr_libnetwork.rules.prefixes import MOST_UNUSED, allocate, default_pool, free_address, free_prefix
+from tests.fakes.neutron import TENANT
 from tests.unit.values import CIDR, CIDR6, SUBNETPOOL, USED, USED6
 
 OPTION = "default_subnetpool_v4"
@@ -31,12 +32,26 @@ def test_the_operators_pool_is_the_default() -> None:
 
 def test_no_usable_default_pool_says_what_to_do() -> None:
     """The user would not learn that ``--subnet`` helps, or which option of kuryr.conf is meant."""
-    with pytest.raises(InvalidRequest, match=r"no subnetpool 'kuryr' \(\[neutron\] default_subnetpool_v4\)"):
+    with pytest.raises(InvalidRequest) as none:
         default_pool("kuryr", OPTION, 4, [])
-    with pytest.raises(Conflict, match="2 subnetpools named 'kuryr'"):
-        default_pool("kuryr", OPTION, 4, [SUBNETPOOL, WIDE])
-    with pytest.raises(InvalidRequest, match="is not for IPv6"):
+    assert str(none.value) == (
+        "no --subnet given, and the service's project has no subnetpool 'kuryr' ([neutron] default_subnetpool_v4); give "
+        "--subnet and --gateway, or have the operator make the pool, or name one of another project there by its id"
+    )
+    with pytest.raises(Conflict) as several:
+        default_pool("kuryr", OPTION, 4, [replace(SUBNETPOOL, id="b"), replace(WIDE, id="a")])
+    assert str(several.value) == (
+        "the service's project has 2 subnetpools named 'kuryr': a and b; give --subnet, or have the operator set [neutron] "
+        "default_subnetpool_v4 to the id of one"
+    )
+    with pytest.raises(InvalidRequest, match=r"'kuryr' \(\[neutron\] default_subnetpool_v4\) is not for IPv6"):
         default_pool("kuryr", OPTION, 6, [SUBNETPOOL])
+
+
+def test_the_operator_may_name_a_pool_of_another_project_by_its_id() -> None:
+    """A pool that the cloud's administrators share with all projects could not be the default one."""
+    shared = replace(SUBNETPOOL, shared=True, project_id=TENANT)
+    assert default_pool(shared.id, OPTION, 4, [shared]) == shared
 
 
 def test_each_network_gets_a_prefix_of_the_pools_own_length() -> None:

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import string
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from kuryr_libnetwork.model import (
@@ -18,12 +20,23 @@ from kuryr_libnetwork.model import (
     PlugRecord,
     PoolRecord,
     Port,
+    SecurityGroup,
     Subnet,
     SubnetPool,
     SubnetRecord,
 )
-from kuryr_libnetwork.rules.adoption import claim_tags
-from kuryr_libnetwork.rules.identity import DEVICE_OWNER, OWN_PORT
+from kuryr_libnetwork.rules.identity import DEVICE_OWNER, EXISTING_PORT, OWN_PORT, id_tags
+from kuryr_libnetwork.rules.ownership import (
+    PROFILE_KEY,
+    OwnNetwork,
+    OwnPort,
+    OwnProject,
+    OwnSecurityGroup,
+    OwnSubnet,
+    OwnSubnetPool,
+    PortMemory,
+)
+from tests.fakes.neutron import PROJECT, TENANT
 
 HOST = "compute-1"
 OTHER_HOST = "compute-2"
@@ -46,11 +59,14 @@ CIDR6 = "2001:db8::/64"
 IP = FixedIp(subnet_id=SUBNET_ID, ip_address="10.0.0.5")
 IP6 = FixedIp(subnet_id=SUBNET6_ID, ip_address="2001:db8::5")
 
-NETWORK = Network(id=NET, name="private", mtu=1442, subnets=(SUBNET_ID,))
-SUBNET = Subnet(id=SUBNET_ID, network_id=NET, cidr=CIDR, ip_version=4, gateway_ip="10.0.0.1")
-SUBNET6 = Subnet(id=SUBNET6_ID, network_id=NET, cidr=CIDR6, ip_version=6, gateway_ip="2001:db8::1")
-SUBNETPOOL = SubnetPool(id=POOL_ID, name=f"kuryrPool-{CIDR}", prefixes=(CIDR,))
-PORT = Port(id=PORT_ID, network_id=NET, mac_address=MAC, fixed_ips=(IP,), host_id="")
+# Of the service's own project, but for PORT, which is a user's.
+OURS = OwnProject(id=PROJECT)
+NETWORK = Network(id=NET, name="private", mtu=1442, subnets=(SUBNET_ID,), project_id=PROJECT)
+SUBNET = Subnet(id=SUBNET_ID, network_id=NET, cidr=CIDR, ip_version=4, gateway_ip="10.0.0.1", project_id=PROJECT)
+SUBNET6 = Subnet(id=SUBNET6_ID, network_id=NET, cidr=CIDR6, ip_version=6, gateway_ip="2001:db8::1", project_id=PROJECT)
+SUBNETPOOL = SubnetPool(id=POOL_ID, name=f"kuryrPool-{CIDR}", prefixes=(CIDR,), project_id=PROJECT)
+GROUP = SecurityGroup(id="9f5b5b8b-85bd-4e0d-9f9a-8e8f2a1e6c06", project_id=PROJECT)
+PORT = Port(id=PORT_ID, network_id=NET, mac_address=MAC, fixed_ips=(IP,), host_id="", project_id=TENANT)
 POOL = PoolRecord(pool_id=POOL_ID, cidr=CIDR, ip_version=4, made=True)
 USED = SubnetRecord(subnet_id=SUBNET_ID, pool_id=POOL_ID, cidr=CIDR, ip_version=4, made=True, gateway_ip="10.0.0.1")
 USED6 = SubnetRecord(
@@ -84,16 +100,42 @@ ENDPOINT = EndpointRecord(
     plug=PLUG,
 )
 DUAL = replace(RECORD, subnets=(USED, USED6))
-OWN = replace(PORT, tags=(OWN_PORT,))
-LEFT_BOUND = replace(
-    PORT,
-    name="web",
-    tags=("blue", *claim_tags(ENDPOINT_ID, ())),
-    device_id=ENDPOINT_ID,
-    device_owner=DEVICE_OWNER,
-    host_id=HOST,
-)
+OWN = replace(PORT, tags=(OWN_PORT,), project_id=PROJECT)
+IN_USE = replace(PORT, name="web", tags=("blue",), device_id=ENDPOINT_ID, device_owner=DEVICE_OWNER, host_id=HOST)
+"""A user's port that a container has got, of which nothing is remembered."""
+MEMORY = PortMemory(host=HOST, endpoint=ENDPOINT_ID, was={"binding:host_id": "", "device_owner": "", "device_id": ""})
+LEFT_BOUND = replace(IN_USE, profile={PROFILE_KEY: to_builtins(MEMORY)})
+LEFT_BY_UPSTREAM = replace(IN_USE, tags=("blue", *id_tags(ENDPOINT_ID), EXISTING_PORT))
 ADOPTED_ZUN = replace(PORT, name="web", device_owner="compute:kuryr", device_id=ZUN_CONTAINER, host_id=HOST)
+
+T = TypeVar("T")
+
+
+def sure(found: T | None) -> T:
+    assert found is not None
+    return found
+
+
+def own_network(**changes: Any) -> OwnNetwork:
+    return sure(OURS.network(replace(NETWORK, **changes)))
+
+
+def own_subnet(**changes: Any) -> OwnSubnet:
+    return sure(OURS.subnet(replace(SUBNET, **changes)))
+
+
+def own_pool(**changes: Any) -> OwnSubnetPool:
+    return sure(OURS.subnetpool(replace(SUBNETPOOL, **changes)))
+
+
+def own_port(**changes: Any) -> OwnPort:
+    """A port of the service's own project, without a mark unless ``changes`` has one."""
+    return sure(OURS.port(replace(PORT, project_id=PROJECT, **changes)))
+
+
+def own_group(**changes: Any) -> OwnSecurityGroup:
+    return sure(OURS.security_group(replace(GROUP, **changes)))
+
 
 hex_ids = st.text(alphabet="0123456789abcdef", min_size=64, max_size=64)
 swarm_ids = st.text(alphabet=string.digits + string.ascii_lowercase, min_size=25, max_size=25)

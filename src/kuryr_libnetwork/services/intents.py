@@ -20,7 +20,7 @@ from kuryr_libnetwork.interfaces import Journal, Neutron
 from kuryr_libnetwork.model import IntentRecord, PoolRecord, TagOwner
 from kuryr_libnetwork.rules.addresses import canonical_cidr
 from kuryr_libnetwork.rules.identity import intent_description, made_on, network_of_pool, on_network
-from kuryr_libnetwork.rules.networks import subnets_of_pool
+from kuryr_libnetwork.rules.networks import pools_of, subnets_of_pool
 from kuryr_libnetwork.rules.ownership import OwnSubnet, OwnSubnetPool
 from kuryr_libnetwork.services.own_things import OwnThings
 
@@ -130,9 +130,11 @@ class Intents:
         return []
 
     def _is_recorded(self, subnet: OwnSubnet) -> bool:
-        """Whether a Docker network says by its pool that it uses the subnet."""
+        """Whether a Docker network says by its pool that it uses the subnet; none that this host is half done with."""
+        unfinished = [network for network in self._journal.networks.all() if network.state != "ready"]
+        ending = {pool_id for network in unfinished for pool_id in pools_of(network)}
         pools = self._own.subnetpools(tags=[on_network(subnet.network_id)])
-        return any(subnets_of_pool(pool, subnet.network_id, [subnet]) for pool in pools)
+        return any(subnets_of_pool(pool, subnet.network_id, [subnet]) for pool in pools if pool.id not in ending)
 
     def _adopt(self, pool: OwnSubnetPool) -> None:
         """A pool is known by its name to every request for its CIDR: it goes as all pools go, when nobody uses it."""

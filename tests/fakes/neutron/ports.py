@@ -90,7 +90,8 @@ def delete_port(store: Store, port_id: str) -> None:
 def create_metadata_port(store: Store, network_id: str) -> None:
     device = f"ovnmeta-{network_id}"
     port = {"network_id": network_id, "device_owner": METADATA, "device_id": device, "mac_address": store.new_mac()}
-    store.add("ports", store.build("ports", port))
+    project = {"project_id": store.get("networks", network_id)["project_id"]}
+    store.add("ports", store.build("ports", port | project))
 
 
 def serve_metadata(store: Store, subnet: Resource) -> None:
