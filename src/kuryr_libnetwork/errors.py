@@ -158,6 +158,12 @@ class HostError(KuryrError):
     code = "host"
 
 
+class UnsafePath(HostError):
+    """A file or folder that others could replace or have prepared, so that the service would read or write theirs."""
+
+    code = "unsafe-path"
+
+
 class LinkError(HostError):
     """A netlink operation was refused by the kernel."""
 

@@ -112,6 +112,15 @@ def test_what_is_not_a_socket_is_left_alone(path: Path, kind: str) -> None:
     assert path.lstat()
 
 
+def test_a_folder_that_others_may_write_to_is_refused(path: Path) -> None:
+    """Fails if another user could put his own socket in the place of the service's, and get Docker's calls."""
+    path.parent.mkdir()
+    path.parent.chmod(0o777)
+    with pytest.raises(ConfigError, match=f"socket_path={path}: {path.parent} may be written to by others"):
+        unix_listener(path)
+    assert list(path.parent.iterdir()) == []
+
+
 @pytest.mark.parametrize("bad", ["x" * 200, "file/kuryr.sock"])
 def test_an_impossible_path_is_one_line(tmp_path: Path, bad: str) -> None:
     """Fails if a path that is too long, or goes through a file, ends in a traceback."""

@@ -213,6 +213,27 @@ def test_log_file_that_cannot_be_written(folder: Path, start: Start) -> None:
     assert f"{folder}/none/kuryr.log" in err
 
 
+@pytest.mark.parametrize("option", ["log_file = {}/kuryr.log", "log_dir = {}"])
+def test_log_that_others_could_have_prepared(folder: Path, start: Start, option: str) -> None:
+    """Fails if the log is written through a link that another user has put in its place."""
+    (folder / "logs").mkdir()
+    (folder / "logs" / "kuryr.log").symlink_to(folder / "target")
+    (folder / "logs").chmod(0o777)
+    code, _, err = start(*configure(folder, option.format(folder / "logs"))).end()
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"{folder}/logs may be written to by others" in err
+    assert not (folder / "target").exists()
+
+
+def test_state_folder_that_others_may_write_to(folder: Path, start: Start) -> None:
+    """Fails if the service keeps its journal where any user could replace it, or does not say so in one line."""
+    (folder / "state").mkdir()
+    (folder / "state").chmod(0o777)
+    code, _, err = start(*configure(folder)).end()
+    assert (code, err.count("\n")) == (1, 1)
+    assert f"chmod go-w {folder}/state" in err
+
+
 @pytest.mark.parametrize("words", [["--help"], ["--version"]])
 def test_help_needs_no_configuration(folder: Path, start: Start, words: list[str]) -> None:
     """Fails if --help or --version depend on a configuration that is right."""

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from kuryr_libnetwork.cli.inventory import Host
 from kuryr_libnetwork.errors import DeviceError
+from kuryr_libnetwork.host.files import ABOVE_MODE, check_folder, make_folder, write_whole
 from kuryr_libnetwork.sriov import PhysicalFunction
 
 WANTED_BY = "multi-user.target"
@@ -45,7 +45,7 @@ def install(host: Host, pf: PhysicalFunction, count: int, *, keep_up: bool) -> I
     link = host.units / f"{WANTED_BY}.wants" / unit.name
     try:
         if count:
-            _write(unit, content(host, pf, count, keep_up=keep_up))
+            write_whole(unit, content(host, pf, count, keep_up=keep_up))
             yield f"wrote {unit}"
             _enable(link, unit)
             yield f"enabled it ({link}): the VFs are made at every boot, before {', '.join(USERS)}"
@@ -89,15 +89,8 @@ def _code(char: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in char.encode())
 
 
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(text)
-    os.replace(draft, path)
-
-
 def _enable(link: Path, unit: Path) -> None:
-    link.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(link.parent, ABOVE_MODE)
+    check_folder(link.parent)
     link.unlink(missing_ok=True)
     link.symlink_to(unit)

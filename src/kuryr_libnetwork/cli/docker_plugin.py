@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kuryr_libnetwork.cli.application import Action
 from kuryr_libnetwork.errors import ConfigError, Conflict
+from kuryr_libnetwork.host.files import write_whole
 from kuryr_libnetwork.rules.discovery import ClientFiles, PluginFile, looked_at, plugin_file, sockets
 
 
@@ -51,7 +52,7 @@ class ConfigDockerPlugin(Action):
             if known == {target: wanted.text}:
                 self.say(f"{target} is right as it is")
             else:
-                _put(target, wanted.text)
+                write_whole(target, wanted.text)
                 self.say(f"wrote {target}")
             for path in others:
                 if path in known:
@@ -82,11 +83,3 @@ def _absolute(option: str, path: str) -> str:
 def _short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 60 else f"{line[:60]}…"
-
-
-def _put(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(text)
-    os.replace(draft, path)

@@ -18,6 +18,7 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Protocol, Self
@@ -25,7 +26,8 @@ from typing import Protocol, Self
 from oslo_config import cfg
 
 from kuryr_libnetwork import config
-from kuryr_libnetwork.errors import ConfigError, KuryrError
+from kuryr_libnetwork.errors import ConfigError, KuryrError, UnsafePath
+from kuryr_libnetwork.host.files import check_folder, claim_place
 from kuryr_libnetwork.settings import Settings
 
 EXIT_FAILED = 1
@@ -100,11 +102,22 @@ def _set_up_logging(conf: cfg.ConfigOpts) -> None:
         conf.set_override("use_journal", False)
         conf.set_override("use_stderr", True)
     try:
+        _check_log_files(conf)
         log.setup(conf, "kuryr")
-    except (log.LogConfigError, OSError, ValueError, RuntimeError) as error:
+    except (UnsafePath, log.LogConfigError, OSError, ValueError, RuntimeError) as error:
         raise ConfigError(f"logging cannot be set up: {error}") from error
     if no_journal:
         LOG.info("use_journal: Python's systemd module is not installed, the log goes to stderr")
+
+
+def _check_log_files(conf: cfg.ConfigOpts) -> None:
+    """The log is opened by its path: a link that somebody else put there would have root write to his target."""
+    folder = Path(conf.log_dir or "")
+    with suppress(OSError):  # the library says what is wrong with a folder that is not there
+        if conf.log_file:
+            claim_place(folder / conf.log_file)
+        elif conf.log_dir:
+            check_folder(folder, sticky=False)  # the library chooses the name
 
 
 def _warn_of_missing_rights(status: Path = Path("/proc/self/status")) -> None:

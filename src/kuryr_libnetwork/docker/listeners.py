@@ -13,7 +13,8 @@ import stat
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 
-from kuryr_libnetwork.errors import AddressInUse, ConfigError
+from kuryr_libnetwork.errors import AddressInUse, ConfigError, UnsafePath
+from kuryr_libnetwork.host.files import check_folder, make_folder
 
 LOG = logging.getLogger(__name__)
 BACKLOG = 512
@@ -66,10 +67,13 @@ def unix_listener(path: Path) -> Listener:
 
 def _make_room(path: Path) -> None:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
+        check_folder(path.parent)
         kind = path.lstat().st_mode
     except FileNotFoundError:
         return
+    except UnsafePath as error:
+        raise ConfigError(f"[DEFAULT] socket_path={path}: {error}") from None
     except OSError as error:
         raise ConfigError(f"[DEFAULT] socket_path={path}: {error.strerror or error}") from None
     if not stat.S_ISSOCK(kind):

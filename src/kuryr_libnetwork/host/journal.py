@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The journal on disk: one SQLite file beside a lock file, in a folder of the service's own.
+"""The journal on disk: one SQLite file beside a lock file, in a folder of the service's own, where nobody else may write.
 
 What is in it survives ``kill -9`` and power loss once a call has returned (WAL, ``synchronous=FULL``). It holds no
 truth that Neutron, the kernel and Open vSwitch cannot tell again, so a damaged file may simply be deleted.
@@ -13,21 +13,22 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
 
-from kuryr_libnetwork.errors import JournalError
+from kuryr_libnetwork.errors import JournalError, UnsafePath
+from kuryr_libnetwork.host.files import FILE_MODE, Folder
 from kuryr_libnetwork.model import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord, Value
 from kuryr_libnetwork.sriov import DeviceLease
 
 VERSION = 2
 """1: the first. 2: with ``devices``."""
 TABLES = ("pools", "networks", "leases", "endpoints", "intents", "devices")
-FOLDER_MODE = 0o700
-FILE_MODE = 0o600
+BESIDE = ("-wal", "-shm", "-journal")
+"""Files that SQLite makes and opens by itself, beside the one that it is told to open."""
 RESERVE = 1024 * 1024
 """Disk space kept for changes and drops of known records, so that containers can still be removed on a full disk."""
 CHECKPOINT_PAGES = 200
@@ -125,22 +126,22 @@ class _Store:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._reserve_path = path.with_name(path.name + ".reserve")
+        self._reserve_name = f"{path.name}.reserve"
         self._reserved = False
         self._lock = threading.RLock()
         self._depth = 0
-        self._lock_file = -1
-        try:
-            self._lock_file = self._reserve()
-            self._connection = self._open()
-            self._prepare()
-            self._reserved = self._reserve_path.exists()
-        except OSError as error:
-            self._release()
-            raise self.failure(f"cannot be used: {error}") from error
-        except JournalError:
-            self._release()
-            raise
+        with ExitStack() as undo:
+            try:
+                self._folder = undo.enter_context(Folder(path.parent))
+                undo.callback(os.close, self._hold())
+                self._connection = self._open()
+                self._prepare()
+                self._reserved = self._folder.exists(self._reserve_name)
+            except UnsafePath as error:
+                raise self.failure(f"is not used: {error}") from error
+            except OSError as error:
+                raise self.failure(f"cannot be used: {error}") from error
+            self._release = undo.pop_all().close
 
     def failure(self, reason: str) -> JournalError:
         return JournalError(f"the journal {self._path} {reason}")
@@ -169,15 +170,15 @@ class _Store:
             if self._reserved:
                 return
             try:
-                _fill(self._reserve_path)
+                _fill(self._folder, self._reserve_name)
             except OSError as error:
-                self._reserve_path.unlink(missing_ok=True)
+                self._folder.remove(self._reserve_name)
                 raise self.failure(f"cannot take new records: {error.strerror}") from error
             self._reserved = True
 
     def _make_room(self) -> bool:
         """Move the log into the file, which may grow by the reserve; then the log's own room is used again."""
-        self._reserve_path.unlink(missing_ok=True)
+        self._folder.remove(self._reserve_name)
         self._reserved = False
         try:
             self.run("PRAGMA wal_checkpoint(RESTART)")
@@ -236,10 +237,9 @@ class _Store:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             raise self.failure(_REASONS.get(code, f"cannot be used: {error}")) from error
 
-    def _reserve(self) -> int:
+    def _hold(self) -> int:
         """Hold ``<path>.lock`` until the process ends, however it ends."""
-        self._path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        lock = self._folder.open(f"{self._path.name}.lock", os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -251,14 +251,11 @@ class _Store:
             os.write(lock, f"{os.getpid()}\n".encode())
         return lock
 
-    def _release(self) -> None:
-        if self._lock_file >= 0:
-            os.close(self._lock_file)
-            self._lock_file = -1
-
     def _open(self) -> sqlite3.Connection:
-        """SQLite gives the mode of the file to the files it makes beside it (-wal, -shm)."""
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        """SQLite opens by path, and gives the mode of the file to those that it makes beside it."""
+        for name in (self._reserve_name, *(self._path.name + end for end in BESIDE)):
+            self._folder.check(name)
+        file = self._folder.open(self._path.name, os.O_RDWR | os.O_CREAT)
         os.fchmod(file, FILE_MODE)
         os.close(file)
         with self._translated():
@@ -293,7 +290,7 @@ class _Store:
         except JournalError as error:
             if not _is_full(error):
                 raise
-            self._reserve_path.unlink(missing_ok=True)
+            self._folder.remove(self._reserve_name)
             self.run("PRAGMA journal_mode = WAL")
 
 
@@ -302,8 +299,8 @@ def _is_full(error: JournalError) -> bool:
     return isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode & 0xFF in _NO_ROOM
 
 
-def _fill(path: Path) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+def _fill(folder: Folder, name: str) -> None:
+    file = folder.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         os.posix_fallocate(file, 0, RESERVE)
         os.fsync(file)

@@ -19,7 +19,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from kuryr_libnetwork.errors import JournalError
+from kuryr_libnetwork.errors import JournalError, UnsafePath
+from kuryr_libnetwork.host.files import Folder
+from kuryr_libnetwork.host.journal import BESIDE
 from kuryr_libnetwork.model import EndpointRecord, Value
 from kuryr_libnetwork.sriov import DeviceLease
 
@@ -35,7 +37,7 @@ class JournalView(Value, frozen=True):
 
 def look(path: Path) -> JournalView:
     """Empty where there is no journal yet."""
-    if not path.exists():
+    if not _is_there(path):
         return JournalView()
     with _reading(path) as connection:
         return JournalView(
@@ -47,11 +49,12 @@ def look(path: Path) -> JournalView:
 def service_runs(path: Path) -> bool:
     """Whether a service holds the journal."""
     try:
-        lock = os.open(f"{path}.lock", os.O_RDONLY | os.O_CLOEXEC)
+        with Folder(path.parent, make=False) as folder:
+            lock = folder.open(f"{path.name}.lock", os.O_RDONLY)
     except FileNotFoundError:
         return False
-    except OSError as error:
-        raise JournalError(f"the journal {path} cannot be looked at: {error.strerror}") from error
+    except (OSError, UnsafePath) as error:
+        raise _unseen(path, error) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -59,6 +62,23 @@ def service_runs(path: Path) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+def _is_there(path: Path) -> bool:
+    """Also makes sure that SQLite, which opens files by itself, meets no link."""
+    try:
+        with Folder(path.parent, make=False) as folder:
+            for end in ("", *BESIDE):
+                folder.check(path.name + end)
+            return folder.exists(path.name)
+    except FileNotFoundError:
+        return False
+    except (OSError, UnsafePath) as error:
+        raise _unseen(path, error) from error
+
+
+def _unseen(path: Path, error: Exception) -> JournalError:
+    return JournalError(f"the journal {path} cannot be looked at: {getattr(error, 'strerror', None) or error}")
 
 
 @contextmanager
@@ -69,7 +89,7 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro{still}", uri=True, timeout=5)) as connection:
             yield connection
     except sqlite3.Error as error:
-        raise JournalError(f"the journal {path} cannot be looked at: {error}") from error
+        raise _unseen(path, error) from error
     except (msgspec.DecodeError, UnicodeError) as error:
         raise JournalError(f"the journal {path} holds a record that cannot be read: {error}") from error
 
