@@ -12,12 +12,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from kuryr_libnetwork.text import one_line, shown
+
 
 class KuryrError(Exception):
-    """Root of all errors that have an answer for the user."""
+    """Root of all errors that have an answer for the user. Whatever names are in it, its text is one line and not long."""
 
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(one_line(text))
 
 
 # -- what the caller asked for -----------------------------------------------------------------------------------
@@ -37,7 +42,7 @@ class InvalidOption(KuryrError):
     status = 400
 
     def __init__(self, option: str, value: object, allowed: str) -> None:
-        super().__init__(f"option {option}={value!s}: {allowed}")
+        super().__init__(f"option {shown(option)}={shown(value)}: {allowed}")
         self.option = option
         self.value = value
 

@@ -323,6 +323,29 @@ def test_log_lines_are_single_lines(folder: Path, start: Start) -> None:
     assert "[DEFAULT] whatever: unknown option, ignored" in out
 
 
+def test_no_name_makes_a_line_of_the_log(folder: Path, start: Start) -> None:
+    """Fails if whoever names a network can write lines into the log, also in the traceback of an error, or fill it."""
+    forged = "a\\n2020-01-01 00:00:00.000 1 INFO forged\\x1b[2J"
+    serve = f"""import logging
+        log = logging.getLogger("kuryr_libnetwork.x")
+        log.warning("network %s", "{forged}")
+        log.warning("network %s", "x" * 1_000_000)
+        log.warning("%d", "wrong", "more")
+        try:
+            raise ValueError("{forged}")
+        except ValueError:
+            log.exception("failed")
+        self.over.wait()"""
+    server = start(*configure(folder), program=frame(serve=serve))
+    assert server.told() == "READY=1"
+    server.process.send_signal(signal.SIGTERM)
+    code, out, _ = server.end()
+    assert code == 0
+    assert "network a\\n2020-01-01 00:00:00.000 1 INFO forged\\x1b[2J\n" in out
+    assert [line for line in out.splitlines() if line.startswith("2020-01-01")] == []
+    assert max(map(len, out.splitlines())) < 21_000
+
+
 def test_python_systemd_is_not_needed(folder: Path, start: Start) -> None:
     """Fails if use_journal, which openstack-ansible writes, stops the start where systemd's bindings are missing."""
     server = start(*configure(folder, "use_journal = true"), program=frame())

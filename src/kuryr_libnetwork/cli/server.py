@@ -29,6 +29,7 @@ from kuryr_libnetwork import config
 from kuryr_libnetwork.errors import ConfigError, KuryrError, UnsafePath
 from kuryr_libnetwork.host.files import check_folder, claim_place
 from kuryr_libnetwork.settings import Settings
+from kuryr_libnetwork.text import one_line, printable, shortened
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
@@ -39,6 +40,8 @@ DESCRIPTION = (
 )
 # Ten seconds are promised; the rest is for the interpreter's own end.
 STOP_SECONDS = 9.5
+LONGEST_MESSAGE = 20_000
+"""Characters; with --debug whole answers of Neutron are logged."""
 _CAP_NET_ADMIN = 12
 _LINE = "%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s %(message)s"
 _LINE_FOR_JOURNAL = "%(levelname)s %(name)s %(message)s"
@@ -86,8 +89,7 @@ def main(argv: Sequence[str] | None = None, build: Build | None = None) -> int:
 def _fail(error: Exception, code: int, *, debug: bool = False, text: str = "") -> int:
     if debug:
         traceback.print_exception(error)
-    line = " ".join((text or str(error)).split())
-    print(f"{PROG}: {line}", file=sys.stderr)  # the log may be a file nobody looks into
+    print(f"{PROG}: {one_line(text or str(error))}", file=sys.stderr)  # the log may be a file nobody looks into
     return code
 
 
@@ -106,8 +108,27 @@ def _set_up_logging(conf: cfg.ConfigOpts) -> None:
         log.setup(conf, "kuryr")
     except (UnsafePath, log.LogConfigError, OSError, ValueError, RuntimeError) as error:
         raise ConfigError(f"logging cannot be set up: {error}") from error
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(OneLine())
     if no_journal:
         LOG.info("use_journal: Python's systemd module is not installed, the log goes to stderr")
+
+
+class OneLine(logging.Filter):
+    """No name and no answer of others can make a line of the log, or fill it; the lines of a traceback are indented."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):  # words and values do not fit; the handler says so
+            return True
+        if len(text) > LONGEST_MESSAGE or not text.isprintable():
+            record.msg, record.args = shortened(printable(text), LONGEST_MESSAGE), ()
+        if record.exc_info and record.exc_info[0] is not None:
+            lines = "".join(traceback.format_exception(*record.exc_info)).splitlines()
+            record.exc_text = "\n".join(f"    {printable(line)}" for line in lines)
+            record.exc_info = None
+        return True
 
 
 def _check_log_files(conf: cfg.ConfigOpts) -> None:

@@ -22,13 +22,14 @@ from kuryr_libnetwork.calls import count_calls
 from kuryr_libnetwork.docker.messages import Empty, Message
 from kuryr_libnetwork.docker.routes import Route, Routes
 from kuryr_libnetwork.errors import InvalidRequest, KuryrError
+from kuryr_libnetwork.text import one_line, shown
 
 LOG = logging.getLogger(__name__)
 
 _ID = re.compile(r"[0-9a-f]{64}|[0-9a-z]{25}")
 _NAMES = ("network_id", "endpoint_id", "pool_id", "address")
 _SHORT = 12
-_LONG = 64
+"""Characters of an id, as Docker itself shows them."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -73,7 +74,7 @@ class Boundary:
                 answer = Answer(500, error_body(outcome))
         elapsed = (time.monotonic() - started) * 1000
         level = logging.INFO if answer.status == 200 else logging.WARNING
-        text = f"{_ids(request)} {_one_line(outcome)}"
+        text = f"{_ids(request)} {one_line(outcome)}"
         LOG.log(level, "%s%s (%.1f ms, %d Neutron calls)", path[1:], text, elapsed, calls.neutron)
         LOG.debug("%s <- %s -> %s", path[1:], body, answer.body)
         return answer
@@ -105,14 +106,14 @@ class Boundary:
             value = getattr(request, name, None)
             if value is not None and not _ID.fullmatch(value):
                 raise InvalidRequest(
-                    f"{path[1:]}: {_shown(value)!r} is not a Docker id (64 hexadecimal or 25 characters)"
+                    f"{path[1:]}: '{shown(value)}' is not a Docker id (64 hexadecimal or 25 characters)"
                 )
         return request
 
 
 def _refuse(method: str, path: str, *, known: bool) -> Answer:
-    shown = _shown(path)
-    text = f"{shown} takes POST, not {_shown(method)}" if known else f"{shown} is not served by this plugin"
+    what = shown(path)
+    text = f"{what} takes POST, not {shown(method, 20)}" if known else f"{what} is not served by this plugin"
     LOG.warning("%s", text)
     return Answer(405, error_body(text), allow="POST") if known else Answer(404, error_body(text))
 
@@ -128,7 +129,7 @@ def _undo(path: str, route: Route[Any, Any], request: Message, answer: Message) 
         try:
             step(request, answer)
         except KuryrError as error:
-            LOG.warning("%s: undo failed: %s", text, _one_line(str(error)))
+            LOG.warning("%s: undo failed: %s", text, one_line(str(error)))
         except Exception:  # a boundary: nobody is left to tell
             LOG.exception("%s: undo failed", text)
 
@@ -137,21 +138,10 @@ def _undo(path: str, route: Route[Any, Any], request: Message, answer: Message) 
 
 def _ids(request: Message) -> str:
     values = [getattr(request, name, "") for name in _NAMES]
-    return "".join(" " + _shown(each, _LONG if set(each) & {".", ":"} else _SHORT) for each in values if each)
-
-
-def _shown(text: str, length: int = _LONG) -> str:
-    """Foreign text for a log line or a message: short, and without control characters."""
-    part = text[:length]
-    return part if part.isprintable() else "".join(each if each.isprintable() else "?" for each in part)
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return _shown(line, len(line))
+    return "".join(" " + (shown(each) if set(each) & {".", ":"} else shown(each[:_SHORT])) for each in values if each)
 
 
 def error_body(text: str) -> bytes:
     """One line, under the names that both of Docker's clients read."""
-    line = _one_line(text)
+    line = one_line(text)
     return msgspec.json.encode({"Err": line, "Error": line})

@@ -14,6 +14,7 @@ from kuryr_libnetwork.errors import (
     NeutronUnavailable,
     NoFreeAddress,
 )
+from kuryr_libnetwork.text import one_line as bounded
 
 # Neutron answers 500 with these where the request itself is what cannot be done (seen in release 29).
 CONFLICTS_TOLD_AS_500 = frozenset({"SubnetAllocationError"})
@@ -49,8 +50,7 @@ def from_answer(asked: str, status: int, kind: str = "", message: str = "") -> N
 
 def one_line(text: str) -> str:
     """Fold all white space, and cut what no person would read."""
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return bounded(text, _LONGEST)
 
 
 class NotConnected(NeutronUnavailable):

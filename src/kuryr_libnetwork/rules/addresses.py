@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 
 from kuryr_libnetwork.errors import InvalidOption, InvalidRequest
 from kuryr_libnetwork.model import AddressSpan, HostRoute, IpVersion
+from kuryr_libnetwork.text import shown
 
 NO_GATEWAY = {4: "0.0.0.0", 6: "::"}  # noqa: S104  - a placeholder in an answer to Docker, no listener
 """What Docker is told where a subnet has no gateway: it accepts no empty answer (kuryr-compat §5)."""
@@ -19,7 +20,7 @@ def canonical_cidr(text: str) -> str:
     try:
         network = ipaddress.ip_network(_without_zone(text), strict=False)
     except ValueError as error:
-        raise InvalidRequest(f"pool {text!r} is not a CIDR: {error}") from None
+        raise InvalidRequest(f"pool '{shown(text)}' is not a CIDR: {shown(error, 160)}") from None
     first = _unmapped(network.network_address)
     return f"{first}/{network.prefixlen - (network.max_prefixlen - first.max_prefixlen)}"
 
@@ -29,7 +30,7 @@ def canonical_ip(text: str) -> str:
     try:
         return str(_unmapped(ipaddress.ip_interface(_without_zone(text)).ip))
     except ValueError as error:
-        raise InvalidRequest(f"address {text!r} is not an IP address: {error}") from None
+        raise InvalidRequest(f"address '{shown(text)}' is not an IP address: {shown(error, 160)}") from None
 
 
 def version_of(cidr_or_ip: str) -> IpVersion:
