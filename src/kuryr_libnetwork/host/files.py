@@ -145,6 +145,13 @@ def check_folder(path: Path, *, sticky: bool = True) -> None:
         raise _writable(path, found)
 
 
+def check_program(path: Path) -> None:
+    """For a program that is run: links are followed to where it is, and nobody else may change it."""
+    found = _walk(path)
+    if found.st_mode & _OTHERS_WRITE:
+        raise _writable(path, found)
+
+
 def write_whole(path: Path, text: str, mode: int = PUBLIC_MODE) -> None:
     """Replace a file whole or not at all; it is on disk when this returns. Its folder is made if it is missing."""
     make_folder(path.parent, ABOVE_MODE)
@@ -169,8 +176,13 @@ def write_whole(path: Path, text: str, mode: int = PUBLIC_MODE) -> None:
 
 
 def _check_way(path: Path) -> os.stat_result:
-    """Everything above ``path``, links included; answers the state of the folder that it is in."""
-    rest = list(reversed(path.absolute().parts[1:-1]))
+    """Everything above ``path``; answers the state of the folder that it is in."""
+    return _walk(path.absolute().parent)
+
+
+def _walk(path: Path) -> os.stat_result:
+    """Every step to ``path``, links included; answers the state of what it is in the end."""
+    rest = list(reversed(path.absolute().parts[1:]))
     here, found, links = Path("/"), os.stat("/"), 0
     _check_above(here, found)
     while rest:

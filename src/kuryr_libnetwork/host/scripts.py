@@ -7,21 +7,29 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import select
 import signal
-import stat
 import subprocess
-import tempfile
+import threading
+import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import IO
 
-from kuryr_libnetwork.errors import BindingScriptFailed
+from kuryr_libnetwork.errors import BindingScriptFailed, UnsafePath
+from kuryr_libnetwork.host.files import check_program
 from kuryr_libnetwork.rules.vifs import BUILT_IN, NAME
+from kuryr_libnetwork.text import printable
 
 LOG = logging.getLogger(__name__)
 TIMEOUT = 30.0
 """Seconds for one run; Docker waits meanwhile."""
 LONGEST = 400
 """Characters of a script's last words on stderr that are shown."""
+INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "OVS_RUNDIR")
+"""All that a script gets of the service's environment, which may hold the password of the cloud's administrator."""
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_CHUNK = 1 << 16
 
 
 class BindingScripts:
@@ -44,34 +52,103 @@ class BindingScripts:
         path = self.get(vif_type)
         if not path:
             raise BindingScriptFailed(f"there is no executable {self._folder / vif_type}")
-        if os.stat(path).st_mode & stat.S_IWOTH:
-            raise BindingScriptFailed(f"{path} is not run: anybody may change it (chmod o-w)")
+        try:
+            check_program(Path(path))
+        except UnsafePath as error:
+            raise BindingScriptFailed(f"{path} is not run: {error}") from error
         shown = f"{path} {arguments[0]} {arguments[1]}"
-        with tempfile.TemporaryFile() as said:  # no pipe: a program that it leaves running would hold it open
-            code = self._run([path, *arguments], said.fileno(), shown)
-            said.seek(0)
-            words = " ".join(said.read().decode(errors="replace").split())[-LONGEST:]
+        code, said = self._run([path, *arguments], shown)
+        words = printable(" ".join(said.decode(errors="replace").split()))[-LONGEST:]
         if code:
             raise BindingScriptFailed(f"{shown} ended with {code}: {words or 'nothing on stderr'}")
         if words:
             LOG.warning("%s: %s", shown, words)
 
-    def _run(self, command: list[str], stderr: int, shown: str) -> int:
+    def _run(self, command: list[str], shown: str) -> tuple[int, bytes]:
+        """The exit code, and the end of what it wrote to stderr."""
         try:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=stderr,
+                stderr=subprocess.PIPE,
+                bufsize=0,
                 cwd="/",
+                env=_environment(),
                 start_new_session=True,
             )
         except OSError as error:
             raise BindingScriptFailed(f"{shown} cannot be run: {error.strerror}") from error
+        assert process.stderr is not None
+        said = _Said(process.stderr)
         try:
-            return process.wait(self._timeout)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):  # it has ended at this very moment
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise BindingScriptFailed(f"{shown} did not end within {self._timeout:g} s and was killed") from None
+            ended = said.listen(process.pid, self._timeout)
+            if not ended:
+                with contextlib.suppress(ProcessLookupError):  # it has ended at this very moment
+                    os.killpg(process.pid, signal.SIGKILL)
+            code = process.wait()
+            said.take_what_is_there()
+        finally:
+            said.close()
+        if not ended:
+            raise BindingScriptFailed(f"{shown} did not end within {self._timeout:g} s and was killed")
+        return code, bytes(said.end)
+
+
+class _Said:
+    """The end of what comes through a pipe."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self.end = bytearray()
+        self._pipe = pipe
+        self._open = True
+        os.set_blocking(pipe.fileno(), False)
+
+    def listen(self, pid: int, timeout: float) -> bool:
+        """Until the process ends; ``False`` if it does not in time."""
+        deadline = time.monotonic() + timeout
+        process = os.pidfd_open(pid)
+        poll = select.poll()
+        poll.register(process, select.POLLIN)
+        poll.register(self._pipe, select.POLLIN)
+        try:
+            while True:
+                ready = {number for number, _ in poll.poll(max(0.0, deadline - time.monotonic()) * 1000)}
+                if not ready or process in ready:
+                    return process in ready
+                if not self._take() and not self._open:
+                    poll.unregister(self._pipe)
+        finally:
+            os.close(process)
+
+    def take_what_is_there(self) -> None:
+        while self._open and self._take():
+            pass
+
+    def close(self) -> None:
+        """A program that the script left running may go on talking: nobody listens, but it does not die of it."""
+        if self._open:
+            threading.Thread(target=_drain, args=(self._pipe,), name="script-stderr", daemon=True).start()
+        else:
+            self._pipe.close()
+
+    def _take(self) -> bool:
+        """Whether there was something."""
+        try:
+            part = os.read(self._pipe.fileno(), _CHUNK)
+        except BlockingIOError:
+            return False
+        self._open = bool(part)
+        self.end = (self.end + part)[-4 * LONGEST :]
+        return self._open
+
+
+def _drain(pipe: IO[bytes]) -> None:
+    with pipe:
+        os.set_blocking(pipe.fileno(), True)
+        while os.read(pipe.fileno(), _CHUNK):
+            pass
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": DEFAULT_PATH} | {name: os.environ[name] for name in INHERITED if name in os.environ}
