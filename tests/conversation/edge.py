@@ -15,6 +15,7 @@ from typing import Any
 
 from kuryr_libnetwork.docker import messages as m
 from kuryr_libnetwork.docker.boundary import Boundary
+from kuryr_libnetwork.docker.door import Limits
 from kuryr_libnetwork.docker.listeners import Listener, unix_listener
 from kuryr_libnetwork.docker.routes import Constants, build_routes
 from kuryr_libnetwork.docker.server import PluginServer, Tls
@@ -121,13 +122,16 @@ def serving(
     listeners: Sequence[Listener] | None = None,
     *,
     threads: int = 4,
-    stop_timeout: int = 2,
+    stop_timeout: float = 2,
     tls: Tls | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[Edge]:
     verbs = Verbs()
     path = folder / "edge.sock"
     chosen = [unix_listener(path)] if listeners is None else listeners
-    server = PluginServer(boundary_of(verbs), chosen, threads=threads, stop_timeout=stop_timeout, tls=tls)
+    server = PluginServer(
+        boundary_of(verbs), chosen, threads=threads, stop_timeout=stop_timeout, tls=tls, limits=limits
+    )
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     assert server.ready.wait(LIMIT)

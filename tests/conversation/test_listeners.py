@@ -298,8 +298,7 @@ def test_a_call_under_way_is_finished(tmp_path: Path) -> None:
         edge.verbs.does["join"] = slow
         calls = [pool.submit(edge.post, "NetworkDriver.Join", IDS) for _ in range(9)]
         until(lambda: len(edge.verbs.calls) == 4, "all four workers are busy, five calls wait")
-        waiting = edge.server._servers[0].requests._verbs
-        until(lambda: waiting.qsize() == 5, "five calls wait")
+        until(lambda: edge.server.waiting == 5, "five calls wait")
         stop = threading.Thread(target=edge.server.stop)
         stop.start()
         until(lambda: not edge.path.exists(), "the socket is removed")

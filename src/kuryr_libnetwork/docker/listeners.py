@@ -25,9 +25,17 @@ FIRST_HANDED_OVER = 3
 class Listener:
     """A bound socket, and what to do when it is not needed any more."""
 
-    def __init__(self, sock: socket.socket, name: str, close: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        name: str,
+        close: Callable[[], None] = lambda: None,
+        refuses: Callable[[socket.socket], str] = lambda _: "",
+    ) -> None:
+        """``refuses``: why a client that has connected is not served; "" if it is."""
         self.socket = sock
         self.name = name
+        self.refuses = refuses
         self._close = close
 
     def remove(self) -> None:
