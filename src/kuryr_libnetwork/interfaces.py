@@ -179,6 +179,8 @@ class Ovs(Protocol):
         """Add the interface to its bridge in one transaction; repeating it is harmless.
 
         ``external_ids``: attached-mac, iface-id (port), vm-uuid (endpoint), iface-status=active, owner=kuryr.
+        ``isolated`` counts until Neutron's agent has given the interface a VLAN; what the agent did stays. A row of
+        another port or in another bridge is replaced: nothing of it stays.
         Raises :class:`~kuryr_libnetwork.errors.BridgeNotFound`.
         """
         ...

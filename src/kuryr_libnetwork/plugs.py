@@ -63,10 +63,14 @@ class VethSpec(Value, frozen=True):
 
 
 class OvsInterface(Value, frozen=True):
-    """An interface of Open vSwitch that this service owns (``external_ids:owner`` is ``kuryr``)."""
+    """An interface of Open vSwitch that this service owns (``external_ids:owner`` is ``kuryr``).
+
+    ``isolated``: no frame passes before Neutron's agent has given it its VLAN.
+    """
 
     name: str
     bridge: str
     port_id: str
     endpoint_id: str = ""
     mac: str = ""
+    isolated: bool = False

@@ -207,6 +207,13 @@ class FakeOvs(Failing):
         self.bridges = set(bridges)
         self.foreign: set[str] = set(bridges)
         self._rows: dict[str, OvsInterface] = {}
+        self._tagged: set[str] = set()
+
+    def agent_acts(self) -> None:
+        """Neutron's agent gives every interface its VLAN."""
+        with self.lock:
+            self._tagged = set(self._rows)
+            self._rows = {name: msgspec.structs.replace(row, isolated=False) for name, row in self._rows.items()}
 
     def plug(self, interface: OvsInterface) -> None:
         with self.called("plug"):
@@ -214,12 +221,18 @@ class FakeOvs(Failing):
                 raise BridgeNotFound(f"there is no bridge {interface.bridge}")
             if interface.name in self.foreign:
                 raise Conflict(f"interface {interface.name} is not ours")
+            there = self._rows.get(interface.name)
+            same = there and (there.port_id, there.bridge) == (interface.port_id, interface.bridge)
+            closed = interface.isolated and not (same and interface.name in self._tagged)
             self._remove(interface.port_id)
-            self._rows[interface.name] = interface
+            self._tagged -= set() if same else {interface.name}
+            self._rows[interface.name] = msgspec.structs.replace(interface, isolated=closed)
 
     def unplug(self, port_id: str) -> list[str]:
         with self.called("unplug"):
-            return self._remove(port_id)
+            gone = self._remove(port_id)
+            self._tagged -= set(gone)
+            return gone
 
     def owned(self) -> list[OvsInterface]:
         with self.called("owned"):

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -95,6 +96,86 @@ def test_a_port_has_one_interface_only(ovs: Ovs) -> None:
     ovs.plug(changed(name="tap1a"))
     ovs.plug(TAP)
     assert ovs.owned() == [TAP]
+
+
+def isolated(**fields: str) -> OvsInterface:
+    return msgspec.structs.replace(changed(**fields), isolated=True)
+
+
+def test_an_interface_may_start_isolated(ovs: Ovs) -> None:
+    """Until Neutron's agent gives it a VLAN it would be a trunk of all of them, and see other tenants' networks."""
+    ovs.plug(isolated())
+    assert ovs.owned() == [isolated()]
+    ovs.plug(isolated(endpoint_id="e2"))
+    assert ovs.owned() == [isolated(endpoint_id="e2")]
+
+
+def test_one_that_no_agent_has_seen_is_isolated_by_the_next_call(ovs: Ovs) -> None:
+    """What an earlier release has plugged beside an agent that hangs would stay open."""
+    ovs.plug(TAP)
+    ovs.plug(isolated())
+    assert ovs.owned() == [isolated()]
+
+
+@pytest.fixture
+def agent(ovs: Ovs, request: pytest.FixtureRequest) -> Callable[[], None]:
+    """Neutron's agent gives the interface its VLAN."""
+    if isinstance(ovs, FakeOvs):
+        return ovs.agent_acts
+    return partial(give_vlan, request.getfixturevalue("real"), 7)
+
+
+def give_vlan(real: Switch, vlan: int) -> None:
+    clear = ["--", "clear", "Port", "tap1"]
+    given = [f"tag={vlan}", "other_config:net_uuid=n", *clear, "vlan_mode", *clear, "trunks"]
+    real.vsctl("--no-wait", "set", "Port", "tap1", *given)
+
+
+@pytest.mark.parametrize("wanted", [TAP, isolated()], ids=["open", "isolated"])
+def test_what_the_agent_did_stays(ovs: Ovs, agent: Callable[[], None], wanted: OvsInterface) -> None:
+    """A repeated call would take a running container off its network."""
+    ovs.plug(isolated())
+    agent()
+    ovs.plug(wanted)
+    assert ovs.owned() == [TAP]
+
+
+@pytest.mark.parametrize("fields", [{"bridge": "br-other"}, {"port_id": "port2"}], ids=["bridge", "port"])
+def test_for_another_port_or_bridge_the_isolation_begins_anew(
+    ovs: Ovs, agent: Callable[[], None], fields: dict[str, str]
+) -> None:
+    """A container would be in the VLAN that its row had for somebody else."""
+    ovs.plug(isolated())
+    agent()
+    ovs.plug(isolated(**fields))
+    assert ovs.owned() == [isolated(**fields)]
+
+
+def test_after_an_unplug_the_isolation_begins_anew(ovs: Ovs, agent: Callable[[], None]) -> None:
+    """The next interface of that name would be in the VLAN of the last one."""
+    ovs.plug(isolated())
+    agent()
+    ovs.unplug(TAP.port_id)
+    ovs.plug(isolated())
+    assert ovs.owned() == [isolated()]
+
+
+def test_nothing_of_a_row_stays_for_another_port(real: Switch, database: OvsDatabase) -> None:
+    """A container would be in the VLAN, and Neutron's agent restore the network, that its row had for somebody else."""
+    database.plug(isolated())
+    give_vlan(real, 7)
+    database.plug(changed(port_id="port2"))
+    shown = real.vsctl("get", "Port", "tap1", "tag", "vlan_mode", "trunks", "other_config")
+    assert shown.splitlines() == ["[]", "[]", "[]", "{}"]
+
+
+def test_only_its_agent_changes_the_vlan(real: Switch, database: OvsDatabase) -> None:
+    """A repeated call would take a running container off its network, or the agent forget which one that is."""
+    database.plug(isolated())
+    give_vlan(real, 7)
+    database.plug(isolated(endpoint_id="e2"))
+    shown = real.vsctl("get", "Port", "tap1", "tag", "vlan_mode", "trunks", "other_config")
+    assert shown.splitlines() == ["7", "[]", "[]", "{net_uuid=n}"]
 
 
 def test_a_missing_bridge_is_said(ovs: Ovs) -> None:

@@ -216,3 +216,18 @@ def test_rows_without_an_interface_are_found_for_what_they_are(host: Host) -> No
     assert (stray.attachment, stray.host_ifname, stray.port_id) == ("hybrid", TAP, PORT_ID)
     host.driver.unplug(stray)
     assert host.is_empty()
+
+
+@pytest.mark.parametrize("hybrid", [False, True])
+def test_ml2_ovs_gets_its_interface_isolated_and_unhindered_afterwards(host: Host, hybrid: bool) -> None:
+    """A container would be on every VLAN of the host before the agent acts, or be cut off by each repeated call."""
+    bound = port(ovs_hybrid_plug=hybrid, bound_drivers={"0": "openvswitch"})
+    host.plug(bound)
+    assert [row.isolated for row in host.ovs.owned()] == [True]
+    host.ovs.agent_acts()
+    host.plug(bound)
+    assert [row.isolated for row in host.ovs.owned()] == [False]
+    for name in host.links.names():
+        host.links.delete(name)
+    host.plug(bound)
+    assert [row.isolated for row in host.ovs.owned()] == [True]

@@ -89,3 +89,22 @@ def test_no_details_are_the_word_none() -> None:
 def test_a_vif_type_is_no_path(name: str, good: bool) -> None:
     """Neutron could name any program of the host."""
     assert bool(vifs.NAME.fullmatch(name)) is good
+
+
+@pytest.mark.parametrize(
+    ("told", "bridge", "isolated"),
+    [
+        ({"0": "openvswitch"}, "br-int", True),
+        ({"0": "switch-of-racks", "1": "openvswitch"}, "br-int", True),
+        ({"0": "openvswitch"}, "tbr-0f9e3a55-7", False),
+        ({"0": "ovn"}, "br-int", False),
+        ({}, "br-int", False),
+        (None, "br-int", False),
+        (["openvswitch"], "br-int", False),
+        ({"0": ["openvswitch"], "1": {}}, "br-int", False),
+    ],
+)
+def test_who_starts_isolated(told: Any, bridge: str, isolated: bool) -> None:
+    """A container would hear all networks before the agent acts; or, where no agent acts, have no network ever."""
+    assert vifs.starts_isolated(port("ovs", bound_drivers=told), bridge) is isolated
+    assert not vifs.starts_isolated(port("ovs"), bridge)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the host's end of a pair goes. One class per kind; which is taken is decided in :mod:`.rules.vifs`.
 
-``attach`` undoes nothing, ``detach`` is called while the pair is still there, ``clear`` after it has gone; all of them
-may be repeated.
+``prepare`` is called before a pair is made, ``attach`` undoes nothing, ``detach`` is called while the pair is still there,
+``clear`` after it has gone; all of them may be repeated.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Attach(Protocol):
+    def prepare(self, plug: PlugRecord, port: Port) -> None: ...
     def attach(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None: ...
     def detach(self, plug: PlugRecord) -> None: ...
     def clear(self, plug: PlugRecord) -> None: ...
@@ -43,6 +44,9 @@ class OvsPort:
 
     def __init__(self, ovs: Ovs) -> None:
         self._ovs = ovs
+
+    def prepare(self, plug: PlugRecord, port: Port) -> None:
+        _forget_vlan(self._ovs, plug, port)
 
     def attach(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:  # noqa: ARG002
         self._ovs.plug(_row(plug.host_ifname, plug, port, endpoint_id))
@@ -65,11 +69,15 @@ class HybridBridge:
         self._links = links
         self._ovs = ovs
 
+    def prepare(self, plug: PlugRecord, port: Port) -> None:
+        """It is another pair that goes into Open vSwitch."""
+
     def attach(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:
         bridge, inner, outer = names.hybrid_names(plug.port_id)
         alias = names.part_alias(plug.port_id)
         if not self._is_complete(plug.port_id, mtu):
             self.clear(plug)
+            _forget_vlan(self._ovs, plug, port)
             self._links.create_bridge(bridge, alias)
             self._links.create_veth(VethSpec(host_name=outer, container_name=inner, mac="", mtu=mtu, alias=alias))
         for name in (plug.host_ifname, inner):
@@ -103,6 +111,9 @@ class NetworkBridge:
         self._links = links
         self._lock = threading.Lock()
 
+    def prepare(self, plug: PlugRecord, port: Port) -> None:
+        """A bridge of Linux keeps nothing of an interface that was there before."""
+
     def attach(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:  # noqa: ARG002
         with self._lock:
             if self._links.get(plug.bridge) is None:
@@ -124,6 +135,9 @@ class NetworkBridge:
 class Nowhere:
     """The host routes to its end; an agent of the cloud sees to that."""
 
+    def prepare(self, plug: PlugRecord, port: Port) -> None:
+        """The pair is all there is."""
+
     def attach(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:
         """The pair is all there is."""
 
@@ -140,6 +154,9 @@ class OperatorsScript:
     def __init__(self, links: Links, scripts: Scripts) -> None:
         self._links = links
         self._scripts = scripts
+
+    def prepare(self, plug: PlugRecord, port: Port) -> None:
+        """The script knows what it has left."""
 
     def attach(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:  # noqa: ARG002
         self._scripts.run(plug.vif_type, vifs.bind_arguments(port, plug.host_ifname, endpoint_id))
@@ -160,6 +177,18 @@ class OperatorsScript:
         """The script has done it."""
 
 
+def _forget_vlan(ovs: Ovs, plug: PlugRecord, port: Port) -> None:
+    """Open vSwitch keeps its rows over a reboot, and takes in what has such a name, with the VLAN of that time."""
+    if vifs.starts_isolated(port, plug.bridge):
+        ovs.unplug(plug.port_id)
+
+
 def _row(name: str, plug: PlugRecord, port: Port, endpoint_id: str) -> OvsInterface:
-    mac = port.mac_address.lower()
-    return OvsInterface(name=name, bridge=plug.bridge, port_id=plug.port_id, endpoint_id=endpoint_id, mac=mac)
+    return OvsInterface(
+        name=name,
+        bridge=plug.bridge,
+        port_id=plug.port_id,
+        endpoint_id=endpoint_id,
+        mac=port.mac_address.lower(),
+        isolated=vifs.starts_isolated(port, plug.bridge),
+    )

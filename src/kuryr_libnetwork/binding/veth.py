@@ -32,7 +32,10 @@ class VethBinding:
             tx_checksum=tx_checksum,
         )
         attachment = self._attachments[plug.attachment]
-        made = self._make(spec)
+        made = not self._is_there(spec)
+        if made:
+            attachment.prepare(plug, port)
+            self._make(spec)
         plugged = False
         try:
             attachment.attach(plug, port, endpoint_id, mtu)
@@ -42,17 +45,17 @@ class VethBinding:
                 self._links.delete(plug.host_ifname)
                 attachment.clear(plug)
 
-    def _make(self, spec: VethSpec) -> bool:
-        """``False`` when the pair is there already, just as wanted. A remnant of ours is replaced."""
-        host = self._links.get(spec.host_name)
-        container = self._links.get(spec.container_name)
-        if host and container and _as_wanted(host, container, spec):
-            return False
-        for link in (host, container):
+    def _is_there(self, spec: VethSpec) -> bool:
+        host, container = self._links.get(spec.host_name), self._links.get(spec.container_name)
+        return host is not None and container is not None and _as_wanted(host, container, spec)
+
+    def _make(self, spec: VethSpec) -> None:
+        """A remnant of ours is replaced."""
+        for name in (spec.host_name, spec.container_name):
+            link = self._links.get(name)
             if link and link.alias == spec.alias:
                 self._links.delete(link.name)
         self._links.create_veth(spec)
-        return True
 
     def unplug(self, plug: PlugRecord) -> None:
         """The interfaces go even when Open vSwitch cannot be reached; the error then comes after that.

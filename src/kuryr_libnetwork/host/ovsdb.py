@@ -5,6 +5,9 @@
 Of the database only the columns below are replicated, so that the statistics that Open vSwitch writes every few
 seconds do not reach us. ``external_ids`` are those of upstream's ``ovs`` script (kuryr-compat §4.3); keys of others in
 the same row, such as ovn-controller's ``ovn-installed``, are left alone.
+
+A port without a VLAN is a trunk of all of them. Where Neutron's agent is to give it one, it is inserted as that agent
+isolates ports itself: on the VLAN that it drops, and by its mode closed for everything else. The agent ends that.
 """
 
 from __future__ import annotations
@@ -20,7 +23,11 @@ from kuryr_libnetwork.plugs import OvsInterface
 OWNER = "kuryr"
 BACKOFF = (100, 1000)
 """Milliseconds between attempts to connect, first and at most; by default they grow to 8 s, longer than a call waits."""
+DEAD_VLAN = 4095
+"""Source: Neutron, ``neutron/agent/common/ovs_lib.py`` (``_set_port_dead``); bugs 1734320 and 1930414."""
+CLOSED = "trunk"
 _REF = {"min": 0, "max": "unlimited"}
+_VLAN = {"type": "integer", "minInteger": 0, "maxInteger": DEAD_VLAN}
 _SCHEMA = {
     "name": "Open_vSwitch",
     "version": "7.0.0",
@@ -39,6 +46,9 @@ _SCHEMA = {
             "columns": {
                 "name": {"type": "string", "mutable": False},
                 "interfaces": {"type": {"key": {"type": "uuid", "refTable": "Interface"}, **_REF}},
+                "tag": {"type": {"key": _VLAN, "min": 0, "max": 1}},
+                "trunks": {"type": {"key": _VLAN, **_REF}},
+                "vlan_mode": {"type": {"key": "string", "min": 0, "max": 1}},
             },
         },
         "Interface": {
@@ -192,6 +202,7 @@ class _View:
                 port_id=row.external_ids.get("iface-id", ""),
                 endpoint_id=row.external_ids.get("vm-uuid", "") or row.external_ids.get("vm-id", ""),
                 mac=row.external_ids.get("attached-mac", ""),
+                isolated=[port.tag, port.vlan_mode, port.trunks] == [[DEAD_VLAN], [CLOSED], [DEAD_VLAN]],
             )
             for port in self._rows("Port")
             for row in port.interfaces
@@ -228,9 +239,13 @@ class _View:
         if port is None or row is None or row not in port.interfaces or not _is_ours(row):
             raise Conflict(f"interface {wanted.name} is in Open vSwitch already, and not ours")
         self._require("Port", port)
-        if port not in bridge.ports:
-            self._detach(port)
-            bridge.addvalue("ports", port)
+        if port not in bridge.ports or row.external_ids.get("iface-id") != wanted.port_id:
+            self._detach(port)  # its VLAN, and whatever else others wrote there, belong to what it was
+            port.delete()
+            self._insert(bridge, wanted)
+            return
+        if wanted.isolated and not port.tag:
+            _isolate(port)
         self._mark(row, wanted)
 
     def _require(self, table: str, row: Any) -> None:
@@ -254,14 +269,12 @@ class _View:
         port = self._txn.insert(self._tables["Port"])
         port.name = wanted.name
         port.interfaces = [row]
+        if wanted.isolated:
+            _isolate(port)
         bridge.addvalue("ports", port)
 
     def _mark(self, row: Any, wanted: OvsInterface) -> None:
-        ids = _external_ids(wanted)
-        if row.external_ids.get("iface-id") != wanted.port_id:
-            row.external_ids = ids
-            return
-        for key, value in ids.items():
+        for key, value in _external_ids(wanted).items():
             if row.external_ids.get(key) != value:
                 row.setkey("external_ids", key, value)
 
@@ -276,6 +289,10 @@ class _View:
 
 def _is_ours(row: Any) -> bool:
     return bool(row.external_ids.get("owner") == OWNER)
+
+
+def _isolate(port: Any) -> None:
+    port.tag, port.vlan_mode, port.trunks = DEAD_VLAN, CLOSED, [DEAD_VLAN]
 
 
 def _external_ids(wanted: OvsInterface) -> dict[str, str]:

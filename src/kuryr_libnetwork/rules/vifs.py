@@ -16,6 +16,10 @@ from typing import Any
 from kuryr_libnetwork.errors import UnsupportedVif
 from kuryr_libnetwork.model import Attachment, Port
 
+OVS_AGENT = "openvswitch"
+"""The mechanism driver of ML2/OVS, as ``vif_details.bound_drivers`` names it."""
+TRUNK_BRIDGE = "tbr-"
+"""How Neutron's agent names the bridge of a trunk."""
 BUILT_IN = ("ovs", "bridge", "tap")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 """What may be a script's name: it comes from Neutron, and must not lead out of ``bindir``."""
@@ -50,6 +54,17 @@ def attachment_of(port: Port, preferred: Collection[str], *, has_script: bool) -
     if has_script:
         return "script"
     raise UnsupportedVif(f"port {port.id} has binding:vif_type {vif_type}: {_reason(vif_type)}")
+
+
+def starts_isolated(port: Port, bridge: str) -> bool:
+    """Whether the interface gets its VLAN in Open vSwitch from Neutron's agent, and must be cut off from all until then.
+
+    ML2/OVN tells networks apart by flows: there nobody would end an isolation. Neutron names who bound the port from
+    release 20 on, and of that release is the first agent that ends one. In the bridge of a trunk the agent gives the VLAN
+    to the patch port, not to the parent's own interface (os-vif bug 2069543).
+    """
+    drivers = port.vif_details.get("bound_drivers")
+    return isinstance(drivers, dict) and OVS_AGENT in drivers.values() and not bridge.startswith(TRUNK_BRIDGE)
 
 
 def bind_arguments(port: Port, ifname: str, endpoint_id: str) -> tuple[str, ...]:
