@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The table of promises names tests that are there."""
+"""The tables of promises, and of what nobody can do, name tests that are there."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = (ROOT / "docs" / "compatibility.md").read_text()
-NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", TABLE)))
-ROWS = [line for line in TABLE.splitlines() if line.startswith("| ") and not line.startswith(("| promise", "| defect"))]
+CANNOT = (ROOT / "docs" / "security.md").read_text().partition("## What each can do, and cannot")[2]
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", TABLE + CANNOT)))
+HEADS = ("| promise", "| defect", "| cannot")
+ROWS = [line for line in (TABLE + CANNOT).splitlines() if line.startswith("| ") and not line.startswith(HEADS)]
 
 
 @pytest.mark.parametrize(("file", "name"), NAMED)
