@@ -165,6 +165,7 @@ class QosPolicy(Value, frozen=True):
     """Source: Neutron API v2, QoS policies (extension qos), with their rules inside."""
 
     id: str
+    project_id: str | None = None
     rules: tuple[QosRule, ...] = ()
 
 

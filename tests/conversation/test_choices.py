@@ -221,7 +221,7 @@ REFUSALS = [
     ({"neutron.pool.name": "nowhere"}, "neutron.pool.name=nowhere: no such subnetpool"),
     ({"neutron.pool.name": "wide"}, "the subnetpool holds 10.64.0.0/16, and not 10.1.0.0/24"),
     ({"neutron.pool.name": "wide6"}, "is an IPv6 subnetpool"),
-    ({"neutron.pool.name": "twice"}, "2 subnetpools have this name; use neutron.pool.uuid"),
+    ({"neutron.pool.name": "twice"}, r"2 subnetpools have this name \(.*\); use neutron\.pool\.uuid"),
     ({"neutron.subnet.name": "six"}, "is an IPv6 subnet"),
     ({"neutron.net.name": "a", "neutron.subnet.name": "subnet-b"}, "no such subnet"),
     ({"neutron.net.name": "b", "neutron.subnet.uuid": "SUBNET-A"}, "is not in Neutron network"),

@@ -232,6 +232,37 @@ def test_a_pool_with_the_name_of_the_default_pool() -> None:
     assert net.pools[0].cidr == "10.100.0.0/24"
 
 
+def test_things_of_a_tenant_with_the_names_of_ours(cloud: Cloud) -> None:
+    """What the user names by its name would be refused, or be the tenant's, as soon as a tenant gives his own that name."""
+    store, own = cloud.neutron.store, {"project_id": PROJECT}
+    ours = cloud.neutron.seed_network(name="twin", **own)
+    cloud.neutron.seed_subnet(ours.id, "10.4.0.0/24", name="twin", **own)
+    group, policy = ({"name": "twin", **own} for _ in range(2))
+    group = store.add("security_groups", store.build("security_groups", group))
+    policy = store.add("policies", store.build("policies", policy))
+    theirs = cloud.neutron.seed_network(name="twin", shared=True)
+    cloud.neutron.seed_subnet(theirs.id, "10.4.0.0/24", name="twin")
+    cloud.neutron.seed_subnetpool("twin", "10.4.0.0/16", shared=True)
+    shared = {"name": "twin", "project_id": "of-the-tenant", "shared": True}
+    for what in ("security_groups", "policies"):
+        store.add(what, store.build(what, shared))
+    options = {"neutron.security_groups": "twin", "neutron.qos_policy": "twin"}
+    for chosen in ("neutron.net.name", "neutron.subnet.name"):
+        net = cloud.docker.network_create("10.4.0.0/24", options={chosen: "twin", **options})
+        port = cloud.port_of(cloud.docker.run(net))
+        assert (port.network_id, port.security_groups, port.qos_policy_id) == (ours.id, (group["id"],), policy["id"])
+
+
+def test_a_group_of_another_project_is_named_by_its_id(cloud: Cloud) -> None:
+    """A tenant who shares a group of his would open the containers of whoever mistypes a name."""
+    wanted = {"name": "theirs", "project_id": "of-the-tenant", "shared": True}
+    group = cloud.neutron.store.add("security_groups", cloud.neutron.store.build("security_groups", wanted))["id"]
+    with pytest.raises(PluginError, match=r"no such security group in the service's own project.* by its id"):
+        cloud.docker.network_create("10.4.0.0/24", options={"neutron.security_groups": "theirs"})
+    net = cloud.docker.network_create("10.4.0.0/24", options={"neutron.security_groups": group})
+    assert cloud.port_of(cloud.docker.run(net)).security_groups == (group,)
+
+
 def test_two_networks_of_ours_that_claim_to_be_one_are_refused(cloud: Cloud) -> None:
     """Whoever of the service's own project made the second one would choose where containers go."""
     twin = cloud.neutron.seed_network(tags=network_tags(cloud.net.network_id, existing=False), project_id=PROJECT)

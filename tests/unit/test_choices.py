@@ -14,6 +14,7 @@ from kuryr_libnetwork.errors import InvalidOption
 from kuryr_libnetwork.model import IpVersion
 from kuryr_libnetwork.rules import choices as rules
 from kuryr_libnetwork.rules.choices import NET_NAME, NET_SHARED, NET_UUID, POOL, SUBNET, Choices, Ref, choices_of
+from kuryr_libnetwork.rules.ownership import OwnProject
 from kuryr_libnetwork.rules.parsing import truthy
 from tests.unit.values import CIDR, CIDR6, NET, NETWORK, OTHER_NET, POOL_ID, SUBNET6, SUBNET_ID, SUBNETPOOL, uuids
 from tests.unit.values import SUBNET as SUBNET4
@@ -121,11 +122,25 @@ def test_one_place_is_enough_and_two_must_agree() -> None:
 def test_only_what_is_unique_is_taken() -> None:
     """Containers would land in somebody else's network, or the user would not learn why not."""
     by_name = Ref(keys=(NET_UUID, NET_NAME), name="x")
-    assert rules.only(by_name, [NETWORK], "network") == NETWORK
+    assert rules.only(by_name, [NETWORK], "network", OwnProject(id="ours")) == NETWORK
     with pytest.raises(InvalidOption, match=r"neutron\.net\.name=x: no such network in Neutron"):
-        rules.only(by_name, [], "network")
-    with pytest.raises(InvalidOption, match=r"2 networks have this name; use neutron\.net\.uuid"):
-        rules.only(by_name, [NETWORK, NETWORK], "network")
+        rules.only(by_name, [], "network", OwnProject(id="ours"))
+    theirs, others = replace(NETWORK, project_id="theirs"), replace(NETWORK, id=OTHER_NET, project_id="others")
+    with pytest.raises(
+        InvalidOption, match=rf"2 networks have this name \({OTHER_NET}, {NET}\); use neutron\.net\.uuid"
+    ):
+        rules.only(by_name, [theirs, others], "network", OwnProject(id="ours"))
+    with pytest.raises(InvalidOption, match=r"2 networks have this name"):
+        rules.only(by_name, [theirs, others], "network", OwnProject(id=""))
+
+
+def test_of_several_the_services_own_is_meant() -> None:
+    """A tenant who gives his network the name of the service's would keep it from being used by name."""
+    by_name = Ref(keys=(NET_UUID, NET_NAME), name="x")
+    ours, theirs = replace(NETWORK, project_id="ours"), replace(NETWORK, id=OTHER_NET, project_id="theirs")
+    assert rules.only(by_name, [theirs, ours], "network", OwnProject(id="ours")) == ours
+    with pytest.raises(InvalidOption, match=r"3 networks have this name"):
+        rules.only(by_name, [theirs, ours, replace(ours, id=POOL_ID)], "network", OwnProject(id="ours"))
 
 
 def test_shared_must_be_as_it_is() -> None:

@@ -112,7 +112,7 @@ def test_a_thing_of_others_is_never_ours(project_id: str | None) -> None:
 def test_the_project_alone_decides(port: Port) -> None:
     """A mark that anybody can write would make a port ours, or one that is missing make ours somebody else's."""
     own = OURS.port(port)
-    assert (own is not None) is (port.project_id == PROJECT)
+    assert (own is not None) is OURS.has(port.project_id) is (port.project_id == PROJECT)
     assert own is None or asdict(own) == asdict(port)
 
 
@@ -133,6 +133,7 @@ def test_what_is_ours_is_the_same_thing() -> None:
 def test_a_cloud_without_projects_has_no_tenants(port: Port) -> None:
     """With ``auth_type = none`` the service would not know its own ports."""
     assert OwnProject(id="").port(port) is not None
+    assert OwnProject(id="").has(port.project_id)
 
 
 def test_neutron_is_asked_for_our_own_things_only() -> None:

@@ -199,8 +199,9 @@ def test_a_memory_that_is_too_large_is_in_the_journal_alone() -> None:
 
 def test_what_a_former_container_has_left_in_the_profile_is_replaced() -> None:
     """The port would be given back as it was before another container."""
-    there, _ = taken(replace(LEFT_BOUND, host_id="", device_owner=""), {"binding:host_id": HOST}, {})
+    there, changes = taken(replace(LEFT_BOUND, host_id="", device_owner=""), {"binding:host_id": HOST}, {})
     assert memory_of(there) == PortMemory(host=HOST, endpoint=ENDPOINT_ID, was={"binding:host_id": ""})
+    assert given_back(there, standing(changes, there, HOST)).profile == {}
 
 
 @given(ports, wishes, devices)
@@ -212,6 +213,7 @@ def test_a_role_that_may_not_write_the_profile_changes_the_rest(
     less = without_profile(changes)
     there = after(port, rules.attributes_of(less))
     assert memory_of(there) is None
+    assert all(change.before != change.ours for change in less)
     assert (there.profile == port.profile | device) is (device != {} or there.profile == port.profile)
     assert {change.name for change in less} - {PROFILE} == {change.name for change in changes} - {PROFILE}
     assert same(port, given_back(there, less))

@@ -99,6 +99,17 @@ def test_a_name_means_one_thing() -> None:
         rules.pick(QOS_POLICY, "gold", [], "QoS policy")
     with pytest.raises(InvalidOption, match="Neutron has 2 of this name; give the id of the security group"):
         rules.pick(SECURITY_GROUPS, "web", [ONE, TWO], "security group")
+    for key, text, words in (
+        (
+            SECURITY_GROUPS,
+            "web",
+            "no such security group in the service's own project; one of another project is named by its id",
+        ),
+        (SECURITY_GROUPS, ONE, "no such security group in Neutron, or not visible to the service's project"),
+    ):
+        with pytest.raises(InvalidOption) as unknown:
+            rules.pick(key, text, [], rules.GROUP)
+        assert str(unknown.value) == f"option {key}={text}: {words}"
     assert rules.is_id(ONE)
     assert not rules.is_id("web")
 

@@ -17,6 +17,7 @@ import msgspec
 from kuryr_libnetwork.errors import InvalidOption
 from kuryr_libnetwork.model import IpVersion, Network, Subnet, SubnetPool, Value
 from kuryr_libnetwork.rules.addresses import canonical_cidr
+from kuryr_libnetwork.rules.ownership import OwnProject
 from kuryr_libnetwork.rules.parsing import boolean, uuid_of
 
 NET_UUID = "neutron.net.uuid"
@@ -26,6 +27,8 @@ SUBNET = ("neutron.subnet.uuid", "neutron.subnet.name")
 SUBNET_V6 = ("neutron.subnet.v6.uuid", "neutron.subnet.v6.name")
 POOL = ("neutron.pool.uuid", "neutron.pool.name")
 POOL_V6 = ("neutron.pool.v6.uuid", "neutron.pool.v6.name")
+MOST_SHOWN = 4
+"""Ids in an error."""
 CHOICE_KEYS = (NET_UUID, NET_NAME, NET_SHARED, *SUBNET, *SUBNET_V6, *POOL, *POOL_V6)
 
 
@@ -79,6 +82,9 @@ class Resource(Protocol):
     @property
     def id(self) -> str: ...
 
+    @property
+    def project_id(self) -> str | None: ...
+
 
 R = TypeVar("R", bound=Resource)
 
@@ -118,13 +124,18 @@ def agreed(network: Mapping[str, Any], *ipam: Mapping[str, str]) -> dict[str, st
     return together
 
 
-def only(ref: Ref, found: Sequence[R], what: str) -> R:
-    """The one that the user named; refuses none and several."""
+def only(ref: Ref, found: Sequence[R], what: str, project: OwnProject) -> R:
+    """The one that the user named; refuses none and several.
+
+    Anybody can give a thing of his any name. So of several the one of the service's own project is meant.
+    """
     if not found:
         raise InvalidOption(ref.key, ref.value, f"no such {what} in Neutron, or not visible to the service's project")
-    if len(found) > 1:
-        raise InvalidOption(ref.key, ref.value, f"{len(found)} {what}s have this name; use {ref.keys[0]}")
-    return found[0]
+    meant = [each for each in found if project.has(each.project_id)] if len(found) > 1 else list(found)
+    if len(meant) != 1:
+        ids = ", ".join(sorted(each.id for each in found)[:MOST_SHOWN])
+        raise InvalidOption(ref.key, ref.value, f"{len(found)} {what}s have this name ({ids}); use {ref.keys[0]}")
+    return meant[0]
 
 
 def check_network(choices: Choices, network: Network) -> None:

@@ -72,6 +72,10 @@ class OwnProject(Value, frozen=True):
     def security_group(self, found: SecurityGroup) -> OwnSecurityGroup | None:
         return self._own(OwnSecurityGroup, found, found.project_id)
 
+    def has(self, project_id: str | None) -> bool:
+        """Whether a resource with this ``project_id`` is the service's own."""
+        return not self.id or project_id == self.id
+
     def subnets(self, found: Iterable[Subnet]) -> list[OwnSubnet]:
         """Those of them that are the service's own."""
         return [own for own in map(self.subnet, found) if own is not None]
@@ -82,7 +86,7 @@ class OwnProject(Value, frozen=True):
         return {"project_id": self.id} if self.id else {}
 
     def _own(self, kind: type[R], found: Value, project_id: str | None) -> R | None:
-        if self.id and project_id != self.id:
+        if not self.has(project_id):
             return None
         return kind(**msgspec.structs.asdict(found))
 

@@ -40,6 +40,7 @@ EXTENSIONS = {
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 OPTION = "kuryr.opt:"
+GROUP = "security group"
 LONGEST_DOMAIN = 45
 """Characters before the last dot, so that the tag that remembers it fits into 60 (releases of Neutron before 2025)."""
 
@@ -83,6 +84,10 @@ def is_id(text: str) -> bool:
 
 def pick(key: str, text: str, found: Sequence[str], what: str) -> str:
     """The id of what the user named; refuses none and several."""
+    if not found and what == GROUP and not is_id(text):
+        raise InvalidOption(
+            key, text, f"no such {what} in the service's own project; one of another project is named by its id"
+        )
     if not found:
         raise InvalidOption(key, text, f"no such {what} in Neutron, or not visible to the service's project")
     if len(found) > 1:

@@ -88,7 +88,7 @@ class _Parts:
         self._intents = Intents(neutron, journal, self._own, settings.host, now)
         self._register = Register(neutron, self._own)
         self._directory = Directory(neutron, journal, self._own, self._register, settings.host, now)
-        self._port_options = PortOptions(neutron)
+        self._port_options = PortOptions(neutron, self._own)
         self._exposure = Exposure(neutron, journal, self._own, enabled=settings.process_external_connectivity)
         self._pools = PoolKeeper(neutron, journal, self._own, settings.subnetpool_name_prefix, self.locks, now)
 

@@ -12,6 +12,7 @@ from kuryr_libnetwork.interfaces import Neutron
 from kuryr_libnetwork.model import IpVersion, Network, PoolRecord, Subnet, SubnetPool
 from kuryr_libnetwork.rules import choices as rules
 from kuryr_libnetwork.rules.choices import Choices, Ref
+from kuryr_libnetwork.services.own_things import OwnThings
 
 
 class Plan(NamedTuple):
@@ -25,13 +26,16 @@ class Plan(NamedTuple):
 class Chooser:
     """Neutron calls: one for each thing chosen; none where RequestPool has looked already."""
 
-    def __init__(self, neutron: Neutron) -> None:
+    def __init__(self, neutron: Neutron, own: OwnThings) -> None:
         self._neutron = neutron
+        self._own = own
 
     def network(self, choices: Choices) -> Network | None:
         if not choices.network:
             return None
-        network = rules.only(choices.network, self._neutron.find_networks(**choices.network.query), "network")
+        network = rules.only(
+            choices.network, self._neutron.find_networks(**choices.network.query), "network", self._own.project
+        )
         rules.check_network(choices, network)
         return network
 
@@ -41,7 +45,7 @@ class Chooser:
         if not ref:
             return None
         inside = {"network_id": network.id} if network is not None and not ref.uuid else {}
-        subnet = rules.only(ref, self._neutron.find_subnets(**ref.query, **inside), "subnet")
+        subnet = rules.only(ref, self._neutron.find_subnets(**ref.query, **inside), "subnet", self._own.project)
         rules.check_subnet(ref, subnet, version, network)
         return subnet
 
@@ -49,7 +53,7 @@ class Chooser:
         ref = choices.pool(version)
         if not ref:
             return None
-        pool = rules.only(ref, self._neutron.find_subnetpools(**ref.query), "subnetpool")
+        pool = rules.only(ref, self._neutron.find_subnetpools(**ref.query), "subnetpool", self._own.project)
         rules.check_pool(choices, pool, version, cidrs)
         return pool
 

@@ -56,7 +56,7 @@ class DockersWord:
         self._port_options = port_options
         self._locks = locks
         self._now = now
-        self._chooser = Chooser(neutron)
+        self._chooser = Chooser(neutron, own)
 
     def take_up(self, words: Mapping[str, NetworkWord]) -> set[str]:
         """Write those of these Docker networks into the journal whose Neutron network their users named; answers those that

@@ -69,7 +69,7 @@ class Networks:
         self._pools = pools
         self._subnets = subnets
         self._register = register
-        self._chooser = Chooser(neutron)
+        self._chooser = Chooser(neutron, own)
         self._port_options = port_options
         self._releaser = releaser
         self._teardown = teardown

@@ -63,7 +63,7 @@ class PoolRequests:
         self._intents = intents
         self._pools = pools
         self._now = now
-        self._chooser = Chooser(neutron)
+        self._chooser = Chooser(neutron, own)
 
     def request(self, request: RequestPoolRequest) -> PoolRecord:
         options = parse_pool_options(request.options or {})

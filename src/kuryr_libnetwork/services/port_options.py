@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finding in Neutron what the options for ports name (:mod:`~kuryr_libnetwork.rules.port_options`).
 
+Anybody can give a group or a policy of his any name: a name means a group of the service's own project; a policy of it, else the one
+policy of that name that others share. Ids mean any.
+
 Neutron calls: for a network 1 to 3, so that a wrong one is refused before anything is made; for a container none for ids, which
 Neutron looks at in the binding, and 1 for all names of groups, 1 for the name of a policy.
 """
@@ -16,11 +19,13 @@ import msgspec
 from kuryr_libnetwork.interfaces import Neutron
 from kuryr_libnetwork.model import PortSettings
 from kuryr_libnetwork.rules import port_options as rules
+from kuryr_libnetwork.services.own_things import OwnThings
 
 
 class PortOptions:
-    def __init__(self, neutron: Neutron) -> None:
+    def __init__(self, neutron: Neutron, own: OwnThings) -> None:
         self._neutron = neutron
+        self._own = own
 
     def of_network(self, options: Mapping[str, Any]) -> PortSettings:
         """What ``docker network create -o`` says of ports, names resolved, everything known to exist."""
@@ -43,13 +48,13 @@ class PortOptions:
     def _groups(self, texts: tuple[str, ...], *, check_ids: bool) -> tuple[str, ...]:
         names = [text for text in texts if not rules.is_id(text)]
         ids = [text for text in texts if rules.is_id(text)]
-        found = [(group.name, group.id) for group in self._neutron.find_security_groups(name=names)]
+        found = [(group.name, group.id) for group in self._own.security_groups(name=names)]
         if check_ids:
             found += [(group.id, group.id) for group in self._neutron.find_security_groups(id=ids)]
         else:
             found += [(text, text) for text in ids]
         return tuple(
-            rules.pick(rules.SECURITY_GROUPS, text, [its for name, its in found if name == text], "security group")
+            rules.pick(rules.SECURITY_GROUPS, text, [its for name, its in found if name == text], rules.GROUP)
             for text in texts
         )
 
@@ -57,5 +62,6 @@ class PortOptions:
         if rules.is_id(text) and not check_ids:
             return text
         query = {"id": text} if rules.is_id(text) else {"name": text}
-        found = [policy.id for policy in self._neutron.find_qos_policies(**query)]
-        return rules.pick(rules.QOS_POLICY, text, found, "QoS policy")
+        found = self._neutron.find_qos_policies(**query)
+        own = [policy for policy in found if self._own.project.has(policy.project_id)]
+        return rules.pick(rules.QOS_POLICY, text, [policy.id for policy in own or found], "QoS policy")
