@@ -192,3 +192,40 @@ def test_connections_are_kept_for_all_workers(front: NeutronFront) -> None:
     assert isinstance(transport, HTTPAdapter)
     pool = transport.poolmanager.connection_from_url(front.url)
     assert pool.pool.maxsize == CONNECTIONS
+
+
+# -- whose the service's own things are ----------------------------------------------------------------------------
+
+
+def test_the_project_is_that_of_the_credentials(front: NeutronFront, keystone: FakeKeystone) -> None:
+    """The service would take things of others for its own, or none at all; and ask for it again and again."""
+    client = log_in(keystone)
+    with count_calls() as calls:
+        assert [client.project_id() for _ in range(3)] == ["p"] * 3
+    assert (calls.neutron, logins(keystone)) == (0, 1)
+    assert front.requests == []
+
+
+def test_without_keystone_there_are_no_projects(front: NeutronFront) -> None:
+    """A cloud without Keystone could not be used at all."""
+    assert without_keystone(front.url).project_id() == ""
+
+
+def test_credentials_for_no_project_are_refused(keystone: FakeKeystone) -> None:
+    """Everything in the cloud would be the service's own."""
+    keystone.scoped = False
+    client = log_in(keystone)
+    with pytest.raises(NeutronForbidden, match=r"are for no project.*set \[neutron\] project_name"):
+        client.project_id()
+    keystone.scoped = True
+    assert log_in(keystone).project_id() == "p"
+
+
+def test_a_keystone_that_is_away_tells_no_project(keystone: FakeKeystone) -> None:
+    """The service would go on as if it were in a cloud without projects."""
+    client = log_in(keystone)
+    keystone.down = True
+    with pytest.raises(NeutronUnavailable):
+        client.project_id()
+    keystone.down = False
+    assert client.project_id() == "p"

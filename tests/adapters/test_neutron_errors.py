@@ -27,7 +27,7 @@ from kuryr_libnetwork.neutron.errors import NoAnswer, NotConnected, one_line
 from kuryr_libnetwork.neutron.session import TRIES, Rest, translate
 from tests.adapters.neutron_client import without_keystone
 from tests.fakes.loopback import Answer
-from tests.fakes.neutron import DEFAULT_EXTENSIONS, TAG_CREATION, FakeNeutron
+from tests.fakes.neutron import DEFAULT_EXTENSIONS, PROJECT, TAG_CREATION, FakeNeutron
 from tests.fakes.neutron_http import NeutronFront
 
 KEYSTONE = sorted(
@@ -257,7 +257,7 @@ def test_extensions_are_remembered_after_success_only(front: NeutronFront, clien
 def test_tags_are_added_one_by_one_in_old_clouds() -> None:
     """A cloud without tag-creation would refuse every tag."""
     fake = FakeNeutron(extensions=DEFAULT_EXTENSIONS - {TAG_CREATION})
-    network = fake.seed_network(tags=["z"])
+    network = fake.seed_network(tags=["z"], project_id=PROJECT)
     with NeutronFront(fake) as front:
         without_keystone(front.url).add_tags("networks", network.id, ["a", "b c"])
         assert [request.method for request in front.requests] == ["GET", "PUT", "PUT"]

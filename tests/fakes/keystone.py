@@ -14,7 +14,8 @@ PASSWORD = "correct horse"
 class FakeKeystone(Loopback):
     """Gives ``token-1``, ``token-2`` … to the user ``kuryr``, and adds them to ``tokens``.
 
-    ``catalog``: URL of Neutron's endpoint by region and interface. ``down``: it answers nothing but 503.
+    ``catalog``: URL of Neutron's endpoint by region and interface. ``down``: it answers nothing but 503. ``scoped``: its
+    tokens are for the project ``p``; else for none.
     """
 
     def __init__(self, catalog: dict[tuple[str, str], str]) -> None:
@@ -22,6 +23,7 @@ class FakeKeystone(Loopback):
         self.catalog = catalog
         self.tokens: set[str] = set()
         self.down = False
+        self.scoped = True
         self._given = 0
 
     def revoke(self) -> None:
@@ -54,10 +56,10 @@ class FakeKeystone(Loopback):
             for (region, interface), url in self.catalog.items()
         ]
         domain = {"id": "default", "name": "Default"}
-        return {
+        project = {"project": {"id": "p", "name": "service", "domain": domain}} if self.scoped else {}
+        return project | {
             "methods": ["password"],
             "user": {"id": "u", "name": user["name"], "domain": domain},
-            "project": {"id": "p", "name": "service", "domain": domain},
             "roles": [{"id": "r", "name": "admin"}],
             "issued_at": "2020-01-01T00:00:00.000000Z",
             "expires_at": "2099-01-01T00:00:00.000000Z",
