@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import dockerd, engines, http, lifecycle, sriov_api
+from lab import dockerd, engines, http, lifecycle, openstack, people, sriov_api
 from lab import host as programs
 from lab.errors import LabError
-from lab.paths import CLOUD_ADDRESS, NEUTRON_PORT, HostPaths, LabPaths
+from lab.openstack import Session
+from lab.paths import HostPaths, LabPaths
+from lab.people import Person
 from lab.process import Place, Registry, clean_environment
 
 
@@ -106,14 +108,19 @@ class Host:
         """The namespaces of this host, for programs that a test starts there."""
         return programs.place(self.paths, self._registry)
 
-    def environment(self) -> dict[str, str]:
+    def log_in_as(self, person: Person) -> None:
+        """Restart kuryr-server as another user of the cloud, if it is not that one already."""
+        programs.log_in_as(self.paths, person, self._registry)
+        self.kuryr.start()
+
+    def environment(self, person: Person = people.ADMIN) -> dict[str, str]:
+        """`person`: who the openstack command is."""
         # Before all others the docker command of the same package as dockerd.
         folders = [str(folder / "bin") for folder in (self._lab.venv, self._lab.neutron_venv) if folder.exists()]
         return {
             "DOCKER_HOST": f"unix://{self.paths.docker_socket}",
             "DOCKER_CONFIG": str(self.paths.state / "docker-cli"),
-            "OS_AUTH_TYPE": "none",
-            "OS_ENDPOINT": self._lab.neutron_url,
+            **person.environment(),
             "OVS_RUNDIR": str(self.paths.ovs_run),
             "OVN_NB_DB": f"unix:{self._lab.nb_socket}",
             "OVN_SB_DB": f"unix:{self._lab.sb_socket}",
@@ -175,6 +182,7 @@ class Lab:
         self.programs = lifecycle.registry_of(paths)
         self.hosts = {each.name: Host(paths, each, self.programs) for each in lifecycle.hosts_of(paths)}
         self.machines = sriov_api.machines(paths, self.programs)
+        self._sessions: dict[Person, Session] = {}
 
     def machine(self, name: str = "s1") -> sriov_api.Machine:
         """An SR-IOV machine; `./dev up --sriov` starts it."""
@@ -191,11 +199,13 @@ class Lab:
             msg = f"the lab {self.name!r} has no host {name!r}, only {', '.join(self.hosts)}"
             raise LabError(msg) from None
 
+    def session(self, person: Person) -> Session:
+        """Calls of Keystone and Neutron by somebody of `lab.people`."""
+        return self._sessions.setdefault(person, openstack.session(self.paths.netns, person))
+
     def neutron(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """One call of Neutron's API, e.g. `neutron("GET", "/v2.0/ports?device_owner=kuryr:container")`."""
-        data = None if body is None else json.dumps(body).encode()
-        answer = http.call(http.inside(self.paths.netns, (CLOUD_ADDRESS, NEUTRON_PORT)), method, path, data)
-        return json.loads(answer) if answer else None
+        """One call of Neutron's API by the admin, e.g. `neutron("GET", "/v2.0/ports?device_owner=kuryr:container")`."""
+        return self.session(people.ADMIN).neutron(method, path, body)
 
     def neutron_log_position(self) -> int:
         return self.paths.neutron_access_log.stat().st_size

@@ -11,12 +11,14 @@ import sys
 import time
 from pathlib import Path
 
-from lab import api, engines, lifecycle, managed_plugin, sriov_api
+from lab import api, engines, lifecycle, managed_plugin, people, sriov_api
 from lab.errors import LabError
 from lab.paths import REPO, LabPaths
 from lab.progress import say
 from lab.sriov_image import DEFAULT_RELEASE
 from lab.sriov_machine import MOST, Fleet
+
+_USERS = ", ".join(person.name for person in people.EVERYBODY)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,6 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     start.add_argument("--without-kuryr", action="store_true", help="leave kuryr-server to be started by hand")
     start.add_argument(
+        "--role",
+        choices=people.KURYR_BY_ROLE,
+        help="kuryr-server has the role service, and this one besides (default: member; of a lab that is up: what it has)",
+    )
+    start.add_argument(
         "--sriov", type=int, nargs="?", const=1, default=0, help="SR-IOV machines, 1 or 2 (default: none)"
     )
     start.add_argument("--release", default=DEFAULT_RELEASE, help=f"their Debian release (default: {DEFAULT_RELEASE})")
@@ -63,9 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     bundle.add_argument("--out", type=Path, default=REPO / ".dev" / "plugin", help="its folder (default: .dev/plugin)")
     verb("down", _down, "stop and remove everything but logs").add_argument("--all", action="store_true")
     verb("status", _status, "what runs").add_argument("--json", action="store_true")
-    verb("env", _env, "the variables of a host's shell").add_argument("--host", default="h1")
+    variables = verb("env", _env, "the variables of a host's shell")
     command = verb("exec", _exec, "run a command in a host")
-    command.add_argument("--host", default="h1")
+    for each in (variables, command):
+        each.add_argument("--host", default="h1")
+        each.add_argument("--as", dest="user", default=people.ADMIN.name, help=f"who openstack is: {_USERS}")
     command.add_argument("command", nargs=argparse.REMAINDER)
     kuryr = verb("kuryr", _kuryr, "start, stop, restart or kill a host's kuryr-server")
     kuryr.add_argument("--host", default="h1")
@@ -88,6 +97,7 @@ def _up(arguments: argparse.Namespace) -> int:
         with_kuryr=not arguments.without_kuryr,
         fleet=fleet,
         engine=arguments.engine,
+        role=arguments.role,
     )
     say(f"the lab {arguments.name!r} is up ({time.monotonic() - begin:.1f} s)")
     return 0
@@ -149,7 +159,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _env(arguments: argparse.Namespace) -> int:
-    for name, value in _host_or_machine(arguments).environment().items():
+    for name, value in _host_or_machine(arguments).environment(people.named(arguments.user)).items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
 
@@ -162,7 +172,7 @@ def _exec(arguments: argparse.Namespace) -> int:
     host = _host_or_machine(arguments)
     if isinstance(host, api.Host):
         argv = host.enter(command)
-        os.execvpe(argv[0], argv, {**os.environ, **host.environment()})
+        os.execvpe(argv[0], argv, {**os.environ, **host.environment(people.named(arguments.user))})
     return host.execute(command)
 
 

@@ -6,8 +6,8 @@ import os
 import signal
 from pathlib import Path
 
-from lab import http, network, neutron_config
-from lab.paths import CLOUD_ADDRESS, NEUTRON_PORT, LabPaths
+from lab import network, neutron_config, openstack, people
+from lab.paths import LabPaths
 from lab.process import Place, Program, Registry, end_all, run, wait_until
 
 OVN_SCHEMAS = Path("/usr/share/ovn")
@@ -80,8 +80,8 @@ def start_neutron(paths: LabPaths, registry: Registry, transport_url: str = neut
         registry.start(Program("neutron", argv, Place(paths.netns), log, env, signal.SIGKILL))
     record = registry.running("neutron") or registry.get("neutron")
     if record is not None:
-        connect = http.inside(paths.netns, (CLOUD_ADDRESS, NEUTRON_PORT))
-        wait_until(lambda: http.answers(connect, "GET", "/v2.0/extensions"), record, 90)
+        admin = openstack.session(paths.netns, people.ADMIN)
+        wait_until(lambda: admin.answers("/v2.0/extensions"), record, 90)
 
 
 def stop_neutron(paths: LabPaths, registry: Registry) -> None:

@@ -10,6 +10,7 @@ from lab import http
 from lab.cloud import start_ovsdb
 from lab.errors import LabError
 from lab.paths import HostPaths, LabPaths
+from lab.people import Person, with_login
 from lab.process import Place, Program, Record, Registry, run, wait_for, wait_until
 
 # /run/docker/plugins and /etc/docker are constants in dockerd, and so is "use the machine's containerd if
@@ -42,9 +43,7 @@ socket_path = /run/docker/plugins/kuryr.sock
 docker_socket = {host.docker_socket}
 
 [neutron]
-auth_type = none
-endpoint = {neutron}
-
+{login}
 [ovs]
 ovsdb_connection = unix:{host.ovsdb_socket}
 """
@@ -160,9 +159,24 @@ def _knows(host: HostPaths, peer: HostPaths, where: Place, control: list[str]) -
     return peer.tunnel_address in run(where.enter([*control, "tnl/neigh/show"]))
 
 
-def write_kuryr_conf(paths: LabPaths, host: HostPaths) -> None:
+def write_kuryr_conf(host: HostPaths, person: Person, registry: Registry) -> None:
+    """A kuryr-server that runs as somebody else than `person` is stopped."""
+    if host.kuryr_conf.exists():
+        log_in_as(host, person, registry)
     host.kuryr_state.mkdir(parents=True, exist_ok=True)
-    text = _KURYR_CONF.format(host=host, neutron=paths.neutron_url)
+    _put_kuryr_conf(host, _KURYR_CONF.format(host=host, login=person.options()))
+
+
+def log_in_as(host: HostPaths, person: Person, registry: Registry) -> None:
+    """Let kuryr-server be this user from its next start on; one that runs as somebody else is stopped."""
+    before = host.kuryr_conf.read_text()
+    text = with_login(before, person)
+    if text != before:
+        _put_kuryr_conf(host, text)
+        registry.stop([f"{host.name}-kuryr"])
+
+
+def _put_kuryr_conf(host: HostPaths, text: str) -> None:
     # Twice: where the lab's reader looks, and where the service looks when it is started by hand in the host.
     host.kuryr_conf.write_text(text)
     (host.state / "etc-kuryr" / "kuryr.conf").write_text(text)

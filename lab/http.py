@@ -7,7 +7,9 @@ import http.client
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 
 from lab.errors import LabError
@@ -77,23 +79,54 @@ def _enter(netns: str) -> None:
         os.close(handle)
 
 
-def call(
-    connect: Connect, method: str, path: str, body: bytes | None = None, content: str = "application/json"
-) -> bytes:
-    """One request; any answer but 2xx is an error that shows the answer."""
+class Refused(LabError):
+    """An answer but 2xx; ``status`` is its code."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Answer:
+    headers: Message
+    data: bytes
+
+
+def ask(
+    connect: Connect,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    content: str = "application/json",
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """One request. Raises `Refused`, which shows the answer, for any answer but 2xx."""
     connection = http.client.HTTPConnection("lab")
     connection.sock = connect()
     try:
-        headers = {"Content-Type": content, "User-Agent": "kuryr-lab", "Connection": "close"}
-        connection.request(method, path, body, headers)
+        always = {"Content-Type": content, "User-Agent": "kuryr-lab", "Connection": "close"}
+        connection.request(method, path, body, {**always, **(headers or {})})
         answer = connection.getresponse()
         data = answer.read()
     finally:
         connection.close()
     if answer.status // 100 != 2:
         msg = f"{method} {path}: {answer.status} {data.decode(errors='replace').strip()[:500]}"
-        raise LabError(msg)
-    return data
+        raise Refused(msg, answer.status)
+    return Answer(answer.headers, data)
+
+
+def call(
+    connect: Connect,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    content: str = "application/json",
+    headers: Mapping[str, str] | None = None,
+) -> bytes:
+    """Like `ask`, for who wants nothing but the data."""
+    return ask(connect, method, path, body, content, headers).data
 
 
 def answers(connect: Connect, method: str, path: str, body: bytes | None = None) -> bool:

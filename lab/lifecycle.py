@@ -14,14 +14,28 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab import cloud, database, dockerd, engines, host, network, sriov_lifecycle, sriov_machine, teardown
+from lab import (
+    cloud,
+    database,
+    dockerd,
+    engines,
+    host,
+    keystone,
+    network,
+    people,
+    sriov_lifecycle,
+    sriov_machine,
+    teardown,
+)
 from lab.errors import LabError
 from lab.paths import RUN_ROOT, HostPaths, LabPaths
+from lab.people import Person
 from lab.process import Record, Registry, boot_id
 from lab.progress import say, step
 from lab.sriov_machine import Fleet
 
 LOG_GENERATIONS = 3
+DEFAULT_ROLE = "member"
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,7 @@ class Owner:
     folder: str
     boot: str
     hosts: int
+    role: str = DEFAULT_ROLE  # who its kuryr-servers are, by `people.KURYR_BY_ROLE`
 
 
 def registry_of(paths: LabPaths) -> Registry:
@@ -61,8 +76,13 @@ def up(
     with_kuryr: bool = True,
     fleet: Fleet | None = None,
     engine: Sequence[str] = (engines.OWN,),
+    role: str | None = None,
 ) -> None:
-    """`engine`: what `--engine` names, one for all new hosts or one for each host."""
+    """Start what is missing.
+
+    `engine`: what `--engine` names, one for all new hosts or one for each host. `role`: who its kuryr-servers are, by
+    `people.KURYR_BY_ROLE`; without one they stay who they are, and are member in a new lab.
+    """
     with _alone(paths):
         registry = registry_of(paths)
         _refuse_foreign(paths, registry)
@@ -72,14 +92,16 @@ def up(
                 teardown.everything(paths, hosts_of(paths), registry)
             _refuse_used_namespaces(paths, hosts)
             _rotate_logs(paths)
-        before, fleet_before = hosts_of(paths), sriov_machine.fleet_of(paths)
+        before, fleet_before, owner = hosts_of(paths), sriov_machine.fleet_of(paths), owner_of(paths)
+        role_before = owner.role if owner else DEFAULT_ROLE
+        role = role or role_before
         hosts = max(hosts, len(before))
         fleet = sriov_lifecycle.grow(paths, fleet or fleet_before)
-        _own(paths, hosts)
+        _own(paths, hosts, role)
         sriov_machine.note_fleet(paths, fleet)
         try:
             engines.give_all([paths.host(number) for number in range(1, hosts + 1)], engine, paths.cache)
-            _start(paths, registry, hosts, fleet, with_kuryr=with_kuryr)
+            _start(paths, registry, hosts, fleet, people.KURYR_BY_ROLE[role], with_kuryr=with_kuryr)
         except BaseException:
             # Ctrl-C too must leave nothing half-started behind.
             say("stopping what this run started")
@@ -89,7 +111,7 @@ def up(
                 teardown.programs([paths.host(number) for number in range(1, hosts + 1)], registry, registry.started)
                 for added in hosts_of(paths)[len(before) :]:
                     teardown.remains_of_host(added)
-                _own(paths, len(before))
+                _own(paths, len(before), role_before)
                 sriov_lifecycle.shrink(paths, fleet_before)
             raise
 
@@ -131,22 +153,25 @@ def _refuse_used_namespaces(paths: LabPaths, hosts: int) -> None:
         network.remove(netns)
 
 
-def _own(paths: LabPaths, hosts: int) -> None:
+def _own(paths: LabPaths, hosts: int, role: str) -> None:
     paths.run.mkdir(parents=True, exist_ok=True)
-    owner = Owner(str(paths.repo), boot_id(), hosts)
+    owner = Owner(str(paths.repo), boot_id(), hosts, role)
     (paths.run / "owner.json").write_text(json.dumps(asdict(owner)))
 
 
-def _start(paths: LabPaths, registry: Registry, hosts: int, fleet: Fleet, *, with_kuryr: bool) -> None:
+def _start(paths: LabPaths, registry: Registry, hosts: int, fleet: Fleet, person: Person, *, with_kuryr: bool) -> None:
     all_hosts = [paths.host(number) for number in range(1, hosts + 1)]
     with step("namespaces and links"):
         network.make_cloud(paths)
         for each in all_hosts:
             network.make_host(paths, each)
     sriov_lifecycle.stop_neutron_without_broker(paths, registry, fleet)
-    branches: list[Callable[[], None]] = [lambda: _start_neutron(paths, registry, fleet)]
-    branches.extend(_host_branch(paths, each, registry) for each in all_hosts)
-    branches.extend(sriov_lifecycle.branches(paths, registry, fleet))
+    branches: list[Callable[[], None]] = [
+        lambda: _start_neutron(paths, registry, fleet),
+        lambda: _start_keystone(paths, registry),
+    ]
+    branches.extend(_host_branch(paths, each, registry, person) for each in all_hosts)
+    branches.extend(sriov_lifecycle.branches(paths, registry, fleet, person))
     with step("OVN databases and northd"):
         cloud.start_ovn_central(paths, registry)
     _side_by_side(branches, registry)
@@ -184,14 +209,19 @@ def _start_neutron(paths: LabPaths, registry: Registry, fleet: Fleet) -> None:
     sriov_lifecycle.after_neutron(paths, registry, fleet)
 
 
-def _host_branch(paths: LabPaths, each: HostPaths, registry: Registry) -> Callable[[], None]:
+def _start_keystone(paths: LabPaths, registry: Registry) -> None:
+    with step("Keystone"):
+        keystone.start(paths, registry)
+
+
+def _host_branch(paths: LabPaths, each: HostPaths, registry: Registry, person: Person) -> Callable[[], None]:
     def branch() -> None:
         with step(f"{each.name}: Open vSwitch and OVN chassis"):
             if registry.running(f"{each.name}-holder") is None:
                 # Whatever still runs there is in namespaces that nobody can enter any more.
                 teardown.programs_of_host(each, registry)
             host.start_holder(paths, each, registry)
-            host.write_kuryr_conf(paths, each)
+            host.write_kuryr_conf(each, person, registry)
             host.start_ovs(paths, each, registry)
             host.wait_for_chassis(paths, each, registry)
         with step(f"{each.name}: {engines.of(each)} and the image busybox"):

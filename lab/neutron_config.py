@@ -4,7 +4,8 @@
 
 from pathlib import Path
 
-from lab.paths import NEUTRON_PORT, LabPaths
+from lab import people
+from lab.paths import KEYSTONE_URL, NEUTRON_PORT, LabPaths
 
 API_WORKERS = 3
 # For a lab in which no agent talks RPC.
@@ -12,7 +13,7 @@ NO_BROKER = "fake://"
 
 _NEUTRON_CONF = """\
 [DEFAULT]
-auth_strategy = noauth
+auth_strategy = keystone
 core_plugin = ml2
 service_plugins = ovn-router,trunk,qos,segments
 transport_url = {transport_url}
@@ -28,9 +29,11 @@ debug = false
 [oslo_concurrency]
 lock_path = {state}/lock
 
-[oslo_policy]
-policy_file = {state}/policy.yaml
-
+[keystone_authtoken]
+www_authenticate_uri = {keystone}
+service_token_roles = service
+service_token_roles_required = true
+{login}
 [database]
 connection = {database}
 max_pool_size = 20
@@ -68,12 +71,6 @@ enable_security_group = true
 ovn_nb_connection = unix:{nb}
 ovn_sb_connection = unix:{sb}
 ovn_metadata_enabled = true
-"""
-
-# By default only the role "service" may write a binding profile; without Keystone there are no roles.
-_POLICY = """\
-"create_port:binding:profile": "rule:admin_only or role:service"
-"update_port:binding:profile": "rule:admin_only or role:service"
 """
 
 # start-time: OVN's hash ring is built from it; without it no event of OVN reaches a worker.
@@ -120,9 +117,10 @@ def write(paths: LabPaths, *, conf: Path, mysql_socket: Path, transport_url: str
             nb=paths.nb_socket,
             sb=paths.sb_socket,
             transport_url=transport_url,
+            keystone=KEYSTONE_URL,
+            login=people.NEUTRON.options(),
         )
     )
-    (state / "policy.yaml").write_text(_POLICY)
     (state / "uwsgi.ini").write_text(
         _UWSGI.format(
             port=NEUTRON_PORT, venv=paths.neutron_venv, workers=API_WORKERS, access_log=paths.neutron_access_log

@@ -16,9 +16,12 @@ from lab.errors import LabError
 REPO = Path(__file__).resolve().parent.parent
 RUN_ROOT = Path("/run/kuryr-lab")
 
-# Management network: Neutron's API. Data network: geneve between the hosts, and the provider network physnet1.
+# Management network: the APIs of Keystone and Neutron. Data network: geneve between the hosts, and the provider network physnet1.
 CLOUD_ADDRESS = "172.31.250.1"
 NEUTRON_PORT = 9696
+KEYSTONE_PORT = 5000
+NEUTRON_URL = f"http://{CLOUD_ADDRESS}:{NEUTRON_PORT}"
+KEYSTONE_URL = f"http://{CLOUD_ADDRESS}:{KEYSTONE_PORT}/v3"
 
 
 @dataclass(frozen=True)
@@ -151,10 +154,6 @@ class LabPaths:
     @property
     def neutron_conf(self) -> Path:
         return self.state / "neutron" / "neutron.conf"
-
-    @property
-    def neutron_url(self) -> str:
-        return f"http://{CLOUD_ADDRESS}:{NEUTRON_PORT}"
 
     @property
     def neutron_access_log(self) -> Path:

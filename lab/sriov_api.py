@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab import http, sriov_channel, sriov_guest, sriov_image, sriov_machine
+from lab import http, openstack, people, sriov_channel, sriov_guest, sriov_image, sriov_machine
 from lab.errors import LabError
-from lab.paths import CLOUD_ADDRESS, NEUTRON_PORT, LabPaths
+from lab.paths import LabPaths
+from lab.people import Person
 from lab.process import Place, Registry, clean_environment, run, wait_for
 from lab.sriov_machine import MachinePaths
 
@@ -90,10 +91,16 @@ class Machine:
         self._lab = lab
         self._registry = registry
         self._channel = each.channel
+        self._admin = openstack.session(lab.netns, people.ADMIN)
         self.cloud_card = CloudCard(lab, each)
-        self.kuryr = GuestService(each, sriov_guest.KURYR, self._start_kuryr, 20.0)
+        self.kuryr = GuestService(each, sriov_guest.KURYR, self._start_kuryr, sriov_guest.KURYR_GRACE)
         self.dockerd = GuestService(each, sriov_guest.DOCKERD, lambda: sriov_guest.start_docker(each), 20.0)
         self.sriov_agent = GuestService(each, sriov_guest.AGENT, lambda: sriov_guest.start_agent(each), 10.0)
+
+    def log_in_as(self, person: Person) -> None:
+        """Restart the service as another user of the cloud, if it is not that one already."""
+        sriov_guest.log_in_as(self.paths, person)
+        self.kuryr.start()
 
     # ---- commands and files ----
 
@@ -132,14 +139,14 @@ class Machine:
 
     # ---- Docker, the plugin, Neutron ----
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, person: Person = people.ADMIN) -> dict[str, str]:
+        """`person`: who the openstack command is."""
         host, port = self.paths.docker_address
         openstack = self._lab.neutron_venv / "bin"
         return {
             "DOCKER_HOST": f"tcp://{host}:{port}",
             "DOCKER_CONFIG": str(self.paths.state / "docker-cli"),
-            "OS_AUTH_TYPE": "none",
-            "OS_ENDPOINT": self._lab.neutron_url,
+            **person.environment(),
             "PATH": ":".join(["/usr/sbin", "/usr/bin", str(openstack), os.environ.get("PATH", "/sbin:/bin")]),
         }
 
@@ -148,13 +155,16 @@ class Machine:
         return self._outside(["docker", *arguments], check=check, timeout=timeout)
 
     def user(self, script: str, *, timeout: float = 600) -> str:
-        """What a script says that somebody runs with the commands docker and openstack; the first failure ends it."""
-        return self._outside(["bash", "-euo", "pipefail", "-c", script], check=True, timeout=timeout).stdout
+        """What a script says that an operator runs with the commands docker and openstack; the first failure ends it."""
+        argv = ["bash", "-euo", "pipefail", "-c", script]
+        return self._outside(argv, check=True, timeout=timeout, person=people.OPERATOR).stdout
 
-    def _outside(self, argv: Sequence[str], *, check: bool, timeout: float) -> "subprocess.CompletedProcess[str]":
+    def _outside(
+        self, argv: Sequence[str], *, check: bool, timeout: float, person: Person = people.ADMIN
+    ) -> "subprocess.CompletedProcess[str]":
         result = subprocess.run(
             Place(self.paths.netns).enter(argv),
-            env={**clean_environment(), **self.environment()},
+            env={**clean_environment(), **self.environment(person)},
             text=True,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -175,9 +185,8 @@ class Machine:
 
     def agent_alive(self) -> bool:
         """Whether Neutron sees the SR-IOV agent of this machine."""
-        connect = http.inside(self._lab.netns, (CLOUD_ADDRESS, NEUTRON_PORT))
         query = f"/v2.0/agents?host={self.name}&agent_type=NIC%20Switch%20agent"
-        return any(agent["alive"] for agent in json.loads(http.call(connect, "GET", query))["agents"])
+        return any(agent["alive"] for agent in self._admin.neutron("GET", query)["agents"])
 
     def wait_for_agent(self, seconds: float = 180) -> None:
         if not wait_for(self.agent_alive, seconds):

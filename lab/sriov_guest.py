@@ -4,13 +4,15 @@
 
 import filecmp
 import shutil
+import signal
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
-from lab import http, image, sriov_image
+from lab import http, image, sriov_channel, sriov_image
 from lab.errors import LabError
 from lab.paths import LabPaths
+from lab.people import Person, with_login
 from lab.process import wait_for
 from lab.sriov_broker import transport_url
 from lab.sriov_channel import Channel
@@ -21,6 +23,8 @@ PFS = ("pf0", "pf1")
 VFS_PER_PF = 4
 PHYSICAL_NETWORK = "physnet2"
 CONTAINERD, DOCKERD, KURYR, AGENT = "containerd", "dockerd", "kuryr", "neutron-sriov-nic-agent"
+# Seconds for the service to end.
+KURYR_GRACE = 20.0
 # Seconds. What takes ten on a quiet machine takes minutes on a busy one that emulates two.
 PATIENCE = 300
 _CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
@@ -36,9 +40,7 @@ host = {name}
 debug = true
 
 [neutron]
-auth_type = none
-endpoint = {neutron}
-"""
+{login}"""
 
 _NEUTRON_CONF = """\
 [DEFAULT]
@@ -104,16 +106,25 @@ def make_vfs(each: MachinePaths) -> None:
             set_vfs(each, pf, VFS_PER_PF)
 
 
-def write_conf(paths: LabPaths, each: MachinePaths) -> None:
-    """The files of `/etc`, where there are none: a test may have its own there."""
+def write_conf(each: MachinePaths, person: Person) -> None:
+    """The files of `/etc`, where there are none: a test may have its own there. `person` is who the service is."""
     files = {
-        KURYR_CONF: _KURYR_CONF.format(name=each.name, neutron=paths.neutron_url),
+        KURYR_CONF: _KURYR_CONF.format(name=each.name, login=person.options()),
         NEUTRON_CONF: _NEUTRON_CONF.format(name=each.name, broker=transport_url(), helper=_PRIVSEP_HELPER),
         AGENT_CONF: _AGENT_CONF.format(mappings=",".join(f"{PHYSICAL_NETWORK}:{pf}" for pf in PFS)),
     }
     for file, text in files.items():
         script = '[ -e "$1" ] || { mkdir -p "${1%/*}" && cat >"$1"; }'
         _succeed(each.channel, ["sh", "-c", script, "sh", file], text.encode())
+
+
+def log_in_as(each: MachinePaths, person: Person) -> None:
+    """Let the service be this user from its next start on; one that runs as somebody else is stopped."""
+    before = sriov_channel.read(each.channel, KURYR_CONF).decode()
+    text = with_login(before, person)
+    if text != before:
+        sriov_channel.write(each.channel, KURYR_CONF, text.encode())
+        each.channel.stop(KURYR, signal.SIGTERM, KURYR_GRACE)
 
 
 def start_agent(each: MachinePaths) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from lab import cloud, neutron_config, sriov_broker, sriov_guest, sriov_image, sriov_machine
 from lab.errors import LabError
 from lab.paths import LabPaths
+from lab.people import Person
 from lab.process import Registry
 from lab.progress import step
 from lab.sriov_machine import Fleet, MachinePaths
@@ -43,13 +44,13 @@ def stop_neutron_without_broker(paths: LabPaths, registry: Registry, fleet: Flee
         cloud.stop_neutron(paths, registry)
 
 
-def branches(paths: LabPaths, registry: Registry, fleet: Fleet) -> list[Callable[[], None]]:
-    """What can start beside the cloud and the other hosts."""
+def branches(paths: LabPaths, registry: Registry, fleet: Fleet, person: Person) -> list[Callable[[], None]]:
+    """What can start beside the cloud and the other hosts. `person`: who the service is."""
     if not fleet.machines:
         return []
     return [
         partial(_start_broker, paths, registry),
-        *(partial(_start_machine, paths, registry, fleet, each) for each in fleet.paths(paths)),
+        *(partial(_start_machine, paths, registry, fleet, person, each) for each in fleet.paths(paths)),
     ]
 
 
@@ -58,7 +59,7 @@ def _start_broker(paths: LabPaths, registry: Registry) -> None:
         sriov_broker.start_rabbitmq(paths, registry)
 
 
-def _start_machine(paths: LabPaths, registry: Registry, fleet: Fleet, each: MachinePaths) -> None:
+def _start_machine(paths: LabPaths, registry: Registry, fleet: Fleet, person: Person, each: MachinePaths) -> None:
     with step(f"{each.name}: the image of the SR-IOV machine"):
         sriov_image.image(paths, fleet.release)
     with step(f"{each.name}: boot"):
@@ -66,7 +67,8 @@ def _start_machine(paths: LabPaths, registry: Registry, fleet: Fleet, each: Mach
     sriov_guest.launch_docker(each)
     with step(f"{each.name}: Virtual Functions"):
         sriov_guest.make_vfs(each)
-    sriov_guest.write_conf(paths, each)
+    sriov_guest.write_conf(each, person)
+    sriov_guest.log_in_as(each, person)
     sriov_guest.start_agent(each)
     with step(f"{each.name}: Docker and the image busybox"):
         sriov_guest.start_docker(each)

@@ -18,6 +18,7 @@ _ORDER = (
     "dockerd",
     "kuryr",
     "neutron",
+    "keystone",
     "ovn-controller",
     "vswitchd",
     "ovsdb",
@@ -36,7 +37,7 @@ def everything(paths: LabPaths, hosts: list[HostPaths], registry: Registry) -> N
         remains_of_host(host)
     end_all(lambda: network.processes_in(paths.netns))
     network.remove(paths.netns)
-    for folder in ("mariadb", "ovn", "neutron", "template"):
+    for folder in ("mariadb", "ovn", "neutron", "keystone", "template"):
         shutil.rmtree(paths.state / folder, ignore_errors=True)
     shutil.rmtree(paths.run, ignore_errors=True)
 
