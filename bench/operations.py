@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from lab.api import Host, Lab, NeutronCall
 from lab.errors import LabError
+from lab.people import TENANT_MEMBER
 
 PREFIX = "bench-"
 BACKGROUND = (
@@ -104,4 +105,4 @@ class Bench:
             self.lab.neutron("DELETE", f"/v2.0/networks/{network}")
 
     def _post(self, kind: str, **attributes: Any) -> str:
-        return str(self.lab.neutron("POST", f"/v2.0/{kind}s", {kind: attributes})[kind]["id"])
+        return str(self.lab.session(TENANT_MEMBER).neutron("POST", f"/v2.0/{kind}s", {kind: attributes})[kind]["id"])

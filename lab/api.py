@@ -108,6 +108,11 @@ class Host:
         """The namespaces of this host, for programs that a test starts there."""
         return programs.place(self.paths, self._registry)
 
+    @property
+    def person(self) -> Person:
+        """Who kuryr-server is in the cloud."""
+        return people.logged_in(self.paths.kuryr_conf.read_text())
+
     def log_in_as(self, person: Person) -> None:
         """Restart kuryr-server as another user of the cloud, if it is not that one already."""
         programs.log_in_as(self.paths, person, self._registry)

@@ -25,6 +25,13 @@ class Session:
         self._to_keystone = keystone
         self._to_neutron = neutron or keystone
         self._token = ""
+        self._project_id = ""
+
+    @property
+    def project_id(self) -> str:
+        if not self._project_id:
+            self._log_in()
+        return self._project_id
 
     def neutron(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """The answer's JSON, None if it has none. Raises `http.Refused` for any answer but 2xx."""
@@ -44,14 +51,15 @@ class Session:
 
     def _call(self, connect: Connect, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         again = bool(self._token)
-        self._token = self._token or self._log_in()
+        if not again:
+            self._log_in()
         try:
             data = self._send(connect, method, path, body)
         except Refused as refused:
             # A token ends some day; one that is fresh is refused for another reason.
             if refused.status != UNAUTHORIZED or not again:
                 raise
-            self._token = self._log_in()
+            self._log_in()
             data = self._send(connect, method, path, body)
         return json.loads(data) if data else None
 
@@ -59,12 +67,14 @@ class Session:
         data = None if body is None else json.dumps(body).encode()
         return http.call(connect, method, path, data, headers={"X-Auth-Token": self._token})
 
-    def _log_in(self) -> str:
+    def _log_in(self) -> None:
         user = {"name": self.person.name, "domain": {"name": DOMAIN}, "password": self.person.password}
         identity = {"methods": ["password"], "password": {"user": user}}
         scope = {"project": {"name": self.person.project, "domain": {"name": DOMAIN}}}
         body = json.dumps({"auth": {"identity": identity, "scope": scope}}).encode()
-        return http.ask(self._to_keystone, "POST", "/v3/auth/tokens", body).headers["X-Subject-Token"]
+        answer = http.ask(self._to_keystone, "POST", "/v3/auth/tokens", body)
+        self._project_id = json.loads(answer.data)["token"]["project"]["id"]
+        self._token = answer.headers["X-Subject-Token"]
 
 
 def session(netns: str, person: Person) -> Session:

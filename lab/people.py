@@ -41,17 +41,21 @@ class Person:
             "OS_IDENTITY_API_VERSION": "3",
         }
 
+    def login(self, auth_url: str = KEYSTONE_URL) -> dict[str, str]:
+        """The options with which a service logs in."""
+        return {
+            "auth_type": "password",
+            "auth_url": auth_url,
+            "username": self.name,
+            "password": self.password,
+            "project_name": self.project,
+            "user_domain_name": DOMAIN,
+            "project_domain_name": DOMAIN,
+        }
+
     def options(self) -> str:
-        """The lines with which a service logs in, for its file of options."""
-        return f"""\
-auth_type = password
-auth_url = {KEYSTONE_URL}
-username = {self.name}
-password = {self.password}
-project_name = {self.project}
-user_domain_name = {DOMAIN}
-project_domain_name = {DOMAIN}
-"""
+        """The same as the lines of a file."""
+        return "".join(f"{name} = {value}\n" for name, value in self.login().items())
 
 
 ADMIN = Person("admin", "admin", ("admin",))
@@ -87,6 +91,12 @@ def named(name: str) -> Person:
             return person
     msg = f"the lab has no user {name!r}, only {', '.join(person.name for person in EVERYBODY)}"
     raise LabError(msg)
+
+
+def logged_in(text: str) -> Person:
+    """Who logs in by a file of options."""
+    found = re.search(r"(?m)^username = (.*)$", text)
+    return named(found[1] if found else "")
 
 
 def with_login(text: str, person: Person) -> str:

@@ -97,6 +97,11 @@ class Machine:
         self.dockerd = GuestService(each, sriov_guest.DOCKERD, lambda: sriov_guest.start_docker(each), 20.0)
         self.sriov_agent = GuestService(each, sriov_guest.AGENT, lambda: sriov_guest.start_agent(each), 10.0)
 
+    @property
+    def person(self) -> Person:
+        """Who the service is in the cloud."""
+        return people.logged_in(self.read(self.kuryr_conf))
+
     def log_in_as(self, person: Person) -> None:
         """Restart the service as another user of the cloud, if it is not that one already."""
         sriov_guest.log_in_as(self.paths, person)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from functools import partial
 
+from keystoneauth1.adapter import Adapter
 from oslo_config import cfg
 
 from kuryr_libnetwork.neutron.client import NeutronClient
@@ -30,6 +31,17 @@ def connect(
     factory = partial(
         build_adapter, configured(options), region_name=region_name, endpoint_type=endpoint_type, timeout=timeout
     )
+    return NeutronClient(factory, timeout, sleep=_no_pause)
+
+
+def with_keystone(options: Mapping[str, str], endpoint: str, timeout: float = 20) -> NeutronClient:
+    """Somebody who logs in, and for whom Neutron is elsewhere than the catalogue says."""
+
+    def factory() -> Adapter:
+        adapter = build_adapter(configured(options), timeout=timeout)
+        adapter.endpoint_override = endpoint
+        return adapter
+
     return NeutronClient(factory, timeout, sleep=_no_pause)
 
 

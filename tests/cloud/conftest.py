@@ -12,7 +12,8 @@ import pytest
 import lab as laboratory
 from lab import http
 from lab.api import Host, Lab
-from lab.paths import CLOUD_ADDRESS, NEUTRON_PORT
+from lab.paths import CLOUD_ADDRESS, KEYSTONE_PORT, NEUTRON_PORT
+from lab.people import KURYR_ADMIN
 from tests.cloud.relay import relay
 from tests.cloud.user import User, somebody
 
@@ -27,6 +28,13 @@ def neutron_url(lab: Lab) -> Iterator[str]:
     """Neutron's API for a client in this process, which is outside of the lab's namespaces."""
     with relay(http.inside(lab.paths.netns, (CLOUD_ADDRESS, NEUTRON_PORT))) as port:
         yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+def keystone_url(lab: Lab) -> Iterator[str]:
+    """Keystone for a client in this process."""
+    with relay(http.inside(lab.paths.netns, (CLOUD_ADDRESS, KEYSTONE_PORT))) as port:
+        yield f"http://127.0.0.1:{port}/v3"
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +57,17 @@ def host(request: pytest.FixtureRequest, lab: Lab) -> Host:
     """Each host in turn: their Docker Engines are different ones."""
     name: str = request.param
     return lab.host(name)
+
+
+@pytest.fixture
+def service_admin(lab: Lab) -> Iterator[None]:
+    """The hosts' services have the roles service and admin, for the few things that take an administrator."""
+    before = {host: host.person for host in lab.hosts.values()}
+    for host in before:
+        host.log_in_as(KURYR_ADMIN)
+    yield
+    for host, person in before.items():
+        host.log_in_as(person)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from lab.api import Host
 from lab.errors import LabError
+from lab.people import ADMIN
 from tests.cloud.user import DockerHost, User, unique_cidr
 
 IFACE = "ens3"
@@ -70,7 +71,8 @@ class Machine:
         self._card.attach(self._hypervisor.paths.netns)
         mac = self._guest.run(["cat", f"/sys/class/net/{IFACE}/address"]).stdout.strip()
         owner = {"device_owner": "compute:nova", "device_id": "vm-1", "binding:host_id": self._hypervisor.name}
-        self.port = self._user.make("port", network_id=self.network["id"], name="machine", mac_address=mac, **owner)
+        common = {"network_id": self.network["id"], "project_id": self.network["project_id"], "mac_address": mac}
+        self.port = self._user.make("port", by=ADMIN, name="machine", **common, **owner)
         self._join_bridge()
         self.up()
 

@@ -19,9 +19,7 @@ CONFIG = """\
 host = {host}
 
 [neutron]
-auth_type = none
-endpoint = {neutron}
-"""
+{login}"""
 
 
 class ManagedPlugin:
@@ -32,7 +30,7 @@ class ManagedPlugin:
         self.folder = host.paths.state / "managed"
         for name in ("config", "state"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        text = CONFIG.format(host=host.name, neutron=lab.paths.neutron_url)
+        text = CONFIG.format(host=host.name, login=host.person.options())
         (self.folder / "config" / "kuryr.conf").write_text(text)
         self._log_begin = len(host.dockerd.log.read_text())
 

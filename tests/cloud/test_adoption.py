@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lab.api import Host, Lab
+from lab.people import ADMIN, TENANT_MEMBER, Person
 from tests.cloud.test_restarts import lose_journal
 from tests.cloud.user import User, together, unique_cidr
 
@@ -20,15 +21,17 @@ MOVING = {"revision_number", "updated_at", "status"}
 class Ground:
     """A network of the user's with one port on it, and a Docker network over it on each host."""
 
-    def __init__(self, user: User, *hosts: Host, **attributes: Any) -> None:
+    def __init__(self, user: User, *hosts: Host, by: Person = TENANT_MEMBER, **attributes: Any) -> None:
+        """``by``: who makes the port, with these attributes."""
         self.user = user
         cidr = unique_cidr()
         network = user.make("network", name="tenant")
         subnet = user.make("subnet", network_id=network["id"], cidr=cidr, ip_version=4)
         self.ip = cidr.replace(".0/24", ".50")
         fixed = [{"subnet_id": subnet["id"], "ip_address": self.ip}]
-        made = user.make("port", network_id=network["id"], name="mine", fixed_ips=fixed, **attributes)
-        user.neutron("PUT", f"/ports/{made['id']}/tags", {"tags": ["keep"]})
+        wanted = {"network_id": network["id"], "project_id": network["project_id"], "fixed_ips": fixed, **attributes}
+        made = user.make("port", by=by, name="mine", **wanted)
+        user.member.tag("port", made["id"], "keep")
         self.id = made["id"]
         self.before = self.port()
         options = (f"--subnet={cidr}", "-o", f"neutron.net.uuid={network['id']}")
@@ -54,8 +57,13 @@ def calls(lab: Lab, since: int) -> list[str]:
 def test_every_attribute_comes_back(user: User, h1: Host, lost: bool, reserved: bool) -> None:
     """The user's port would come back with a MAC, a state, groups or a binding that its container had."""
     group = user.make("security-group", name="mine")
-    zun = {"device_owner": "compute:kuryr", "device_id": "zun-container"} if reserved else {}
-    more = {"admin_state_up": False, "security_groups": [group["id"]], "dns_name": "web", "description": "mine"}
+    zun: dict[str, Any] = {"device_owner": "compute:kuryr", "device_id": "zun-container"} if reserved else {}
+    more: dict[str, Any] = {
+        "admin_state_up": False,
+        "security_groups": [group["id"]],
+        "dns_name": "web",
+        "description": "mine",
+    }
     ground = Ground(user, h1, **more, **zun)
     box = user.run(h1, ground.nets[0], f"--ip={ground.ip}", f"--mac-address={MAC}")
     there = ground.port()
@@ -73,11 +81,11 @@ def test_what_the_owner_changes_meanwhile_stays(user: User, h1: Host) -> None:
     box = user.run(h1, ground.nets[0], f"--ip={ground.ip}")
     group = user.make("security-group", name="later")
     mine = {"name": "new", "description": "mine", "security_groups": [group["id"]]}
-    user.neutron("PUT", f"/ports/{ground.id}", {"port": mine})
-    user.neutron("PUT", f"/ports/{ground.id}/tags/later")
+    user.member.change("port", ground.id, **mine)
+    user.member.call("PUT", f"/ports/{ground.id}/tags/later")
     user.rm(h1, box)
     assert ground.port() == ground.before | mine | {"tags": ["keep", "later"]}
-    user.neutron("PUT", f"/ports/{ground.id}", {"port": {"security_groups": []}})
+    user.member.change("port", ground.id, security_groups=[])
 
 
 def test_calls_stay_in_the_budget(user: User, h1: Host, lab: Lab) -> None:
@@ -94,8 +102,8 @@ def test_calls_stay_in_the_budget(user: User, h1: Host, lab: Lab) -> None:
 
 def test_a_port_that_is_bound_already_is_not_bound_again(user: User, h1: Host, lab: Lab) -> None:
     """Each container of Zun would wait for an update that changes nothing, and Zun not find its port afterwards."""
-    zun = {"device_owner": "compute:kuryr", "device_id": "zun-container", "binding:host_id": "h1"}
-    ground = Ground(user, h1, **zun)
+    zun: dict[str, Any] = {"device_owner": "compute:kuryr", "device_id": "zun-container", "binding:host_id": "h1"}
+    ground = Ground(user, h1, by=ADMIN, **zun)
     at = lab.neutron_log_position()
     box = user.run(h1, ground.nets[0], f"--ip={ground.ip}", f"--mac-address={ground.before['mac_address']}")
     assert calls(lab, at) == ["GET /v2.0/ports", f"POST /v2.0/ports/{ground.id}/tags"]

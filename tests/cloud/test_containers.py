@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from lab.api import Host, Lab
+from lab.people import ADMIN
 from tests.cloud.user import User, together, unique_cidr, unique_cidr_v6
 
 
@@ -169,7 +170,8 @@ def test_a_bound_port_is_refused_with_its_owner(user: User, h1: Host) -> None:
     ip = cidr.replace(".0/24", ".50")
     fixed = [{"subnet_id": subnet["id"], "ip_address": ip}]
     owner = {"device_owner": "compute:nova", "device_id": "vm-1", "binding:host_id": "h2"}
-    port = user.make("port", network_id=network["id"], fixed_ips=fixed, **owner)
+    common = {"network_id": network["id"], "project_id": network["project_id"]}
+    port = user.make("port", by=ADMIN, fixed_ips=fixed, **common, **owner)
     net = user.network(h1, f"--subnet={cidr}", "-o", f"neutron.net.uuid={network['id']}")
     said = user.refused(h1, "run", "--rm", "--net", net, f"--ip={ip}", "busybox", "true")
     assert "bound to host h2 by compute:nova (device vm-1)" in said
@@ -217,7 +219,7 @@ def test_a_binding_that_fails_says_why(user: User, h1: Host) -> None:
         "provider:physical_network": "physnet2",
         "provider:segmentation_id": 77,
     }
-    network = user.make("network", name="unmapped", **provider)
+    network = user.make("network", by=ADMIN, name="unmapped", project_id=user.member.project_id, **provider)
     user.make("subnet", network_id=network["id"], cidr=cidr, ip_version=4)
     net = user.network(h1, f"--subnet={cidr}", "-o", f"neutron.net.uuid={network['id']}")
     said = user.refused(h1, "run", "--rm", "--net", net, "busybox", "true")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lab.api import Host, Lab
+from lab.people import ADMIN, KURYR
 from tests.cloud.user import User, unique_cidr, unique_cidr_v6
 
 
@@ -54,7 +55,7 @@ def test_a_pool_of_the_users(user: User, h1: Host, h2: Host) -> None:
     """Subnets would not come from the pool, or the pool go with the first Docker network that used it."""
     cidr = unique_cidr()
     wide, other = cidr.replace(".0/24", ".0/25"), cidr.replace(".0/24", ".128/25")
-    pool = user.make("subnetpool", name="of-the-user", prefixes=[cidr], default_prefixlen=25)
+    pool = user.make("subnetpool", by=ADMIN, name="for-all", shared=True, prefixes=[cidr], default_prefixlen=25)
     chosen = f"neutron.pool.uuid={pool['id']}"
     first = user.network(h1, f"--subnet={wide}", "-o", chosen)
     second = user.network(h2, "--ipam-opt", chosen)
@@ -73,8 +74,8 @@ def test_default_pools_of_both_families(user: User, h1: Host) -> None:
     """Without --subnet the operator's pools would be used up by one network, or not at all."""
     cidr, cidr_v6 = unique_cidr(), unique_cidr_v6()
     half = cidr.replace(".0/24", ".0/25")
-    user.make("subnetpool", name="kuryr", prefixes=[cidr], default_prefixlen=25)
-    user.make("subnetpool", name="kuryr6", prefixes=[cidr_v6], default_prefixlen=64)
+    user.make("subnetpool", by=KURYR, name="kuryr", prefixes=[cidr], default_prefixlen=25)
+    user.make("subnetpool", by=KURYR, name="kuryr6", prefixes=[cidr_v6], default_prefixlen=64)
     net = user.network(h1, "--ipv6", f"--subnet={unique_cidr_v6()}")
     assert half in [each["Subnet"] for each in h1.docker_inspect(net)["IPAM"]["Config"]]
     one, two = user.run(h1, net), user.run(h1, net)

@@ -8,13 +8,11 @@ virtual machine in tests/sriov/test_virtual_machine.py has both.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 import pytest
 
 from lab.api import Host, Lab
-from lab.errors import LabError
 from lab.process import run
 from tests.cloud.machine import IFACE, Machine, peer, started
 from tests.cloud.user import User, unique_cidr
@@ -47,11 +45,8 @@ def machine(user: User, h1: Host, h2: Host) -> Iterator[Machine]:
 
 
 @pytest.fixture
-def trunk(lab: Lab, machine: Machine) -> Iterator[str]:
-    made = lab.neutron("POST", "/v2.0/trunks", {"trunk": {"port_id": machine.port["id"]}})["trunk"]["id"]
-    yield made
-    with contextlib.suppress(LabError):
-        lab.neutron("DELETE", f"/v2.0/trunks/{made}")
+def trunk(user: User, machine: Machine) -> str:
+    return str(user.make("trunk", port_id=machine.port["id"])["id"])
 
 
 def test_ipvlan_reaches_an_ordinary_container(user: User, machine: Machine, h1: Host, h2: Host, lab: Lab) -> None:

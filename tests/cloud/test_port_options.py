@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lab.api import Host, Lab
+from lab.people import KURYR, TENANT_MEMBER
 from tests.cloud.test_adoption import Ground, calls
 from tests.cloud.test_restarts import lose_journal
 from tests.cloud.user import User, unique_cidr
@@ -28,9 +29,9 @@ def start(user: User, host: Host, network: str, *arguments: str, **values: str) 
 
 
 def lets_ping(user: User) -> dict[str, Any]:
-    group = user.make("security-group", name=f"ping-{unique_cidr()}")
+    group = user.make("security-group", by=KURYR, name=f"ping-{unique_cidr()}")
     rule = {"security_group_id": group["id"], "direction": "ingress", "ethertype": "IPv4", "protocol": "icmp"}
-    user.neutron("POST", "/security-group-rules", {"security_group_rule": rule})
+    user.make("security-group-rule", by=KURYR, **rule)
     return group
 
 
@@ -61,8 +62,8 @@ def test_groups_decide_who_reaches_a_container(user: User, h1: Host, lab: Lab) -
 
 def test_all_of_a_networks_options_in_the_budget(user: User, h1: Host, lab: Lab) -> None:
     """Each container would cost more calls, or be made otherwise than its network says."""
-    group = user.make("security-group", name="web")
-    policy = user.neutron("POST", "/qos/policies", {"policy": {"name": "gold"}})["policy"]
+    group = user.make("security-group", by=KURYR, name="web")
+    policy = user.neutron("POST", "/qos/policies", {"policy": {"name": "gold", "shared": True}})["policy"]
     given = options(security_groups=group["id"], qos_policy="gold", dns_domain="example.org")
     net = user.network(h1, f"--subnet={unique_cidr()}", *given)
     at = lab.neutron_log_position()
@@ -86,7 +87,7 @@ def test_all_of_a_networks_options_in_the_budget(user: User, h1: Host, lab: Lab)
 @pytest.mark.parametrize("lost", [False, True], ids=["", "journal-lost"])
 def test_a_port_made_beforehand_is_changed_and_put_back(user: User, h1: Host, lost: bool) -> None:
     """A port of the user's would keep what one container was to have."""
-    mine, other = (user.make("security-group", name=name) for name in ("mine", "other"))
+    mine, other = (user.make("security-group", by=by, name=by.name) for by in (TENANT_MEMBER, KURYR))
     ground = Ground(user, h1, security_groups=[mine["id"]], dns_domain="example.org.")
     given = {"security_groups": other["id"], "dns_domain": "other.org", "port.uuid": ground.id}
     box = start(user, h1, ground.nets[0], f"--ip={ground.ip}", **given)

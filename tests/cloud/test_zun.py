@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lab.api import Host, Lab
+from lab.people import OPERATOR
 from tests.cloud.user import User, unique_cidr, unique_cidr_v6
 
 CONTAINER = "1a2b3c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d"
@@ -23,7 +24,8 @@ class Zun:
     def __init__(self, user: User, host: Host) -> None:
         self.user, self.host = user, host
         cidr, cidr_v6 = unique_cidr(), unique_cidr_v6()
-        self.network = user.make("network", name="tenant")["id"]
+        made = user.make("network", name="tenant")
+        self.network, self.project = made["id"], made["project_id"]
         common = {"network_id": self.network}
         self.v4 = user.make("subnet", cidr=cidr, ip_version=4, **common)
         self.v6 = user.make("subnet", cidr=cidr_v6, ip_version=6, gateway_ip=None, **common)
@@ -40,8 +42,9 @@ class Zun:
         )
 
     def port(self, **attributes: Any) -> dict[str, Any]:
-        wanted = {"network_id": self.network, "name": "of-the-user", "security_groups": [self.group], **BOUND}
-        return self.now(self.user.make("port", **wanted | attributes))
+        common = {"network_id": self.network, "project_id": self.project}
+        wanted = {"name": "of-the-user", "security_groups": [self.group], **BOUND}
+        return self.now(self.user.make("port", by=OPERATOR, **common | wanted | attributes))
 
     def addresses(self, port: dict[str, Any]) -> list[str]:
         """As ``--ip`` and ``--ip6`` want them."""
@@ -88,11 +91,10 @@ def test_zun_takes_its_port_before_we_let_go(user: User, h1: Host, unbinds: bool
     zun = Zun(user, h1)
     port = zun.port()
     box = zun.create(port)
-    path = f"/ports/{port['id']}"
     if unbinds:
-        user.neutron("PUT", path, {"port": UNBIND})
+        user.acting(OPERATOR).change("port", port["id"], **UNBIND)
     else:
-        user.neutron("DELETE", path)
+        user.acting(OPERATOR).delete("port", port["id"])
     user.rm(h1, box)
     if unbinds:
         assert zun.now(port) == port | UNBIND | {"binding:vif_type": "unbound", "binding:vif_details": {}}

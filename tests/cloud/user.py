@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from lab.api import Lab
-from lab.errors import LabError
+from lab.people import TENANT_MEMBER, Person
+from tests.cloud.tenant import Tenant
 
 _NUMBERS = itertools.count(1)
 
@@ -37,11 +38,14 @@ class DockerHost(Protocol):
 
 
 class User:
+    """Somebody who uses Docker on the hosts, and is the plain member of a tenant's project in Neutron (``member``)."""
+
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self._containers: list[tuple[DockerHost, str]] = []
         self._networks: list[tuple[DockerHost, str]] = []
         self._neutron: list[str] = []
+        self.member = self.acting(TENANT_MEMBER)
 
     @property
     def containers(self) -> list[tuple[DockerHost, str]]:
@@ -96,15 +100,17 @@ class User:
 
     # -- neutron ---------------------------------------------------------------------------------------------------
 
+    def acting(self, person: Person) -> Tenant:
+        """Somebody else; what he makes is removed at the end as well."""
+        return Tenant(self.lab, person, self._neutron)
+
     def neutron(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """By the cloud's admin, who sees everything."""
         return self.lab.neutron(method, f"/v2.0{path}", body)
 
-    def make(self, kind: str, **attributes: Any) -> dict[str, Any]:
-        """A resource of the user's own (``kind`` in the singular), removed again at the end."""
-        member = kind.replace("-", "_")
-        made: dict[str, Any] = self.neutron("POST", f"/{kind}s", {member: attributes})[member]
-        self._neutron.append(f"/{kind}s/{made['id']}")
-        return made
+    def make(self, kind: str, *, by: Person = TENANT_MEMBER, **attributes: Any) -> dict[str, Any]:
+        """A resource of the user's own (``kind`` in the singular), or of somebody else's, removed again at the end."""
+        return self.acting(by).make(kind, **attributes)
 
     def get(self, kind: str, resource_id: str) -> dict[str, Any]:
         found: dict[str, Any] = self.neutron("GET", f"/{kind}s/{resource_id}")[kind]
@@ -139,9 +145,7 @@ class User:
 
     def tidy(self) -> None:
         self.tidy_docker()
-        for path in reversed(self._neutron):
-            with contextlib.suppress(LabError):
-                self.neutron("DELETE", path)
+        self.member.tidy()
 
 
 def leftovers(lab: Lab) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from lab.api import Lab
 from lab.errors import LabError
+from lab.people import OPERATOR
 from lab.sriov_api import Machine
 
 _NUMBERS = itertools.count(1)
@@ -40,11 +41,15 @@ class Card:
 
 
 class Guide:
-    """Networks, ports and containers of one test on one machine, removed again at its end."""
+    """Networks, ports and containers of one test on one machine, removed again at its end.
+
+    Neutron's are made by an operator: provider networks take the role admin, and profiles the role service.
+    """
 
     def __init__(self, lab: Lab, machine: Machine) -> None:
         self.lab = lab
         self.machine = machine
+        self._operator = lab.session(OPERATOR)
         self._containers: list[str] = []
         self._networks: list[str] = []
         self._neutron: list[str] = []
@@ -126,7 +131,7 @@ class Guide:
         self._containers += containers
         self._networks += networks
         for kind, name in neutron.items():
-            found = self.lab.neutron("GET", f"/v2.0/{kind}s?name={name}")[f"{kind}s"]
+            found = self._operator.neutron("GET", f"/v2.0/{kind}s?name={name}")[f"{kind}s"]
             self._neutron += [f"/v2.0/{kind}s/{each['id']}" for each in found]
 
     def address(self, container: str, net: str) -> str:
@@ -159,15 +164,16 @@ class Guide:
         return dict(self.lab.neutron("GET", f"/v2.0/{kind}s/{resource_id}")[kind])
 
     def change(self, kind: str, resource_id: str, **attributes: Any) -> None:
-        self.lab.neutron("PUT", f"/v2.0/{kind}s/{resource_id}", {kind: attributes})
+        self._operator.neutron("PUT", f"/v2.0/{kind}s/{resource_id}", {kind: attributes})
 
     def make_policy(self, max_kbps: int) -> str:
-        """A QoS policy that limits what its ports send; answers its id."""
-        policy = str(self.lab.neutron("POST", "/v2.0/qos/policies", {"policy": {"name": "limit"}})["policy"]["id"])
+        """A QoS policy that limits what its ports send, and that the service may read; answers its id."""
+        wanted = {"policy": {"name": "limit", "shared": True}}
+        policy = str(self._operator.neutron("POST", "/v2.0/qos/policies", wanted)["policy"]["id"])
         path = f"/v2.0/qos/policies/{policy}"
         self._neutron.insert(0, path)  # it goes after the ports that use it
         rule = {"max_kbps": max_kbps, "direction": "egress"}
-        self.lab.neutron("POST", f"{path}/bandwidth_limit_rules", {"bandwidth_limit_rule": rule})
+        self._operator.neutron("POST", f"{path}/bandwidth_limit_rules", {"bandwidth_limit_rule": rule})
         return policy
 
     def at_pf(self, index: int, pf: str = "pf0") -> dict[str, Any]:
@@ -175,7 +181,7 @@ class Guide:
         return dict(Card(self.machine).picture()[f"{pf} vfs"][index])
 
     def make(self, kind: str, **attributes: Any) -> dict[str, Any]:
-        made: dict[str, Any] = self.lab.neutron("POST", f"/v2.0/{kind}s", {kind: attributes})[kind]
+        made: dict[str, Any] = self._operator.neutron("POST", f"/v2.0/{kind}s", {kind: attributes})[kind]
         self._neutron.append(f"/v2.0/{kind}s/{made['id']}")
         return made
 
@@ -186,4 +192,4 @@ class Guide:
             self.machine.docker("network", "rm", name, check=False)
         for path in reversed(self._neutron):
             with contextlib.suppress(LabError):
-                self.lab.neutron("DELETE", path)
+                self._operator.neutron("DELETE", path)
