@@ -124,7 +124,7 @@ def _lab(paths: LabPaths, fleet: Fleet) -> Iterator[api.Lab]:
     if any(lifecycle.status(paths).values()):
         msg = f"the lab {paths.name!r} is up; ./dev down --name {paths.name}, or choose another --name"
         raise LabError(msg)
-    lifecycle.up(paths, 1, fleet=fleet)
+    lifecycle.up(paths, 1, fleet=fleet, role="admin" if fleet.machines else None)
     try:
         yield api.connect(paths.name)
     finally:

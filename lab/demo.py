@@ -102,7 +102,7 @@ class Story:
     # -- the lab -----------------------------------------------------------------------------------------------------
 
     def start_lab(self) -> api.Lab:
-        self.begin(f"Start a cloud in a box, the lab {self.paths.name!r}: Neutron, OVN, Open vSwitch, Docker")
+        self.begin(f"Start a cloud in a box, the lab {self.paths.name!r}: Keystone, Neutron, OVN, Open vSwitch, Docker")
         begin = time.monotonic()
         running = lifecycle.status(self.paths)
         if running and all(running.values()) and len(lifecycle.hosts_of(self.paths)) >= self.hosts:

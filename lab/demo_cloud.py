@@ -9,6 +9,7 @@ from typing import Any
 
 from lab.api import Host, Lab
 from lab.errors import LabError
+from lab.people import TENANT_MEMBER
 from lab.process import wait_for
 
 NET, OFFICE, RESERVED = "demo-net", "office", "reserved"
@@ -42,7 +43,7 @@ def _names(host: Host, *command: str) -> list[str]:
 
 
 def prepare_office(lab: Lab) -> Office:
-    """Made once and kept: nothing of it is kuryr's."""
+    """Made once by somebody of another project, and kept: nothing of it is kuryr's."""
     network = _one(lab, "network", {"name": OFFICE}, {})
     subnet = _one(lab, "subnet", {"network_id": network["id"], "cidr": OFFICE_CIDR}, {"name": OFFICE, "ip_version": 4})
     fixed = [{"subnet_id": subnet["id"], "ip_address": RESERVED_ADDRESS}]
@@ -52,8 +53,9 @@ def prepare_office(lab: Lab) -> Office:
 
 def _one(lab: Lab, kind: str, known_by: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
     query = "&".join(f"{name}={value}" for name, value in known_by.items())
-    found = lab.neutron("GET", f"/v2.0/{kind}s?{query}")[f"{kind}s"]
-    made = found[0] if found else lab.neutron("POST", f"/v2.0/{kind}s", {kind: {**known_by, **others}})[kind]
+    tenant = lab.session(TENANT_MEMBER)
+    found = tenant.neutron("GET", f"/v2.0/{kind}s?{query}")[f"{kind}s"]
+    made = found[0] if found else tenant.neutron("POST", f"/v2.0/{kind}s", {kind: {**known_by, **others}})[kind]
     return dict(made)
 
 
