@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from kuryr_libnetwork.binding.attachments import attachments
-from kuryr_libnetwork.errors import BindingScriptFailed
 from kuryr_libnetwork.interfaces import Links, Ovs, Scripts
 from kuryr_libnetwork.model import Link, PlugRecord, Port, Whereabouts
 from kuryr_libnetwork.plugs import VethSpec
 from kuryr_libnetwork.rules import names
+from kuryr_libnetwork.undo import Step, Undo, take_all
 
 
 class VethBinding:
@@ -36,14 +38,11 @@ class VethBinding:
         if made:
             attachment.prepare(plug, port)
             self._make(spec)
-        plugged = False
-        try:
+        with Undo() as undo:
+            if made:
+                undo.add(f"clear up for port {plug.port_id}", partial(attachment.clear, plug))
+                undo.add(f"delete interface {plug.host_ifname}", partial(self._links.delete, plug.host_ifname))
             attachment.attach(plug, port, endpoint_id, mtu)
-            plugged = True
-        finally:
-            if made and not plugged:
-                self._links.delete(plug.host_ifname)
-                attachment.clear(plug)
 
     def _is_there(self, spec: VethSpec) -> bool:
         host, container = self._links.get(spec.host_name), self._links.get(spec.container_name)
@@ -63,16 +62,16 @@ class VethBinding:
         For a script of the operator's they stay: it is to find them when it is tried again.
         """
         attachment = self._attachments[plug.attachment]
-        keep = False
-        try:
-            attachment.detach(plug)
-        except BindingScriptFailed:
-            keep = True
-            raise
-        finally:
-            if not keep:
-                self._remove(plug)
-                attachment.clear(plug)
+        steps: dict[str, Step] = {
+            f"detach the interfaces of port {plug.port_id}": partial(attachment.detach, plug),
+            f"remove the interfaces of port {plug.port_id}": partial(self._remove, plug),
+            f"clear up for port {plug.port_id}": partial(attachment.clear, plug),
+        }
+        if plug.attachment == "script":
+            for step in steps.values():
+                step()
+        else:
+            take_all(steps)
 
     def _remove(self, plug: PlugRecord) -> None:
         """Deleting one end takes the other along, in whatever network namespace that is."""

@@ -23,6 +23,7 @@ from kuryr_libnetwork.errors import JournalError, UnsafePath
 from kuryr_libnetwork.host.files import FILE_MODE, Folder
 from kuryr_libnetwork.model import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord, Value
 from kuryr_libnetwork.sriov import DeviceLease
+from kuryr_libnetwork.undo import Undo
 
 VERSION = 2
 """1: the first. 2: with ``devices``."""
@@ -190,23 +191,18 @@ class _Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        with self._lock:
-            mark = f"level{self._depth}"
-            if self._depth:
-                begin, commit = f"SAVEPOINT {mark}", f"RELEASE {mark}"
-            else:
-                begin, commit = "BEGIN IMMEDIATE", "COMMIT"
+        with self._lock, Undo() as undo:
+            depth = self._depth
+            mark = f"level{depth}"
+            begin, commit = (f"SAVEPOINT {mark}", f"RELEASE {mark}") if depth else ("BEGIN IMMEDIATE", "COMMIT")
             self.run(begin)
-            self._depth += 1
-            done = False
+            undo.add("roll back", lambda: self._undo(mark))
+            self._depth = depth + 1
             try:
                 yield
                 self._commit(commit)
-                done = True
             finally:
-                self._depth -= 1
-                if not done:
-                    self._undo(mark)
+                self._depth = depth
 
     def _commit(self, statement: str) -> None:
         try:

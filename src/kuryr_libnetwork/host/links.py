@@ -8,12 +8,16 @@ import array
 import fcntl
 import socket as socket_module
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from kuryr_libnetwork.host.elsewhere import aliases_elsewhere
 from kuryr_libnetwork.host.netlink import delete, find, netlink
 from kuryr_libnetwork.model import Link
 from kuryr_libnetwork.plugs import ChildSpec, VethSpec
+from kuryr_libnetwork.undo import Undo
 
 IFF_UP = 1
 SIOCETHTOOL = 0x8946
@@ -39,30 +43,20 @@ class KernelLinks:
         with netlink(f"make the interfaces {spec.host_name} and {spec.container_name}") as socket:
             peer = {"ifname": spec.container_name, "mtu": spec.mtu} | ({"address": spec.mac} if spec.mac else {})
             socket.link("add", ifname=spec.host_name, kind="veth", mtu=spec.mtu, peer=peer)
-            finished = False
-            try:
+            with self._undoing(spec.host_name):
                 socket.link("set", index=_index(socket, spec.container_name), ifalias=spec.alias)
                 if not spec.tx_checksum:
                     _finish_checksums(spec.container_name)
                 socket.link("set", index=_index(socket, spec.host_name), ifalias=spec.alias, state="up")
-                finished = True
-            finally:
-                if not finished:
-                    delete(socket, spec.host_name)
 
     def create_bridge(self, name: str, alias: str) -> None:
         """The kernel takes the wish for no address only in a request of its own, before the bridge is up."""
         with netlink(f"make the bridge {name}") as socket:
             socket.link("add", ifname=name, kind="bridge", br_forward_delay=0, br_stp_state=0, br_mcast_snooping=0)
-            finished = False
-            try:
+            with self._undoing(name):
                 index = _index(socket, name)
                 socket.link("set", index=index, ifalias=alias, IFLA_AF_SPEC=NO_LINK_LOCAL)
                 socket.link("set", index=index, state="up")
-                finished = True
-            finally:
-                if not finished:
-                    delete(socket, name)
 
     def add_to_bridge(self, name: str, bridge: str) -> None:
         with netlink(f"put interface {name} into bridge {bridge}") as socket:
@@ -82,13 +76,8 @@ class KernelLinks:
             mac = {"address": spec.mac} if spec.mac else {}
             below = _index(socket, spec.parent)
             socket.link("add", ifname=spec.name, link=below, mtu=spec.mtu, kind=spec.kind, **mac, **_mode(spec))
-            finished = False
-            try:
+            with self._undoing(spec.name):
                 socket.link("set", index=_index(socket, spec.name), ifalias=spec.alias)
-                finished = True
-            finally:
-                if not finished:
-                    delete(socket, spec.name)
 
     def all(self) -> list[Link]:
         with netlink("list the interfaces") as socket:
@@ -106,6 +95,13 @@ class KernelLinks:
     def delete(self, name: str) -> bool:
         with netlink(f"delete interface {name}") as socket:
             return delete(socket, name)
+
+    @contextmanager
+    def _undoing(self, name: str) -> Iterator[None]:
+        """Delete an interface that was just made if its set-up in the body fails."""
+        with Undo() as undo:
+            undo.add(f"delete interface {name}", partial(self.delete, name))
+            yield
 
 
 def _find(socket: Any, name: str) -> Link | None:

@@ -17,6 +17,7 @@ from kuryr_libnetwork.host.announcements import frame
 from kuryr_libnetwork.host.namespaces import OWN, is_own, opened, run_inside
 from kuryr_libnetwork.host.netlink import Connect, delete, find, netlink, refusal, translated
 from kuryr_libnetwork.sriov import DeviceUse, NetdevState
+from kuryr_libnetwork.undo import Undo
 
 IFF_UP = 1
 IFF_LOWER_UP = 0x10000
@@ -262,13 +263,14 @@ def _default_devices(socket: Any) -> set[int]:
 def _create(connect: Connect, parent: str, name: str, mtu: int, alias: str, **kind: Any) -> None:
     with connect(f"make {kind['kind']} {name} on {parent}") as socket:
         socket.link("add", ifname=name, link=int(_found(socket, parent)["index"]), mtu=mtu, **kind)
-        finished = False
-        try:
+        with Undo() as undo:
+            undo.add(f"delete {name}", partial(_delete_again, connect, name))
             socket.link("set", index=int(_found(socket, name)["index"]), ifalias=alias)
-            finished = True
-        finally:
-            if not finished:
-                delete(socket, name)
+
+
+def _delete_again(connect: Connect, name: str) -> None:
+    with connect(f"delete {name}") as socket:
+        delete(socket, name)
 
 
 def _announce(mac: str, addresses: Sequence[str]) -> bool:

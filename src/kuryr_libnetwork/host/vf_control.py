@@ -10,7 +10,6 @@ is too short in pyroute2 for kernels since 6.9.
 from __future__ import annotations
 
 import errno
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,8 +19,7 @@ from msgspec.structs import replace
 from kuryr_libnetwork.errors import LinkError
 from kuryr_libnetwork.host.netlink import NOT_SUPPORTED, Connect, find, netlink, refusal, translated
 from kuryr_libnetwork.sriov import LinkState, VfSettings, unchanged
-
-LOG = logging.getLogger(__name__)
+from kuryr_libnetwork.undo import Undo
 
 EXT_MASK = 1 | 8
 """``RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS``: with statistics the list outgrows its 16 bit length at about 200 VFs."""
@@ -84,16 +82,11 @@ class KernelVfControl:
             vf = _Vf(socket, pf_netdev, index)
             before = vf.read()
             wanted = _completed(wanted, before)
-            finished = False
-            try:
+            with Undo() as undo:
                 for attribute in ORDER:
-                    vf.change(attribute, before, wanted)
+                    vf.change(attribute, before, wanted, undo)
                 found = vf.read()
                 vf.compare(found, wanted)
-                finished = True
-            finally:
-                if not finished:
-                    vf.go_back(before)
             return found
 
 
@@ -103,7 +96,6 @@ class _Vf:
         self._index = index
         self._pf = pf_netdev
         self._pf_index = int(self._message()["index"])
-        self._changed: list[_Attribute] = []
 
     def _message(self) -> Any:
         message = find(self._socket, self._pf, ext_mask=EXT_MASK)
@@ -118,7 +110,7 @@ class _Vf:
                 return _settings(info)
         raise LinkError(f"PF {self._pf} has no VF {self._index}")
 
-    def change(self, attribute: _Attribute, before: VfSettings, wanted: VfSettings) -> None:
+    def change(self, attribute: _Attribute, before: VfSettings, wanted: VfSettings, undo: Undo) -> None:
         value = attribute.value(wanted)
         if value is None or value == attribute.value(before):
             return
@@ -127,7 +119,8 @@ class _Vf:
             return
         if code:
             raise translated(f"set {attribute.label} of VF {self._index} of {self._pf} to {value}", code)
-        self._changed.append(attribute)
+        if attribute.value(before) is not None:
+            undo.add(f"put back {attribute.label}", partial(self._put_back, attribute, before))
 
     def compare(self, found: VfSettings, wanted: VfSettings) -> None:
         if unchanged(found, wanted):
@@ -138,12 +131,9 @@ class _Vf:
                 where = f"VF {self._index} of {self._pf}"
                 raise LinkError(f"{attribute.label} of {where} is {left} after it was set to {right}")
 
-    def go_back(self, before: VfSettings) -> None:
-        for attribute in reversed(self._changed):
-            known = attribute.value(before) is not None
-            if known and (code := refusal(partial(self._send, attribute, before))):
-                where = f"VF {self._index} of {self._pf}"
-                LOG.warning("%s", translated(f"put back {attribute.label} of {where}", code))
+    def _put_back(self, attribute: _Attribute, before: VfSettings) -> None:
+        if code := refusal(partial(self._send, attribute, before)):
+            raise translated(f"put back {attribute.label} of VF {self._index} of {self._pf}", code)
 
     def _send(self, attribute: _Attribute, settings: VfSettings) -> None:
         self._socket.link("set", index=self._pf_index, vf={"vf": self._index, **attribute.message(settings)})

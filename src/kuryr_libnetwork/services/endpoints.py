@@ -53,7 +53,7 @@ from kuryr_libnetwork.services.plugging import PlugWaiter
 from kuryr_libnetwork.services.port_options import PortOptions
 from kuryr_libnetwork.services.release import Releaser
 from kuryr_libnetwork.services.settings import ServiceSettings
-from kuryr_libnetwork.services.undo import Undo
+from kuryr_libnetwork.undo import Undo
 
 LOG = logging.getLogger(__name__)
 

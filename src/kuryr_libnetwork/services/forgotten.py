@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
-from kuryr_libnetwork.errors import KuryrError
 from kuryr_libnetwork.rules.leftovers import Suspect
 
 
@@ -24,14 +23,16 @@ class Forgotten:
     @contextmanager
     def kept(self, kind: str, key: str) -> Iterator[None]:
         """Remember the object while its removal in the body has not succeeded."""
-        try:
+        with ExitStack() as failed:
+            failed.callback(self._keep, (kind, key))
             yield
-        except KuryrError:
-            with self._lock:
-                self._kept.add((kind, key))
-            raise
+            failed.pop_all()
         with self._lock:
             self._kept.discard((kind, key))
+
+    def _keep(self, suspect: Suspect) -> None:
+        with self._lock:
+            self._kept.add(suspect)
 
     def all(self) -> set[Suspect]:
         with self._lock:

@@ -36,7 +36,7 @@ from kuryr_libnetwork.services.register import Register
 from kuryr_libnetwork.services.release import Releaser
 from kuryr_libnetwork.services.subnets import SubnetKeeper
 from kuryr_libnetwork.services.teardown import Teardown
-from kuryr_libnetwork.services.undo import Undo
+from kuryr_libnetwork.undo import Undo
 
 LOG = logging.getLogger(__name__)
 NORMAL = "normal"

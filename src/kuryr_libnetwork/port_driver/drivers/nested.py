@@ -15,12 +15,13 @@ from typing import Any
 from kuryr_libnetwork.binding.child import ChildBinding
 from kuryr_libnetwork.binding.ipvlan import IpvlanBinding
 from kuryr_libnetwork.binding.macvlan import MacvlanBinding
-from kuryr_libnetwork.errors import InvalidOption, NeutronChanged, NeutronError, NeutronRefused
+from kuryr_libnetwork.errors import InvalidOption, NeutronChanged, NeutronRefused
 from kuryr_libnetwork.interfaces import Neutron
 from kuryr_libnetwork.model import AddressPair, Link, PlugRecord, Port, Whereabouts
 from kuryr_libnetwork.plugs import BindingRequest, BoundBy
 from kuryr_libnetwork.port_driver.machine import Machine
 from kuryr_libnetwork.rules import nested as rules
+from kuryr_libnetwork.undo import Undo, take_all
 
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 10
@@ -84,31 +85,22 @@ class NestedDriver:
             return rules.with_pairs(parent.allowed_address_pairs, plug.pairs)
 
         self._change(plug, allowed)
-        done = False
-        try:
+        with Undo() as undo:
+            undo.add(f"remove the address pairs of port {plug.port_id}", lambda: self._forbid(plug))
             self._binding.plug(plug, port.mac_address.lower(), mtu)
-            done = True
-        finally:
-            if not done:
-                self._give_up(plug)
 
     def unplug(self, plug: PlugRecord, sandbox: str = "") -> None:  # noqa: ARG002 - it dies with its namespace
         """The interface goes even when Neutron cannot be reached; the error then comes after that."""
-        try:
-            self._binding.unplug(plug)
-        finally:
-            self._forbid(plug)
+        take_all(
+            {
+                f"remove the interface of port {plug.port_id}": lambda: self._binding.unplug(plug),
+                f"remove the address pairs of port {plug.port_id}": lambda: self._forbid(plug),
+            }
+        )
 
     def _forbid(self, plug: PlugRecord) -> None:
         if plug.pairs:
             self._change(plug, lambda parent: rules.without_pairs(parent.allowed_address_pairs, plug.pairs))
-
-    def _give_up(self, plug: PlugRecord) -> None:
-        """A second error is not to hide the first one: what stays is taken away by :meth:`unplug`, which follows."""
-        try:
-            self._forbid(plug)
-        except NeutronError as error:
-            LOG.warning("the address pairs of port %s stay for now: %s", plug.port_id, error)
 
     def _change(self, plug: PlugRecord, change: Callable[[Port], list[AddressPair]]) -> None:
         with self._machine.alone():

@@ -31,6 +31,7 @@ from kuryr_libnetwork.rules import names, vf_settings
 from kuryr_libnetwork.rules.devices import DevicePolicy
 from kuryr_libnetwork.rules.pci import canonical_pci
 from kuryr_libnetwork.sriov import DeviceLease, VfSettings, in_user_space
+from kuryr_libnetwork.undo import Undo
 
 LOG = logging.getLogger(__name__)
 DIRECT, MACVTAP = "direct", "macvtap"
@@ -156,13 +157,12 @@ class SriovDriver:
         lease = self._leases.get(plug.pci_address)
         if lease is None or lease.port_id != port.id:
             raise DeviceError(f"port {port.id} has no device; start the container again")
-        done = False
-        try:
+        with Undo() as undo:
+            undo.add(f"take VF or PF {lease.pci_address} back", lambda: self._take_back(lease))
             self._hand_over(msgspec.structs.replace(lease, endpoint_id=endpoint_id), port, mtu)
-            done = True
-        finally:
-            if not done:
-                self._give_back(self._leases.get(lease.pci_address) or lease, "")
+
+    def _take_back(self, lease: DeviceLease) -> None:
+        self._give_back(self._leases.get(lease.pci_address) or lease, "")
 
     def _hand_over(self, lease: DeviceLease, port: Port, mtu: int) -> None:
         if lease.vnic_type == PHYSICAL:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kuryr_libnetwork.binding.vlan import VlanBinding
-from kuryr_libnetwork.errors import NeutronConflict, NeutronError, NeutronNotFound, ParentPortError
+from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound, ParentPortError
 from kuryr_libnetwork.interfaces import Neutron
 from kuryr_libnetwork.model import PlugRecord, Port, SubPort, TrunkDetails, Whereabouts
 from kuryr_libnetwork.plugs import BindingRequest, BoundBy
@@ -22,6 +22,7 @@ from kuryr_libnetwork.port_driver.machine import Machine
 from kuryr_libnetwork.rules import nested as rules
 from kuryr_libnetwork.rules.identity import SUBPORT_OWNER, made_by_us, made_on
 from kuryr_libnetwork.rules.ownership import OwnProject, memory_of
+from kuryr_libnetwork.undo import Step, Undo, take_all
 
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 10
@@ -95,13 +96,9 @@ class VlanDriver:
     def plug(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:  # noqa: ARG002 - as above
         with self._machine.alone():
             vlan = self._put_on_trunk(plug)
-        done = False
-        try:
+        with Undo() as undo:
+            undo.add(f"take port {plug.port_id} off its trunk", lambda: self._take_off_trunk(plug))
             self._binding.plug(plug, port.mac_address.lower(), mtu, vlan)
-            done = True
-        finally:
-            if not done:
-                self._give_up(plug)
 
     def _put_on_trunk(self, plug: PlugRecord) -> int:
         """The port's VLAN. What :meth:`plan` has just seen is believed; a refusal shows what it has missed."""
@@ -134,20 +131,12 @@ class VlanDriver:
         found = self._neutron.find_trunks(id=trunk_id)
         return found[0].sub_ports if found else ()
 
-    def _give_up(self, plug: PlugRecord) -> None:
-        """A second error is not to hide the first one: what stays is taken away by :meth:`unplug`, which follows."""
-        try:
-            self._take_off_trunk(plug)
-        except NeutronError as error:
-            LOG.warning("port %s stays on its trunk for now: %s", plug.port_id, error)
-
     def unplug(self, plug: PlugRecord, sandbox: str = "") -> None:  # noqa: ARG002 - it dies with its namespace
         """The interface goes even when Neutron cannot be reached; the error then comes after that."""
-        try:
-            self._binding.unplug(plug)
-        finally:
-            if plug.trunk_id:
-                self._take_off_trunk(plug)
+        steps: dict[str, Step] = {f"remove the interface of port {plug.port_id}": lambda: self._binding.unplug(plug)}
+        if plug.trunk_id:
+            steps[f"take port {plug.port_id} off its trunk"] = lambda: self._take_off_trunk(plug)
+        take_all(steps)
 
     def _take_off_trunk(self, plug: PlugRecord) -> None:
         try:
