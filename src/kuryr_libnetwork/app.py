@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from oslo_config import cfg
@@ -18,7 +18,7 @@ from kuryr_libnetwork.docker.engine import DockerEngine
 from kuryr_libnetwork.docker.listeners import Listener, handed_over, tcp_listener, unix_listener
 from kuryr_libnetwork.docker.routes import Constants, build_routes
 from kuryr_libnetwork.docker.server import PluginServer, Tls
-from kuryr_libnetwork.errors import KuryrError
+from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.links import KernelLinks
 from kuryr_libnetwork.host.netdevs import KernelNetdevs
@@ -34,7 +34,9 @@ from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.machine import Machine
 from kuryr_libnetwork.port_driver.registry import DriverNames, DriverParts, build_registry
 from kuryr_libnetwork.rules.devices import DevicePolicy
-from kuryr_libnetwork.services.assembly import Services, assemble
+from kuryr_libnetwork.services.announcer import THREAD as ANNOUNCER
+from kuryr_libnetwork.services.assembly import RECONCILER, Services, assemble
+from kuryr_libnetwork.services.attempts import Attempts
 from kuryr_libnetwork.services.settings import ServiceSettings
 from kuryr_libnetwork.settings import PluginSettings, Settings
 
@@ -46,15 +48,21 @@ class App:
     """One running plugin."""
 
     def __init__(
-        self, server: PluginServer, services: Services, interval: float, warm_ups: Sequence[Callable[[], object]]
+        self,
+        server: PluginServer,
+        services: Services,
+        interval: float,
+        warm_ups: Mapping[str, Callable[[], object]],
+        health: Health,
     ) -> None:
         self._server = server
         self._services = services
         self._interval = interval
         self._warm_ups = warm_ups
         self._end = threading.Event()
-        self._background = threading.Thread(target=self._run_background, name="reconciler", daemon=True)
-        self._announcer = threading.Thread(target=services.announcer.run, name="announcer", daemon=True)
+        self._first = Attempts(health, RECONCILER, time.time)
+        self._background = health.thread(RECONCILER, self._run_background)
+        self._announcer = health.thread(ANNOUNCER, services.announcer.run)
 
     def serve(self) -> None:
         """Answer Docker until :meth:`stop`. The background starts once calls are taken, so that none waits for it."""
@@ -71,11 +79,8 @@ class App:
 
     def _run_background(self) -> None:
         self._server.ready.wait()
-        for warm_up in self._warm_ups:
-            try:
-                warm_up()
-            except KuryrError as error:
-                LOG.warning("%s", error)  # tried again by the first call that needs it
+        for what, warm_up in self._warm_ups.items():
+            self._first.run(what, warm_up)  # what fails is tried again by the first call that needs it
         self._services.reconciler.run(self._end, self._interval)
 
 
@@ -94,7 +99,9 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     links = KernelLinks()
     ovs = OvsDatabase(settings.ovs.ovsdb_connection, settings.ovs.ovsdb_timeout)
     drivers = build_registry(driver_names(settings), _parts(settings, neutron, journal, links, ovs))
-    services = _services(settings, neutron, journal, drivers)
+    health = Health()
+    health.watch_all_threads()
+    services = _services(settings, neutron, journal, drivers, health)
     constants = Constants(
         scope=plugin.capability_scope,
         local_default_address_space=plugin.local_default_address_space,
@@ -104,10 +111,13 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     tls = _tls(plugin)
     server = PluginServer(boundary, _listeners(plugin), threads=plugin.worker_threads, tls=tls)
     # What the first container would have to wait for: slow imports, connections, the list of Neutron's extensions.
-    warm_ups: list[Callable[[], object]] = [neutron.extensions, partial(links.get, "lo")]
+    warm_ups: dict[str, Callable[[], object]] = {
+        "reach Neutron": neutron.extensions,
+        "look at the interfaces of this host": partial(links.get, "lo"),
+    }
     if any(driver.name == VethDriver.name for driver in drivers.all()):
-        warm_ups.append(ovs.owned)  # a virtual machine has no Open vSwitch
-    return App(server, services, plugin.reconcile_interval, warm_ups)
+        warm_ups["reach Open vSwitch"] = ovs.owned  # a virtual machine has none
+    return App(server, services, plugin.reconcile_interval, warm_ups, health)
 
 
 def driver_names(settings: Settings) -> DriverNames:
@@ -166,7 +176,7 @@ def _scripts(settings: Settings) -> BindingScripts:
     return scripts
 
 
-def _services(settings: Settings, neutron: Neutron, journal: Journal, drivers: Drivers) -> Services:
+def _services(settings: Settings, neutron: Neutron, journal: Journal, drivers: Drivers, health: Health) -> Services:
     plugin = settings.plugin
     engine: Engine | None = DockerEngine(plugin.docker_socket) if plugin.docker_socket else None
     chosen = ServiceSettings(
@@ -182,7 +192,15 @@ def _services(settings: Settings, neutron: Neutron, journal: Journal, drivers: D
         agent_alive_timeout=settings.neutron.agent_alive_timeout,
         reconcile_grace=plugin.reconcile_grace,
     )
-    return assemble(neutron=neutron, journal=journal, drivers=drivers, engine=engine, settings=chosen, now=time.time)
+    return assemble(
+        neutron=neutron,
+        journal=journal,
+        drivers=drivers,
+        engine=engine,
+        settings=chosen,
+        now=time.time,
+        health=health,
+    )
 
 
 def _tls(plugin: PluginSettings) -> Tls | None:

@@ -14,6 +14,7 @@ from kuryr_libnetwork.docker.listeners import unix_listener
 from kuryr_libnetwork.docker.routes import Constants, build_routes
 from kuryr_libnetwork.docker.server import PluginServer
 from kuryr_libnetwork.errors import EngineUnavailable
+from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.interfaces import Engine, PortDriver
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.registry import DriverRegistry
@@ -65,6 +66,7 @@ class Plugin:
         self.process_external_connectivity = True
         self.vif_plugging_timeout: float | None = None
         self.agent_alive_timeout = 0.0
+        self.health = Health(lambda: self.now)
         self.services: Services = self._assemble()
         self._server: PluginServer | None = None
         self._thread: threading.Thread | None = None
@@ -98,6 +100,7 @@ class Plugin:
                 reconcile_grace=120,
             ),
             now=lambda: self.now,
+            health=self.health,
         )
 
     def start(self) -> None:

@@ -19,7 +19,6 @@ from kuryr_libnetwork.errors import (
     BindingScriptFailed,
     BridgeNotFound,
     Conflict,
-    KuryrError,
     LinkError,
     LinkExists,
     LinkNotFound,
@@ -46,9 +45,9 @@ class Failing:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self._failures: dict[str, list[tuple[KuryrError, bool]]] = {}
+        self._failures: dict[str, list[tuple[Exception, bool]]] = {}
 
-    def fail_next(self, method: str, error: KuryrError, after: bool = False) -> None:
+    def fail_next(self, method: str, error: Exception, after: bool = False) -> None:
         self._failures.setdefault(method, []).append((error, after))
 
     @contextmanager

@@ -6,7 +6,11 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+from msgspec.structs import replace
+
 from kuryr_libnetwork.errors import LinkError
+from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.model import EndpointRecord
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.registry import DriverRegistry
@@ -21,8 +25,9 @@ class Desk:
     def __init__(self) -> None:
         self.host = Host()
         self.now = 100.0
+        self.health = Health()
         drivers = DriverRegistry([VethDriver(FakeLinks(), FakeOvs(), FakeScripts()), self.host.driver])
-        self.announcer = Announcer(self.host.journal, drivers, lambda: self.now)
+        self.announcer = Announcer(self.host.journal, drivers, self.health, lambda: self.now)
         plug = self.host.take()
         self.endpoint = EndpointRecord(
             endpoint_id="e1",
@@ -85,6 +90,25 @@ def test_a_failure_ends_it() -> None:
     assert (desk.after(0), desk.after(BETWEEN)) == (0, 0)
 
 
+@pytest.mark.parametrize("error", [PermissionError(1, "Operation not permitted"), AttributeError("a bug")])
+def test_what_nobody_foresaw_ends_one_announcement_and_not_the_thread(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No address would be announced any more until the service is started again, and nobody would know."""
+    desk = Desk()
+    other = replace(desk.endpoint, endpoint_id="e2")
+    desk.host.journal.endpoints.put(other)
+    desk.announcer.joined(other)
+    desk.move()
+    desk.host.nic.netdevs.fail_next("announce", error)
+    assert desk.after(0) == 2
+    assert desk.after(BETWEEN) == 4
+    assert desk.health.report()["announcer"].unforeseen == 1
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert "endpoint e1" in record.getMessage()
+
+
 def test_it_works_in_its_own_thread_and_ends() -> None:
     """Nothing would be announced, or the service not end."""
     desk = Desk()
@@ -98,3 +122,4 @@ def test_it_works_in_its_own_thread_and_ends() -> None:
     desk.announcer.stop()
     thread.join(10)
     assert not thread.is_alive()
+    assert desk.health.report()["announcer"].last_beat > 0

@@ -15,6 +15,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
+from kuryr_libnetwork.errors import LinkError
 from kuryr_libnetwork.host.netlink import translated
 
 RTM_GETLINK, RTM_GETNSID = 18, 90
@@ -42,6 +43,8 @@ def aliases_elsewhere() -> frozenset[str]:
                 found |= _aliases(route, number)
     except OSError as error:
         raise translated(_TASK, error.errno or 0, error) from error
+    except struct.error as error:
+        raise LinkError(f"cannot {_TASK}: a message of the kernel is malformed: {error}") from error
     return frozenset(found)
 
 
@@ -80,7 +83,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
     while len(data) >= _HEADER.size:
         length, kind, *_ = _HEADER.unpack_from(data)
         yield kind, data[_HEADER.size : length]
-        data = data[_aligned(length) :]
+        data = data[_aligned(max(length, _HEADER.size)) :]
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:

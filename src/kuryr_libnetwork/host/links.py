@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from kuryr_libnetwork.host.elsewhere import aliases_elsewhere
-from kuryr_libnetwork.host.netlink import delete, find, netlink
+from kuryr_libnetwork.host.netlink import delete, find, listed, netlink
 from kuryr_libnetwork.model import Link
 from kuryr_libnetwork.plugs import ChildSpec, VethSpec
 from kuryr_libnetwork.undo import Undo
@@ -68,7 +68,7 @@ class KernelLinks:
     def members(self, bridge: str) -> list[str]:
         with netlink(f"look into bridge {bridge}") as socket:
             found = find(socket, bridge)
-            members = socket.get_links(master=found["index"]) if found is not None else []
+            members = listed(lambda: socket.get_links(master=found["index"])) if found is not None else []
             return [message.get_attr("IFLA_IFNAME") for message in members]
 
     def create_child(self, spec: ChildSpec) -> None:
@@ -81,12 +81,12 @@ class KernelLinks:
 
     def all(self) -> list[Link]:
         with netlink("list the interfaces") as socket:
-            return [_link(message) for message in socket.get_links()]
+            return [_link(message) for message in listed(socket.get_links)]
 
     def addresses(self, name: str) -> list[str]:
         with netlink(f"look at the addresses of {name}") as socket:
             index = _index(socket, name)
-            found = [each for each in socket.get_addr(index=index) if each["index"] == index]
+            found = [each for each in listed(lambda: socket.get_addr(index=index)) if each["index"] == index]
             return [each.get_attr("IFA_LOCAL") or each.get_attr("IFA_ADDRESS") for each in found]
 
     def aliases_elsewhere(self) -> frozenset[str]:

@@ -33,6 +33,8 @@ def opened(path: str) -> Iterator[int]:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise _translated(path, error.errno or 0) from error
+    except ValueError as error:  # a zero byte
+        raise _translated(path, errno.ENOENT) from error
     try:
         yield handle
     finally:
@@ -42,7 +44,7 @@ def opened(path: str) -> Iterator[int]:
 def is_own(sandbox: str) -> bool:
     try:
         return os.path.samefile(sandbox, OWN)
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

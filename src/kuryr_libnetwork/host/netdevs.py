@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket as socket_module
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from kuryr_libnetwork.errors import LinkError, LinkNotFound
 from kuryr_libnetwork.host.announcements import frame
 from kuryr_libnetwork.host.namespaces import OWN, is_own, opened, run_inside
-from kuryr_libnetwork.host.netlink import Connect, delete, find, netlink, refusal, translated
+from kuryr_libnetwork.host.netlink import Connect, delete, find, listed, netlink, refusal, translated
 from kuryr_libnetwork.sriov import DeviceUse, NetdevState
 from kuryr_libnetwork.undo import Undo
 
@@ -24,6 +25,10 @@ IFF_LOWER_UP = 0x10000
 RETRIES = 20
 PAUSE = 0.1
 """Seconds. Drivers of VFs ask the PF for a MAC and answer before they know (i40e, iavf), or refuse while they reset."""
+_HINTS = {
+    errno.EPERM: "; the service needs CAP_NET_RAW",
+    errno.EAFNOSUPPORT: "; the service needs sockets of AF_PACKET",
+}
 FINAL = (errno.EINVAL, errno.ENODEV, errno.EPERM, errno.EOPNOTSUPP)
 
 
@@ -56,7 +61,7 @@ class KernelNetdevs:
     def uses(self, names: Iterable[str]) -> dict[str, DeviceUse]:
         wanted = set(names)
         with self._connect("look at the use of devices") as socket:
-            host = _Host(list(socket.get_links()), list(socket.get_addr()), _default_devices(socket))
+            host = _Host(listed(socket.get_links), listed(socket.get_addr), _default_devices(socket))
         found = ((link.get_attr("IFLA_IFNAME"), link) for link in host.links)
         return {
             name: DeviceUse(reason=host.use_of(link), default_route=link["index"] in host.defaults)
@@ -115,7 +120,7 @@ class KernelNetdevs:
         The kernel does one after the other: if the new name is taken, the device may be at home under its present one.
         """
         with self._connect(f"bring the device of {pci_address} home as {name}") as socket:
-            for message in list(socket.get_links()):
+            for message in listed(socket.get_links):
                 if self._parent(message) == pci_address:
                     device = _Device(socket, message.get_attr("IFLA_IFNAME"))
                     device.down()
@@ -253,7 +258,7 @@ def _default_devices(socket: Any) -> set[int]:
     """The devices of all default routes, of both families and in any table."""
     found: set[int] = set()
     for family in (socket_module.AF_INET, socket_module.AF_INET6):
-        for route in socket.get_routes(family=family):
+        for route in listed(partial(socket.get_routes, family=family)):
             if route["dst_len"] == 0:
                 hops = route.get_attr("RTA_MULTIPATH") or []
                 found |= {route.get_attr("RTA_OIF"), *(hop["oif"] for hop in hops)} - {None}
@@ -277,13 +282,17 @@ def _announce(mac: str, addresses: Sequence[str]) -> bool:
     with netlink(f"announce the addresses of {mac}") as socket:
         ready = [
             link.get_attr("IFLA_IFNAME")
-            for link in socket.get_links()
+            for link in listed(socket.get_links)
             if link.get_attr("IFLA_ADDRESS") == mac and link["flags"] & IFF_LOWER_UP
         ]
     if not ready:
         return False
-    with socket_module.socket(socket_module.AF_PACKET, socket_module.SOCK_RAW, 0) as sender:
-        sender.bind((ready[0], 0))
-        for address in addresses:
-            sender.send(frame(mac, address))
+    try:
+        with socket_module.socket(socket_module.AF_PACKET, socket_module.SOCK_RAW, 0) as sender:
+            sender.bind((ready[0], 0))
+            for address in addresses:
+                sender.send(frame(mac, address))
+    except OSError as error:
+        text = f"cannot announce the addresses of {mac}: {os.strerror(error.errno or 0)}"
+        raise LinkError(text + _HINTS.get(error.errno or 0, "")) from error
     return True

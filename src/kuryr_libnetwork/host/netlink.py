@@ -11,12 +11,14 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import struct
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
+from kuryr_libnetwork.health import described
 
 LOG = logging.getLogger(__name__)
 Connect = Callable[[str], AbstractContextManager[Any]]
@@ -25,17 +27,20 @@ Connect = Callable[[str], AbstractContextManager[Any]]
 ENOTSUPP = 524
 """Of the kernel alone; some drivers let it out."""
 NOT_SUPPORTED = (errno.EOPNOTSUPP, ENOTSUPP)
+DUMPS = 5
+"""How often a list is asked for that changes while it is read."""
 _REASONS = {
     errno.EPERM: "not permitted; the service needs CAP_NET_ADMIN",
     errno.EOPNOTSUPP: "the kernel or the driver has no support for it (is the module loaded?)",
     ENOTSUPP: "the driver has no support for it",
+    errno.EAGAIN: "the kernel's list changed each time while it was read",
 }
 
 
 @contextmanager
 def netlink(task: str) -> Iterator[Any]:
     from pyroute2 import IPRoute
-    from pyroute2.netlink.exceptions import NetlinkError
+    from pyroute2.netlink.exceptions import NetlinkDecodeError, NetlinkError
 
     began = time.monotonic()
     try:
@@ -45,6 +50,10 @@ def netlink(task: str) -> Iterator[Any]:
         raise translated(task, error.code, error) from error
     except OSError as error:
         raise translated(task, error.errno or 0, error) from error
+    except (NetlinkDecodeError, struct.error) as error:
+        raise LinkError(
+            f"cannot {task}: a message of the kernel, or for it, is malformed: {described(error)}"
+        ) from error
     finally:
         LOG.debug("%s: %.1f ms", task, (time.monotonic() - began) * 1000)
 
@@ -52,6 +61,16 @@ def netlink(task: str) -> Iterator[Any]:
 def translated(task: str, code: int, error: Exception | None = None) -> LinkError:
     text = f"cannot {task}: {_REASONS.get(code) or (os.strerror(code) if code else error)}"
     return {errno.ENODEV: LinkNotFound, errno.EEXIST: LinkExists}.get(code, LinkError)(text)
+
+
+def listed(dump: Callable[[], Iterable[Any]]) -> list[Any]:
+    """A whole list of the kernel's. It says when the list has changed while it was read: entries may be missing then."""
+    from pyroute2.netlink.exceptions import NetlinkDumpInterrupted
+
+    for _ in range(DUMPS):
+        with suppress(NetlinkDumpInterrupted):
+            return list(dump())
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
 
 def refusal(request: Callable[[], object], *expected: int) -> int:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kuryr_libnetwork.errors import DeviceError
+from kuryr_libnetwork.health import described
 from kuryr_libnetwork.sriov import PhysicalFunction, VirtualFunction, in_user_space
 
 ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
@@ -204,22 +205,21 @@ class _BoundedWrites:
                 raise DeviceError(f"the kernel still works on an earlier write to {path}")
             self._running.add(path)
         began = time.monotonic()
-        outcome: list[OSError | None] = []
+        outcome: list[Exception] = []
         thread = threading.Thread(target=self._run, args=(path, text, outcome), name="sysfs-write", daemon=True)
         thread.start()
         thread.join(self._limit)
         LOG.debug("write %r to %s: %.1f ms", text.strip(), path, (time.monotonic() - began) * 1000)
         if thread.is_alive():
             raise DeviceError(f"the kernel did not finish writing {text.strip()!r} to {path} in {self._limit:g} s")
-        error = outcome[0] if outcome else None
-        if error is not None:
-            reason = os.strerror(error.errno) if error.errno else error
+        for error in outcome:
+            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else described(error)
             raise DeviceError(f"cannot write {text.strip()!r} to {path}: {reason}") from error
 
-    def _run(self, path: Path, text: str, outcome: list[OSError | None]) -> None:
+    def _run(self, path: Path, text: str, outcome: list[Exception]) -> None:
         try:
             self._write(path, text)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  # a thread's boundary: the caller gets it
             outcome.append(error)
         finally:
             with self._lock:

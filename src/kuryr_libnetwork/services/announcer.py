@@ -15,16 +15,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kuryr_libnetwork.errors import KuryrError, LinkNotFound
+from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.interfaces import Drivers, Enforcer, Journal
 from kuryr_libnetwork.model import EndpointRecord
 from kuryr_libnetwork.rules.addresses import canonical_ip
 
 LOG = logging.getLogger(__name__)
+THREAD = "announcer"
 TIMES = 3
 BETWEEN = 1.0
 """Seconds from one announcement to the next, as Docker does it: one may be lost."""
 LOOK_AGAIN = 0.25
 """Seconds until an interface that was not in its container yet, or had no carrier, is looked for again."""
+IDLE = 60.0
+"""Seconds for which the thread sleeps at most."""
 LIMIT = 60.0
 """Seconds after Join when the interface is waited for no longer."""
 
@@ -40,7 +44,8 @@ class _Task:
 class Announcer:
     """``now``: seconds, of any clock that runs on."""
 
-    def __init__(self, journal: Journal, drivers: Drivers, now: Callable[[], float]) -> None:
+    def __init__(self, journal: Journal, drivers: Drivers, health: Health, now: Callable[[], float]) -> None:
+        self._health = health
         self._journal = journal
         self._drivers = drivers
         self._now = now
@@ -63,6 +68,7 @@ class Announcer:
                 self._changed.wait_for(lambda: self._stopped or self._is_due(), timeout=self._pause())
                 if self._stopped:
                     return
+            self._health.beat(THREAD)
             self.work()
 
     def stop(self) -> None:
@@ -81,18 +87,27 @@ class Announcer:
     def _is_due(self) -> bool:
         return any(task.due <= self._now() for task in self._tasks)
 
-    def _pause(self) -> float | None:
-        return max(0.0, min(task.due for task in self._tasks) - self._now()) if self._tasks else None
+    def _pause(self) -> float:
+        """At most :data:`IDLE`, so that one sees that the thread lives."""
+        due = min((task.due - self._now() for task in self._tasks), default=IDLE)
+        return min(max(due, 0.0), IDLE)
 
     def _is_done(self, task: _Task) -> bool:
+        """One task that fails ends; the others and the thread go on."""
+        what = f"announce the addresses of endpoint {task.endpoint.endpoint_id[:12]}"
+        try:
+            return self._is_finished(task)
+        except KuryrError as error:
+            LOG.warning("cannot %s: %s", what, error)
+        except Exception as error:  # noqa: BLE001  # a thread's boundary
+            self._health.unforeseen(THREAD, what, error)
+        return True
+
+    def _is_finished(self, task: _Task) -> bool:
         endpoint = self._journal.endpoints.get(task.endpoint.endpoint_id)
         if endpoint is None or endpoint.state != "ready":
             return True
-        try:
-            sent = self._announce(task.endpoint)
-        except KuryrError as error:
-            LOG.warning("the addresses of endpoint %s are not announced: %s", endpoint.endpoint_id[:12], error)
-            return True
+        sent = self._announce(task.endpoint)
         task.left -= sent
         task.due = self._now() + (BETWEEN if sent else LOOK_AGAIN)
         return not task.left or task.due > task.deadline

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
+from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.interfaces import Drivers, Engine, Journal, Neutron
 from kuryr_libnetwork.services.adoption import Adoption
 from kuryr_libnetwork.services.announcer import Announcer
+from kuryr_libnetwork.services.attempts import Attempts
 from kuryr_libnetwork.services.claims import Claims
 from kuryr_libnetwork.services.directory import Directory
 from kuryr_libnetwork.services.dockers_word import DockersWord
@@ -38,6 +40,9 @@ from kuryr_libnetwork.services.subnets import SubnetKeeper
 from kuryr_libnetwork.services.survey import Survey
 from kuryr_libnetwork.services.teardown import Teardown
 
+RECONCILER = "reconciler"
+"""The thread of the background."""
+
 
 class Services(NamedTuple):
     network_driver: NetworkDriver
@@ -55,9 +60,10 @@ def assemble(
     engine: Engine | None,
     settings: ServiceSettings,
     now: Callable[[], float],
+    health: Health | None = None,
 ) -> Services:
-    """``now``: seconds since the epoch."""
-    parts = _Parts(neutron, journal, drivers, engine, settings, now)
+    """``now``: seconds since the epoch. ``health``: where the background says how it fares."""
+    parts = _Parts(neutron, journal, drivers, engine, settings, now, health or Health(now))
     driver = NetworkDriver(parts.networks, parts.endpoints, parts.locks, parts.forgotten)
     return Services(driver, parts.ipam, parts.reconciler, parts.announcer, Operator(journal, drivers, parts.locks))
 
@@ -73,6 +79,7 @@ class _Parts:
         engine: Engine | None,
         settings: ServiceSettings,
         now: Callable[[], float],
+        health: Health,
     ) -> None:
         self._neutron = neutron
         self._journal = journal
@@ -82,14 +89,16 @@ class _Parts:
         self._now = now
         self.locks = KeyedLocks(settings.lock_timeout)
         self.forgotten = Forgotten()
-        self.announcer = Announcer(journal, drivers, now)
+        self.announcer = Announcer(journal, drivers, health, now)
+        self._attempts = Attempts(health, RECONCILER, now)
         self._own = OwnThings(neutron)
         self._claims = Claims(neutron, journal, self._own, self.locks, settings.host, now)
-        self._intents = Intents(neutron, journal, self._own, settings.host, now)
+        self._intents = Intents(neutron, journal, self._own, settings.host, self._attempts, now)
         self._register = Register(neutron, self._own)
         self._directory = Directory(neutron, journal, self._own, self._register, settings.host, now)
         self._port_options = PortOptions(neutron, self._own)
-        self._exposure = Exposure(neutron, journal, self._own, enabled=settings.process_external_connectivity)
+        exposing = settings.process_external_connectivity
+        self._exposure = Exposure(neutron, journal, self._own, self._attempts, enabled=exposing)
         self._pools = PoolKeeper(neutron, journal, self._own, settings.subnetpool_name_prefix, self.locks, now)
 
     @cached_property
@@ -199,6 +208,7 @@ class _Parts:
             drivers=self._drivers,
             releaser=self._releaser,
             locks=self.locks,
+            attempts=self._attempts,
             host=self._settings.host,
         )
 
@@ -217,11 +227,12 @@ class _Parts:
             pools=self._pools,
             releaser=self._releaser,
             survey=self._survey,
-            watch=PortWatch(self._neutron, self._drivers, self.locks, self._settings.host),
+            watch=PortWatch(self._neutron, self._drivers, self.locks, self._attempts, self._settings.host),
             exposure=self._exposure,
             claims=self._claims,
             locks=self.locks,
             forgotten=self.forgotten,
+            attempts=self._attempts,
             grace=self._settings.reconcile_grace,
             now=self._now,
         )

@@ -16,12 +16,13 @@ from typing import Any
 
 import msgspec
 
-from kuryr_libnetwork.errors import NeutronConflict, NeutronError, NeutronForbidden, NeutronNotFound, NeutronRefused
+from kuryr_libnetwork.errors import NeutronConflict, NeutronForbidden, NeutronNotFound, NeutronRefused
 from kuryr_libnetwork.interfaces import Journal, Neutron
 from kuryr_libnetwork.model import LeaseRecord, Port, SecurityGroup
 from kuryr_libnetwork.rules import exposure as rules
 from kuryr_libnetwork.rules.exposure import PortRange
 from kuryr_libnetwork.rules.ownership import OwnSecurityGroup
+from kuryr_libnetwork.services.attempts import Attempts
 from kuryr_libnetwork.services.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
@@ -34,7 +35,10 @@ _HINT = "or set [DEFAULT] process_external_connectivity = false to open none"
 class Exposure:
     """``enabled``: ``process_external_connectivity``; without it nothing is opened, and what was opened before is closed."""
 
-    def __init__(self, neutron: Neutron, journal: Journal, own: OwnThings, *, enabled: bool) -> None:
+    def __init__(
+        self, neutron: Neutron, journal: Journal, own: OwnThings, attempts: Attempts, *, enabled: bool
+    ) -> None:
+        self._attempts = attempts
         self._neutron = neutron
         self._journal = journal
         self._own = own
@@ -135,11 +139,10 @@ class Exposure:
         """
         if self._looked:
             return []
-        try:
-            found = self._strays() if EXTENSION in self._neutron.extensions() else []
-        except NeutronError as error:
-            LOG.warning("security groups without a port were not looked for: %s", error)
-            return []
+        return self._attempts.result("look for security groups without a port", self._look_for_strays, [])
+
+    def _look_for_strays(self) -> list[SecurityGroup]:
+        found = self._strays() if EXTENSION in self._neutron.extensions() else []
         self._looked = not found
         return found
 

@@ -13,6 +13,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from kuryr_libnetwork.errors import KuryrError, NeutronNotFound, NeutronUnavailable
@@ -22,6 +23,7 @@ from kuryr_libnetwork.rules.addresses import canonical_cidr
 from kuryr_libnetwork.rules.identity import intent_description, made_on, network_of_pool, on_network
 from kuryr_libnetwork.rules.networks import pools_of, subnets_of_pool
 from kuryr_libnetwork.rules.ownership import OwnSubnet, OwnSubnetPool
+from kuryr_libnetwork.services.attempts import Attempts
 from kuryr_libnetwork.services.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
@@ -31,7 +33,16 @@ AT_ONCE = 50
 
 
 class Intents:
-    def __init__(self, neutron: Neutron, journal: Journal, own: OwnThings, host: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        neutron: Neutron,
+        journal: Journal,
+        own: OwnThings,
+        host: str,
+        attempts: Attempts,
+        now: Callable[[], float],
+    ) -> None:
+        self._attempts = attempts
         self._neutron = neutron
         self._journal = journal
         self._own = own
@@ -77,14 +88,14 @@ class Intents:
         for intent in self._journal.intents.all():
             with self._lock:
                 late = intent.created_at < older_than and intent.token not in self._under_way
-            if not late:
-                continue
-            try:
-                found += self._remove(intent)
-            except KuryrError as error:
-                LOG.warning("what is left of a cut off creation (%s) stays for now: %s", intent.resource, error)
-                continue
-            self._journal.intents.drop(intent.token)
+            what = f"remove what is left of a cut off creation ({intent.resource}, token {intent.token})"
+            if late and self._attempts.is_due(what):
+                found += self._attempts.result(what, partial(self._finish, intent), 0)
+        return found
+
+    def _finish(self, intent: IntentRecord) -> int:
+        found = self._remove(intent)
+        self._journal.intents.drop(intent.token)
         return found
 
     def adopt_pools(self, ours: Callable[[OwnSubnetPool], bool]) -> None:

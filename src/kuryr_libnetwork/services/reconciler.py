@@ -16,7 +16,7 @@ from functools import partial
 
 import msgspec
 
-from kuryr_libnetwork.errors import Busy, EngineUnavailable, KuryrError
+from kuryr_libnetwork.errors import EngineUnavailable
 from kuryr_libnetwork.interfaces import Engine, Journal, Neutron
 from kuryr_libnetwork.model import (
     EndpointRecord,
@@ -31,6 +31,7 @@ from kuryr_libnetwork.model import (
 )
 from kuryr_libnetwork.rules import leftovers
 from kuryr_libnetwork.rules.leftovers import EngineView, NetworkWord, Suspect
+from kuryr_libnetwork.services.attempts import Attempts
 from kuryr_libnetwork.services.claims import Claims
 from kuryr_libnetwork.services.directory import Directory
 from kuryr_libnetwork.services.dockers_word import DockersWord
@@ -45,6 +46,7 @@ from kuryr_libnetwork.services.release import Releaser
 from kuryr_libnetwork.services.survey import Survey
 
 LOG = logging.getLogger(__name__)
+_ROUND = "look for what nobody uses"
 Look = dict[Suspect, Value | None]
 """The suspects of one moment, each as it is then."""
 
@@ -70,6 +72,7 @@ class Reconciler:
         claims: Claims,
         locks: KeyedLocks,
         forgotten: Forgotten,
+        attempts: Attempts,
         grace: float,
         now: Callable[[], float],
     ) -> None:
@@ -88,6 +91,7 @@ class Reconciler:
         self._claims = claims
         self._locks = locks
         self._forgotten = forgotten
+        self._attempts = attempts
         self._grace = grace
         self._now = now
         self._started = now()
@@ -95,23 +99,16 @@ class Reconciler:
         self._looked: Look = {}
         self._not_ours: set[str] = set()
         self._pools_known = False
+        self._networks_known = True
 
     def run(self, stop: threading.Event, interval: float) -> None:
         """Once at the start; then every ``interval`` seconds, or, at 0, once more after the grace time."""
-        self._attempt(self.finish_interrupted)
-        self._attempt(self.round)
+        self._attempts.run("finish what was interrupted", self.finish_interrupted)
+        self._attempts.run(_ROUND, self.round)
         while not stop.wait(interval or self._grace):
-            self._attempt(self.round)
+            self._attempts.run(_ROUND, self.round)
             if not interval:
                 return
-
-    def _attempt(self, step: Callable[[], object]) -> bool:
-        try:
-            step()
-        except KuryrError as error:
-            LOG.warning("reconciler: %s; next try in the next round", error)
-            return False
-        return True
 
     def finish_interrupted(self) -> None:
         """Undo what a former process was doing when it died. Docker saw these calls fail, or will release them."""
@@ -119,47 +116,57 @@ class Reconciler:
         for network in self._journal.networks.all():
             if network.state != "ready" and network.created_at < self._started:
                 LOG.warning("Docker network %s was %s when the service ended", network.docker_id[:12], network.state)
-                self._attempt(partial(self._end_network, network.docker_id, network, last_try=False))
+                what = f"remove Docker network {network.docker_id}"
+                self._attempts.run(what, partial(self._end_network, network.docker_id, network, last_try=False))
 
     def _end_broken_endpoints(self) -> None:
         """Half made or half gone, and nobody holds their lock: no need to wait for anything."""
         for endpoint in self._journal.endpoints.all():
-            if endpoint.state != "ready":
-                try:
-                    with self._locks.hold("endpoint", endpoint.endpoint_id, wait=False):
-                        self._end_endpoint(endpoint.endpoint_id, endpoint)
-                except Busy:
-                    continue  # a call is at work on it
-                except KuryrError as error:
-                    LOG.warning("endpoint %s stays %s: %s", endpoint.endpoint_id[:12], endpoint.state, error)
+            what = f"remove endpoint {endpoint.endpoint_id}, which is {endpoint.state}"
+            if endpoint.state != "ready" and self._attempts.is_due(what):
+                self._attempts.run(what, partial(self._end_broken, endpoint))
+
+    def _end_broken(self, endpoint: EndpointRecord) -> None:
+        with self._locks.hold("endpoint", endpoint.endpoint_id, wait=False):
+            self._end_endpoint(endpoint.endpoint_id, endpoint)
 
     def round(self) -> list[Suspect]:
         """One look; answers what was removed."""
-        self._attempt(partial(self._intents.sweep, self._now() - self._grace))
+        run = self._attempts.run
+        self._attempts.beat()
+        run("look for creations that were cut off", partial(self._intents.sweep, self._now() - self._grace))
         if not self._pools_known:
-            self._pools_known = self._attempt(partial(self._intents.adopt_pools, self._pools.ours))
-        self._attempt(self._claims.sweep)
-        self._attempt(self._refresh)
-        self._attempt(self._watch.round)
-        self._attempt(self._end_broken_endpoints)
+            self._pools_known = run("look for pools of ours", partial(self._intents.adopt_pools, self._pools.ours))
+        run("take off the claims of ports that are bound", self._claims.sweep)
+        run("read the subnets of our networks", self._refresh)
+        run("look after the ports of this host", self._watch.round)
+        run("end broken endpoints", self._end_broken_endpoints)
         self._survey.uphold()
         look = self._look()
         same = {
             suspect: since for suspect, since in self._seen.items() if self._looked.get(suspect) == look.get(suspect)
         }
+        for suspect in self._looked.keys() - look.keys():
+            self._attempts.forget(_removal(suspect))
         self._seen, self._looked = leftovers.remember(same, look, self._now()), look
-        removed = []
-        for kind, key in leftovers.overdue(self._seen, self._now(), self._grace):
-            LOG.warning("removing %s %s: unused for %.0f s", kind, key[:12], self._grace)
-            if self._attempt(partial(self._remove, kind, key, look[kind, key])):
-                removed.append((kind, key))
-        return removed
+        late = leftovers.overdue(self._seen, self._now(), self._grace)
+        return [suspect for suspect in late if self._attempt(suspect, look[suspect])]
+
+    def _attempt(self, suspect: Suspect, seen: Value | None) -> bool:
+        """Remove it, if it is due; whether it is gone. One that cannot be removed stops no other."""
+        what = _removal(suspect)
+        if not self._attempts.is_due(what):
+            return False
+        self._attempts.beat()
+        if not self._attempts.has_failed(what):
+            LOG.warning("removing %s %s: unused for %.0f s", suspect[0], suspect[1][:12], self._grace)
+        return self._attempts.run(what, partial(self._remove, *suspect, seen))
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
     def _look(self) -> Look:
         endpoints = self._journal.endpoints.all()
-        view = self._view(endpoints)
+        view = self._attempts.result("ask Docker", partial(self._view, endpoints), None)
         networks, leases, pools = self._journal.networks.all(), self._journal.leases.all(), self._journal.pools.all()
         known: Look = {("endpoint", endpoint.endpoint_id): endpoint for endpoint in endpoints}
         known |= {("network", network.docker_id): network for network in networks}
@@ -173,6 +180,8 @@ class Reconciler:
             view=view,
             idle=self._survey.idle(endpoints),
         )
+        if not self._networks_known:  # the pools of one that was not found again look unused
+            found = {suspect for suspect in found if suspect[0] != "pool"}
         look = {suspect: known.get(suspect) for suspect in found | self._forgotten.all()}
         look |= {("plug", plug.port_id): plug for plug in self._survey.stray_plugs()}
         look |= {("group", group.id): group for group in self._exposure.strays()}
@@ -208,20 +217,25 @@ class Reconciler:
 
     def _recover_networks(self, view: EngineView) -> None:
         """After the journal was lost: what Docker has, and Neutron knows as ours, or its user named, is in it again."""
-        unknown = {docker_id for docker_id in view.network_ids - self._not_ours if not self._is_known(docker_id)}
-        if unknown:
-            words = {docker_id: view.words.get(docker_id, NetworkWord()) for docker_id in unknown}
-            self._not_ours |= self._dockers_word.take_up(words)
-            self._attempt(self._releaser.release_unplaced)
+        known = {docker_id: self._is_known(docker_id) for docker_id in sorted(view.network_ids - self._not_ours)}
+        words = {
+            docker_id: view.words.get(docker_id, NetworkWord()) for docker_id, found in known.items() if found is False
+        }
+        if words:
+            self._attempts.run("take up Docker's networks", partial(self._take_up, words))
+            self._attempts.run("release what was released early", self._releaser.release_unplaced)
+        self._networks_known = None not in known.values() and words.keys() <= self._not_ours
 
-    def _is_known(self, docker_id: str) -> bool:
-        """A network that cannot be told, as where two claim to be it, is none that Docker's word can help."""
-        try:
-            with self._locks.hold("network", docker_id):
-                return self._directory.network(docker_id) is not None
-        except KuryrError as error:
-            LOG.warning("Docker network %s is not looked for: %s", docker_id[:12], error)
-            return True
+    def _is_known(self, docker_id: str) -> bool | None:
+        """``None``: it cannot be told, as where two claim to be it, and Docker's word cannot help."""
+        return self._attempts.result(f"look for Docker network {docker_id}", partial(self._is_found, docker_id), None)
+
+    def _is_found(self, docker_id: str) -> bool:
+        with self._locks.hold("network", docker_id):
+            return self._directory.network(docker_id) is not None
+
+    def _take_up(self, words: dict[str, NetworkWord]) -> None:
+        self._not_ours |= self._dockers_word.take_up(words)
 
     # -- removing --------------------------------------------------------------------------------------------------
 
@@ -274,11 +288,20 @@ class Reconciler:
             return
         found = {subnet.id: subnet for subnet in self._neutron.find_subnets(id=ids)}
         for network in networks:
-            with self._locks.hold("network", network.docker_id):
-                current = self._journal.networks.get(network.docker_id)
-                if current is not None and (fresh := _refreshed(current, found)) != current:
-                    LOG.info("routes of Docker network %s changed in Neutron", network.docker_id[:12])
-                    self._journal.networks.put(fresh)
+            what = f"refresh the routes of Docker network {network.docker_id}"
+            self._attempts.run(what, partial(self._refresh_one, network.docker_id, found))
+
+    def _refresh_one(self, docker_id: str, found: dict[str, Subnet]) -> None:
+        with self._locks.hold("network", docker_id):
+            current = self._journal.networks.get(docker_id)
+            if current is not None and (fresh := _refreshed(current, found)) != current:
+                LOG.info("routes of Docker network %s changed in Neutron", docker_id[:12])
+                self._journal.networks.put(fresh)
+
+
+def _removal(suspect: Suspect) -> str:
+    kind, key = suspect
+    return f"remove {kind} {key}"
 
 
 def _refreshed(network: NetworkRecord, found: dict[str, Subnet]) -> NetworkRecord:

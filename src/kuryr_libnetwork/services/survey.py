@@ -4,21 +4,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from functools import partial
 
-from kuryr_libnetwork.errors import KuryrError
 from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron, PortDriver
 from kuryr_libnetwork.model import EndpointRecord, PlugRecord, Port
 from kuryr_libnetwork.rules.identity import DEVICE_OWNER, UNBOUND_PORT_NAME, is_docker_id, made_on
 from kuryr_libnetwork.rules.leftovers import EngineView
 from kuryr_libnetwork.rules.ports import Unknown, release_of_unknown
+from kuryr_libnetwork.services.attempts import Attempts
 from kuryr_libnetwork.services.locks import KeyedLocks
 from kuryr_libnetwork.services.own_things import OwnThings
 from kuryr_libnetwork.services.release import Releaser
-
-LOG = logging.getLogger(__name__)
 
 
 class Survey:
@@ -31,8 +28,10 @@ class Survey:
         drivers: Drivers,
         releaser: Releaser,
         locks: KeyedLocks,
+        attempts: Attempts,
         host: str,
     ) -> None:
+        self._attempts = attempts
         self._neutron = neutron
         self._journal = journal
         self._own = own
@@ -43,23 +42,21 @@ class Survey:
 
     def idle(self, endpoints: Iterable[EndpointRecord]) -> list[str]:
         """The endpoints whose interface is in no container; where that cannot be told, they are not among them."""
-        try:
-            return [each.endpoint_id for each in endpoints if each.plug and not self._releaser.in_container(each)]
-        except KuryrError as error:
-            LOG.warning("interfaces of this host were not looked at: %s", error)
-            return []
+        return [each.endpoint_id for each in endpoints if each.plug and not self._may_be_in_use(each)]
+
+    def _may_be_in_use(self, endpoint: EndpointRecord) -> bool:
+        what = f"look for the interface of endpoint {endpoint.endpoint_id[:12]}"
+        return self._attempts.result(what, partial(self._releaser.in_container, endpoint), otherwise=True)
 
     def in_container(self, endpoints: Iterable[EndpointRecord]) -> bool:
-        """Whether the interface of any of them is in a container."""
-        return any(self._releaser.in_container(each) for each in endpoints)
+        """Whether the interface of any of them is, or may be, in a container."""
+        return any(self._may_be_in_use(each) for each in endpoints)
 
     def uphold(self) -> None:
         """Have each driver make good what others have undone of living containers."""
         for driver in self._drivers.all():
-            try:
-                driver.uphold(partial(self._living, driver.name))
-            except KuryrError as error:
-                LOG.warning("port driver %s could not look after its containers: %s", driver.name, error)
+            what = f"look after the containers of port driver {driver.name}"
+            self._attempts.run(what, partial(driver.uphold, partial(self._living, driver.name)))
 
     def _living(self, driver: str) -> list[PlugRecord]:
         ready = [endpoint.plug for endpoint in self._journal.endpoints.all() if endpoint.state == "ready"]
@@ -71,11 +68,7 @@ class Survey:
         return [plug for plug in found if self._journal.leases.get(plug.port_id) is None]
 
     def _strays_of(self, driver: PortDriver) -> list[PlugRecord]:
-        try:
-            return driver.strays()
-        except KuryrError as error:
-            LOG.warning("leftovers of port driver %s were not looked for: %s", driver.name, error)
-            return []
+        return self._attempts.result(f"look for leftovers of port driver {driver.name}", driver.strays, [])
 
     def end_plug(self, plug: PlugRecord) -> None:
         with self._locks.hold("port", plug.port_id):
@@ -88,17 +81,22 @@ class Survey:
 
         Only what is proven to be ours (:mod:`~kuryr_libnetwork.rules.ownership`): Docker has named none of them.
         """
-        try:
-            found: list[Port] = list(self._own.ports(name=UNBOUND_PORT_NAME, device_owner=""))
-            if any(driver.bound_by == "nobody" for driver in self._drivers.all()):
-                found += self._unbound_in_use()
-            if view is not None:
-                found += self._neutron.find_ports(**{"device_owner": DEVICE_OWNER, "binding:host_id": self._host})
-            leased = {lease.port_id for lease in self._journal.leases.all()}
-            return [port for port in found if port.id not in leased and self._is_orphan(port, view)]
-        except KuryrError as error:
-            LOG.warning("ports of this host were not looked for: %s", error)
-            return []
+        nothing: list[Port] = []
+        found = self._attempts.result("look for ports of this host", partial(self._candidates, view), nothing)
+        leased = {lease.port_id for lease in self._journal.leases.all()}
+        return [port for port in found if port.id not in leased and self._is_one(port, view)]
+
+    def _candidates(self, view: EngineView | None) -> list[Port]:
+        found: list[Port] = list(self._own.ports(name=UNBOUND_PORT_NAME, device_owner=""))
+        if any(driver.bound_by == "nobody" for driver in self._drivers.all()):
+            found += self._unbound_in_use()
+        if view is not None:
+            found += self._neutron.find_ports(**{"device_owner": DEVICE_OWNER, "binding:host_id": self._host})
+        return found
+
+    def _is_one(self, port: Port, view: EngineView | None) -> bool:
+        what = f"judge port {port.id} in Neutron"
+        return self._attempts.result(what, partial(self._is_orphan, port, view), otherwise=False)
 
     def _unbound_in_use(self) -> list[Port]:
         """Ports of containers in virtual machines: they have our owner, and no host."""

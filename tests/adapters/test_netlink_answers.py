@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever the kernel answers, or refuses to take, is one of our errors."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from pyroute2.netlink.exceptions import NetlinkDecodeError, NetlinkDumpInterrupted, NetlinkError
+
+from kuryr_libnetwork.errors import LinkError, LinkNotFound
+from kuryr_libnetwork.host import elsewhere, namespaces
+from kuryr_libnetwork.host.netlink import DUMPS, listed, netlink
+
+
+class Dump:
+    """A list that changes ``times`` times while it is read."""
+
+    def __init__(self, times: int) -> None:
+        self.asked = 0
+        self._times = times
+
+    def __call__(self) -> list[int]:
+        self.asked += 1
+        if self.asked <= self._times:
+            raise NetlinkDumpInterrupted
+        return [1, 2]
+
+
+def test_a_list_that_changed_while_it_was_read_is_read_again() -> None:
+    """While others make interfaces, some would be missing in the list, or a container fail."""
+    dump = Dump(DUMPS - 1)
+    assert listed(dump) == [1, 2]
+    assert dump.asked == DUMPS
+
+
+def test_a_list_that_always_changes_is_given_up() -> None:
+    """The service would ask for ever."""
+    dump = Dump(100)
+    with pytest.raises(LinkError, match="cannot list: the kernel's list changed"), netlink("list"):
+        listed(dump)
+    assert dump.asked == DUMPS
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NetlinkDecodeError(struct.error("unpack requires a buffer of 4 bytes")),
+        struct.error("'I' format requires 0 <= number <= 4294967295"),
+        OSError("strange"),
+        NetlinkError(22),
+    ],
+)
+def test_a_malformed_message_is_one_of_our_errors(error: Exception) -> None:
+    """Docker would read "internal error"."""
+    with pytest.raises(LinkError, match=r"^cannot look: .") as caught, netlink("look"):
+        raise error
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [b"", b"\0" * 40, b"\xff" * 40, b"\0\0\0\0" + b"\x01" * 36, b"\x10\0\0\0" + b"\0" * 5])
+def test_messages_of_no_length_end(data: bytes) -> None:
+    """One such message would keep a thread busy for ever."""
+    found = list(elsewhere._messages(data))
+    assert len(found) <= 3
+    for _, content in found:
+        assert len(elsewhere._attributes(content)) <= len(content)
+
+
+def test_a_sandbox_that_no_file_can_be_called() -> None:
+    """Its name is Docker's; Python has an error of its own for a zero byte in it."""
+    with pytest.raises(LinkNotFound):
+        namespaces.run_inside("/run/docker/netns/\0", lambda: None)
+    assert not namespaces.is_own("/run/docker/netns/\0")

@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The threads that the service starts, whatever happens in them."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from kuryr_libnetwork import health
+from kuryr_libnetwork.app import App
+from kuryr_libnetwork.docker.server import PluginServer
+from kuryr_libnetwork.errors import NeutronUnavailable
+from kuryr_libnetwork.health import Health
+from kuryr_libnetwork.services.assembly import Services
+
+TIMEOUT = 10
+
+
+class Server:
+    """Stands for the server: it is ready at once, and serves until it is stopped."""
+
+    def __init__(self) -> None:
+        self.ready = threading.Event()
+        self._end = threading.Event()
+
+    def serve(self) -> None:
+        self.ready.set()
+        self._end.wait(TIMEOUT)
+
+    def stop(self) -> None:
+        self._end.set()
+
+
+class Thread:
+    """The work of a thread; it stumbles as often as it is told."""
+
+    def __init__(self, stumbles: int) -> None:
+        self.begun = 0
+        self.at_work = threading.Event()
+        self._stumbles = stumbles
+
+    def run(self, *_: Any) -> None:
+        self.begun += 1
+        if self.begun <= self._stumbles:
+            raise PermissionError(1, "Operation not permitted")
+        self.at_work.set()
+
+    def stop(self) -> None:
+        """Nothing waits."""
+
+
+@pytest.mark.parametrize("error", [NeutronUnavailable("not yet"), AttributeError("password is a required attribute")])
+def test_no_thread_of_the_background_ends_with_an_error(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After one wrong answer at the start, nothing forgotten would ever be removed, while the service looks well."""
+    monkeypatch.setattr(health, "PAUSE", 0.0)
+    reconciler, announcer, server, found = Thread(2), Thread(1), Server(), Health()
+    warmed: list[str] = []
+
+    def fail() -> None:
+        raise error
+
+    services = cast("Services", SimpleNamespace(reconciler=reconciler, announcer=announcer))
+    warm_ups = {"reach Neutron": fail, "reach Open vSwitch": lambda: warmed.append("ovs")}
+    app = App(cast("PluginServer", server), services, 60, warm_ups, found)
+    serving = threading.Thread(target=app.serve)
+    serving.start()
+    assert reconciler.at_work.wait(TIMEOUT)
+    assert announcer.at_work.wait(TIMEOUT)
+    app.stop()
+    serving.join(TIMEOUT)
+    assert not serving.is_alive()
+    assert (reconciler.begun, announcer.begun, warmed) == (3, 2, ["ovs"] * 3)
+    report = found.report()
+    expected = 2 if isinstance(error, NeutronUnavailable) else 5
+    assert (report["reconciler"].unforeseen, report["announcer"].unforeseen) == (expected, 1)
