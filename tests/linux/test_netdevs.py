@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from ipaddress import IPv6Address
 from pathlib import Path
@@ -22,6 +24,7 @@ from tests.linux.namespace import Namespace, namespace
 
 MAC = "fa:16:3e:00:00:01"
 PCI = "0000:01:10.4"
+CAP_NET_RAW = 13
 LOOP = 10
 """Seconds after which a frame that should come is given up."""
 
@@ -288,3 +291,30 @@ def test_announcing_from_a_container_that_is_gone_is_said(netdevs: KernelNetdevs
     """The announcements would go out from the host."""
     with pytest.raises(LinkNotFound):
         netdevs.announce(str(tmp_path / "gone"), MAC, ["192.0.2.7"])
+
+
+def without_raw_sockets(work: Callable[[], object]) -> None:
+    """In a thread of its own, which gives up CAP_NET_RAW, as a service has it whose unit does not grant it."""
+
+    def limited() -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
+        held = (ctypes.c_uint32 * 6)()
+        libc.capget(header, held)
+        held[0] &= ~(1 << CAP_NET_RAW)  # the effective ones
+        if libc.capset(header, held):
+            raise OSError(ctypes.get_errno(), "capset")
+        work()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(limited).result()
+
+
+def test_announcing_without_the_right_to_is_said(host: Namespace, container: Namespace, netdevs: KernelNetdevs) -> None:
+    """The announcer's thread ended with it, for all containers to come."""
+    away(host, container)
+    container.run(partial(netdevs.configure, "eth0", mac=MAC, up=True))
+    host.command("ip", "link", "set", "wire0", "up")
+    path = path_of(container)
+    with pytest.raises(LinkError, match=r"cannot announce .*: Operation not permitted; the service needs CAP_NET_RAW"):
+        without_raw_sockets(lambda: netdevs.announce(path, MAC, ["192.0.2.7"]))
