@@ -22,7 +22,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from oslo_config import cfg
 
-from kuryr_libnetwork import config_opts, config_reader, config_source, config_sriov
+from kuryr_libnetwork import config_login, config_opts, config_reader, config_source, config_sriov
 from kuryr_libnetwork.config_opts import DEFAULT_TCP_PORT, NEUTRON_TIMEOUT, VIF_TIMEOUT_CAP, list_opts
 from kuryr_libnetwork.config_reader import Notice, Options, Reader
 from kuryr_libnetwork.config_source import LEGACY_ENVIRONMENT, Sources
@@ -78,7 +78,7 @@ def read(
         )
         notices = reader.notices
         if login:
-            _check_credentials(reader)
+            config_login.check_login(reader)
             notices = [*notices, *_unread(reader)]
     return Configuration(settings, reader.conf, (*heard, *notices))
 
@@ -305,50 +305,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host in ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
-
-
-# -- keystoneauth ------------------------------------------------------------------------------------------------
-
-
-def _check_credentials(reader: Reader) -> None:
-    """Find mistakes that need no cloud: no or unknown auth_type, missing options, unreadable certificates."""
-    from keystoneauth1 import exceptions, loading  # loaded by now
-
-    conf = reader.conf
-    # Only now, after parsing: with auth_section set, auth_type is looked for in that section.
-    loading.register_auth_conf_options(conf, "neutron")
-    section = reader.get("auth_section", "neutron") or "neutron"
-    method = reader.get("auth_type", section)
-    if not method:
-        reader.refuse("auth_type", section, "must name how to log in to Keystone, in most cases 'password'")
-    try:
-        loading.load_auth_from_conf_options(conf, "neutron")
-    except exceptions.NoMatchingPlugin:
-        known = ", ".join(sorted(loading.get_available_plugin_names()))
-        reader.refuse("auth_type", section, f"must be one of {known}")
-    except exceptions.MissingRequiredOptions as error:
-        reader.refuse(error.options[0].dest, section, f"auth_type {method} needs it")
-    except (exceptions.ClientException, cfg.Error, ValueError) as error:
-        reader.check(section)  # names the option, if one is to blame
-        raise ConfigError(f"{reader.place()}: [{section}]: {' '.join(str(error).split())}") from error
-    _check_urls(reader, section)
-    for name in ("cafile", "certfile", "keyfile"):
-        if reader.get(name, "neutron"):
-            reader.readable(name, "neutron")
-
-
-def _check_urls(reader: Reader, section: str) -> None:
-    for name in ("auth_url", "endpoint"):
-        if (section, name) in reader.conf.known and not _is_url(reader.get(name, section) or ""):
-            reader.refuse(name, section, "must be a URL, http://... or https://...")
-
-
-def _is_url(text: str) -> bool:
-    try:
-        uri = urlsplit(text)
-    except ValueError:  # a bracket too much or too few
-        return False
-    return uri.scheme in ("http", "https") and bool(uri.hostname)
 
 
 # -- what nobody reads -------------------------------------------------------------------------------------------

@@ -103,6 +103,11 @@ enabled_drivers = kuryr.lib.binding.drivers.veth, kuryr.lib.binding.drivers.hw_v
 [neutron]
 auth_type = password
 auth_url = http://controller:5000
+username = kuryr
+user_domain_name = default
+password = KURYR_PASS
+project_name = service
+project_domain_name = default
 """
 
 ZUN_GUIDE = """
@@ -139,7 +144,11 @@ link_iface = ens3
 enable_dhcp = False
 auth_plugin = password
 auth_url = http://controller:5000
+username = kuryr
+user_domain_name = default
+password = KURYR_PASS
 tenant_name = service
+project_domain_name = default
 """
 
 

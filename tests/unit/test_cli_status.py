@@ -14,7 +14,14 @@ import pytest
 from kuryr_libnetwork.cli.status import Places, main
 from kuryr_libnetwork.cli.upgrade_checks import Code, Result, worst
 
-GOOD = "[neutron]\nauth_type = password\nauth_url = http://controller:5000\n"
+ACCOUNT = """\
+username = kuryr
+user_domain_name = Default
+password = secret-word
+project_name = service
+project_domain_name = Default
+"""
+GOOD = f"[neutron]\nauth_type = password\nauth_url = http://controller:5000\n{ACCOUNT}"
 
 
 class Installation:

@@ -16,7 +16,14 @@ import pytest
 from kuryr_libnetwork import config
 from kuryr_libnetwork.errors import ConfigError
 
-LOGIN = "[neutron]\nauth_type = password\nauth_url = http://keystone:5000/v3\npassword = secret-word\n"
+ACCOUNT = """\
+username = u
+user_domain_name = Default
+password = secret-word
+project_name = service
+project_domain_name = Default
+"""
+LOGIN = f"[neutron]\nauth_type = password\nauth_url = http://keystone:5000/v3\n{ACCOUNT}"
 Write = Callable[..., Path]
 
 
@@ -165,7 +172,7 @@ def test_tls(write: Write, tmp_path: Path) -> None:
 
 def test_auth_section(write: Write) -> None:
     """Fails if credentials in a section of their own (auth_section) are not found."""
-    text = "[neutron]\nauth_section = cloud\n[cloud]\nauth_type = password\nauth_url = http://k/v3\nusername = u\n"
+    text = "[neutron]\nauth_section = cloud\n[cloud]\nauth_type = password\nauth_url = http://k/v3\n" + ACCOUNT
     assert config.read(["--config-file", str(write(text, login=False))]).conf.cloud.username == "u"
 
 
@@ -264,7 +271,7 @@ def test_wrong_value_in_the_environment(write: Write, monkeypatch: pytest.Monkey
 
 def test_secrets_are_never_shown(write: Write) -> None:
     """Fails if a password gets into the journal because it holds a $."""
-    path = write("[neutron]\nauth_type = password\nauth_url = http://k/v3\npassword = my$secret", login=False)
+    path = write(LOGIN.replace("secret-word", "my$secret"), login=False)
     assert refusal(path) == f"{path}: [neutron] password = ***: write $$ for a $ in a value"
 
 
