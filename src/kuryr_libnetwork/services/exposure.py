@@ -142,7 +142,9 @@ class Exposure:
         return self._attempts.result("look for security groups without a port", self._look_for_strays, [])
 
     def _look_for_strays(self) -> list[SecurityGroup]:
-        found = self._strays() if EXTENSION in self._neutron.extensions() else []
+        found: list[SecurityGroup] = []
+        if EXTENSION in self._neutron.extensions():
+            found += self._strays()
         self._looked = not found
         return found
 
