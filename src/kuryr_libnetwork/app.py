@@ -213,7 +213,8 @@ def _tls(plugin: PluginSettings) -> Tls | None:
 def _listeners(plugin: PluginSettings) -> list[Listener]:
     """The sockets of systemd instead of our own one, and TCP where it is asked for."""
     listeners = handed_over(os.environ) or [unix_listener(plugin.socket_path)]
-    if plugin.tcp is not None:
-        encrypted = plugin.tcp.certificate is not None
-        listeners.append(tcp_listener(plugin.tcp.host, plugin.tcp.port, encrypted=encrypted))
+    tcp = plugin.tcp
+    if tcp is not None:
+        encrypted, certified = tcp.certificate is not None, tcp.client_ca is not None
+        listeners.append(tcp_listener(tcp.host, tcp.port, encrypted=encrypted, certified=certified, users=tcp.users))
     return listeners

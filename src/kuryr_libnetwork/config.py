@@ -14,6 +14,7 @@ import io
 import ipaddress
 import logging
 import os
+import pwd
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -276,16 +277,38 @@ def _tcp(reader: Reader) -> TcpSettings | None:
                 "an address that other machines reach needs enable_ssl = true; "
                 "for Docker on this host use http://127.0.0.1:PORT, or leave kuryr_uri out (Unix socket)",
             )
-        return TcpSettings(host=host, port=port)
-    if not reader.get("ssl_ca_file") and not _is_loopback(host):
-        reader.warn(f"kuryr_uri = {text}: without ssl_ca_file anyone who reaches this address can use the plugin")
+        return TcpSettings(host=host, port=port, users=_users(reader))
+    certified = bool(reader.get("ssl_ca_file"))
+    if not certified and not _is_loopback(host):
+        reader.refuse(
+            "kuryr_uri",
+            "DEFAULT",
+            "an address that other machines reach needs ssl_ca_file, the authority of the certificate that Docker shows; "
+            "for Docker on this host use 127.0.0.1, or leave kuryr_uri out (Unix socket)",
+        )
     return TcpSettings(
         host=host,
         port=port,
         certificate=reader.readable("ssl_cert_file", "DEFAULT"),
         key=reader.readable("ssl_key_file", "DEFAULT"),
-        client_ca=reader.readable("ssl_ca_file", "DEFAULT") if reader.get("ssl_ca_file") else None,
+        client_ca=reader.readable("ssl_ca_file", "DEFAULT") if certified else None,
+        users=frozenset() if certified else _users(reader),
     )
+
+
+def _users(reader: Reader) -> frozenset[int] | None:
+    """Who is served without a certificate; ``None``: everybody on this host."""
+    names = tuple(reader.get("kuryr_uri_users"))
+    return None if "*" in names else frozenset(_user_id(reader, name) for name in names)
+
+
+def _user_id(reader: Reader, name: str) -> int:
+    try:
+        return int(name) if name.isdecimal() else pwd.getpwnam(name).pw_uid
+    except (KeyError, ValueError):
+        reader.refuse(
+            "kuryr_uri_users", "DEFAULT", f"{name} is no user of this host; must be names, numbers, or * for all"
+        )
 
 
 def _split(reader: Reader, text: str) -> tuple[SplitResult, int]:

@@ -186,7 +186,16 @@ def _tls_options() -> list[cfg.Opt]:
             "ssl_ca_file",
             type=_ABSOLUTE_OR_EMPTY,
             default="",
-            help="If set, TCP clients (Docker) have to show a certificate signed by this authority (PEM). New in 19.",
+            help="TCP clients (Docker) have to show a certificate signed by this authority (PEM). Needed where other "
+            "machines reach kuryr_uri. New in 19.",
+        ),
+        cfg.ListOpt(
+            "kuryr_uri_users",
+            item_type=_TEXT,
+            default=["root"],
+            help="Users of this host, names or numbers, whose processes are served at kuryr_uri where no client "
+            "certificate is asked for (ssl_ca_file), besides root and the service's own; *: all of them, who can then "
+            "command the network of this host. New in 19.",
         ),
     ]
 

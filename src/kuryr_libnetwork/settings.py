@@ -26,7 +26,8 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True):
 class TcpSettings(_Part, frozen=True):
     """Where to listen on TCP. ``certificate`` and ``key`` are both set (TLS) or both ``None`` (plain, loopback only).
 
-    ``client_ca``: clients have to show a certificate that this authority signed.
+    ``client_ca``: clients have to show a certificate that this authority signed. Without it ``users`` of this host are served
+    (ids, root besides), all of them where it is ``None``.
     """
 
     host: str
@@ -34,6 +35,7 @@ class TcpSettings(_Part, frozen=True):
     certificate: Path | None = None
     key: Path | None = None
     client_ca: Path | None = None
+    users: frozenset[int] | None = frozenset()
 
 
 class PluginSettings(_Part, frozen=True):

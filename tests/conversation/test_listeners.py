@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +30,7 @@ from tests.conversation.edge import (
     boundary_of,
     connect_unix,
     exchange,
+    parsed,
     request,
     serving,
     until,
@@ -254,12 +258,97 @@ def test_other_descriptors_than_unix_streams_are_refused(kind: str) -> None:
 # -- TCP ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.5.5.5", "localhost"])
-def test_loopback_needs_no_tls(tmp_path: Path, host: str) -> None:
-    """Fails if the old way, TCP on the loopback, is not served."""
-    listener = tcp_listener(host, 0, encrypted=False)
+CLIENT = """
+import os, socket, sys
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+sock = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+sock.sendall(b"POST /IpamDriver.RequestPool HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 2\\r\\n\\r\\n{}")
+if len(sys.argv) > 3:
+    sys.exit()
+answer = b""
+while part := sock.recv(65536):
+    answer += part
+sys.stdout.write(answer.decode())
+"""
+POOL = request("IpamDriver.RequestPool", b"{}")
+
+
+def by_nobody(listener: Listener, *more: str) -> tuple[int, str]:
+    """A call by another user of the host; status and body of the answer."""
+    host, port = listener.socket.getsockname()[:2]
+    words = [sys.executable, "-c", CLIENT, host, str(port), *more]
+    done = subprocess.run(words, capture_output=True, timeout=LIMIT, check=True)
+    status, _, body = parsed(done.stdout)
+    return status, body.decode()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.5.5.5", "localhost", "::1"])
+def test_loopback_needs_no_tls(tmp_path: Path, host: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Fails if the old way, TCP on the loopback, is not served, or nobody learns who is served there."""
+    with caplog.at_level(logging.WARNING):
+        listener = tcp_listener(host, 0, encrypted=False)
+    assert "the processes of root on this host are served, and no others" in caplog.text
     with serving(tmp_path, [listener]):
+        sock = socket.create_connection(listener.socket.getsockname()[:2], LIMIT)
+        assert exchange(sock, ACTIVATE)[0] == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_plain_http_is_not_every_users(tmp_path: Path, host: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Any user of the host could make pools and networks in the cloud with the service's rights."""
+    listener = tcp_listener(host, 0, encrypted=False)
+    with serving(tmp_path, [listener]) as edge, caplog.at_level(logging.INFO):
+        for _ in range(3):
+            status, body = by_nobody(listener)
+            assert status == 403
+            assert "is of user 65534; [DEFAULT] kuryr_uri_users names those that may call" in json.loads(body)["Err"]
+        assert edge.verbs.calls == []
+        assert exchange(socket.create_connection(listener.socket.getsockname()[:2], LIMIT), POOL)[0] == 200
+    (notice,) = [each for each in caplog.records if "not served at" in each.getMessage()]
+    assert notice.levelno == logging.WARNING
+    assert "user 65534" in notice.getMessage()
+
+
+def test_who_closes_at_once_is_not_served(tmp_path: Path) -> None:
+    """A user who closes right after his request would be taken for root, whom the kernel names for orphaned sockets."""
+    listener = tcp_listener("127.0.0.1", 0, encrypted=False)
+    by_nobody_and_gone = [by_nobody(listener, "close") for _ in range(3)]  # before anybody accepts
+    assert by_nobody_and_gone == [(0, "")] * 3
+    with serving(tmp_path, [listener]) as edge:
         assert exchange(socket.create_connection(listener.socket.getsockname(), LIMIT), ACTIVATE)[0] == 200
+        assert edge.verbs.calls == []
+
+
+def test_other_users_can_be_allowed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who had it before could not go on, or would let in more than he means to."""
+    with caplog.at_level(logging.WARNING):
+        one, all_of_them = (
+            tcp_listener("127.0.0.1", 0, encrypted=False, users=users) for users in (frozenset({65534}), None)
+        )
+    assert "the processes of root, user 65534 on this host" in caplog.text
+    assert "every user of this host can command" in caplog.text
+    with serving(tmp_path, [one, all_of_them]):
+        assert by_nobody(one)[0] == by_nobody(all_of_them)[0] == 200
+
+
+def test_the_unix_socket_is_for_root_alone() -> None:
+    """A unit of systemd, or a chmod, that opens the socket to a group would give that group the service's rights."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        listener = unix_listener(folder / "edge.sock")
+        with serving(folder, [listener]) as edge:
+            folder.chmod(0o755)
+            (folder / "edge.sock").chmod(0o666)
+            client = CLIENT.replace("socket.create_connection((sys.argv[1], int(sys.argv[2])))", "socket.socket(1)")
+            client = client.replace("sock.sendall", "sock.connect(sys.argv[1]); sock.sendall")
+            words = [sys.executable, "-c", client, str(folder / "edge.sock"), "0"]
+            done = subprocess.run(words, capture_output=True, timeout=LIMIT, check=True)
+            status, _, body = parsed(done.stdout)
+            assert (status, b"user 65534; this socket is for root" in body) == (403, True)
+            assert edge.verbs.calls == []
+            assert edge.post("Plugin.Activate")[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -271,6 +360,13 @@ def test_other_addresses_need_tls(host: str) -> None:
         tcp_listener(host, 0, encrypted=False)
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_tls_for_everybody_stays_on_this_host(host: str) -> None:
+    """Fails if TLS without client certificates, which keeps nobody out, counts as protection."""
+    with pytest.raises(ConfigError, match="without ssl_ca_file; set it to the authority of Docker's certificate"):
+        tcp_listener(host, 0, encrypted=True)
+
+
 def test_a_port_in_use_is_one_line() -> None:
     """Fails if the start does not say which address is taken, or takes it from somebody who only bound it."""
     first = tcp_listener("127.0.0.1", 0, encrypted=False)
@@ -280,7 +376,7 @@ def test_a_port_in_use_is_one_line() -> None:
     first.socket.close()
     for wrong in (("127.0.0.1", 70_000), ("192.0.2.1", 0), ("nowhere.invalid", 0)):
         with pytest.raises(AddressInUse, match="cannot listen on"):
-            tcp_listener(*wrong, encrypted=True)
+            tcp_listener(*wrong, encrypted=True, certified=True)
 
 
 # -- begin and end -----------------------------------------------------------------------------------------------

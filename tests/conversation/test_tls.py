@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +39,7 @@ def listening(
     folder: Path, keys: Path, *, ask_clients: bool = False, limits: Limits | None = None
 ) -> Iterator[tuple[Edge, Address]]:
     tls = Tls(keys / "server.pem", keys / "server.key", keys / "authority.pem" if ask_clients else None)
-    listener = tcp_listener("127.0.0.1", 0, encrypted=True)
+    listener = tcp_listener("127.0.0.1", 0, encrypted=True, certified=ask_clients)
     address: Address = listener.socket.getsockname()
     with serving(folder, [listener], tls=tls, limits=limits) as edge:
         yield edge, address
@@ -95,6 +97,28 @@ def test_the_client_reads_why_it_is_refused(tmp_path: Path, keys: Path, certific
     long = request("NetworkDriver.Leave", b'{"NetworkID":""}' + b" " * 300_000)
     with listening(tmp_path, keys, ask_clients=True) as (_, address), pytest.raises(ssl.SSLError, match=reason):
         call(address, trusting(keys, certificate), long)
+
+
+def test_tls_without_client_certificates_is_not_every_users(tmp_path: Path, keys: Path) -> None:
+    """Fails if any user of the host may command the network over TLS, or does not read why he may not."""
+    client = """
+import os, socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[1])
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+sock = context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[2]))), server_hostname="127.0.0.1")
+sock.sendall(b"POST /Plugin.Activate HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+print(sock.recv(65536).decode())
+"""
+    with listening(tmp_path, keys) as (_, address):
+        words = [sys.executable, "-c", client, str(keys / "authority.pem"), str(address[1])]
+        done = subprocess.run(words, capture_output=True, timeout=LIMIT, check=True)
+        status, _, body = parsed(done.stdout)
+        assert (status, b"is of user 65534" in body) == (403, True)
+        assert call(address, trusting(keys)) == 200
+    with listening(tmp_path, keys, ask_clients=True) as (_, address):
+        assert call(address, trusting(keys, "client")) == 200
 
 
 def test_plain_http_is_told_so(tmp_path: Path, keys: Path) -> None:

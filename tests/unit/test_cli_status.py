@@ -33,6 +33,7 @@ class Installation:
         self.packages = folder / "packages"
         self.specs = folder / "docker-plugins"
         self.bindir = folder / "libexec"
+        self.state = folder / "state"
         for each in (self.packages, self.specs, self.bindir):
             each.mkdir()
         self.install("kuryr-libnetwork", "19.0.0")
@@ -48,7 +49,7 @@ class Installation:
 
     def check(self, code: int, *, folders: tuple[str, ...] = ("packages",)) -> dict[str, tuple[int, str]]:
         out = io.StringIO()
-        places = Places([self.specs], [str(self.folder / each) for each in folders], str(self.bindir))
+        places = Places([self.specs], [str(self.folder / each) for each in folders], str(self.bindir), str(self.state))
         assert main(["upgrade", "check", "--json", "--config-file", str(self.conf)], out, places) == code
         shown = json.loads(out.getvalue())
         assert shown["name"] == "Upgrade Check Results"
@@ -155,6 +156,27 @@ def test_the_plugin_is_open_to_the_network(host: Installation, uri: str) -> None
     assert details.startswith(f"kuryr_uri = {uri} is reached from other machines and has no TLS")
 
 
+def test_tls_for_everybody_is_open_to_the_network(host: Installation) -> None:
+    """Without an authority for clients' certificates TLS keeps nobody out; the service refuses to start so."""
+    uri, keys = "https://192.0.2.1:23750", host.conf
+    text = f"{GOOD}[DEFAULT]\nkuryr_uri = {uri}\nenable_ssl = true\nssl_cert_file = {keys}\nssl_key_file = {keys}\n"
+    host.configure(text)
+    _, details = host.check(2)["Address of the plugin"]
+    assert details.startswith(f"kuryr_uri = {uri} is reached from other machines and asks for no client certificate")
+    host.configure(f"{text}ssl_ca_file = {keys}\n")
+    assert host.check(0)["Address of the plugin"] == (0, "")
+
+
+def test_a_state_folder_that_others_may_write_to(host: Installation) -> None:
+    """The service refuses to start with it: the upgrade would tell, after upstream's service is gone."""
+    host.state.mkdir(mode=0o700)
+    assert host.check(0)["State folder"] == (0, "")
+    host.state.chmod(0o770)
+    name, details = host.one(2)
+    assert name == "State folder"
+    assert details.endswith(f"chmod go-w {host.state}")
+
+
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:23750", "http://localhost:23750", "http://[::1]:23750"])
 def test_loopback_stays_allowed(host: Installation, uri: str) -> None:
     """A host with upstream's default would be held up."""
@@ -228,7 +250,10 @@ def test_a_script_that_anybody_may_change(host: Installation) -> None:
     name, details = host.one(1)
     assert (name, details) == (
         "Binding scripts",
-        f"{host.bindir}: calico are not run, for anybody may change them: chmod o-w",
+        (
+            f"not run: {host.bindir}/calico may be written to by others than its owner (mode 0777): "
+            f"chmod go-w {host.bindir}/calico"
+        ),
     )
 
 

@@ -160,14 +160,34 @@ def test_tls(write: Write, tmp_path: Path) -> None:
         f"[DEFAULT]\nkuryr_uri = https://[2001:db8::1]\nenable_ssl = true\n"
         f"ssl_cert_file = {tmp_path}/cert\nssl_key_file = {tmp_path}/key\n"
     )
-    path = write(text)
+    with pytest.raises(ConfigError, match="an address that other machines reach needs ssl_ca_file"):
+        load(write(text))
+    path = write(f"{text}ssl_ca_file = {tmp_path}/ca")
     tcp = load(path).plugin.tcp
     assert tcp is not None
-    assert (tcp.host, tcp.port, tcp.certificate, tcp.client_ca) == ("2001:db8::1", 23750, tmp_path / "cert", None)
-    assert any("anyone who reaches" in notice.text for notice in notices(path))
-    tcp = load(write(f"{text}ssl_ca_file = {tmp_path}/ca")).plugin.tcp
-    assert tcp is not None
+    assert (tcp.host, tcp.port, tcp.certificate) == ("2001:db8::1", 23750, tmp_path / "cert")
     assert tcp.client_ca == tmp_path / "ca"
+    assert not any("kuryr_uri" in notice.text for notice in notices(path))
+
+
+def test_who_is_served_without_a_certificate(write: Write) -> None:
+    """Fails if plain HTTP on loopback is open to every user of the host, or those who are named are others."""
+    text = "[DEFAULT]\nkuryr_uri = http://127.0.0.1:23750\n"
+    for line, users in (
+        ("", {0}),
+        ("kuryr_uri_users = nobody, 12345\n", {65534, 12345}),
+        ("kuryr_uri_users =\n", set()),
+        ("kuryr_uri_users = *\n", None),
+    ):
+        tcp = load(write(text + line)).plugin.tcp
+        assert tcp is not None
+        assert tcp.users == users
+
+
+def test_users_that_there_are_not(write: Write) -> None:
+    """Fails if a misspelt user is found out when its first call is refused."""
+    with pytest.raises(ConfigError, match=r"kuryr_uri_users = .*no-such-user is no user of this host"):
+        load(write("[DEFAULT]\nkuryr_uri = http://127.0.0.1:1\nkuryr_uri_users = root, no-such-user"))
 
 
 def test_auth_section(write: Write) -> None:

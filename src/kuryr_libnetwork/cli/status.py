@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import stat
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -19,7 +18,8 @@ from kuryr_libnetwork import config
 from kuryr_libnetwork.app import driver_names
 from kuryr_libnetwork.cli.upgrade_checks import Facts, Result, judge, worst
 from kuryr_libnetwork.config_source import Sources, config_files
-from kuryr_libnetwork.errors import ConfigError
+from kuryr_libnetwork.errors import ConfigError, UnsafePath
+from kuryr_libnetwork.host.files import Folder, check_program
 from kuryr_libnetwork.port_driver.registry import check_names
 
 PROJECT, SERVER = "kuryr", "kuryr-server"
@@ -28,16 +28,18 @@ WIDTH = 76
 SPEC_FOLDERS = (Path("/etc/docker/plugins"), Path("/usr/lib/docker/plugins"))
 DISTRIBUTIONS = frozenset({"kuryr-lib", "kuryr-libnetwork"})
 DEFAULT_BINDIR, DEFAULT_SOCKET = "/usr/libexec/kuryr", "/run/docker/plugins/kuryr.sock"
+DEFAULT_STATE = "/var/lib/kuryr"
 IDLE = ": without effect"
 _TRUE = {"1", "true", "yes", "on"}
 
 
 class Places(NamedTuple):
-    """Where to look; tests have places of their own. ``packages``: folders of Python packages; ``bindir``: upstream's default."""
+    """Where to look; tests have places of their own. ``packages``: folders of Python packages; the rest: defaults."""
 
     specs: Sequence[Path] = SPEC_FOLDERS
     packages: Sequence[str] | None = None
     bindir: str = DEFAULT_BINDIR
+    state: str = DEFAULT_STATE
 
 
 def main(argv: Sequence[str] | None = None, stdout: TextIO | None = None, places: Places | None = None) -> int:
@@ -93,13 +95,34 @@ def gather(words: Sequence[str], places: Places) -> Facts:
         distributions=_distributions(places.packages),
         uri=_written(sources, "kuryr_uri"),
         tls=_written(sources, "enable_ssl").lower() in _TRUE,
+        certified=bool(_written(sources, "ssl_ca_file")),
+        state=_unsafe(Path(_written(sources, "state_path", places.state))),
         socket=_written(sources, "socket_path", DEFAULT_SOCKET),
         specs=tuple(_plugin_files(places.specs)),
         bindir=bindir,
         scripts=tuple(path.name for path in executables),
-        open_scripts=tuple(path.name for path in executables if path.stat().st_mode & stat.S_IWOTH),
+        open_scripts=tuple(filter(None, map(_changeable, executables))),
         script_vif_types=told.script_vif_types,
     )
+
+
+def _unsafe(folder: Path) -> str:
+    """Why the service would not keep its state there; a folder that is not there, or not to be seen, is no fault."""
+    try:
+        with Folder(folder, make=False):
+            return ""
+    except UnsafePath as error:
+        return str(error)
+    except OSError:
+        return ""
+
+
+def _changeable(script: Path) -> str:
+    try:
+        check_program(script)
+    except UnsafePath as error:
+        return str(error)
+    return ""
 
 
 def _configured(words: Sequence[str]) -> Facts:

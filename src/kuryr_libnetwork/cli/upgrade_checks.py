@@ -36,8 +36,8 @@ class Facts(Value, frozen=True):
 
     ``distributions``: name and version of everything of kuryr that Python finds. ``error``: why kuryr.conf cannot be used;
     ``strange``: what in it is not understood, ``idle``: what has no effect. ``drivers``: what is wrong with their names.
-    ``uri``: kuryr_uri, with TLS or not. ``specs``: plugin files of Docker, each with its address. ``scripts``: executables
-    in ``bindir``; ``open_scripts``: those that anybody may change.
+    ``uri``: kuryr_uri, with TLS or not, and with an authority for clients' certificates or not. ``specs``: plugin files of Docker, each with its address. ``scripts``: executables
+    in ``bindir``; ``open_scripts``: what is wrong with those that others may change. ``state``: what is wrong with state_path.
     """
 
     distributions: tuple[tuple[str, str], ...] = ()
@@ -47,12 +47,14 @@ class Facts(Value, frozen=True):
     drivers: str = ""
     uri: str = ""
     tls: bool = False
+    certified: bool = False
     socket: str = ""
     specs: tuple[tuple[str, str], ...] = ()
     bindir: str = ""
     scripts: tuple[str, ...] = ()
     open_scripts: tuple[str, ...] = ()
     script_vif_types: tuple[str, ...] = ()
+    state: str = ""
 
 
 def distributions(facts: Facts) -> Result:
@@ -94,11 +96,13 @@ def drivers(facts: Facts) -> Result:
 def transport(facts: Facts) -> Result:
     """Upstream served everybody who reached the address; whoever does so can have any port of the cloud."""
     check = "Address of the plugin"
-    if not facts.uri or facts.tls or is_loopback(facts.uri):
+    if not facts.uri or (facts.tls and facts.certified) or is_loopback(facts.uri):
         return Result(check=check)
+    lacks = "asks for no client certificate (ssl_ca_file)" if facts.tls else "has no TLS"
     text = (
-        f"kuryr_uri = {facts.uri} is reached from other machines and has no TLS, which is refused: leave kuryr_uri out "
-        "(Docker uses the Unix socket), use http://127.0.0.1:PORT, or set enable_ssl, ssl_cert_file and ssl_key_file"
+        f"kuryr_uri = {facts.uri} is reached from other machines and {lacks}, which is refused: leave kuryr_uri out "
+        "(Docker uses the Unix socket), use http://127.0.0.1:PORT, or set enable_ssl, ssl_cert_file, ssl_key_file and "
+        "ssl_ca_file"
     )
     return Result(check=check, code=Code.FAILURE, details=text)
 
@@ -121,7 +125,7 @@ def plugin_files(facts: Facts) -> Result:
 
 
 def scripts(facts: Facts) -> Result:
-    """Upstream's own are not needed; the operator's go on being run, unless anybody may change them."""
+    """Upstream's own are not needed; the operator's go on being run, unless others may change them."""
     unused = [name for name in facts.scripts if name in vifs.BUILT_IN and name not in facts.script_vif_types]
     lines = []
     if unused:
@@ -131,10 +135,14 @@ def scripts(facts: Facts) -> Result:
             f"[binding] script_vif_types = {names}"
         )
     if facts.open_scripts:
-        lines.append(
-            f"{facts.bindir}: {', '.join(facts.open_scripts)} are not run, for anybody may change them: chmod o-w"
-        )
+        lines.append(f"not run: {'; '.join(facts.open_scripts)}")
     return _warned("Binding scripts", tuple(lines))
+
+
+def state_folder(facts: Facts) -> Result:
+    """Packages of upstream's service may have given the folder to a user of its own, as which root's files are not safe."""
+    check = "State folder"
+    return Result(check=check, code=Code.FAILURE, details=facts.state) if facts.state else Result(check=check)
 
 
 CHECKS: tuple[Callable[[Facts], Result], ...] = (
@@ -145,6 +153,7 @@ CHECKS: tuple[Callable[[Facts], Result], ...] = (
     plugin_files,
     idle_options,
     scripts,
+    state_folder,
 )
 
 

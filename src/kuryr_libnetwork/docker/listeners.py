@@ -10,11 +10,12 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from pathlib import Path
 
 from kuryr_libnetwork.errors import AddressInUse, ConfigError, UnsafePath
 from kuryr_libnetwork.host.files import check_folder, make_folder
+from kuryr_libnetwork.host.socket_owner import tcp_owner, unix_owner
 
 LOG = logging.getLogger(__name__)
 BACKLOG = 512
@@ -30,12 +31,12 @@ class Listener:
         sock: socket.socket,
         name: str,
         close: Callable[[], None] = lambda: None,
-        refuses: Callable[[socket.socket], str] = lambda _: "",
+        refuses: Callable[[socket.socket], str] | None = None,
     ) -> None:
         """``refuses``: why a client that has connected is not served; "" if it is."""
         self.socket = sock
         self.name = name
-        self.refuses = refuses
+        self.refuses = refuses or _nobody_refused
         self._close = close
 
     def remove(self) -> None:
@@ -70,7 +71,15 @@ def unix_listener(path: Path) -> Listener:
             except PermissionError as error:
                 LOG.warning("%s is left behind: %s", path, error.strerror)
 
-    return Listener(sock, f"unix:{path}", remove)
+    return Listener(sock, f"unix:{path}", remove, refuse_others)
+
+
+def refuse_others(sock: socket.socket) -> str:
+    """A unix socket is for Docker, which is root: whatever the mode of its file has become, or systemd's unit says."""
+    uid = unix_owner(sock)
+    if uid in (0, os.geteuid()):
+        return ""
+    return f"the client's process is of user {uid}; this socket is for root, as whom Docker runs"
 
 
 def _make_room(path: Path) -> None:
@@ -119,14 +128,29 @@ def _taken_over(number: int) -> Listener:
     if sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:
         sock.close()
         raise ConfigError(f"systemd's descriptor {number} is not a unix stream socket; set kuryr_uri to listen on TCP")
-    return Listener(sock, f"systemd:{number}")
+    return Listener(sock, f"systemd:{number}", refuses=refuse_others)
 
 
-def tcp_listener(host: str, port: int, *, encrypted: bool) -> Listener:
-    """Bind a TCP address; without TLS only a loopback address, for whoever reaches the port commands the network."""
+def tcp_listener(
+    host: str,
+    port: int,
+    *,
+    encrypted: bool,
+    certified: bool = False,
+    users: Collection[int] | None = frozenset(),
+) -> Listener:
+    """Bind a TCP address. Whoever is served there commands the network.
+
+    ``certified``: TLS asks clients for a certificate. Where it does not, only a loopback address is bound, and only ``users``
+    (ids) of this host are served, root and our own user besides; ``None``: all of them.
+    """
     if not encrypted and not _is_loopback(host):
         raise ConfigError(
             f"[DEFAULT] kuryr_uri: {host} without TLS; use 127.0.0.1, or set enable_ssl with certificates"
+        )
+    if not certified and not _is_loopback(host):
+        raise ConfigError(
+            f"[DEFAULT] kuryr_uri: {host} without ssl_ca_file; set it to the authority of Docker's certificate, or use 127.0.0.1"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -138,7 +162,37 @@ def tcp_listener(host: str, port: int, *, encrypted: bool) -> Listener:
         sock.close()
         reason = getattr(error, "strerror", None) or error
         raise AddressInUse(f"[DEFAULT] kuryr_uri: cannot listen on {host}:{port}: {reason}") from None
-    return Listener(sock, f"tcp:{host}:{sock.getsockname()[1]}")
+    name = f"tcp:{host}:{sock.getsockname()[1]}"
+    if certified:
+        return Listener(sock, name)
+    if users is None:
+        LOG.warning("%s: every user of this host can command its containers' networks (kuryr_uri_users = *)", name)
+        return Listener(sock, name)
+    LOG.warning(
+        "%s: no client certificate is asked for, so the processes of root%s on this host are served, and no others; root "
+        "alone reaches the Unix socket",
+        name,
+        "".join(f", user {uid}" for uid in sorted(users) if uid),
+    )
+    return Listener(sock, name, refuses=_refusal_of_all_but({0, os.geteuid(), *users}))
+
+
+def _refusal_of_all_but(users: Collection[int]) -> Callable[[socket.socket], str]:
+    def refuses(sock: socket.socket) -> str:
+        uid = tcp_owner(sock)
+        if uid in users:
+            return ""
+        if uid is None:
+            return "the kernel does not tell whose process the client is; use the Unix socket, or a client certificate"
+        return (
+            f"the client's process is of user {uid}; [DEFAULT] kuryr_uri_users names those that may call besides root"
+        )
+
+    return refuses
+
+
+def _nobody_refused(_: socket.socket) -> str:
+    return ""
 
 
 def _is_loopback(host: str) -> bool:
