@@ -74,6 +74,8 @@ def config() -> dict[str, Any]:
             _mount("docker-socket", "/run/docker.sock", "rw", source="/var/run/docker.sock"),
             # Docker's own mount is read-only, and a VF is bound to another driver by writing there.
             _mount("sys", "/sys", "rw"),
+            # Likewise; where the host's own IP is turned off on the interfaces of containers (host/host_ip.py).
+            _mount("sysctl", "/run/kuryr-sysctl-net", "rw", source="/proc/sys/net"),
         ],
         "env": [
             {"name": "PYTHONPATH", "description": "where the service is", "value": f"/{SITE}"},

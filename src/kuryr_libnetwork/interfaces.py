@@ -127,12 +127,15 @@ class Links(Protocol):
     def create_veth(self, spec: VethSpec) -> None:
         """Make the pair: alias and ``mtu`` on both ends, ``mac`` and ``tx_checksum`` on the container's, host's end up.
 
+        Before that, and for as long as they are in this namespace, the host has no IP of its own on them (``routed``: the
+        host's end keeps it).
+
         Raises :class:`~kuryr_libnetwork.errors.LinkExists` if either name is taken; leaves nothing behind on error.
         """
         ...
 
     def create_bridge(self, name: str, alias: str) -> None:
-        """Make a bridge that is up, forwards at once, and gives the host no address on it.
+        """Make a bridge that is up, forwards at once, and has no IP of the host's.
 
         Raises :class:`~kuryr_libnetwork.errors.LinkExists` if the name is taken; leaves nothing behind on error.
         """
@@ -150,11 +153,15 @@ class Links(Protocol):
         ...
 
     def create_child(self, spec: ChildSpec) -> None:
-        """Make an interface that stands on another one; leaves nothing behind on error.
+        """Make an interface that stands on another one, without IP of the host's; leaves nothing behind on error.
 
         Raises :class:`~kuryr_libnetwork.errors.LinkExists` if the name, or the VLAN on that parent, is taken,
         :class:`~kuryr_libnetwork.errors.LinkNotFound` if there is no such parent.
         """
+        ...
+
+    def silence(self, name: str) -> None:
+        """Turn the host's own IP off on an interface that is there."""
         ...
 
     def all(self) -> list[Link]: ...

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from kuryr_libnetwork.model import HostIp
 from kuryr_libnetwork.sriov import DeviceUse, NetdevState, PhysicalFunction, VfSettings, VirtualFunction
 
 
@@ -74,15 +75,25 @@ class Netdevs(Protocol):
     def carries_default_route(self, names: Iterable[str]) -> bool: ...
 
     def configure(
-        self, name: str, *, new_name: str = "", mac: str = "", mtu: int = 0, up: bool = False, patient: bool = True
+        self,
+        name: str,
+        *,
+        new_name: str = "",
+        mac: str = "",
+        mtu: int = 0,
+        host_ip: HostIp | None = None,
+        up: bool = False,
+        patient: bool = True,
     ) -> None:
-        """Set down, then rename, MAC (read back), MTU; then up, if asked.
+        """Set down, then rename, MAC (read back), MTU, the host's own IP on it; then up, if asked.
 
         ``patient``: a MAC that is refused is tried again for two seconds, for drivers that ask the PF first.
         """
         ...
 
-    def set_up(self, name: str) -> None: ...
+    def set_up(self, name: str) -> None:
+        """Set a PF up for its VFs, which is no reason for the host to be on its network."""
+        ...
 
     def wait_carrier(self, name: str, timeout: float) -> bool: ...
 
@@ -94,7 +105,7 @@ class Netdevs(Protocol):
         ...
 
     def create_macvtap(self, parent: str, name: str, mtu: int, alias: str) -> None:
-        """A macvtap in passthru mode on a VF; it takes the VF's MAC. The VF must be up."""
+        """A macvtap in passthru mode on a VF; it takes the VF's MAC. The VF must be up. The host has no IP on it."""
         ...
 
     def create_vlan(self, parent: str, name: str, vlan: int, mtu: int, alias: str) -> None: ...

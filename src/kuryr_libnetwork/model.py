@@ -184,6 +184,19 @@ class Agent(Value, frozen=True):
 # -- this host ---------------------------------------------------------------------------------------------------
 
 
+class HostIp(Value, frozen=True):
+    """What the host's own IP does on an interface, named as the kernel's settings are (ip-sysctl.rst, if_link.h).
+
+    ``None``: not known, or the interface has not that family; as a wish: to be left as it is.
+    """
+
+    rp_filter: int | None = None
+    arp_ignore: int | None = None
+    addr_gen_mode: int | None = None
+    disable_ipv6: int | None = None
+    accept_ra: int | None = None
+
+
 class Link(Value, frozen=True):
     """A network interface of this network namespace. ``alias`` is the kernel's ifalias ("" when unset).
 
@@ -198,6 +211,7 @@ class Link(Value, frozen=True):
     up: bool = False
     alias: str = ""
     peer_away: bool = False
+    host_ip: HostIp = HostIp()
 
 
 # -- journal -----------------------------------------------------------------------------------------------------

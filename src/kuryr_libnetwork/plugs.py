@@ -52,6 +52,7 @@ class VethSpec(Value, frozen=True):
     """A veth pair to be made: the host's end, and the end that Docker moves into the container. ``mac`` "": any.
 
     ``tx_checksum``: whether the container's end may leave checksums to be finished later (the kernel's default).
+    ``routed``: the host itself is the container's router, and has its own IP on its end; else it has none there.
     """
 
     host_name: str
@@ -60,6 +61,7 @@ class VethSpec(Value, frozen=True):
     mtu: int
     alias: str
     tx_checksum: bool = True
+    routed: bool = False
 
 
 class OvsInterface(Value, frozen=True):

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from kuryr_libnetwork.model import Value
+from kuryr_libnetwork.model import HostIp, Value
 
 LinkState = Literal["auto", "enable", "disable"]
 USER_SPACE_DRIVERS = frozenset({"vfio-pci", "uio_pci_generic", "igb_uio"})
@@ -83,12 +83,22 @@ class VfSettings(Value, frozen=True):
 
 
 class NetdevState(Value, frozen=True):
-    """A VF's or PF's network device as it was: name, effective MAC, MTU, whether it was up."""
+    """A VF's or PF's network device as it was: name, effective MAC, MTU, whether it was up, the host's own IP on it.
+
+    ``host_ip`` is ``None`` in journals that do not know it.
+    """
 
     name: str
     mac: str
     mtu: int
     up: bool
+    host_ip: HostIp | None = None
+
+    def is_again(self, found: NetdevState | None) -> bool:
+        """Whether the device is as it was, as far as that is known."""
+        if found is not None and self.host_ip is None:
+            found = msgspec.structs.replace(found, host_ip=None)
+        return found == self
 
 
 class DeviceUse(Value, frozen=True):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -25,6 +25,7 @@ from kuryr_libnetwork.errors import (
 )
 from kuryr_libnetwork.model import (
     EndpointRecord,
+    HostIp,
     IntentRecord,
     LeaseRecord,
     Link,
@@ -33,10 +34,13 @@ from kuryr_libnetwork.model import (
     Value,
 )
 from kuryr_libnetwork.plugs import ChildSpec, OvsInterface, VethSpec
+from kuryr_libnetwork.rules.host_ip import ROUTED, SILENT
 from kuryr_libnetwork.sriov import DeviceLease
 
 R = TypeVar("R", bound=Value)
 NAME_LENGTH = 15
+NEW = HostIp(rp_filter=0, arp_ignore=0, addr_gen_mode=0, disable_ipv6=0, accept_ra=1)
+"""The host's own IP on an interface as the kernel makes it."""
 MTU_RANGE = range(68, 65536)
 
 
@@ -92,8 +96,10 @@ class FakeLinks(Failing):
                     raise LinkExists(f"interface {name} exists")
                 if not 0 < len(name) <= NAME_LENGTH or spec.mtu not in MTU_RANGE:
                     raise LinkError(f"cannot make the interface {name} with MTU {spec.mtu}")
-            host = self.add(spec.host_name, kind="veth", mtu=spec.mtu, alias=spec.alias, up=True)
-            container = self.add(spec.container_name, kind="veth", mac=spec.mac, mtu=spec.mtu, alias=spec.alias)
+            routed = msgspec.structs.replace(NEW, accept_ra=ROUTED.accept_ra) if spec.routed else SILENT
+            both: dict[str, Any] = {"kind": "veth", "mtu": spec.mtu, "alias": spec.alias}
+            host = self.add(spec.host_name, up=True, host_ip=routed, **both)
+            container = self.add(spec.container_name, mac=spec.mac, host_ip=SILENT, **both)
             self._peers |= {host.index: container.index, container.index: host.index}
 
     def create_bridge(self, name: str, alias: str) -> None:
@@ -102,7 +108,7 @@ class FakeLinks(Failing):
                 raise LinkExists(f"interface {name} exists")
             if not 0 < len(name) <= NAME_LENGTH:
                 raise LinkError(f"cannot make the bridge {name}")
-            self.add(name, kind="bridge", alias=alias, up=True)
+            self.add(name, kind="bridge", alias=alias, up=True, host_ip=SILENT)
 
     def add_to_bridge(self, name: str, bridge: str) -> None:
         with self.called("add_to_bridge"):
@@ -135,9 +141,16 @@ class FakeLinks(Failing):
             if not 0 < len(spec.name) <= NAME_LENGTH or spec.mtu not in MTU_RANGE or spec.mtu > parent.mtu:
                 raise LinkError(f"cannot make the interface {spec.name} with MTU {spec.mtu}")
             mac = parent.mac if spec.kind == "ipvlan" else spec.mac
-            link = self.add(spec.name, kind=spec.kind, mac=mac, mtu=spec.mtu, alias=spec.alias)
+            link = self.add(spec.name, kind=spec.kind, mac=mac, mtu=spec.mtu, alias=spec.alias, host_ip=SILENT)
             self._below[link.index] = parent.index
             self._vlans[link.index] = spec.vlan
+
+    def silence(self, name: str) -> None:
+        with self.called("silence"):
+            link = self._visible().get(name)
+            if link is None:
+                raise LinkNotFound(f"there is no interface {name}")
+            self._links[f"{name} {link.index}"] = msgspec.structs.replace(link, host_ip=SILENT)
 
     def all(self) -> list[Link]:
         with self.called("all"):
@@ -167,11 +180,12 @@ class FakeLinks(Failing):
 
     # -- what others do on this host --
 
-    def add(self, name: str, kind: str = "", mac: str = "", mtu: int = 1500, alias: str = "", up: bool = False) -> Link:
+    def add(self, name: str, mtu: int = 1500, **more: Any) -> Link:
+        """``more``: fields of :class:`Link`."""
         with self.lock:
             self._last_index += 1
-            mac = mac or f"02:00:00:00:00:{self._last_index % 256:02x}"
-            link = Link(index=self._last_index, name=name, kind=kind, mac=mac, mtu=mtu, up=up, alias=alias)
+            mac = more.pop("mac", "") or f"02:00:00:00:00:{self._last_index % 256:02x}"
+            link = Link(index=self._last_index, name=name, mac=mac, mtu=mtu, **({"host_ip": NEW} | more))
             self._links[f"{name} {link.index}"] = link
             return link
 
@@ -179,6 +193,11 @@ class FakeLinks(Failing):
         with self.lock:
             link = self._visible()[old]
             self._links[f"{old} {link.index}"] = msgspec.structs.replace(link, name=new)
+
+    def set_host_ip_for_all(self, host_ip: HostIp) -> None:
+        """What a write to ``conf/all`` does."""
+        with self.lock:
+            self._links = {key: msgspec.structs.replace(link, host_ip=host_ip) for key, link in self._links.items()}
 
     def move_away(self, name: str) -> None:
         """What Docker does with the container's end at ``docker run``."""

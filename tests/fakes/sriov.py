@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import DeviceError, LinkError, LinkNotFound
+from kuryr_libnetwork.model import HostIp
+from kuryr_libnetwork.rules.host_ip import SILENT, is_silent, to_change
 from kuryr_libnetwork.sriov import (
     DeviceUse,
     NetdevState,
@@ -22,7 +24,7 @@ from kuryr_libnetwork.sriov import (
     in_user_space,
     unchanged,
 )
-from tests.fakes.host import MTU_RANGE, Failing
+from tests.fakes.host import MTU_RANGE, NEW, Failing
 from tests.fakes.sriov_cards import HOME, ZERO, Cards, Device, Function
 from tests.fakes.sriov_profiles import IGB, Profile
 
@@ -210,7 +212,9 @@ class FakeNetdevs(Failing):
     def state(self, name: str) -> NetdevState | None:
         with self.called("state"):
             found = self._nic.find(name)
-            return NetdevState(name=found.name, mac=found.mac, mtu=found.mtu, up=found.up) if found else None
+            if found is None:
+                return None
+            return NetdevState(name=found.name, mac=found.mac, mtu=found.mtu, up=found.up, host_ip=found.host_ip)
 
     def in_use(self, name: str) -> str:
         with self.called("in_use"):
@@ -236,7 +240,15 @@ class FakeNetdevs(Failing):
             return any(device.default_route for device in found if device)
 
     def configure(
-        self, name: str, *, new_name: str = "", mac: str = "", mtu: int = 0, up: bool = False, patient: bool = True
+        self,
+        name: str,
+        *,
+        new_name: str = "",
+        mac: str = "",
+        mtu: int = 0,
+        host_ip: HostIp | None = None,
+        up: bool = False,
+        patient: bool = True,
     ) -> None:
         with self.called("configure"):
             device = self._nic.at_home(name)
@@ -251,7 +263,15 @@ class FakeNetdevs(Failing):
                 if mtu not in MTU_RANGE:
                     raise LinkError(f"cannot set the MTU of device {name} to {mtu}: Invalid argument")
                 device.mtu = mtu
-            device.up = up
+            if host_ip is not None:
+                device.host_ip = replace(device.host_ip, **to_change(device.host_ip, host_ip))
+            if up:
+                self._set_up(device)
+
+    def _set_up(self, device: Device) -> None:
+        device.up = True
+        if not is_silent(device.host_ip):
+            self._nic.exposed.add(device.name)
 
     def _set_mac(self, device: Device, mac: str, tries: int) -> None:
         function = self._nic.functions.get(device.pci)
@@ -267,7 +287,9 @@ class FakeNetdevs(Failing):
 
     def set_up(self, name: str) -> None:
         with self.called("set_up"):
-            self._nic.at_home(name).up = True
+            device = self._nic.at_home(name)
+            device.host_ip = SILENT
+            self._set_up(device)
 
     def wait_carrier(self, name: str, timeout: float) -> bool:
         """A VF has a carrier while it and its PF are up; ``carrier_after`` takes it away for so many calls."""
@@ -291,7 +313,7 @@ class FakeNetdevs(Failing):
         """As the kernel does it: the name is refused after the move, unless the present one is taken, too."""
         if self._nic.find(device.name) is not None:
             self._nic.check_name(device, name)
-        device.sandbox, device.up = HOME, False
+        device.sandbox, device.up, device.host_ip = HOME, False, NEW
         self._nic.check_name(device, name)
         device.altnames.discard(name)
         device.name = name
@@ -311,7 +333,15 @@ class FakeNetdevs(Failing):
             raise LinkError(f"cannot make {kind} {name} on {parent}: its MTU is {below.mtu}")
         if kind == "macvtap" and any(d.parent == below.index for d in self._nic.devices.values()):
             raise LinkError(f"cannot make {kind} {name} on {parent}: Device or resource busy")
-        more = {"mac": below.mac, "mtu": mtu, "kind": kind, "parent": below.index, "alias": alias, "vlan": vlan}
+        more = {
+            "mac": below.mac,
+            "mtu": mtu,
+            "kind": kind,
+            "parent": below.index,
+            "alias": alias,
+            "vlan": vlan,
+            "host_ip": SILENT,
+        }
         self._nic.add_device(name, **more)
 
     def delete(self, name: str) -> bool:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
+from kuryr_libnetwork.model import HostIp
 from kuryr_libnetwork.sriov import VfSettings
-from tests.fakes.host import NAME_LENGTH
+from tests.fakes.host import NAME_LENGTH, NEW
 from tests.fakes.sriov_profiles import Profile
 
 HOME = ""
@@ -20,7 +21,10 @@ FIRST_VF, VF_STRIDE = 128, 2
 
 @dataclass
 class Device:
-    """A network device. ``sandbox``: the namespace it is in. ``used``: what ``in_use`` says of it beyond "is up"."""
+    """A network device. ``sandbox``: the namespace it is in. ``used``: what ``in_use`` says of it beyond "is up".
+
+    ``host_ip``: as the kernel makes it, for a device that is new here or comes from another namespace.
+    """
 
     index: int
     name: str
@@ -36,6 +40,7 @@ class Device:
     altnames: set[str] = field(default_factory=set)
     used: str = ""
     default_route: bool = False
+    host_ip: HostIp = NEW
 
 
 @dataclass
@@ -63,6 +68,8 @@ class Cards:
         self.devices: dict[int, Device] = {}
         self.carrier_after: dict[str, int] = {}
         self.announced: list[tuple[str, str, str]] = []
+        self.exposed: set[str] = set()
+        """The devices that the service set up while the host's own IP was on them."""
         self._last_index = 1
 
     # -- what the host's operator and Docker do --
@@ -87,7 +94,7 @@ class Cards:
         """What Docker does at ``docker run``: into the container, renamed, up."""
         with self.lock:
             device = self.at_home(name)
-            device.sandbox, device.name, device.up = sandbox, inside, True
+            device.sandbox, device.name, device.up, device.host_ip = sandbox, inside, True, NEW
 
     def destroy_sandbox(self, sandbox: str) -> None:
         """The container dies: PCI devices come home with their name there, or ``dev<index>``; others are no more."""
@@ -98,7 +105,7 @@ class Cards:
                     continue
                 taken = self.find(device.name) is not None
                 device.name = f"dev{device.index}" if taken else device.name
-                device.sandbox, device.up = HOME, False
+                device.sandbox, device.up, device.host_ip = HOME, False, NEW
 
     def of(self, pci_address: str) -> Device:
         """The device of a function, wherever it is."""

@@ -29,6 +29,9 @@ class Inside:
     def create_child(self, spec: ChildSpec) -> None:
         self._inside.run(self._links.create_child, spec)
 
+    def silence(self, name: str) -> None:
+        self._inside.run(self._links.silence, name)
+
     def all(self) -> list[Link]:
         return self._inside.run(self._links.all)
 

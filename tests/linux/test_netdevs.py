@@ -19,6 +19,7 @@ import pytest
 from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
 from kuryr_libnetwork.host.announcements import checksum
 from kuryr_libnetwork.host.netdevs import KernelNetdevs
+from kuryr_libnetwork.rules.host_ip import SILENT, is_silent
 from kuryr_libnetwork.sriov import DeviceUse, NetdevState
 from tests.linux.namespace import Namespace, namespace
 
@@ -61,7 +62,8 @@ def test_renamed_mac_and_mtu_set_and_down(host: Namespace, netdevs: KernelNetdev
     """The container would get a device with another MAC or MTU than its port, or one that the kernel refuses to rename."""
     host.command("ip", "link", "set", "vf0", "up")
     host.run(partial(netdevs.configure, "vf0", new_name="kv0f9e3a557c1", mac=MAC.upper(), mtu=1442))
-    assert host.run(netdevs.state, "kv0f9e3a557c1") == NetdevState(name="kv0f9e3a557c1", mac=MAC, mtu=1442, up=False)
+    wanted = NetdevState(name="kv0f9e3a557c1", mac=MAC, mtu=1442, up=False)
+    assert wanted.is_again(host.run(netdevs.state, "kv0f9e3a557c1"))
     assert host.run(netdevs.state, "vf0") is None
 
 
@@ -71,6 +73,35 @@ def test_set_up_when_asked(host: Namespace, netdevs: KernelNetdevs) -> None:
     found = host.run(netdevs.state, "vf0")
     assert found is not None
     assert found.up
+
+
+def test_the_hosts_own_ip_is_turned_off_and_put_back(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """The host would be on the container's network while a VF waits for it, or a returned VF have no IPv6 any more."""
+    host.command("sysctl", "-qw", "net.ipv6.conf.vf0.accept_ra=2", "net.ipv4.conf.vf0.rp_filter=1")
+    before = host.run(netdevs.state, "vf0")
+    assert before is not None
+    host.run(partial(netdevs.configure, "vf0", host_ip=SILENT, mtu=1400, up=True))
+    during = host.run(netdevs.state, "vf0")
+    assert during is not None
+    assert during.host_ip == SILENT
+    host.run(partial(netdevs.configure, "vf0", mtu=before.mtu, host_ip=before.host_ip, up=before.up))
+    assert before.is_again(host.run(netdevs.state, "vf0"))
+
+
+def test_a_device_too_small_for_ipv6_is_turned_off_and_put_back(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """A container of a network with a small MTU would not start, nor its VF come back."""
+    host.command("ip", "link", "set", "vf0", "mtu", "1000")
+    before = host.run(netdevs.state, "vf0")
+    assert before is not None
+    for mtu in (1400, 1000):
+        host.run(partial(netdevs.configure, "vf0", mtu=mtu, host_ip=SILENT, up=True))
+        during = host.run(netdevs.state, "vf0")
+        assert during is not None
+        assert during.host_ip is not None
+        assert is_silent(during.host_ip)
+        assert (during.host_ip.disable_ipv6 is None) is (mtu == 1000)
+    host.run(partial(netdevs.configure, "vf0", mtu=before.mtu, host_ip=before.host_ip, up=before.up))
+    assert before.is_again(host.run(netdevs.state, "vf0"))
 
 
 def test_a_name_that_is_its_own_altname_is_taken(host: Namespace, netdevs: KernelNetdevs) -> None:

@@ -63,6 +63,7 @@ def _packets(name: str) -> socket.socket:
     opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     opened.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
     opened.bind((name, ETH_P_ALL))
+    opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # an interface that is still down is an error first
     return opened
 
 
@@ -125,7 +126,7 @@ def solicitation(mac: str, source: str, asked: str) -> bytes:
     target = IPv6Address(asked).packed
     group = IPv6Address(IPv6Address("ff02::1:ff00:0").packed[:13] + target[13:])
     message = struct.pack("!BBHI", 135, 0, 0, 0) + target + b"\x01\x01" + hardware(mac)
-    return ethernet(group_mac(group), mac, 0x86DD, ipv6(source, str(group), 58, message, 2, hops=255))
+    return ethernet(group_mac(str(group)), mac, 0x86DD, ipv6(source, str(group), 58, message, 2, hops=255))
 
 
 def advertisement(mac: str, source: str, prefix: str) -> bytes:
@@ -133,7 +134,7 @@ def advertisement(mac: str, source: str, prefix: str) -> bytes:
     head = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
     option = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 3600, 3600, 0) + IPv6Address(prefix).packed
     message = head + option + b"\x01\x01" + hardware(mac)
-    return ethernet(group_mac(IPv6Address("ff02::1")), mac, 0x86DD, ipv6(source, "ff02::1", 58, message, 2, hops=255))
+    return ethernet(group_mac("ff02::1"), mac, 0x86DD, ipv6(source, "ff02::1", 58, message, 2, hops=255))
 
 
 def ipv6(source: str, destination: str, protocol: int, message: bytes, at: int, hops: int = 64) -> bytes:
@@ -145,11 +146,16 @@ def ipv6(source: str, destination: str, protocol: int, message: bytes, at: int, 
     return struct.pack("!IHBB", 6 << 28, len(message), protocol, hops) + ends + message
 
 
-def group_mac(group: IPv6Address) -> str:
-    return ":".join(f"{byte:02x}" for byte in b"\x33\x33" + group.packed[-4:])
+def group_mac(group: str) -> str:
+    return ":".join(f"{byte:02x}" for byte in b"\x33\x33" + IPv6Address(group).packed[-4:])
 
 
 def link_local(mac: str) -> str:
     """What the kernel makes of a MAC (RFC 4291, appendix A)."""
     octets = hardware(mac)
     return str(IPv6Address(b"\xfe\x80" + bytes(6) + bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]))
+
+
+def is_igmp(frame: bytes) -> bool:
+    """That a program has joined a group of IPv4, which the kernel tells on the program's own word."""
+    return frame[12:14] == b"\x08\0" and frame[23] == socket.IPPROTO_IGMP

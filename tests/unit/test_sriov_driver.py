@@ -10,6 +10,7 @@ import pytest
 from kuryr_libnetwork.errors import KuryrError, LinkError, NoFreeDevice, UnsupportedVif
 from kuryr_libnetwork.model import Port
 from kuryr_libnetwork.plugs import BindingRequest
+from tests.fakes.host import NEW
 from tests.fakes.sriov_profiles import IGB, Profile
 from tests.unit.sriov_host import FAMILIES, MAC, PORT, SANDBOX, Host
 
@@ -152,6 +153,51 @@ def test_macvtap_stays_on_its_vf() -> None:
     assert (device.kind, device.mac, device.mtu) == ("macvtap", MAC, 1450)
     host.nic.move(plug.container_ifname, SANDBOX, "eth0")
     host.nic.destroy_sandbox(SANDBOX)
+    host.driver.unplug(plug, SANDBOX)
+    assert host.is_as_before()
+
+
+@pytest.mark.parametrize("profile", FAMILIES, ids=lambda profile: profile.pf_driver)
+@pytest.mark.parametrize(
+    ("vnic_type", "vlan"), [("direct", "150"), ("macvtap", "150"), ("direct-physical", "0"), ("direct-physical", "150")]
+)
+@pytest.mark.parametrize("moved", [False, True])
+def test_the_host_is_not_on_the_containers_network(profile: Profile, vnic_type: str, vlan: str, moved: bool) -> None:
+    """While a device waits for its container, or carries the container's own, the host would be reached by it."""
+    host = Host(profile)
+    host.nic.of("0000:01:00.0").up = vnic_type == "direct-physical"
+    plug = host.take(vnic_type=vnic_type, vlan=vlan)
+    assert host.nic.exposed == set()
+    if moved:
+        host.nic.move(plug.container_ifname, SANDBOX, "eth0")
+    host.driver.unplug(plug, SANDBOX)
+    assert host.journal.devices.all() == []
+    assert {device.host_ip for device in host.nic.devices.values() if device.name != "pf0"} == {NEW}
+    if vnic_type == "direct-physical":
+        assert host.nic.netdevs.state("pf0") == host.before[3]
+
+
+def test_how_an_operator_has_set_the_ip_of_a_vf_comes_back() -> None:
+    """A VF that an operator has prepared would have another IP setting after each container."""
+    host = Host()
+    device = host.nic.of(host.nic.vf_address(0))
+    device.host_ip = msgspec.structs.replace(NEW, disable_ipv6=1, rp_filter=1)
+    host.before = host.picture()
+    plug = host.take()
+    host.nic.move(plug.container_ifname, SANDBOX, "eth0")
+    host.driver.unplug(plug, SANDBOX)
+    assert host.is_as_before()
+
+
+def test_a_lease_of_an_earlier_release_ends_well() -> None:
+    """Every VF that is in use over the upgrade would be quarantined, for what its journal does not say."""
+    host = Host()
+    plug = host.take()
+    lease = host.lease()
+    assert lease.original_netdev is not None
+    before = msgspec.structs.replace(lease.original_netdev, host_ip=None)
+    host.journal.devices.put(msgspec.structs.replace(lease, original_netdev=before))
+    host.nic.move(plug.container_ifname, SANDBOX, "eth0")
     host.driver.unplug(plug, SANDBOX)
     assert host.is_as_before()
 

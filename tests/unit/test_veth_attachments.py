@@ -12,7 +12,8 @@ import pytest
 from kuryr_libnetwork.errors import BindingScriptFailed, LinkError, LinkExists, OvsdbUnavailable
 from kuryr_libnetwork.model import PlugRecord, Port
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
-from tests.fakes.host import FakeLinks, FakeOvs, FakeScripts
+from kuryr_libnetwork.rules.host_ip import is_silent
+from tests.fakes.host import NEW, FakeLinks, FakeOvs, FakeScripts
 from tests.unit.values import ENDPOINT_ID, MAC, NET, PORT_ID
 
 TAP, T_C, QBR, QVB, QVO = (f"{prefix}{PORT_ID}"[:14] for prefix in ("tap", "t_c", "qbr", "qvb", "qvo"))
@@ -231,3 +232,46 @@ def test_ml2_ovs_gets_its_interface_isolated_and_unhindered_afterwards(host: Hos
         host.links.delete(name)
     host.plug(bound)
     assert [row.isolated for row in host.ovs.owned()] == [True]
+
+
+@pytest.mark.parametrize(
+    ("bound", "parts"),
+    [
+        (port(), [TAP]),
+        (HYBRID, [TAP, QBR, QVB, QVO]),
+        (port("bridge"), [TAP, BRQ]),
+        (port("sdn"), [TAP]),
+        (Port(id=PORT_ID, network_id=NET, mac_address=MAC, vif_type="tap"), []),
+    ],
+    ids=["ovs", "hybrid", "bridge", "script", "routed"],
+)
+def test_the_host_is_on_no_interface_of_a_container(bound: Port, parts: list[str]) -> None:
+    """A container would reach the host past all security groups; but a routed one needs it, for it is its router."""
+    links = FakeLinks()
+    driver = VethDriver(links, FakeOvs(), FakeScripts("sdn"))
+    plug = driver.plan(bound, ENDPOINT_ID)
+    driver.plug(plug, bound, ENDPOINT_ID, 1442)
+
+    def reached() -> list[str]:
+        return sorted(link.name for link in links.all() if not is_silent(link.host_ip))
+
+    routed = [TAP] if not parts else []
+    assert reached() == routed
+    links.set_host_ip_for_all(NEW)
+    driver.uphold(lambda: [plug])
+    assert set(reached()) == set(links.names()) - {*parts}
+    driver.uphold(list)
+    links.add("uplink")
+    driver.uphold(lambda: [plug])
+    assert "uplink" in reached()
+
+
+def test_what_only_has_a_name_of_ours_is_left_alone(host: Host) -> None:
+    """The host would lose its address on an interface of the operator's, or on the agent's bridge."""
+    plug = host.plug(port("bridge"))
+    for name in (TAP, BRQ):
+        host.links.delete(name)
+    host.links.add(TAP, kind="tun", alias="uplink")
+    host.links.add(BRQ, kind="bridge")
+    host.driver.uphold(lambda: [plug])
+    assert [is_silent(link.host_ip) for link in host.links.all()] == [False, False]

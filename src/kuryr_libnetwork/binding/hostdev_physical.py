@@ -15,6 +15,7 @@ import msgspec
 from kuryr_libnetwork.errors import DeviceError, LinkError
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions
 from kuryr_libnetwork.rules import names
+from kuryr_libnetwork.rules.host_ip import SILENT
 from kuryr_libnetwork.sriov import DeviceLease, NetdevState
 
 
@@ -29,11 +30,11 @@ class PfBinding:
         name = self._own_netdev(lease)
         save(msgspec.structs.replace(lease, original_netdev=lease.original_netdev or self._netdevs.state(name)))
         if vlan:
-            self._netdevs.configure(name, mtu=mtu, up=True)
+            self._netdevs.configure(name, mtu=mtu, host_ip=SILENT, up=True)
             self._netdevs.delete(lease.temporary_name)
             self._netdevs.create_vlan(name, lease.temporary_name, vlan, mtu, names.alias(lease.port_id))
         else:
-            self._netdevs.configure(name, new_name=lease.temporary_name, mtu=mtu, up=True)
+            self._netdevs.configure(name, new_name=lease.temporary_name, mtu=mtu, host_ip=SILENT, up=True)
 
     def put_back(self, lease: DeviceLease, sandboxes: Sequence[str]) -> str:
         """As for a VF, but a PF has no driver to rebind: one that is in no known container is waited for."""
@@ -64,9 +65,11 @@ class PfBinding:
         if state is None:
             lost = f"how its device was called was lost with the journal; rename {name}, then: kuryr vf release"
             return f"{lost} {lease.pci_address}" if name == lease.temporary_name else ""
-        self._netdevs.configure(name, new_name=state.name, mac=state.mac, mtu=state.mtu, up=state.up)
+        self._netdevs.configure(
+            name, new_name=state.name, mac=state.mac, mtu=state.mtu, host_ip=state.host_ip, up=state.up
+        )
         found = self._netdevs.state(state.name)
-        return "" if found == state else f"its device is {found}, not {state}"
+        return "" if state.is_again(found) else f"its device is {found}, not {state}"
 
     def _own_netdev(self, lease: DeviceLease) -> str:
         pf = self._pci.physical_function(lease.pci_address)

@@ -18,6 +18,7 @@ import msgspec
 
 from kuryr_libnetwork.errors import DeviceError, LinkError
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
+from kuryr_libnetwork.rules.host_ip import SILENT
 from kuryr_libnetwork.rules.vf_settings import FACTORY, NO_MAC, TOGETHER, random_mac, restored, single_step
 from kuryr_libnetwork.sriov import (
     REFUSES_FOR_GOOD,
@@ -84,7 +85,7 @@ class VfBinding:
         """A VF has no carrier while its PF is down (sriov §2.5). It stays up: other VFs may need it by then."""
         state = self._netdevs.state(pf_netdev)
         if state is not None and not state.up:
-            LOG.info("PF %s is down, and is set up for its VFs", pf_netdev)
+            LOG.info("PF %s is down, and is set up for its VFs, without IP of the host's own", pf_netdev)
             self._netdevs.set_up(pf_netdev)
 
     def _apply(self, pf_netdev: str, index: int, wanted: VfSettings) -> None:
@@ -98,20 +99,26 @@ class VfBinding:
             self._control.apply(pf_netdev, index, VfSettings(mac=wanted.mac, vlan=wanted.vlan, qos=wanted.qos))
 
     def hand_over(self, lease: DeviceLease, mtu: int, new_name: str = "") -> None:
-        """Give the VF's device a name (the passing one), MAC and MTU, and set it up once, so that errors show here."""
+        """Give the VF's device a name (the passing one), MAC and MTU, and set it up once, so that errors show here.
+
+        It is on the container's network from then on, and for now the host's: so the host has no IP on it.
+        """
         wanted = lease.wanted
         if wanted is None:
             raise DeviceError(f"VF {lease.pci_address} was not prepared")
         name, new_name = self._own_netdev(lease), new_name or lease.temporary_name
         patient = self._is_patient(lease)
         try:
-            self._netdevs.configure(name, new_name=new_name, mac=wanted.mac, mtu=mtu, up=True, patient=patient)
+            self._give(name, new_name, wanted.mac, mtu, patient=patient)
         except LinkError as error:
             if self._rebind == "never":
                 raise
             LOG.info("VF %s does not take the port's MAC (%s); rebinding it", lease.pci_address, error)
             self._rebind_now(lease)
-            self._netdevs.configure(self._own_netdev(lease), new_name=new_name, mac=wanted.mac, mtu=mtu, up=True)
+            self._give(self._own_netdev(lease), new_name, wanted.mac, mtu)
+
+    def _give(self, name: str, new_name: str, mac: str, mtu: int, *, patient: bool = True) -> None:
+        self._netdevs.configure(name, new_name=new_name, mac=mac, mtu=mtu, host_ip=SILENT, up=True, patient=patient)
 
     # -- in use ----------------------------------------------------------------------------------------------------
 
@@ -192,7 +199,7 @@ class VfBinding:
             if lease.original_settings is not None:  # some VFs have told the PF their MAC by now
                 wrong = self._restore_settings(pf_netdev, lease, restored(lease.original_settings))
             found = self._netdevs.state(state.name)
-            if found != state:
+            if not state.is_again(found):
                 wrong = f"its device is {found}, not {state}"
         return wrong
 
@@ -210,17 +217,24 @@ class VfBinding:
 
     def _restore_netdev(self, lease: DeviceLease, state: NetdevState) -> None:
         name = self._own_netdev(lease)
-        patient = self._is_patient(lease)
         try:
-            self._netdevs.configure(
-                name, new_name=state.name, mac=state.mac, mtu=state.mtu, up=state.up, patient=patient
-            )
+            self._put(name, state, patient=self._is_patient(lease))
         except LinkError:
             if self._rebind == "never":
                 raise
             self._rebind_now(lease)
-            name = self._own_netdev(lease)
-            self._netdevs.configure(name, new_name=state.name, mac=state.mac, mtu=state.mtu, up=state.up)
+            self._put(self._own_netdev(lease), state)
+
+    def _put(self, name: str, state: NetdevState, *, patient: bool = True) -> None:
+        self._netdevs.configure(
+            name,
+            new_name=state.name,
+            mac=state.mac,
+            mtu=state.mtu,
+            host_ip=state.host_ip,
+            up=state.up,
+            patient=patient,
+        )
 
     # -- helpers ---------------------------------------------------------------------------------------------------
 

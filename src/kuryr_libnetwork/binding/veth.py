@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from kuryr_libnetwork.binding.attachments import attachments
@@ -11,6 +12,7 @@ from kuryr_libnetwork.interfaces import Links, Ovs, Scripts
 from kuryr_libnetwork.model import Link, PlugRecord, Port, Whereabouts
 from kuryr_libnetwork.plugs import VethSpec
 from kuryr_libnetwork.rules import names
+from kuryr_libnetwork.rules.host_ip import is_silent
 from kuryr_libnetwork.undo import Step, Undo, take_all
 
 
@@ -32,6 +34,7 @@ class VethBinding:
             mtu=mtu,
             alias=names.alias(plug.port_id),
             tx_checksum=tx_checksum,
+            routed=plug.attachment == "none",
         )
         attachment = self._attachments[plug.attachment]
         made = not self._is_there(spec)
@@ -78,6 +81,13 @@ class VethBinding:
         for link in self._named(plug) or self._links.find_by_alias(names.alias(plug.port_id)):
             self._links.delete(link.name)
 
+    def silence(self, plugs: Iterable[PlugRecord]) -> None:
+        """What an earlier release has made, or where somebody has set the host's IP anew for all interfaces at once."""
+        ours = {name: aliases for plug in plugs for name, aliases in _on_host(plug).items()}
+        for link in self._links.all():
+            if link.alias in ours.get(link.name, ()) and not is_silent(link.host_ip):
+                self._links.silence(link.name)
+
     def where(self, plug: PlugRecord) -> Whereabouts:
         """Only the container's end ever leaves this namespace, and comes back perhaps under another name.
 
@@ -96,6 +106,21 @@ class VethBinding:
     def _named(self, plug: PlugRecord) -> list[Link]:
         found = [self._links.get(plug.host_ifname), self._links.get(plug.container_ifname)]
         return [link for link in found if link and _removable(link, plug.port_id)]
+
+
+def _on_host(plug: PlugRecord) -> dict[str, tuple[str, ...]]:
+    """The interfaces that stay on the host and carry its container's frames, with the aliases by which they are ours.
+
+    Upstream's have none. Where the host is the container's router it has to be there.
+    """
+    if plug.attachment == "none":
+        return {}
+    found: dict[str, tuple[str, ...]] = {plug.host_ifname: (names.alias(plug.port_id), "")}
+    if plug.attachment == "hybrid":
+        found |= dict.fromkeys(names.hybrid_names(plug.port_id), (names.part_alias(plug.port_id), ""))
+    if plug.attachment == "bridge":
+        found[plug.bridge] = (names.bridge_alias(plug.bridge),)
+    return found
 
 
 def _as_wanted(host: Link, container: Link, spec: VethSpec) -> bool:

@@ -14,17 +14,16 @@ from functools import partial
 from typing import Any
 
 from kuryr_libnetwork.host.elsewhere import aliases_elsewhere
+from kuryr_libnetwork.host.host_ip import host_ip, set_host_ip
 from kuryr_libnetwork.host.netlink import delete, find, listed, netlink
 from kuryr_libnetwork.model import Link
 from kuryr_libnetwork.plugs import ChildSpec, VethSpec
+from kuryr_libnetwork.rules.host_ip import ROUTED, SILENT
 from kuryr_libnetwork.undo import Undo
 
 IFF_UP = 1
 SIOCETHTOOL = 0x8946
 ETHTOOL_STXCSUM = 0x17
-IN6_ADDR_GEN_MODE_NONE = 1
-NO_LINK_LOCAL = {"attrs": [["AF_INET6", {"attrs": [["IFLA_INET6_ADDR_GEN_MODE", IN6_ADDR_GEN_MODE_NONE]]}]]}
-"""The host must not be reachable by way of a container's bridge (include/uapi/linux/if_link.h)."""
 IPVLAN_MODE_L2 = 0
 """include/uapi/linux/if_link.h."""
 
@@ -44,19 +43,21 @@ class KernelLinks:
             peer = {"ifname": spec.container_name, "mtu": spec.mtu} | ({"address": spec.mac} if spec.mac else {})
             socket.link("add", ifname=spec.host_name, kind="veth", mtu=spec.mtu, peer=peer)
             with self._undoing(spec.host_name):
-                socket.link("set", index=_index(socket, spec.container_name), ifalias=spec.alias)
+                container, host = _index(socket, spec.container_name), _index(socket, spec.host_name)
+                socket.link("set", index=container, ifalias=spec.alias)
+                set_host_ip(socket, container, SILENT)  # it is the host's until Docker moves it
                 if not spec.tx_checksum:
                     _finish_checksums(spec.container_name)
-                socket.link("set", index=_index(socket, spec.host_name), ifalias=spec.alias, state="up")
+                set_host_ip(socket, host, ROUTED if spec.routed else SILENT)
+                socket.link("set", index=host, ifalias=spec.alias, state="up")
 
     def create_bridge(self, name: str, alias: str) -> None:
-        """The kernel takes the wish for no address only in a request of its own, before the bridge is up."""
         with netlink(f"make the bridge {name}") as socket:
             socket.link("add", ifname=name, kind="bridge", br_forward_delay=0, br_stp_state=0, br_mcast_snooping=0)
             with self._undoing(name):
                 index = _index(socket, name)
-                socket.link("set", index=index, ifalias=alias, IFLA_AF_SPEC=NO_LINK_LOCAL)
-                socket.link("set", index=index, state="up")
+                set_host_ip(socket, index, SILENT)
+                socket.link("set", index=index, ifalias=alias, state="up")
 
     def add_to_bridge(self, name: str, bridge: str) -> None:
         with netlink(f"put interface {name} into bridge {bridge}") as socket:
@@ -77,7 +78,13 @@ class KernelLinks:
             below = _index(socket, spec.parent)
             socket.link("add", ifname=spec.name, link=below, mtu=spec.mtu, kind=spec.kind, **mac, **_mode(spec))
             with self._undoing(spec.name):
-                socket.link("set", index=_index(socket, spec.name), ifalias=spec.alias)
+                index = _index(socket, spec.name)
+                set_host_ip(socket, index, SILENT)
+                socket.link("set", index=index, ifalias=spec.alias)
+
+    def silence(self, name: str) -> None:
+        with netlink(f"turn the host's own IP off on interface {name}") as socket:
+            set_host_ip(socket, _index(socket, name), SILENT)
 
     def all(self) -> list[Link]:
         with netlink("list the interfaces") as socket:
@@ -145,4 +152,5 @@ def _link(message: Any) -> Link:
         up=bool(message["flags"] & IFF_UP),
         alias=message.get_attr("IFLA_IFALIAS") or "",
         peer_away=message.get_attr("IFLA_LINK_NETNSID") is not None,
+        host_ip=host_ip(message),
     )

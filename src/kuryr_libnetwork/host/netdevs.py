@@ -15,8 +15,11 @@ from typing import Any, NamedTuple
 
 from kuryr_libnetwork.errors import LinkError, LinkNotFound
 from kuryr_libnetwork.host.announcements import frame
+from kuryr_libnetwork.host.host_ip import host_ip, set_host_ip
 from kuryr_libnetwork.host.namespaces import OWN, is_own, opened, run_inside
 from kuryr_libnetwork.host.netlink import Connect, delete, find, listed, netlink, refusal, translated
+from kuryr_libnetwork.model import HostIp
+from kuryr_libnetwork.rules.host_ip import SILENT
 from kuryr_libnetwork.sriov import DeviceUse, NetdevState
 from kuryr_libnetwork.undo import Undo
 
@@ -75,7 +78,15 @@ class KernelNetdevs:
             return any(message and message["index"] in devices for message in (find(socket, name) for name in names))
 
     def configure(
-        self, name: str, *, new_name: str = "", mac: str = "", mtu: int = 0, up: bool = False, patient: bool = True
+        self,
+        name: str,
+        *,
+        new_name: str = "",
+        mac: str = "",
+        mtu: int = 0,
+        host_ip: HostIp | None = None,
+        up: bool = False,
+        patient: bool = True,
     ) -> None:
         with self._connect(f"configure device {name}") as socket:
             device = _Device(socket, name)
@@ -86,12 +97,16 @@ class KernelNetdevs:
                 device.set_mac(mac.lower(), RETRIES if patient else 1)
             if mtu:
                 device.set("MTU", mtu=mtu)
+            if host_ip is not None:
+                set_host_ip(socket, device.index, host_ip)
             if up:
                 device.set("state", state="up")
 
     def set_up(self, name: str) -> None:
         with self._connect(f"set up device {name}") as socket:
-            _Device(socket, name).set("state", state="up")
+            device = _Device(socket, name)
+            set_host_ip(socket, device.index, SILENT)
+            device.set("state", state="up")
 
     def wait_carrier(self, name: str, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
@@ -239,6 +254,7 @@ def _state(message: Any) -> NetdevState:
         mac=message.get_attr("IFLA_ADDRESS") or "",
         mtu=message.get_attr("IFLA_MTU") or 0,
         up=bool(message["flags"] & IFF_UP),
+        host_ip=host_ip(message),
     )
 
 
@@ -270,7 +286,9 @@ def _create(connect: Connect, parent: str, name: str, mtu: int, alias: str, **ki
         socket.link("add", ifname=name, link=int(_found(socket, parent)["index"]), mtu=mtu, **kind)
         with Undo() as undo:
             undo.add(f"delete {name}", partial(_delete_again, connect, name))
-            socket.link("set", index=int(_found(socket, name)["index"]), ifalias=alias)
+            index = int(_found(socket, name)["index"])
+            set_host_ip(socket, index, SILENT)
+            socket.link("set", index=index, ifalias=alias)
 
 
 def _delete_again(connect: Connect, name: str) -> None:

@@ -89,7 +89,8 @@ class VethDriver:
         return self._binding.where(plug)
 
     def uphold(self, living: Callable[[], list[PlugRecord]]) -> None:
-        """Nothing: what is plugged here is nobody else's."""
+        """Keep the host away from their networks."""
+        self._binding.silence(living())
 
     def strays(self) -> list[PlugRecord]:
         """Open vSwitch keeps its rows over a reboot, and a server that hung may add one later than it was asked to."""
