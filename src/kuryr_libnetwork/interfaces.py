@@ -32,6 +32,7 @@ from kuryr_libnetwork.model import (
 )
 from kuryr_libnetwork.plugs import BindingRequest, BoundBy, ChildSpec, OvsInterface, Trunk, VethSpec
 from kuryr_libnetwork.rules.leftovers import EngineView
+from kuryr_libnetwork.rules.roles import Account
 from kuryr_libnetwork.sriov import DeviceLease
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ T = TypeVar("T")
 
 class Neutron(Protocol):
     """Neutron's REST API. Every method is one call, but :meth:`extensions`, which asks once and remembers, and
-    :meth:`project_id`.
+    :meth:`project_id` and :meth:`account`.
 
     ``find_*`` take Neutron's own query parameters (``tags`` all have to match; lists are repeated keys) and follow
     pagination. ``attributes`` are sent as they are (REST names such as ``binding:host_id``). Deleting or changing
@@ -55,6 +56,14 @@ class Neutron(Protocol):
 
         No call of Neutron's: the token says it. Raises :class:`~kuryr_libnetwork.errors.NeutronForbidden` for credentials
         that are for no project.
+        """
+        ...
+
+    def account(self) -> Account | None:
+        """The roles of the service's user, and where he has them; ``None`` where there are none (``auth_type = none``).
+
+        No call of Neutron's: the token says it, each one anew. Raises :class:`~kuryr_libnetwork.errors.NeutronForbidden` for
+        credentials that Keystone refuses, or that are for no project.
         """
         ...
 

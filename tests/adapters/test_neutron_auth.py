@@ -213,11 +213,11 @@ def test_without_keystone_there_are_no_projects(front: NeutronFront) -> None:
 
 def test_credentials_for_no_project_are_refused(keystone: FakeKeystone) -> None:
     """Everything in the cloud would be the service's own."""
-    keystone.scoped = False
+    keystone.token = {"project": None}
     client = log_in(keystone)
     with pytest.raises(NeutronForbidden, match=r"are for no project.*set \[neutron\] project_name"):
         client.project_id()
-    keystone.scoped = True
+    keystone.token = {}
     assert log_in(keystone).project_id() == "p"
 
 

@@ -14,8 +14,8 @@ PASSWORD = "correct horse"
 class FakeKeystone(Loopback):
     """Gives ``token-1``, ``token-2`` … to the user ``kuryr``, and adds them to ``tokens``.
 
-    ``catalog``: URL of Neutron's endpoint by region and interface. ``down``: it answers nothing but 503. ``scoped``: its
-    tokens are for the project ``p``; else for none.
+    ``catalog``: URL of Neutron's endpoint by region and interface. ``down``: it answers nothing but 503.
+    ``roles``: of the user, implied ones included. ``token``: what his next tokens say otherwise than usual; ``None``: not at all.
     """
 
     def __init__(self, catalog: dict[tuple[str, str], str]) -> None:
@@ -23,7 +23,8 @@ class FakeKeystone(Loopback):
         self.catalog = catalog
         self.tokens: set[str] = set()
         self.down = False
-        self.scoped = True
+        self.roles: tuple[str, ...] = ("service", "member", "reader")
+        self.token: dict[str, Any] = {}
         self._given = 0
 
     def revoke(self) -> None:
@@ -56,12 +57,13 @@ class FakeKeystone(Loopback):
             for (region, interface), url in self.catalog.items()
         ]
         domain = {"id": "default", "name": "Default"}
-        project = {"project": {"id": "p", "name": "service", "domain": domain}} if self.scoped else {}
-        return project | {
+        usual = {
             "methods": ["password"],
             "user": {"id": "u", "name": user["name"], "domain": domain},
-            "roles": [{"id": "r", "name": "admin"}],
+            "project": {"id": "p", "name": "service", "domain": domain},
+            "roles": [{"id": f"id-{role}", "name": role} for role in self.roles],
             "issued_at": "2020-01-01T00:00:00.000000Z",
             "expires_at": "2099-01-01T00:00:00.000000Z",
             "catalog": [{"id": "c", "type": "network", "name": "neutron", "endpoints": endpoints}],
         }
+        return {name: value for name, value in {**usual, **self.token}.items() if value is not None}

@@ -41,7 +41,7 @@ def test_a_host_of_which_neutron_knows_nothing() -> None:
 def test_agents_that_cannot_be_listed() -> None:
     """A role that may not list agents would hide the error itself."""
     assert plugging.why_inactive(PORT_ID, "DOWN", 5, HOST, None).endswith(
-        "does not list the agents of host 'compute-1'"
+        "is an agent alive on host 'compute-1'? Agents are shown to the role admin only: "
     )
 
 

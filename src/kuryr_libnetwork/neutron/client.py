@@ -15,6 +15,7 @@ from kuryr_libnetwork.errors import NeutronError, NeutronUnavailable
 from kuryr_libnetwork.model import Agent, Network, Port, QosPolicy, SecurityGroup, Subnet, SubnetPool, SubPort, TagOwner
 from kuryr_libnetwork.neutron.session import AdapterFactory, Rest
 from kuryr_libnetwork.plugs import Trunk
+from kuryr_libnetwork.rules.roles import Account
 
 T = TypeVar("T")
 Query = dict[str, list[str]]
@@ -46,6 +47,9 @@ class NeutronClient:
 
     def project_id(self) -> str:
         return self._rest.project_id()
+
+    def account(self) -> Account | None:
+        return self._rest.account()
 
     def find_networks(self, **query: str | Iterable[str]) -> list[Network]:
         return self._find("networks", Network, query)

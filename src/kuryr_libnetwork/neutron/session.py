@@ -18,8 +18,10 @@ import tenacity
 
 from kuryr_libnetwork.calls import note_neutron_call
 from kuryr_libnetwork.errors import NeutronError, NeutronForbidden, NeutronUnavailable
+from kuryr_libnetwork.neutron.account import account_of, no_project
 from kuryr_libnetwork.neutron.bounded import Depart, GaveUp, run_within
 from kuryr_libnetwork.neutron.errors import NoAnswer, NotConnected, from_answer, one_line
+from kuryr_libnetwork.rules.roles import Account
 
 if TYPE_CHECKING:
     import requests
@@ -33,6 +35,7 @@ CONNECTIONS = 64
 TRIES = 3
 _API = "/v2.0"
 _PROJECT = "the project of the service's credentials"
+_ACCOUNT = "the roles of the service's user"
 _PASSING = (502, 503, 504)
 _GRACE = 0.5  # the libraries' own time-outs come first: they know better what they waited for
 
@@ -127,6 +130,10 @@ class Rest:
             self._project = self._bounded(_PROJECT, self._timeout, lambda _: self._ask_project())
         return self._project
 
+    def account(self) -> Account | None:
+        """What the token in use says of the credentials; ``None`` for those that Keystone does not know."""
+        return self._bounded(_ACCOUNT, self._timeout, lambda _: self._ask_account())
+
     def _ask_project(self) -> str:
         from keystoneauth1.http_basic import HTTPBasicAuth
         from keystoneauth1.noauth import NoAuth
@@ -137,11 +144,23 @@ class Rest:
         except _foreign_errors() as error:
             raise translate(_PROJECT, error) from error
         if found is None and not isinstance(adapter.session.auth, NoAuth | HTTPBasicAuth):
-            raise NeutronForbidden(
-                "the service's credentials are for no project, so it could not tell its own things from those of others; set "
-                "[neutron] project_name (or project_id) and its domain"
-            )
+            raise no_project()
         return found or ""
+
+    def _ask_account(self) -> Account | None:
+        from keystoneauth1.identity import BaseIdentityPlugin
+
+        try:
+            adapter, _ = self._logged_in(_ACCOUNT, self._timeout)
+            auth = adapter.session.auth
+            if not isinstance(auth, BaseIdentityPlugin):
+                return None
+            access = auth.get_access(adapter.session)
+        except _foreign_errors() as error:
+            raise translate(_ACCOUNT, error) from error
+        if access.project_id is None:
+            raise no_project()
+        return account_of(access)
 
     def _send(self, request: _Asked, seconds: float) -> dict[str, Any]:
         asked = f"{request.method} {request.path}"

@@ -30,10 +30,17 @@ def is_awaited(vnic_type: str, agents: Sequence[Agent]) -> bool:
 
 
 def why_unbound(port: Port, host: str, agents: Sequence[Agent] | None, waited: float = 0) -> str:
-    """One line on a failed binding: what Neutron says, and the likely cause. ``agents``: ``None``: not known."""
+    """One line on a failed binding: what Neutron says, and the likely cause.
+
+    ``agents``: ``None``: not known. ``waited``: the seconds for which an agent was, or may have been, awaited.
+    """
     head = f"Neutron could not bind port {port.id} to host {host!r} (vif_type {port.vif_type})"
+    after = f", also after {waited:g} s ([neutron] agent_alive_timeout)" if waited else ""
     if agents is None:
-        return f"{head}, and does not list its agents"
+        return (
+            f"{head}{after}: is an agent alive on a host of exactly this name ([DEFAULT] host), and the network's physical "
+            "network mapped there? Agents are shown to the role admin only: 'openstack network agent list'"
+        )
     if not agents:
         return (
             f"{head}: Neutron knows no agent or chassis on a host of this name; compare [DEFAULT] host with "
@@ -44,7 +51,6 @@ def why_unbound(port: Port, host: str, agents: Sequence[Agent] | None, waited: f
     names = ", ".join(sorted({agent.agent_type for agent in alive or asked}))
     if alive:
         return f"{head}: {names} is alive; is the network's physical network mapped on this host?"
-    after = f", also after {waited:g} s ([neutron] agent_alive_timeout)" if waited else ""
     return f"{head}: {names} on this host is not alive{after}"
 
 
@@ -61,7 +67,10 @@ def why_inactive(port_id: str, status: str, seconds: float, host: str, agents: S
         f"port {port_id} is {status}, not ACTIVE, {seconds:.0f} s after it was plugged ([neutron] vif_plugging_timeout)"
     )
     if agents is None:
-        return f"{head}; Neutron does not list the agents of host {host!r}"
+        return (
+            f"{head}; is an agent alive on host {host!r}? Agents are shown to the role admin only: "
+            "'openstack network agent list'"
+        )
     if not agents:
         return (
             f"{head}; Neutron knows no agent or chassis on a host named {host!r}; compare [DEFAULT] host with "

@@ -27,7 +27,8 @@ REPORTED_VNIC_TYPES = {"normal", "direct-physical"}
 class PlugWaiter:
     """``timeout``, ``agent_timeout`` and ``interval`` in seconds; one Neutron call per interval.
 
-    None unless ``fatal``, or the port could not be bound.
+    None unless ``fatal``, or the port could not be bound. To users without the role admin Neutron shows no agents: then the
+    binding itself is tried again, until this service has seen one succeed.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class PlugWaiter:
         self._timeout = timeout
         self._agent_timeout = agent_timeout
         self._missed_since: dict[str, float] = {}
+        self._has_bound: set[str] = set()
         self._interval = interval
 
     def bound(self, port: Port) -> Port:
@@ -56,22 +58,49 @@ class PlugWaiter:
         Raises :class:`~kuryr_libnetwork.errors.BindingFailed` with the likely cause; the caller takes back what it did.
         """
         if port.vif_type not in UNBOUND:
-            self._missed_since.pop(port.vnic_type, None)
-            return port
+            return self._seen_bound(port)
         agents = self._agents()
-        missed = agents is not None and is_awaited(port.vnic_type, agents)
+        missed = port.vnic_type not in self._has_bound if agents is None else is_awaited(port.vnic_type, agents)
         if missed and self._agent_timeout:
             since = self._missed_since.setdefault(port.vnic_type, time.monotonic())
             left = since + self._agent_timeout - time.monotonic()
             if left > 0:
-                LOG.warning("port %s waits up to %g s for the agent of this host, which is not alive", port.id, left)
-                agents = self._wait_for_agent(port.vnic_type, left)
-                if not is_awaited(port.vnic_type, agents):
-                    self._missed_since.pop(port.vnic_type, None)
-                    port = self._neutron.update_port(port.id, {"binding:host_id": self._host})
+                port, agents = self._bound_within(port, agents, left)
         if port.vif_type in UNBOUND:
-            raise BindingFailed(why_unbound(port, self._host, agents, self._agent_timeout))
+            raise BindingFailed(why_unbound(port, self._host, agents, self._agent_timeout if missed else 0))
+        return self._seen_bound(port)
+
+    def _seen_bound(self, port: Port) -> Port:
+        self._missed_since.pop(port.vnic_type, None)
+        self._has_bound.add(port.vnic_type)
         return port
+
+    def _bound_within(
+        self, port: Port, agents: list[Agent] | None, seconds: float
+    ) -> tuple[Port, list[Agent] | None]:
+        """The port as it is then, and the agents of this host, ``None`` where they are not shown."""
+        if agents is None:
+            LOG.warning("port %s could not be bound; it is tried again for up to %g s", port.id, seconds)
+            return self._bind_by_trying(port, seconds), None
+        LOG.warning("port %s waits up to %g s for the agent of this host, which is not alive", port.id, seconds)
+        agents = self._wait_for_agent(port.vnic_type, seconds)
+        if not is_awaited(port.vnic_type, agents):
+            self._missed_since.pop(port.vnic_type, None)
+            port = self._bind_again(port.id)
+        return port, agents
+
+    def _bind_again(self, port_id: str) -> Port:
+        return self._neutron.update_port(port_id, {"binding:host_id": self._host})
+
+    def _bind_by_trying(self, port: Port, seconds: float) -> Port:
+        """Whatever the last try answered."""
+        retry = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda tried: tried.vif_type in UNBOUND),
+            stop=tenacity.stop_after_delay(seconds),
+            wait=tenacity.wait_fixed(self._interval),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else port,
+        )
+        return retry(self._bind_again, port.id)
 
     def _wait_for_agent(self, vnic_type: str, seconds: float) -> list[Agent]:
         retry = tenacity.Retrying(
@@ -101,8 +130,9 @@ class PlugWaiter:
         return found[0].status if found else GONE
 
     def _agents(self) -> list[Agent] | None:
+        """Those of this host; ``None`` where none of the cloud is shown: who may not see them gets an empty list."""
         try:
-            return self._neutron.find_agents(host=self._host)
+            return self._neutron.find_agents(host=self._host) or ([] if self._neutron.find_agents() else None)
         except NeutronError as error:
             LOG.info("the agents of host %s cannot be listed: %s", self._host, error)
             return None

@@ -18,6 +18,7 @@ from kuryr_libnetwork.errors import KuryrError
 from kuryr_libnetwork.model import Agent, Network, Port, QosPolicy, SecurityGroup, Subnet, SubnetPool, SubPort, TagOwner
 from kuryr_libnetwork.neutron.errors import from_answer
 from kuryr_libnetwork.plugs import Trunk
+from kuryr_libnetwork.rules.roles import Account
 from tests.fakes.neutron import groups, networks, ports, store, trunks
 from tests.fakes.neutron.policy import Policy, Role
 from tests.fakes.neutron.store import BULK_TAGS, TAG_CREATION, Store
@@ -66,7 +67,7 @@ class FakeNeutron:
     ``stores_bulk_tags``: a real cloud may store them without listing the extension (ML2/OVN of release 29 does);
     ``None``: exactly where the extension is listed.
 
-    ``role``: of the service's user, whose project is :data:`PROJECT`. What a ``seed_`` helper makes is a tenant's, in the project
+    ``role``: of the service's user, whose project is :data:`PROJECT`. ``told_account``: what his token says of it. What a ``seed_`` helper makes is a tenant's, in the project
     :data:`TENANT`, unless it says otherwise.
     """
 
@@ -82,6 +83,7 @@ class FakeNeutron:
         role: Role = "service",
     ) -> None:
         self.policy = Policy(role)
+        self.told_account: Account | None = self.policy.account
         self.extension_aliases = frozenset(extensions)
         bulk = BULK_TAGS in self.extension_aliases if stores_bulk_tags is None else stores_bulk_tags
         self.store = Store(hosts, sriov_hosts, bulk, metadata_ports, vrrp_pairs_only)
@@ -105,6 +107,13 @@ class FakeNeutron:
 
     def project_id(self) -> str:
         return PROJECT
+
+    def account(self) -> Account | None:
+        with self._lock:
+            planned = self._failures.get("account")
+            if planned:
+                raise planned.pop(0)[0]
+        return self.told_account
 
     def find_networks(self, **query: str | Iterable[str]) -> list[Network]:
         return self._find("networks", Network, query)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from kuryr_libnetwork.rules.roles import Account
 from tests.fakes.neutron.store import Store
 from tests.fakes.neutron.wire import PROJECT, Fault, Resource
 
@@ -14,14 +15,28 @@ Role = Literal["service", "admin", "admin-only"]
 """The roles of the service's user: ``service`` and ``member``; ``service`` and ``admin``; or ``admin`` alone."""
 
 
+ROLES: dict[Role, frozenset[str]] = {
+    "service": frozenset({"service", "member", "reader"}),
+    "admin": frozenset({"service", "admin", "manager", "member", "reader"}),
+    "admin-only": frozenset({"admin", "manager", "member", "reader"}),
+}
+"""As they stand in the token, with those that are implied."""
+
+
 class Policy:
     def __init__(self, role: Role) -> None:
         self.role = role
 
+    @property
+    def account(self) -> Account:
+        return Account(user="kuryr", project="service", roles=ROLES[self.role])
+
     def sees(self, what: str, resource: Resource) -> bool:
         """Whether the resource is in a list at all."""
-        if self.role != "service" or what not in ("subnetpools", "security_groups"):
+        if self.role != "service" or what not in ("subnetpools", "security_groups", "agents"):
             return True
+        if what == "agents":
+            return False
         return _is_own(resource) or bool(resource["shared"])
 
     def shown(self, store: Store, what: str, resource: Resource) -> Resource:
