@@ -141,8 +141,8 @@ class Exposure:
             return []
         return self._attempts.result("look for security groups without a port", self._look_for_strays, [])
 
-    def _look_for_strays(self) -> list[SecurityGroup]:
-        found: list[SecurityGroup] = []
+    def _look_for_strays(self) -> list[OwnSecurityGroup]:
+        found: list[OwnSecurityGroup] = []
         if EXTENSION in self._neutron.extensions():
             found += self._strays()
         self._looked = not found

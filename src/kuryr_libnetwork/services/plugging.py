@@ -75,9 +75,7 @@ class PlugWaiter:
         self._has_bound.add(port.vnic_type)
         return port
 
-    def _bound_within(
-        self, port: Port, agents: list[Agent] | None, seconds: float
-    ) -> tuple[Port, list[Agent] | None]:
+    def _bound_within(self, port: Port, agents: list[Agent] | None, seconds: float) -> tuple[Port, list[Agent] | None]:
         """The port as it is then, and the agents of this host, ``None`` where they are not shown."""
         if agents is None:
             LOG.warning("port %s could not be bound; it is tried again for up to %g s", port.id, seconds)
