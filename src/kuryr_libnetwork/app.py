@@ -34,9 +34,11 @@ from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.machine import Machine
 from kuryr_libnetwork.port_driver.registry import DriverNames, DriverParts, build_registry
 from kuryr_libnetwork.rules.devices import DevicePolicy
+from kuryr_libnetwork.rules.roles import reads_physical_networks
 from kuryr_libnetwork.services.announcer import THREAD as ANNOUNCER
 from kuryr_libnetwork.services.assembly import RECONCILER, Services, assemble
 from kuryr_libnetwork.services.attempts import Attempts
+from kuryr_libnetwork.services.role_warning import warn_of_roles
 from kuryr_libnetwork.services.settings import ServiceSettings
 from kuryr_libnetwork.settings import PluginSettings, Settings
 
@@ -112,12 +114,17 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     server = PluginServer(boundary, _listeners(plugin), threads=plugin.worker_threads, tls=tls)
     # What the first container would have to wait for: slow imports, connections, the list of Neutron's extensions.
     warm_ups: dict[str, Callable[[], object]] = {
-        "reach Neutron": neutron.extensions,
+        "reach Neutron": partial(_reach, neutron, physical_networks=reads_physical_networks(settings)),
         "look at the interfaces of this host": partial(links.get, "lo"),
     }
     if any(driver.name == VethDriver.name for driver in drivers.all()):
         warm_ups["reach Open vSwitch"] = ovs.owned  # a virtual machine has none
     return App(server, services, plugin.reconcile_interval, warm_ups, health)
+
+
+def _reach(neutron: Neutron, *, physical_networks: bool) -> None:
+    neutron.extensions()
+    warn_of_roles(neutron, physical_networks=physical_networks)  # the login has told them
 
 
 def driver_names(settings: Settings) -> DriverNames:

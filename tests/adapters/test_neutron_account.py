@@ -15,7 +15,7 @@ from kuryr_libnetwork.errors import NeutronError, NeutronForbidden, NeutronUnava
 from kuryr_libnetwork.interfaces import Neutron
 from kuryr_libnetwork.neutron.client import NeutronClient
 from tests.adapters.neutron_client import connect, without_keystone
-from tests.fakes.keystone import PASSWORD, FakeKeystone
+from tests.fakes.keystone import PASSWORD, FakeKeystone, credentials
 from tests.fakes.loopback import Answer, Request
 from tests.fakes.neutron import FakeNeutron, Role
 from tests.fakes.neutron_http import NeutronFront
@@ -41,9 +41,7 @@ def keystone(front: NeutronFront) -> Iterator[FakeKeystone]:
 
 
 def log_in(keystone: FakeKeystone, timeout: float = 20, password: str = PASSWORD) -> NeutronClient:
-    user = {"username": "kuryr", "password": password, "user_domain_name": "Default"}
-    project = {"project_name": "service", "project_domain_name": "Default"}
-    return connect({"auth_type": "password", "auth_url": keystone.url, **user, **project}, timeout)
+    return connect(credentials(keystone.url, password), timeout)
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -21,7 +21,7 @@ from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.errors import NotConnected
 from kuryr_libnetwork.neutron.session import CONNECTIONS, build_adapter
 from tests.adapters.neutron_client import configured, connect, without_keystone
-from tests.fakes.keystone import PASSWORD, FakeKeystone
+from tests.fakes.keystone import PASSWORD, FakeKeystone, credentials
 from tests.fakes.neutron import FakeNeutron
 from tests.fakes.neutron_http import NeutronFront
 
@@ -50,12 +50,6 @@ def log_in(
     keystone: FakeKeystone, password: str = PASSWORD, region: str | None = "one", interface: str = "public"
 ) -> NeutronClient:
     return connect(credentials(keystone.url, password), region_name=region, endpoint_type=interface)
-
-
-def credentials(auth_url: str, password: str = PASSWORD) -> dict[str, str]:
-    user = {"username": "kuryr", "password": password, "user_domain_name": "Default"}
-    project = {"project_name": "service", "project_domain_name": "Default"}
-    return {"auth_type": "password", "auth_url": auth_url, **user, **project}
 
 
 def names(client: NeutronClient) -> list[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -18,6 +19,10 @@ from typing import Any
 
 import pytest
 import tenacity
+
+from tests.fakes.keystone import FakeKeystone, credentials
+from tests.fakes.neutron import FakeNeutron
+from tests.fakes.neutron_http import NeutronFront
 
 PROGRAM = Path(sys.executable).with_name("kuryr-server")
 LIMIT = 30.0
@@ -192,6 +197,33 @@ def test_unknown_port_driver(folder: Path, start: Start) -> None:
     code, _, err = start(*configure(folder, "enabled_port_drivers = veth, warp")).end()
     assert (code, err.count("\n")) == (2, 1)
     assert "warp" in err
+
+
+@pytest.mark.parametrize("roles", [("member", "reader"), ("service", "member", "reader")])
+def test_the_start_tells_what_the_user_has_no_role_for(folder: Path, start: Start, roles: tuple[str, ...]) -> None:
+    """Fails if a role that is missing is found out by the first container, or if the right ones are warned of."""
+    with NeutronFront(FakeNeutron()) as front, FakeKeystone({("one", "public"): front.url}) as keystone:
+        keystone.roles = roles
+        words = configure(folder)
+        login = "\n".join(f"{name} = {value}" for name, value in credentials(keystone.url).items())
+        path = Path(words[1])
+        path.write_text(re.sub(r"(?ms)^auth_type.*?^endpoint[^\n]*", lambda _: login, path.read_text()))
+        server = start(*words)
+        assert server.told() == "READY=1"
+        _until_asked(front, "/v2.0/ports")  # the first round of the background comes after the warm-ups
+        server.process.send_signal(signal.SIGTERM)
+        _, out, _ = server.end()
+    warnings = [line for line in out.splitlines() if "roles of the service's user" in line]
+    assert len(warnings) == ("service" not in roles)
+    for line in warnings:
+        assert "WARNING" in line
+        assert "openstack role add --project service --user kuryr service" in line
+
+
+def _until_asked(front: NeutronFront, path: str) -> None:
+    for attempt in tenacity.Retrying(stop=tenacity.stop_after_delay(LIMIT), wait=tenacity.wait_fixed(0.02)):
+        with attempt:
+            assert path in {request.path for request in front.requests}
 
 
 # -- refusing to start -------------------------------------------------------------------------------------------

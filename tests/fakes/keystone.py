@@ -11,6 +11,13 @@ from tests.fakes.loopback import Answer, Loopback, Request, json_answer
 PASSWORD = "correct horse"
 
 
+def credentials(auth_url: str, password: str = PASSWORD) -> dict[str, str]:
+    """The lines of ``[neutron]`` for its user."""
+    user = {"username": "kuryr", "password": password, "user_domain_name": "Default"}
+    project = {"project_name": "service", "project_domain_name": "Default"}
+    return {"auth_type": "password", "auth_url": auth_url, **user, **project}
+
+
 class FakeKeystone(Loopback):
     """Gives ``token-1``, ``token-2`` … to the user ``kuryr``, and adds them to ``tokens``.
 

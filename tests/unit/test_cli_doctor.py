@@ -24,7 +24,7 @@ DRIVERS = "[DEFAULT]\nenabled_port_drivers = veth,sriov\n[binding]\nenabled_driv
 
 @pytest.fixture
 def cloud() -> FakeNeutron:
-    cloud = FakeNeutron(hosts=())
+    cloud = FakeNeutron(hosts=(), role="admin")
     add_agent(cloud)
     cloud.seed_network(**{"provider:physical_network": "physnet2", "mtu": 1500})
     return cloud
