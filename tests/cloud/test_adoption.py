@@ -108,6 +108,7 @@ def test_calls_stay_in_the_budget(user: User, h1: Host, lab: Lab) -> None:
 def test_a_port_that_is_bound_already_is_not_bound_again(user: User, h1: Host, lab: Lab) -> None:
     """Each container of Zun would wait for an update that changes nothing, and Zun not find its port afterwards."""
     zun: dict[str, Any] = {"device_owner": "compute:kuryr", "device_id": "zun-container", "binding:host_id": "h1"}
+    zun["security_groups"] = [user.open_group()["id"]]
     ground = Ground(user, h1, by=ADMIN, **zun)
     at = lab.neutron_log_position()
     box = user.run(h1, ground.nets[0], f"--ip={ground.ip}", f"--mac-address={ground.before['mac_address']}")

@@ -137,9 +137,8 @@ def test_adopting_an_unbound_port(user: User, h1: Host) -> None:
     network = user.make("network", name="tenant")
     subnet = user.make("subnet", network_id=network["id"], cidr=cidr, ip_version=4)
     ip = cidr.replace(".0/24", ".50")
-    port = user.make(
-        "port", network_id=network["id"], name="mine", fixed_ips=[{"subnet_id": subnet["id"], "ip_address": ip}]
-    )
+    fixed, groups = [{"subnet_id": subnet["id"], "ip_address": ip}], [user.open_group()["id"]]
+    port = user.make("port", network_id=network["id"], name="mine", fixed_ips=fixed, security_groups=groups)
     before = user.get("port", port["id"])
     net = user.network(h1, f"--subnet={cidr}", "-o", "neutron.net.name=tenant")
     one, two = user.run(h1, net, f"--ip={ip}"), user.run(h1, net)

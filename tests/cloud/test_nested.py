@@ -91,6 +91,7 @@ def test_another_network_is_refused(user: User, machine: Machine, h2: Host) -> N
     assert user.get("network", other["id"])["tags"] == []
 
 
+@pytest.mark.usefixtures("service_admin")
 def test_a_vlan_of_the_trunk(user: User, machine: Machine, trunk: str, h1: Host, h2: Host, lab: Lab) -> None:
     """Containers of a virtual machine could be on its own network only, or a VLAN be lost with each of them."""
     machine.service("vlan", "vlan")

@@ -1,15 +1,17 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""vif_plugging_is_fatal with a real ovn-controller, and without it."""
+"""Containers on a host whose ovn-controller is not there: with vif_plugging_is_fatal, and after a boot."""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from lab.api import Host
-from tests.cloud.user import User, leftovers, unique_cidr
+from lab.process import wait_for
+from tests.cloud.user import User, leftovers, together, unique_cidr
 
 WAIT = 6
 
@@ -28,14 +30,44 @@ def strict(h2: Host) -> Iterator[Host]:
     h2.kuryr.restart()
 
 
-def test_a_dead_ovn_controller_stops_the_container_and_is_named(user: User, strict: Host) -> None:
-    """Upstream waits for ever with the container locked in Docker, and leaves everything plugged (kuryr-compat B9)."""
-    net = user.network(strict, f"--subnet={unique_cidr()}")
-    box = user.run(strict, net)
-    assert user.port_of(strict, box, net)["status"] == "ACTIVE"
+def stop_the_start(user: User, host: Host) -> str:
+    """A container starts, and the next one does not, without ovn-controller; answers what its user reads."""
+    net = user.network(host, f"--subnet={unique_cidr()}")
+    box = user.run(host, net)
+    assert user.port_of(host, box, net)["status"] == "ACTIVE"
     before = leftovers(user.lab)
-    strict.ovn_controller.kill()
-    said = user.refused(strict, "run", "--rm", "--net", net, "busybox", "true")
-    assert f"is DOWN, not ACTIVE, {WAIT} s after it was plugged" in said
-    assert "on host 'h2', as far as Neutron knows, OVN Controller agent is" in said
+    host.ovn_controller.kill()
+    said = user.refused(host, "run", "--rm", "--net", net, "busybox", "true")
     assert leftovers(user.lab) == before
+    return said
+
+
+def test_a_dead_ovn_controller_stops_the_container(user: User, strict: Host) -> None:
+    """Upstream waits for ever with the container locked in Docker, and leaves everything plugged (kuryr-compat B9)."""
+    said = stop_the_start(user, strict)
+    assert f"is DOWN, not ACTIVE, {WAIT} s after it was plugged" in said
+    assert "is an agent alive on host 'h2'?" in said
+
+
+@pytest.mark.usefixtures("service_admin")
+def test_a_dead_ovn_controller_is_named_to_the_admin(user: User, strict: Host) -> None:
+    """The operator would have to ask Neutron himself which agent is dead."""
+    said = stop_the_start(user, strict)
+    assert "on host 'h2', as far as Neutron knows, OVN Controller agent is" in said
+
+
+def test_a_container_that_starts_before_ovn_controller(user: User, h2: Host) -> None:
+    """After a boot the containers of a host would stay down, as the service is shown no agent to wait for."""
+    net = user.network(h2, f"--subnet={unique_cidr()}")
+    h2.kuryr.stop()
+    h2.ovn_controller.stop()  # orderly: its chassis is gone from OVN
+    h2.kuryr.start()
+    since = len(h2.kuryr.log.read_text())
+    try:
+        words = ["docker", "run", "--rm", "--net", net, "busybox", "true"]
+        started = h2.popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        waits = wait_for(lambda: "could not be bound; it is tried again" in h2.kuryr.log.read_text()[since:], 60)
+    finally:
+        h2.ovn_controller.start()
+    assert together(started, timeout=100) == [(0, "")]
+    assert waits

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from lab.api import Host, Lab
@@ -28,20 +26,13 @@ def start(user: User, host: Host, network: str, *arguments: str, **values: str) 
     return user.run(host, own(network, **values), *arguments)
 
 
-def lets_ping(user: User) -> dict[str, Any]:
-    group = user.make("security-group", by=KURYR, name=f"ping-{unique_cidr()}")
-    rule = {"security_group_id": group["id"], "direction": "ingress", "ethertype": "IPv4", "protocol": "icmp"}
-    user.make("security-group-rule", by=KURYR, **rule)
-    return group
-
-
 def pings(host: Host, container: str, address: str) -> bool:
     return host.docker("exec", container, "ping", "-c", "1", "-W", "1", address, check=False).returncode == 0
 
 
 def test_groups_decide_who_reaches_a_container(user: User, h1: Host, lab: Lab) -> None:
     """A container would be open to its neighbours, or closed to everybody, whatever its groups say."""
-    group = lets_ping(user)
+    group = user.open_group(by=KURYR)
     net = user.network(h1, f"--subnet={unique_cidr()}", *options(security_groups="none"))
     closed = user.run(h1, net)
     at = lab.neutron_log_position()

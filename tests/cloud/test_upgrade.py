@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from lab.api import Host
 from tests.cloud.upstream import OldInstallation
 from tests.cloud.user import User, unique_cidr
@@ -52,13 +54,15 @@ def test_a_stopped_container_starts_again(user: User, h1: Host) -> None:
     user.network_rm(h1, net)
 
 
+@pytest.mark.usefixtures("service_admin")
 def test_the_users_network_and_port_stay_his(user: User, h1: Host) -> None:
     """An adopted port would be deleted or stay bound, or the tenant's network go with the Docker network."""
     cidr = unique_cidr()
     network = user.make("network", name="tenant")
     subnet = user.make("subnet", network_id=network["id"], cidr=cidr, ip_version=4, name="of-the-tenant")
     ip = cidr.replace(".0/24", ".50")
-    port = user.make("port", network_id=network["id"], fixed_ips=[{"subnet_id": subnet["id"], "ip_address": ip}])
+    fixed, groups = [{"subnet_id": subnet["id"], "ip_address": ip}], [user.open_group()["id"]]
+    port = user.make("port", network_id=network["id"], fixed_ips=fixed, security_groups=groups)
     net = user.network(h1, f"--subnet={cidr}", "-o", f"neutron.net.uuid={network['id']}")
     box = user.run(h1, net, f"--ip={ip}")
     with OldInstallation(user, h1) as upstream:

@@ -112,6 +112,13 @@ class User:
         """A resource of the user's own (``kind`` in the singular), or of somebody else's, removed again at the end."""
         return self.acting(by).make(kind, **attributes)
 
+    def open_group(self, *, by: Person = TENANT_MEMBER) -> dict[str, Any]:
+        """A security group that lets ping in from anywhere: a default group lets in ports of its own project only."""
+        group = self.make("security-group", by=by, name=f"ping-{next(_NUMBERS)}")
+        rule = {"security_group_id": group["id"], "direction": "ingress", "ethertype": "IPv4", "protocol": "icmp"}
+        self.make("security-group-rule", by=by, **rule)
+        return group
+
     def get(self, kind: str, resource_id: str) -> dict[str, Any]:
         found: dict[str, Any] = self.neutron("GET", f"/{kind}s/{resource_id}")[kind]
         return found
