@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -13,7 +14,7 @@ import lab as laboratory
 from lab import http
 from lab.api import Host, Lab
 from lab.paths import CLOUD_ADDRESS, KEYSTONE_PORT, NEUTRON_PORT
-from lab.people import KURYR_ADMIN
+from lab.people import KURYR_ADMIN, KURYR_BY_ROLE, Person
 from tests.cloud.relay import relay
 from tests.cloud.user import User, somebody
 
@@ -59,15 +60,29 @@ def host(request: pytest.FixtureRequest, lab: Lab) -> Host:
     return lab.host(name)
 
 
+@contextmanager
+def services_as(lab: Lab, person: Person) -> Iterator[None]:
+    """The services of all hosts are this user, and afterwards who they were before."""
+    before = {host: host.person for host in lab.hosts.values()}
+    for host in before:
+        host.log_in_as(person)
+    yield
+    for host, was in before.items():
+        host.log_in_as(was)
+
+
 @pytest.fixture
 def service_admin(lab: Lab) -> Iterator[None]:
     """The hosts' services have the roles service and admin, for the few things that take an administrator."""
-    before = {host: host.person for host in lab.hosts.values()}
-    for host in before:
-        host.log_in_as(KURYR_ADMIN)
-    yield
-    for host, person in before.items():
-        host.log_in_as(person)
+    with services_as(lab, KURYR_ADMIN):
+        yield
+
+
+@pytest.fixture(params=KURYR_BY_ROLE)
+def role(request: pytest.FixtureRequest, lab: Lab) -> Iterator[str]:
+    """With the role service the hosts' services have this one: member, then admin."""
+    with services_as(lab, KURYR_BY_ROLE[request.param]):
+        yield request.param
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any
 
 from lab.api import Host
 from lab.errors import LabError
+from lab.people import ADMIN, OPERATOR
 from tests.cloud.user import User
 
 
@@ -45,6 +46,17 @@ class OldInstallation:
                     self._undescribed("subnetpool", tag)
         return self._user.get("network", network["id"])
 
+    def existing(self, name: str, network: dict[str, Any]) -> None:
+        """A Docker network on a Neutron network of somebody else's, who sees upstream's tags on it."""
+        docker_id = self._host.docker_inspect(name)["Id"]
+        halves = [f"kuryr.net.uuid.lh:{docker_id[:32]}", f"kuryr.net.uuid.uh:{docker_id[32:]}"]
+        self._tag("network", network["id"], *halves, f"kuryr.net.existing:{docker_id[:12]}")
+        (pool,) = self._user.neutron("GET", f"/subnetpools?tags=kuryr.net.on:{network['id']}")["subnetpools"]
+        self._undescribed("subnetpool", pool["id"])
+        self._tag("subnetpool", pool["id"])
+        for subnet_id in self._user.get("network", network["id"])["subnets"]:
+            self._tag("subnet", subnet_id, pool["id"])
+
     def container(self, name: str, network: str, *, adopted: bool = False) -> dict[str, Any]:
         """A container's port: upstream marks it by the endpoint's halves, and leaves it the name it had."""
         endpoint = self._user.settings(self._host, name, network)["EndpointID"]
@@ -54,7 +66,9 @@ class OldInstallation:
         if not adopted:
             self._user.neutron("PUT", f"/ports/{port['id']}", {"port": {"name": "kuryr-unbound-port"}})
             self._undescribed("port", port["id"])
-        self._user.neutron("PUT", f"/ports/{port['id']}/tags", {"tags": tags})
+        else:
+            self._user.acting(OPERATOR).change("port", port["id"], **{"binding:profile": {}})
+        self._tag("port", port["id"], *tags)
         self._host.run(["ip", "link", "set", "dev", f"tap{port['id']}"[:14], "alias", ""])
         pid = str(self._host.docker_inspect(name)["State"]["Pid"])
         shown = self._host.run(["nsenter", "-t", pid, "-n", "ip", "-json", "link"]).stdout
@@ -62,6 +76,9 @@ class OldInstallation:
             if link["address"] == port["mac_address"]:
                 self._host.run(["nsenter", "-t", pid, "-n", "ip", "link", "set", "dev", link["ifname"], "alias", ""])
         return self._user.get("port", port["id"])
+
+    def _tag(self, kind: str, resource_id: str, *tags: str) -> None:
+        self._user.acting(ADMIN).tag(kind, resource_id, *tags)
 
     def _undescribed(self, kind: str, resource_id: str) -> None:
         self._user.neutron("PUT", f"/{kind}s/{resource_id}", {kind: {"description": ""}})
