@@ -10,25 +10,29 @@ import pytest
 
 from kuryr_libnetwork.interfaces import Neutron
 from tests.adapters.neutron_client import without_keystone
-from tests.fakes.neutron import FakeNeutron
+from tests.fakes.neutron import FakeNeutron, Role
 from tests.fakes.neutron_http import NeutronFront
 
 
-class _Host:
+class _Side:
+    """``role``: of the service's user."""
+
+    role: Role = "service"
+
     @pytest.fixture
     def host(self) -> str:
         """One that can bind ports."""
         return "h1"
 
 
-class OnFake(_Host):
+class OnFake(_Side):
     @pytest.fixture
     def neutron(self) -> Neutron:
-        return FakeNeutron()
+        return FakeNeutron(role=self.role)
 
 
-class OnClient(_Host):
+class OnClient(_Side):
     @pytest.fixture
     def neutron(self) -> Iterator[Neutron]:
-        with NeutronFront(FakeNeutron()) as front:
+        with NeutronFront(FakeNeutron(role=self.role)) as front:
             yield without_keystone(front.url)

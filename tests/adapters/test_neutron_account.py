@@ -165,3 +165,16 @@ def test_nobody_waits_for_a_keystone_that_hangs() -> None:
                 log_in(keystone, timeout=0.2).account()
         finally:
             keystone.free.set()
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("side", ["fake", "client"])
+def test_only_an_administrator_sees_where_a_network_is(side: str, role: Role) -> None:
+    """VFs would be found here on clouds whose service is never shown which devices a network belongs to."""
+    fake = FakeNeutron(role=role)
+    made = fake.seed_network(**{"provider:physical_network": "physnet2"})
+    with NeutronFront(fake) as front:
+        neutron: Neutron = fake if side == "fake" else without_keystone(front.url)
+        (found,) = neutron.find_networks(**{"provider:physical_network": "physnet2"})
+    assert found.id == made.id
+    assert found.physical_network == ("physnet2" if "admin" in ROLES[role] else None)

@@ -377,9 +377,17 @@ class NeutronContract(NetworkContract, PortContract):
     """All of it."""
 
 
-class TestFake(NeutronContract, AgentContract, OnFake):
+class TestFake(NeutronContract, OnFake):
     """In memory."""
 
 
-class TestClient(NeutronContract, AgentContract, OnClient):
+class TestClient(NeutronContract, OnClient):
     """Over HTTP."""
+
+
+class TestFakeOfAnAdministrator(AgentContract, OnFake):
+    role = "admin"
+
+
+class TestClientOfAnAdministrator(AgentContract, OnClient):
+    role = "admin"

@@ -16,7 +16,7 @@ from tests.conversation.rig import DirectDocker, Rig
 
 
 def world(timeout: float | None) -> tuple[Rig, DirectDocker, DockerNetwork]:
-    rig = Rig()
+    rig = Rig(role="admin")  # to whom agents are shown
     rig.vif_plugging_timeout = timeout
     rig.revive()
     docker = DirectDocker(rig)
@@ -63,7 +63,9 @@ def test_without_the_option_nobody_waits() -> None:
 def test_after_the_time_everything_is_undone_and_the_agent_named(alive: bool | None, words: str) -> None:
     """Upstream waits for ever with the container locked in Docker, and leaves everything plugged (kuryr-compat B9)."""
     rig, docker, net = world(0)
-    for agent in rig.neutron.store.all("agents"):
+    there = list(rig.neutron.store.all("agents"))
+    rig.neutron.seed_agent("elsewhere", "OVN Controller agent")
+    for agent in there:
         if alive is None:
             rig.neutron.store.drop("agents", agent["id"])
         else:

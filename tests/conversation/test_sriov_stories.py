@@ -34,7 +34,7 @@ class SriovPlugin(Plugin):
 
     def __init__(self, folder: Path) -> None:
         self.nic = FakeNic()
-        super().__init__(folder, FakeNeutron(hosts=[HOST], sriov_hosts=[HOST]))
+        super().__init__(folder, FakeNeutron(hosts=[HOST], sriov_hosts=[HOST], role="admin"))
 
     def extra_drivers(self) -> list[PortDriver]:
         driver = SriovDriver(

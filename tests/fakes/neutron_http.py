@@ -21,6 +21,7 @@ from kuryr_libnetwork.errors import (
 from kuryr_libnetwork.model import SubPort, TagOwner
 from tests.fakes.loopback import Answer, Loopback, Request, json_answer
 from tests.fakes.neutron import FakeNeutron, Fault
+from tests.fakes.neutron.wire import Resource
 
 _STATUS: dict[type[KuryrError], int] = {
     NeutronNotFound: 404,
@@ -101,18 +102,22 @@ class NeutronFront(Loopback):
         if what in body:
             wanted = dict(body[what][0])
             made = self.fake.create_port(wanted, wanted.pop("tags", ()))
-            return json_answer(201, {what: [self.fake.store.get(what, made.id)]})
+            return json_answer(201, {what: [self._seen(what, made.id)]})
         made = getattr(self.fake, f"create_{what[:-1]}")(body[what[:-1]])
-        return json_answer(201, {what[:-1]: self.fake.store.get(what, made.id)})
+        return json_answer(201, {what[:-1]: self._seen(what, made.id)})
 
     def _show(self, what: str, resource_id: str) -> Answer:
-        return json_answer(200, {what[:-1]: self.fake.store.get(what, resource_id)})
+        return json_answer(200, {what[:-1]: self._seen(what, resource_id)})
+
+    def _seen(self, what: str, resource_id: str) -> Resource:
+        """The resource as the role of the service's user sees it."""
+        return self.fake.policy.shown(self.fake.store, what, self.fake.store.get(what, resource_id))
 
     def _list(self, what: str, request: Request) -> Answer:
         query = dict(request.query)
         marker = query.pop("marker", [""])[0]
         found = getattr(self.fake, "find_qos_policies" if what == "policies" else f"find_{what}")(**query)
-        shown = [self.fake.store.get(what, each.id) for each in found]
+        shown = [self._seen(what, each.id) for each in found]
         if marker:
             shown = shown[[each["id"] for each in shown].index(marker) + 1 :]
         answer: dict[str, Any] = {what: shown}

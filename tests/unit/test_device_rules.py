@@ -197,6 +197,19 @@ def test_a_slot_of_another_physical_network() -> None:
         pick(msgspec.structs.replace(ANY, pci_slot="0000:02:10.0"), policy=policy)
 
 
+def test_a_physical_network_that_neutron_does_not_show() -> None:
+    """A user without the role admin would read that his PF is not mapped, and search for the fault in the mapping."""
+    unseen = DeviceRequest(vnic_type="direct", physical_network="")
+    for request in (unseen, msgspec.structs.replace(unseen, pci_slot="0000:02:10.0")):
+        with pytest.raises(NoFreeDevice, match="the service's user lacks the role admin"):
+            pick(request)
+    whole_pf = msgspec.structs.replace(unseen, vnic_type="direct-physical")
+    with pytest.raises(NoFreeDevice, match="no free PF: Neutron does not say"):
+        whole(whole_pf, (nic(0),))
+    with pytest.raises(NoFreeDevice, match="none is mapped or none exists"):
+        whole(msgspec.structs.replace(whole_pf, pci_slot="0000:09:00.0"), (nic(0),))
+
+
 def test_vfs_of_a_pf_that_is_given_away() -> None:
     """The PF's container would lose its wire to another one."""
     with pytest.raises(NoFreeDevice, match="its PF is given away"):

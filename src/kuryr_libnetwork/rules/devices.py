@@ -27,6 +27,11 @@ from kuryr_libnetwork.sriov import (
     in_user_space,
 )
 
+UNSEEN = (
+    "Neutron does not say which physical network its network is on, and [sriov] maps devices to physical networks: the network is on "
+    "none, or the service's user lacks the role admin"
+)
+
 
 class DevicePolicy(Value, frozen=True):
     """What the operator allows (``[sriov]`` in kuryr.conf)."""
@@ -82,7 +87,7 @@ def choose(request: DeviceRequest, candidates: Sequence[Candidate], policy: Devi
     """
     free = [each for each in candidates if not each.held_by and not each.reasons]
     if not free:
-        raise NoFreeDevice(_refusal(request, candidates))
+        raise NoFreeDevice(_refusal(request, candidates, blind=policy.speaks and not request.physical_network))
     room = Counter(each.pf.pci_address for each in free)
     direction = -1 if policy.selection == "spread" else 1
 
@@ -110,7 +115,10 @@ def choose_pf(
         if not reason:
             return each
         reasons.append(f"{each.pf.pci_address} {reason}")
-    raise NoFreeDevice(f"no free PF{_where(request)}: {'; '.join(reasons) or 'none is mapped or none exists'}")
+    none = (
+        "none is mapped or none exists" if request.physical_network or request.pf_name or request.pci_slot else UNSEEN
+    )
+    raise NoFreeDevice(f"no free PF{_where(request)}: {'; '.join(reasons) or none}")
 
 
 def _asked_for(request: DeviceRequest, each: FoundPf, vf: VirtualFunction, policy: DevicePolicy) -> bool:
@@ -151,7 +159,8 @@ def _reasons(
         reasons.append("not in device_spec")
     networks = networks_of(each.pf, policy.mappings, policy.specs, vf)
     if policy.speaks and request.physical_network not in networks:
-        reasons.append(f"its PF {'/'.join(each.pf.netdevs)} is not mapped to {request.physical_network}")
+        told = f"its PF {'/'.join(each.pf.netdevs)} is not mapped to {request.physical_network}"
+        reasons.append(told if request.physical_network else UNSEEN)
     if not each.pf.netdevs:
         reasons.append("its PF's network device is in another namespace, or has no driver")
     reasons.extend(_device_reasons(request, each, vf, policy) if lease is None else ())
@@ -203,9 +212,11 @@ def _pf_reason(each: FoundPf, leases: Mapping[str, DeviceLease]) -> str:
     return each.in_use.get(each.pf.pci_address, "")
 
 
-def _refusal(request: DeviceRequest, candidates: Sequence[Candidate]) -> str:
+def _refusal(request: DeviceRequest, candidates: Sequence[Candidate], *, blind: bool) -> str:
     if not candidates:
         what = f"VF {request.pci_slot}" if request.pci_slot else "VF"
+        if blind:
+            return f"no {what}{_where(request)}: {UNSEEN}"
         return f"no {what}{_where(request)} on this host: none exists, or its PF is not mapped ([sriov] physical_device_mappings)"
     held = [f"{each.vf.pci_address} by port {each.held_by}" for each in candidates if each.held_by]
     parts = [f"{len(held)} in use ({', '.join(held)})"] if held else []

@@ -40,7 +40,12 @@ class Policy:
         return _is_own(resource) or bool(resource["shared"])
 
     def shown(self, store: Store, what: str, resource: Resource) -> Resource:
-        """The resource as the role sees it: without the tags of others, but those of shared networks and their subnets."""
+        """The resource as the role sees it.
+
+        Without the tags of others, but those of shared networks and their subnets; without where in the data centre a network is.
+        """
+        if self.role == "service" and what == "networks":
+            resource = {name: value for name, value in resource.items() if not name.startswith("provider:")}
         if self.role != "service" or _is_own(resource) or "tags" not in resource:
             return resource
         network = store.tables["networks"].get(resource.get("network_id", "")) if what == "subnets" else resource
