@@ -13,6 +13,7 @@ import pytest
 
 from kuryr_libnetwork.cli.probes import ask_plugin
 from kuryr_libnetwork.errors import ConfigError, NeutronForbidden, NeutronRefused, NeutronUnavailable
+from kuryr_libnetwork.rules.roles import Account
 from kuryr_libnetwork.settings import SriovSettings
 from tests.fakes.neutron import FakeNeutron
 from tests.fakes.sriov_profiles import IGB
@@ -69,6 +70,7 @@ def test_all_is_well(bench: Bench) -> None:
         "kuryr.conf",
         "Docker finds the plugin",
         "Neutron",
+        "roles",
         "role for binding:profile",
         "Neutron's SR-IOV agent",
         "mapping of physical networks",
@@ -187,7 +189,7 @@ def test_neutron_away(bench: Bench, cloud: FakeNeutron) -> None:
     cloud.fail_next("extensions", NeutronUnavailable("no route to host"))
     found = links(bench, 1)
     assert found["Neutron"][:2] == ("wrong", "no route to host")
-    for link in ("role for binding:profile", "Neutron's SR-IOV agent", "mapping of physical networks", "MTU"):
+    for link in ("roles", "role for binding:profile", "Neutron's SR-IOV agent", "mapping of physical networks", "MTU"):
         assert found[link][0] == "not checked"
 
 
@@ -198,6 +200,66 @@ def test_role(bench: Bench, cloud: FakeNeutron) -> None:
     assert (name, advice) == ("role for binding:profile", "give the user of [neutron] the role service")
     cloud.fail_next("create_port", NeutronRefused("quota"))
     assert links(bench, 0)["role for binding:profile"] == ("not checked", "", "quota")
+
+
+def with_roles(cloud: FakeNeutron, *roles: str) -> None:
+    cloud.told_account = Account(user="kuryr", project="service", roles=frozenset(roles))
+
+
+def test_roles(bench: Bench, cloud: FakeNeutron) -> None:
+    """The first container would find out what the service's user may not do, by a policy's name."""
+    with_roles(cloud, "member", "reader")
+    name, told, advice = one_wrong(bench)
+    assert name == "roles"
+    assert told.startswith("member (user kuryr, project service): no container can start: ")
+    assert "no VF is found for a container" in told
+    give = "openstack role add --project service --user kuryr"
+    assert advice == f"{give} service; {give} admin"
+    with_roles(cloud, "service")
+    assert one_wrong(bench)[2] == f"{give} member; {give} admin"
+    bench.sriov = SriovSettings()
+    with_roles(cloud, "service", "member")
+    assert links(bench, 0)["roles"] == ("ok", "member, service (user kuryr, project service)", "")
+
+
+def test_more_roles_than_needed(bench: Bench, cloud: FakeNeutron) -> None:
+    """An operator would leave the service the whole cloud, or be told that a host is sick which has too many rights."""
+    bench.sriov = SriovSettings()
+    status, told, _ = links(bench, 0)["roles"]
+    assert status == "ok"
+    assert told.startswith(
+        "admin, member, service (user kuryr, project service): the roles service and member are enough"
+    )
+    assert told.endswith("openstack role remove --project service --user kuryr admin")
+
+
+def test_roles_that_are_not_known(bench: Bench, cloud: FakeNeutron) -> None:
+    """A cloud without Keystone would be called wrong, or a Keystone that does not answer be called well."""
+    cloud.told_account = None
+    assert links(bench, 0)["roles"] == ("ok", "none: this cloud has no Keystone", "")
+    cloud.fail_next("account", NeutronUnavailable("no token"))
+    assert links(bench, 0)["roles"] == ("not checked", "", "no token")
+
+
+def test_an_administrator_alone_may_not_write_profiles(bench: Bench, cloud: FakeNeutron) -> None:
+    """What one link tries would be told by two, or the command that mends it by none."""
+    cloud.policy.role = "admin-only"
+    cloud.told_account = cloud.policy.account
+    name, told, advice = one_wrong(bench)
+    assert (name, told) == ("role for binding:profile", "refused by Neutron's policy")
+    assert advice == "openstack role add --project service --user kuryr service"
+
+
+def test_agents_are_shown_to_administrators_only(bench: Bench, cloud: FakeNeutron) -> None:
+    """With the least roles a healthy agent would be called missing."""
+    cloud.policy.role = "service"
+    cloud.told_account = cloud.policy.account
+    bench.sriov = SriovSettings()
+    status, _, advice = links(bench, 0)["Neutron's SR-IOV agent"]
+    assert (status, advice) == (
+        "not checked",
+        f"agents are shown to the role admin only: openstack network agent list --host {HOST}",
+    )
 
 
 def test_agent(bench: Bench, cloud: FakeNeutron) -> None:

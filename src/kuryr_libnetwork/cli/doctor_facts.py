@@ -12,6 +12,7 @@ from kuryr_libnetwork.errors import ConfigError, KuryrError, NeutronForbidden, N
 from kuryr_libnetwork.interfaces import Neutron
 from kuryr_libnetwork.model import Agent, Network, Value
 from kuryr_libnetwork.rules.devices import FoundPf
+from kuryr_libnetwork.rules.roles import Account
 from kuryr_libnetwork.settings import Settings
 from kuryr_libnetwork.sriov import DeviceLease, NetdevState
 
@@ -21,10 +22,12 @@ AGENT_TYPE = "NIC Switch agent"
 class CloudFacts(Value, frozen=True):
     """``error``: why the rest is not known. ``profile``: "allowed", "forbidden", or why it is not known.
 
-    ``networks``: by physical network of the mapping; ``networks_error``: why they are not known.
+    ``account``: of the service; ``None``: a cloud without Keystone, or ``account_error`` says why it is not known. ``networks``: by physical network of the mapping; ``networks_error``: why they are not known.
     """
 
     error: str = ""
+    account: Account | None = None
+    account_error: str = ""
     profile: str = ""
     agents: tuple[Agent, ...] = ()
     agents_error: str = ""
@@ -85,16 +88,26 @@ def ask_cloud(neutron: Neutron, settings: Settings) -> CloudFacts:
         raise
     except KuryrError as error:
         return CloudFacts(error=str(error))
+    account, account_error = _account(neutron)
     agents, agents_error = _agents(neutron)
     reported = mappings_of(agent_of(settings.plugin.host, agents))
     networks, networks_error = _networks(neutron, settings.sriov.mappings or reported)
     return CloudFacts(
+        account=account,
+        account_error=account_error,
         profile=_may_write_profile(neutron),
         agents=agents,
         agents_error=agents_error,
         networks=networks,
         networks_error=networks_error,
     )
+
+
+def _account(neutron: Neutron) -> tuple[Account | None, str]:
+    try:
+        return neutron.account(), ""
+    except KuryrError as error:
+        return None, str(error)
 
 
 def _agents(neutron: Neutron) -> tuple[tuple[Agent, ...], str]:

@@ -12,6 +12,7 @@ from kuryr_libnetwork.cli.doctor_facts import DoctorFacts, agent_of, mappings_of
 from kuryr_libnetwork.cli.findings import Finding, ok, unchecked, wrong
 from kuryr_libnetwork.model import Agent
 from kuryr_libnetwork.rules.devices import FoundPf
+from kuryr_libnetwork.rules.roles import RoleFinding, judge_roles, reads_physical_networks
 from kuryr_libnetwork.sriov import USER_SPACE_DRIVERS
 
 KERNEL = (5, 14)
@@ -124,12 +125,30 @@ def neutron(facts: DoctorFacts) -> Finding:
     return ok("Neutron", "answers")
 
 
+def roles(facts: DoctorFacts) -> Finding:
+    """What the token says; the next link tries what Neutron itself says of ``binding:profile``."""
+    link, account = "roles", facts.cloud.account
+    if facts.cloud.error or facts.cloud.account_error:
+        return unchecked(link, facts.cloud.account_error or "Neutron did not answer")
+    if account is None:
+        return ok(link, "none: this cloud has no Keystone")
+    found = [each for each in _role_findings(facts) if each.subject != "profile"]
+    lacking = [each for each in found if each.level != "advice"]
+    if lacking:
+        told = "; ".join(each.text for each in lacking)
+        return wrong(link, f"{account}: {told}", "; ".join(each.command for each in lacking))
+    return ok(link, ": ".join([str(account), *(each.line for each in found)]))
+
+
 def role(facts: DoctorFacts) -> Finding:
     link, answer = "role for binding:profile", facts.cloud.profile
     if facts.cloud.error:
         return unchecked(link, "Neutron did not answer")
     if answer == "forbidden":
-        return wrong(link, "refused by Neutron's policy", "give the user of [neutron] the role service")
+        commands = [each.command for each in _role_findings(facts) if each.subject in ("profile", "containers")]
+        return wrong(
+            link, "refused by Neutron's policy", "; ".join(commands) or "give the user of [neutron] the role service"
+        )
     return ok(link) if answer == "allowed" else unchecked(link, answer)
 
 
@@ -137,7 +156,9 @@ def agent(facts: DoctorFacts) -> Finding:
     link, host = "Neutron's SR-IOV agent", facts.settings.plugin.host
     if facts.cloud.error or facts.cloud.agents_error:
         return unchecked(link, facts.cloud.agents_error or "Neutron did not answer")
-    here = _agent(facts)
+    here, account = _agent(facts), facts.cloud.account
+    if account is not None and not account.is_admin and not facts.cloud.agents:
+        return unchecked(link, f"agents are shown to the role admin only: openstack network agent list --host {host}")
     if here is None:
         near = [each.host for each in facts.cloud.agents if _short(each.host) == _short(host)]
         if near:
@@ -200,6 +221,7 @@ CHAIN: tuple[Judge, ...] = (
     configuration,
     plugin,
     neutron,
+    roles,
     role,
     agent,
     mapping,
@@ -236,6 +258,11 @@ def _pf_trouble(each: FoundPf, facts: DoctorFacts) -> str:
 def _missing(driver: str, enabled: tuple[str, ...]) -> list[str]:
     last = driver.rpartition(".")[2]
     return [] if last in {name.rpartition(".")[2] for name in enabled} else [driver]
+
+
+def _role_findings(facts: DoctorFacts) -> list[RoleFinding]:
+    account = facts.cloud.account
+    return judge_roles(account, physical_networks=reads_physical_networks(facts.settings)) if account else []
 
 
 def _agent(facts: DoctorFacts) -> Agent | None:

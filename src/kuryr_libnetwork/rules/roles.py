@@ -98,7 +98,7 @@ def judge_roles(account: Account, *, physical_networks: bool = False) -> list[Ro
     if physical_networks and not account.is_admin:
         text = (
             f"[sriov] names physical networks, and Neutron shows only the role {ADMIN} which one a network is on: no VF is found "
-            "for a container"
+            "for a container whose port does not name its physical network"
         )
         found.append(_finding("physical networks", "notice", text, _give(account, ADMIN)))
     if account.is_admin and SERVICE in account.roles and not physical_networks:
