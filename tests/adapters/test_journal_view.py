@@ -12,6 +12,7 @@ import pytest
 from kuryr_libnetwork.errors import JournalError
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import JournalView, look, service_runs
+from kuryr_libnetwork.model import NetworkRecord
 from kuryr_libnetwork.sriov import DeviceLease
 
 LEASE = DeviceLease(
@@ -54,6 +55,15 @@ def test_after_the_service(tmp_path: Path) -> None:
     assert look(tmp_path / "kuryr.db").devices == (LEASE,)
     assert not service_runs(tmp_path / "kuryr.db")
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_the_docker_networks(tmp_path: Path) -> None:
+    """``kuryr-status`` would warn of networks that the service knows."""
+    record = NetworkRecord(docker_id="d", neutron_id="n", made=False, mtu=1442, subnets=())
+    journal = SqliteJournal(tmp_path / "kuryr.db")
+    journal.networks.put(record)
+    assert look(tmp_path / "kuryr.db").networks == (record,)
+    journal.close()
 
 
 def test_a_journal_of_an_older_release(tmp_path: Path) -> None:

@@ -4,62 +4,14 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 from pathlib import Path
 
 import pytest
 
-from kuryr_libnetwork.cli.status import Places, main
+from kuryr_libnetwork.cli.status import main
 from kuryr_libnetwork.cli.upgrade_checks import Code, Result, worst
-
-ACCOUNT = """\
-username = kuryr
-user_domain_name = Default
-password = secret-word
-project_name = service
-project_domain_name = Default
-"""
-GOOD = f"[neutron]\nauth_type = password\nauth_url = http://controller:5000\n{ACCOUNT}"
-
-
-class Installation:
-    """kuryr.conf, Docker's folders and Python's packages of a host."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.conf = folder / "kuryr.conf"
-        self.packages = folder / "packages"
-        self.specs = folder / "docker-plugins"
-        self.bindir = folder / "libexec"
-        self.state = folder / "state"
-        for each in (self.packages, self.specs, self.bindir):
-            each.mkdir()
-        self.install("kuryr-libnetwork", "19.0.0")
-        self.configure(GOOD)
-
-    def configure(self, text: str) -> None:
-        self.conf.write_text(text)
-
-    def install(self, name: str, version: str, folder: str = "packages") -> None:
-        info = self.folder / folder / f"{name.replace('-', '_')}-{version}.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-
-    def check(self, code: int, *, folders: tuple[str, ...] = ("packages",)) -> dict[str, tuple[int, str]]:
-        out = io.StringIO()
-        places = Places([self.specs], [str(self.folder / each) for each in folders], str(self.bindir), str(self.state))
-        assert main(["upgrade", "check", "--json", "--config-file", str(self.conf)], out, places) == code
-        shown = json.loads(out.getvalue())
-        assert shown["name"] == "Upgrade Check Results"
-        return {each["check"]: (each["result"], each["details"] or "") for each in shown["checks"]}
-
-    def one(self, code: int) -> tuple[str, str]:
-        """The one thing that is wrong."""
-        found = {name: details for name, (result, details) in self.check(code).items() if result}
-        ((name, details),) = found.items()
-        return name, details
+from tests.unit.old_installation import GOOD, Installation
 
 
 @pytest.fixture(autouse=True)
@@ -82,13 +34,11 @@ def test_a_host_that_needs_nothing(host: Installation) -> None:
 def test_the_table_is_for_people(host: Installation) -> None:
     """Nobody could read what to do, or tools would not find the words that oslo.upgradecheck has."""
     host.configure(f"{GOOD}[binding]\ndrivr = veth\n")
-    out = io.StringIO()
-    code = main(["--config-file", str(host.conf), "upgrade", "check"], out, Places([host.specs], [str(host.packages)]))
-    lines = out.getvalue().splitlines()
-    assert code == 1
+    out = host.run("upgrade", "check", code=1)
+    lines = out.splitlines()
     assert len({len(line) for line in lines}) == 1
-    assert "| Check: kuryr.conf can be read " in out.getvalue()
-    assert "| Result: Warning " in out.getvalue()
+    assert "| Check: kuryr.conf can be read " in out
+    assert "| Result: Warning " in out
     assert "did you mean driver?" in " ".join(line.strip("| ") for line in lines)
 
 

@@ -33,14 +33,14 @@ class Probes:
 
 def real_probes(words: Sequence[str], socket_path: Path) -> Probes:
     return Probes(
-        neutron=partial(_neutron, words),
+        neutron=partial(connect_to_neutron, words),
         plugin=partial(ask_plugin, socket_path),
         kernel=os.uname().release,
         iommu=any(Path("/sys/kernel/iommu_groups").glob("*")),
     )
 
 
-def _neutron(words: Sequence[str]) -> Neutron:
+def connect_to_neutron(words: Sequence[str]) -> Neutron:
     found = config.read(words)
     chosen = found.settings.neutron
     adapter = partial(

@@ -17,6 +17,7 @@ from typing import NamedTuple, TextIO
 from kuryr_libnetwork import config
 from kuryr_libnetwork.app import driver_names
 from kuryr_libnetwork.cli.upgrade_checks import Facts, Result, judge, worst
+from kuryr_libnetwork.cli.upgrade_cloud import Doors, ask_cloud
 from kuryr_libnetwork.config_source import Sources, config_files
 from kuryr_libnetwork.errors import ConfigError, UnsafePath
 from kuryr_libnetwork.host.files import Folder, check_program
@@ -34,12 +35,16 @@ _TRUE = {"1", "true", "yes", "on"}
 
 
 class Places(NamedTuple):
-    """Where to look; tests have places of their own. ``packages``: folders of Python packages; the rest: defaults."""
+    """Where to look; tests have places of their own. ``packages``: folders of Python packages; the rest: defaults.
+
+    ``doors``: to the cloud and to Docker.
+    """
 
     specs: Sequence[Path] = SPEC_FOLDERS
     packages: Sequence[str] | None = None
     bindir: str = DEFAULT_BINDIR
     state: str = DEFAULT_STATE
+    doors: Doors = Doors()
 
 
 def main(argv: Sequence[str] | None = None, stdout: TextIO | None = None, places: Places | None = None) -> int:
@@ -84,7 +89,7 @@ def gather(words: Sequence[str], places: Places) -> Facts:
         sources = Sources([], words)
         told = Facts(error=str(error))
     else:
-        told = _configured(words)
+        told = _configured(words, places.doors)
     bindir = _written(sources, "bindir", places.bindir)
     executables = _executables(Path(bindir))
     return Facts(
@@ -103,6 +108,7 @@ def gather(words: Sequence[str], places: Places) -> Facts:
         scripts=tuple(path.name for path in executables),
         open_scripts=tuple(filter(None, map(_changeable, executables))),
         script_vif_types=told.script_vif_types,
+        cloud=told.cloud,
     )
 
 
@@ -125,8 +131,8 @@ def _changeable(script: Path) -> str:
     return ""
 
 
-def _configured(words: Sequence[str]) -> Facts:
-    """What the service itself would say of its configuration."""
+def _configured(words: Sequence[str], doors: Doors) -> Facts:
+    """What the service itself would say of its configuration, and the cloud of its user."""
     try:
         found = config.read(words, prog=SERVER)
     except ConfigError as error:
@@ -141,7 +147,8 @@ def _configured(words: Sequence[str]) -> Facts:
         wrong = ""
     strange = tuple(text for text in texts if text not in idle)
     script_vif_types = tuple(found.settings.binding.script_vif_types)
-    return Facts(strange=strange, idle=idle, drivers=wrong, script_vif_types=script_vif_types)
+    cloud = ask_cloud(words, found.settings, doors)
+    return Facts(strange=strange, idle=idle, drivers=wrong, script_vif_types=script_vif_types, cloud=cloud)
 
 
 def _written(sources: Sources, option: str, default: str = "") -> str:

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from kuryr_libnetwork.model import Value
 from kuryr_libnetwork.rules import vifs
+from kuryr_libnetwork.rules.foreign_networks import ForeignNetwork
+from kuryr_libnetwork.rules.roles import RoleFinding
 
 SOCKET_FOLDERS = ("/run/docker/plugins", "/var/run/docker/plugins")
 
@@ -31,6 +33,21 @@ class Result(Value, frozen=True):
     details: str = ""
 
 
+class CloudState(Value, frozen=True):
+    """``account``: whose roles they are, in words; "" without Keystone. ``refused``: why Keystone lets nobody in.
+
+    ``account_error``, ``foreign_error``: why the roles, or the Docker networks, are not known; "" where they are. ``foreign``: Docker
+    networks on Neutron networks of another project that nothing records.
+    """
+
+    account: str = ""
+    refused: str = ""
+    account_error: str = ""
+    roles: tuple[RoleFinding, ...] = ()
+    foreign: tuple[ForeignNetwork, ...] = ()
+    foreign_error: str = ""
+
+
 class Facts(Value, frozen=True):
     """What was found on the host.
 
@@ -38,6 +55,7 @@ class Facts(Value, frozen=True):
     ``strange``: what in it is not understood, ``idle``: what has no effect. ``drivers``: what is wrong with their names.
     ``uri``: kuryr_uri, with TLS or not, and with an authority for clients' certificates or not. ``specs``: plugin files of Docker, each with its address. ``scripts``: executables
     in ``bindir``; ``open_scripts``: what is wrong with those that others may change. ``state``: what is wrong with state_path.
+    ``cloud``: not asked where there is an ``error``.
     """
 
     distributions: tuple[tuple[str, str], ...] = ()
@@ -55,6 +73,7 @@ class Facts(Value, frozen=True):
     open_scripts: tuple[str, ...] = ()
     script_vif_types: tuple[str, ...] = ()
     state: str = ""
+    cloud: CloudState = CloudState()
 
 
 def distributions(facts: Facts) -> Result:
@@ -145,6 +164,45 @@ def state_folder(facts: Facts) -> Result:
     return Result(check=check, code=Code.FAILURE, details=facts.state) if facts.state else Result(check=check)
 
 
+def roles(facts: Facts) -> Result:
+    """Upstream's user mostly was an administrator."""
+    check, cloud = "Roles of the service's user", facts.cloud
+    if facts.error:
+        return _unread(check)
+    if cloud.refused:
+        return Result(check=check, code=Code.FAILURE, details=cloud.refused)
+    if cloud.account_error:
+        return Result(check=check, code=Code.WARNING, details=f"not looked at: {cloud.account_error}")
+    codes = {"error": Code.FAILURE, "notice": Code.WARNING, "advice": Code.SUCCESS}
+    code = max((codes[each.level] for each in cloud.roles), default=Code.SUCCESS)
+    lines = [each.line for each in cloud.roles]
+    return Result(check=check, code=code, details="\n".join([cloud.account, *lines] if lines else []))
+
+
+def foreign_networks(facts: Facts) -> Result:
+    """Upstream wrote there which Docker network uses them; whoever owns them may do so as well, so it is not believed."""
+    check, cloud = "Docker networks recorded on networks of other projects", facts.cloud
+    if facts.error:
+        return _unread(check)
+    if cloud.foreign_error:
+        return Result(check=check, code=Code.WARNING, details=f"not looked at: {cloud.foreign_error}")
+    lines = [_on(each) for each in cloud.foreign]
+    if any(each.named for each in cloud.foreign):
+        lines.append(
+            "start the service while Docker runs, and before Docker is restarted: it takes up on Docker's own word what Docker's users "
+            "chose, and its log says so"
+        )
+    if not all(each.named for each in cloud.foreign):
+        lines.append("what was made in another project is not believed: let [neutron] log in to that project")
+    return _warned(check, tuple(lines))
+
+
+def _on(found: ForeignNetwork) -> str:
+    ids = " or ".join(f"{network.id} of project {network.project_id or 'unknown'}" for network in found.networks)
+    how = "is on" if found.named else "was made on"
+    return f"Docker network {found.docker_id[:12]} {how} Neutron network {ids}"
+
+
 CHECKS: tuple[Callable[[Facts], Result], ...] = (
     distributions,
     configuration,
@@ -154,6 +212,8 @@ CHECKS: tuple[Callable[[Facts], Result], ...] = (
     idle_options,
     scripts,
     state_folder,
+    roles,
+    foreign_networks,
 )
 
 

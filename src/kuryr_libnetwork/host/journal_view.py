@@ -22,7 +22,7 @@ import msgspec
 from kuryr_libnetwork.errors import JournalError, UnsafePath
 from kuryr_libnetwork.host.files import Folder
 from kuryr_libnetwork.host.journal import BESIDE
-from kuryr_libnetwork.model import EndpointRecord, Value
+from kuryr_libnetwork.model import EndpointRecord, NetworkRecord, Value
 from kuryr_libnetwork.sriov import DeviceLease
 
 R = TypeVar("R", bound=Value)
@@ -33,6 +33,7 @@ class JournalView(Value, frozen=True):
 
     devices: tuple[DeviceLease, ...] = ()
     endpoints: tuple[EndpointRecord, ...] = ()
+    networks: tuple[NetworkRecord, ...] = ()
 
 
 def look(path: Path) -> JournalView:
@@ -43,6 +44,7 @@ def look(path: Path) -> JournalView:
         return JournalView(
             devices=_records(connection, "devices", DeviceLease),
             endpoints=_records(connection, "endpoints", EndpointRecord),
+            networks=_records(connection, "networks", NetworkRecord),
         )
 
 
