@@ -5,7 +5,8 @@
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,17 @@ class Host:
         """Restart kuryr-server as another user of the cloud, if it is not that one already."""
         programs.log_in_as(self.paths, person, self._registry)
         self.kuryr.start()
+
+    @contextmanager
+    def configured(self, **options: str | int) -> Iterator[None]:
+        """kuryr-server with these options of [DEFAULT], which the lab does not set itself, until the end of the block."""
+        programs.configure(self.paths, options, self._registry)
+        self.kuryr.start()
+        try:
+            yield
+        finally:
+            programs.configure(self.paths, dict.fromkeys(options), self._registry)
+            self.kuryr.start()
 
     def environment(self, person: Person = people.ADMIN) -> dict[str, str]:
         """`person`: who the openstack command is."""

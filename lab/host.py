@@ -3,6 +3,7 @@
 """One Docker host: namespaces, Open vSwitch, an OVN chassis and kuryr-server; `lab.dockerd` has its Docker."""
 
 import signal
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -171,6 +172,19 @@ def log_in_as(host: HostPaths, person: Person, registry: Registry) -> None:
     """Let kuryr-server be this user from its next start on; one that runs as somebody else is stopped."""
     before = host.kuryr_conf.read_text()
     text = with_login(before, person)
+    if text != before:
+        _put_kuryr_conf(host, text)
+        registry.stop([f"{host.name}-kuryr"])
+
+
+def configure(host: HostPaths, options: Mapping[str, str | int | None], registry: Registry) -> None:
+    """Let these be kuryr-server's options of [DEFAULT] from its next start on, `None` as if never said; one that runs with
+    others is stopped.
+    """
+    before = host.kuryr_conf.read_text()
+    said = [line for line in before.splitlines(keepends=True) if line.partition(" = ")[0] not in options]
+    new = "".join(f"{name} = {value}\n" for name, value in options.items() if value is not None)
+    text = "".join(said).replace("[DEFAULT]\n", f"[DEFAULT]\n{new}", 1)
     if text != before:
         _put_kuryr_conf(host, text)
         registry.stop([f"{host.name}-kuryr"])
