@@ -162,16 +162,19 @@ def test_a_call_under_way_has_no_limit(tmp_path: Path, keys: Path) -> None:
 
 def test_calls_wait_in_a_line_that_has_an_end(tmp_path: Path, keys: Path) -> None:
     """A Docker user who starts thousands of containers while Neutron hangs would use up memory and descriptors."""
-    go = threading.Event()
+    began, go = threading.Event(), threading.Event()
 
     def slow(_: object) -> m.Message:
+        began.set()
         go.wait(LIMIT)
         return ANSWERS["join"]
 
     with open_door(tmp_path, "unix", keys, Limits(waiting=3), threads=1) as (edge, connect):
         edge.verbs.does["join"] = slow
         with ThreadPoolExecutor(4) as pool:
-            calls = [pool.submit(exchange, connect(), request("NetworkDriver.Join", JOIN)) for _ in range(4)]
+            calls = [pool.submit(exchange, connect(), request("NetworkDriver.Join", JOIN))]
+            assert began.wait(LIMIT)  # it is not in the line any more
+            calls += [pool.submit(exchange, connect(), request("NetworkDriver.Join", JOIN)) for _ in range(3)]
             until(lambda: edge.server.waiting == 3, "the line is full")
             status, _, body = exchange(connect(), request("NetworkDriver.Join", JOIN))
             assert status == 503
