@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from kuryr_libnetwork.rules.roles import Account
 from tests.fakes.neutron.store import Store
-from tests.fakes.neutron.wire import PROJECT, Fault, Resource
+from tests.fakes.neutron.wire import PROJECT, Fault, Resource, not_found
 
 Role = Literal["service", "admin", "admin-only"]
 """The roles of the service's user: ``service`` and ``member``; ``service`` and ``admin``; or ``admin`` alone."""
@@ -80,7 +80,7 @@ class Policy:
     def check_delete(self, store: Store, what: str, resource_id: str) -> None:
         resource = store.tables[what].get(resource_id)
         if self.role == "service" and what != "ports" and resource is not None and not _is_own(resource):
-            raise _forbidden(f"delete_{what}")
+            raise _forbidden(f"delete_{what}") if self.sees(what, resource) else not_found(what, resource_id)
 
     def _check_profile(self, attributes: Mapping[str, Any]) -> None:
         if self.role == "admin-only" and "binding:profile" in attributes:
