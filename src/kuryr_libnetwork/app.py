@@ -145,6 +145,7 @@ def _parts(
         allow_vfio=sriov.allow_vfio,
         allow_direct_physical=sriov.allow_direct_physical,
         selection=sriov.selection,
+        agents_own=sriov.agents_own,
     )
     chosen = SriovSettings(
         policy=policy,

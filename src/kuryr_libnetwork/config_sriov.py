@@ -139,6 +139,7 @@ def settings(reader: Reader) -> SriovSettings:
         allow_direct_physical=reader.get("allow_direct_physical", SECTION),
         allow_trust=frozenset(reader.get("allow_trust", SECTION)),
         allow_vfio=reader.get("allow_vfio", SECTION),
+        agents_own=bool(mappings) and not reader.origin("physical_device_mappings", SECTION),
         selection=get("selection_policy"),  # type: ignore[arg-type]  # oslo.config has checked it
         rebind=get("rebind_policy"),  # type: ignore[arg-type]
         carrier_timeout=float(reader.get("carrier_timeout", SECTION)),

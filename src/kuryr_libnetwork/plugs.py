@@ -13,7 +13,10 @@ BoundBy = Literal["host", "trunk", "nobody"]
 
 
 class BindingRequest(Value, frozen=True):
-    """What is known before the binding: the port, and what its user asked for ("" where nothing was)."""
+    """What is known before the binding: the port, and what its user asked for ("" where nothing was).
+
+    ``physical_network``: the network's own, "" where Neutron does not show it. ``profile``: the port's, as it was found.
+    """
 
     port_id: str
     vnic_type: str

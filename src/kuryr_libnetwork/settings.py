@@ -114,10 +114,11 @@ class DeviceSpec(_Part, frozen=True):
 
 
 class SriovSettings(_Part, frozen=True):
-    """``[sriov]``: which PFs and VFs may be used, and how. The first six members are those of ``DevicePolicy``.
+    """``[sriov]``: which PFs and VFs may be used, and how. The first seven members are those of ``DevicePolicy``.
 
     ``mappings``: physical network -> names of its PFs; ``exclusions``: name of a PF -> addresses of VFs that are not for
-    us; ``allow_trust``: physical networks whose ports may ask for a trusted VF; ``carrier_timeout`` in seconds.
+    us; ``agents_own``: the mappings are those of Neutron's agent, from its own file; ``allow_trust``: physical networks
+    whose ports may ask for a trusted VF; ``carrier_timeout`` in seconds.
     """
 
     mappings: dict[str, tuple[str, ...]] = {}
@@ -126,6 +127,7 @@ class SriovSettings(_Part, frozen=True):
     allow_vfio: bool = False
     allow_direct_physical: bool = False
     selection: Selection = "spread"
+    agents_own: bool = False
     allow_trust: frozenset[str] = frozenset()
     rebind: Rebind = "if-needed"
     carrier_timeout: float = 5.0

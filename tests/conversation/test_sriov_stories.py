@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,7 @@ CIDR = "10.10.0.0/24"
 
 class SriovPlugin(Plugin):
     policy = DevicePolicy()
+    settings: Mapping[str, Any] = {}
 
     def __init__(self, folder: Path) -> None:
         self.nic = FakeNic()
@@ -44,7 +46,7 @@ class SriovPlugin(Plugin):
             netdevs=self.nic.netdevs,
             qos=QosRules(self.neutron),
             neighbours=lambda: self.neutron.find_ports(**{"binding:host_id": HOST}),
-            settings=SriovSettings(policy=self.policy),
+            settings=SriovSettings(policy=self.policy, **self.settings),
             now=lambda: self.now,
         )
         return [driver]
@@ -68,7 +70,7 @@ class SriovPlugin(Plugin):
                 "network_id": network.id,
                 "name": "sriov_port",
                 "binding:vnic_type": "direct",
-                "binding:profile": {"physical_network": "physnet2", "pci_vendor_info": "8086:10ca", **profile},
+                "binding:profile": {"physical_network": "physnet2", "pci_vendor_info": "8086:10ca"} | profile,
                 "fixed_ips": [{"subnet_id": subnet.id, "ip_address": "10.10.0.5"}],
             }
         )

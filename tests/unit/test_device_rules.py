@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kuryr_libnetwork.errors import NoFreeDevice
-from kuryr_libnetwork.rules.devices import DevicePolicy, FoundPf, choose, choose_pf, judge
+from kuryr_libnetwork.errors import Conflict, NoFreeDevice
+from kuryr_libnetwork.rules.devices import DevicePolicy, FoundPf, choose, choose_pf, judge, physical_network
 from kuryr_libnetwork.rules.pci import parse_device_spec
 from kuryr_libnetwork.sriov import DeviceLease, DeviceRequest, PhysicalFunction, VirtualFunction
 
@@ -221,9 +221,14 @@ ALLOWED = msgspec.structs.replace(MAPPED, allow_direct_physical=True)
 
 
 def whole(
-    request: DeviceRequest, found: tuple[FoundPf, ...], leases: tuple[DeviceLease, ...] = (), policy: Any = ALLOWED
+    request: DeviceRequest,
+    found: tuple[FoundPf, ...],
+    leases: tuple[DeviceLease, ...] = (),
+    policy: DevicePolicy = ALLOWED,
+    named_by: tuple[str, ...] = (),
 ) -> str:
-    return choose_pf(request, found, {each.pci_address: each for each in leases}, policy).pf.pci_address
+    held = {each.pci_address: each for each in leases}
+    return choose_pf(request, found, held, dict.fromkeys(named_by, "a-vm"), policy).pf.pci_address
 
 
 def test_a_whole_pf_only_where_allowed() -> None:
@@ -256,3 +261,98 @@ def test_a_pf_without_a_device_here() -> None:
     bare = msgspec.structs.replace(nic(0), pf=msgspec.structs.replace(nic(0).pf, netdevs=()))
     with pytest.raises(NoFreeDevice, match="has no network device here"):
         whole(msgspec.structs.replace(PHYSICAL, pci_slot="0000:01:00.0"), (bare,))
+
+
+def with_vf(**changes: Any) -> FoundPf:
+    """A PF whose second VF is another one."""
+    found = nic(0)
+    vfs = list(found.vfs)
+    vfs[1] = msgspec.structs.replace(vfs[1], **changes)
+    return msgspec.structs.replace(found, vfs=tuple(vfs))
+
+
+@pytest.mark.parametrize(
+    ("found", "named_by", "reason"),
+    [
+        (with_vf(netdevs=(), netdev_elsewhere=True), (), "has 1 VFs in use"),
+        (with_vf(netdevs=(), driver="vfio-pci"), (), "has 1 VFs in use"),
+        (nic(0, in_use={"0000:01:10.1": "has address 192.0.2.1"}), (), "has 1 VFs in use"),
+        (nic(0), ("0000:01:10.1",), "has 1 VFs in use"),
+        (nic(0), ("0000:01:00.0",), "is held by port a-vm"),
+    ],
+    ids=["elsewhere", "user space", "operator's", "another port's", "the PF another port's"],
+)
+@pytest.mark.parametrize("by_slot", [False, True])
+def test_a_pf_with_a_vf_that_anybody_uses_is_refused(
+    found: FoundPf, named_by: tuple[str, ...], reason: str, by_slot: bool
+) -> None:
+    """Whoever gets the PF could give the VFs of others a VLAN, a MAC and trust."""
+    request = msgspec.structs.replace(PHYSICAL, pci_slot="0000:01:00.0" if by_slot else "")
+    with pytest.raises(NoFreeDevice, match=reason):
+        whole(request, (found,), named_by=named_by)
+
+
+@pytest.mark.parametrize("named", [{"pci_slot": "0000:03:00.0"}, {"pf_name": "pf2"}])
+def test_a_pf_that_is_named_must_be_of_that_network(named: dict[str, str]) -> None:
+    """By its name or address a container would get a wire that the operator keeps for something else."""
+    with pytest.raises(NoFreeDevice, match=r"0000:03:00\.0 is not mapped to physnet2"):
+        whole(msgspec.structs.replace(PHYSICAL, **named), (nic(0), nic(2)))
+    silent = DevicePolicy(allow_direct_physical=True)
+    assert whole(msgspec.structs.replace(PHYSICAL, **named), (nic(0), nic(2)), policy=silent) == "0000:03:00.0"
+
+
+def test_a_pf_may_be_set_aside_by_device_spec() -> None:
+    """The operator could not give whole PFs without the agent's own option."""
+    specs = tuple(parse_device_spec("device_spec", ['{"address": "0000:02:00.0", "physical_network": "physnet2"}']))
+    policy = DevicePolicy(specs=specs, allow_direct_physical=True)
+    assert whole(PHYSICAL, (nic(0), nic(1)), policy=policy) == "0000:02:00.0"
+
+
+# -- which physical network ----------------------------------------------------------------------------------------
+
+SILENT, TWO = DevicePolicy(), DevicePolicy(mappings={"physnet2": ("pf0",), "physnet3": ("pf1",)})
+AGENTS = DevicePolicy(mappings={"physnet2": ("pf0", "pf1")}, agents_own=True)
+AGENTS_TWO = msgspec.structs.replace(TWO, agents_own=True)
+
+
+@pytest.mark.parametrize(
+    ("own", "claimed", "policy", "expected"),
+    [
+        ("physnet2", "", TWO, "physnet2"),
+        ("physnet2", "physnet2", TWO, "physnet2"),
+        ("elsewhere", "", TWO, "elsewhere"),
+        ("physnet2", "", SILENT, "physnet2"),
+        ("", "", SILENT, ""),
+        ("", "anything", SILENT, ""),
+        ("", "physnet3", TWO, "physnet3"),
+        ("", "", AGENTS, "physnet2"),
+        ("", "physnet2", AGENTS, "physnet2"),
+    ],
+)
+def test_the_wire_is_what_is_proven(own: str, claimed: str, policy: DevicePolicy, expected: str) -> None:
+    """A container would be on another wire than its network, in the VLAN that somebody else has there."""
+    assert physical_network(own, claimed, "direct", policy) == expected
+
+
+@pytest.mark.parametrize("policy", [SILENT, TWO, AGENTS])
+def test_a_profile_that_contradicts_neutron_is_refused(policy: DevicePolicy) -> None:
+    """A profile would choose the wire, and with it trust, PF and VLAN."""
+    with pytest.raises(Conflict, match="says physical_network physnet3, but the port's network is on physnet2"):
+        physical_network("physnet2", "physnet3", "direct", policy)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "vnic_type", "policy", "reason"),
+    [
+        ("", "direct", TWO, "get_network:provider:physical_network"),
+        ("", "direct", MAPPED, "get_network:provider:physical_network"),
+        ("", "direct", AGENTS_TWO, "get_network:provider:physical_network"),
+        ("", "direct-physical", AGENTS, "get_network:provider:physical_network"),
+        ("physnet9", "direct", TWO, "physnet9, on which this host has no device"),
+        ("physnet9", "direct", AGENTS, "physnet9, on which this host has no device"),
+    ],
+)
+def test_what_nobody_proves_is_refused(claimed: str, vnic_type: str, policy: DevicePolicy, reason: str) -> None:
+    """A network whose wire is not known would get a VF of any, with its own VLAN there."""
+    with pytest.raises(NoFreeDevice, match=reason):
+        physical_network("", claimed, vnic_type, policy)

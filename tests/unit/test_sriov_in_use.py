@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kuryr_libnetwork.errors import DeviceError, LinkError, LinkNotFound, NoFreeDevice
+from kuryr_libnetwork.errors import DeviceError, LinkError, LinkNotFound, NoFreeDevice, UnsupportedVif
 from kuryr_libnetwork.model import PlugRecord, Port
 from kuryr_libnetwork.plugs import BindingRequest
 from kuryr_libnetwork.rules import names
@@ -79,6 +79,55 @@ def test_the_mac_that_a_trusted_container_chose_stays() -> None:
     host.nic.functions[host.nic.vf_address(0)].learned_mac = "fa:16:3e:00:00:77"
     host.changed(port_security_enabled=False)
     assert host.nic.control.read("pf0", 0).mac == "fa:16:3e:00:00:77"
+
+
+@pytest.mark.parametrize(
+    ("change", "effect"),
+    [
+        ({"port_security_enabled": False}, {"spoofchk": False}),
+        ({"admin_state_up": False}, {"link_state": "disable"}),
+        ({"propagate_uplink_status": False}, {"link_state": "enable"}),
+        ({"mac_address": "fa:16:3e:00:00:99"}, {}),
+        ({"name": "x", "description": "x", "tags": ("kuryr.opt:trusted=true",), "device_id": "x"}, {}),
+        ({"vnic_type": "normal"}, {}),
+        ({"project_id": "another"}, {}),
+        ({"profile": {"pci_slot": "0000:01:10.2", "vf_num": 1}}, {}),
+        ({"profile": {"physical_network": "physnet9", "trusted": "true"}}, {}),
+        ({"profile": {"trusted": ["true"]}, "port_security_enabled": False}, {"spoofchk": False}),
+        ({"profile": {"vlan": 7, "mac": "fa:16:3e:00:00:99"}}, {}),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_a_change_of_the_port_means_what_neutron_makes_it_mean(change: dict[str, Any], effect: dict[str, Any]) -> None:
+    """By what a tenant writes into his port he would get trust, another VLAN, or a change on a VF of somebody else's."""
+    host = Host(ICE, allow_trust=frozenset({"physnet9"}))
+    into_container(host)
+    others = [host.nic.control.read("pf0", index) for index in (1, 2, 3)]
+    before = host.nic.control.read("pf0", 0)
+    host.changed(**change)
+    assert host.nic.control.read("pf0", 0) == msgspec.structs.replace(before, **effect)
+    assert [host.nic.control.read("pf0", index) for index in (1, 2, 3)] == others
+
+
+@pytest.mark.parametrize("details", [{}, {"vlan": "4095"}, {"vlan": ["7"]}, {"vlan": None}])
+def test_a_binding_without_a_usable_vlan_changes_nothing(details: dict[str, Any]) -> None:
+    """What the role may not see any more, or nobody could mean, would put the container on the untagged network."""
+    host = Host(ICE)
+    into_container(host)
+    with pytest.raises(UnsupportedVif, match="vif_details"):
+        host.changed(vif_details=details)
+    assert host.nic.control.read("pf0", 0).vlan == 150
+
+
+def test_trust_by_the_admins_field_or_its_mirror_in_the_profile() -> None:
+    """Trust that an admin gives would have no effect for the role service, which sees it in the profile only."""
+    for more in ({"trusted": True}, {"trusted": None, "profile": {"trusted": True}}):
+        host = Host(ICE, allow_trust=frozenset({"physnet2"}))
+        into_container(host)
+        host.changed(**more)
+        assert host.nic.control.read("pf0", 0).trust is True
+        host.changed(trusted=False)
+        assert host.nic.control.read("pf0", 0).trust is False
 
 
 @pytest.mark.parametrize("vif_type", ["unbound", "binding_failed"])

@@ -236,3 +236,12 @@ def test_what_is_not_there_is_named(control: KernelVfControl) -> None:
         control.read("pf9", 0)
     with pytest.raises(LinkError, match="PF pf0 has no VF 2"):
         control.apply("pf0", 2, FULL)
+
+
+@pytest.mark.parametrize("rates", [{"max_tx_rate": 1 << 32}, {"min_tx_rate": -1}])
+def test_a_rate_that_no_message_has_room_for(rates: dict[str, int]) -> None:
+    """A QoS policy of an odd size would end in a traceback, and with it the enforcement for all ports."""
+    kernel = Kernel()
+    with pytest.raises(LinkError, match="must be 0 to 4294967295 Mbit/s"):
+        KernelVfControl(kernel.connect).apply("pf0", 1, msgspec.structs.replace(FULL, **rates))
+    assert kernel.sent == []

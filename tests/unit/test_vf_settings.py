@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kuryr_libnetwork.errors import InvalidOption, UnsupportedVif
+from kuryr_libnetwork.errors import UnsupportedVif
 from kuryr_libnetwork.model import Port, QosRule
 from kuryr_libnetwork.rules import vf_settings as rules
 from kuryr_libnetwork.sriov import VfSettings, unchanged
@@ -30,17 +30,25 @@ def test_settings_of_an_ordinary_port() -> None:
     )
 
 
-@pytest.mark.parametrize(("details", "vlan"), [({}, 0), ({"vlan": "0"}, 0), ({"vlan": 7}, 7), ({"vlan": "4094"}, 4094)])
-def test_vlan_of_a_binding(details: dict[str, Any], vlan: int) -> None:
+@pytest.mark.parametrize(("told", "vlan"), [("0", 0), (7, 7), ("0150", 150), ("4094", 4094)])
+def test_vlan_of_a_binding(told: str | int, vlan: int) -> None:
     """A flat network would be tagged, or a VLAN network not."""
-    assert rules.vlan_of(port(vif_details=details)) == vlan
+    assert rules.vlan_of(port(vif_details={"vlan": told})) == vlan
 
 
-@pytest.mark.parametrize("vlan", ["4095", "-1", "x", ""])
-def test_a_vlan_that_cannot_be(vlan: str) -> None:
-    """Some drivers accept VLAN 4095 and then leak between networks."""
+@pytest.mark.parametrize(
+    "vlan", ["4095", "-1", "x", "", "²", "1" * 5000, 4095, -1, True, 7.0, None, [], ["7"], {"7": 7}]
+)
+def test_a_vlan_that_cannot_be(vlan: Any) -> None:
+    """Some drivers accept VLAN 4095 and then leak between networks; others' words would end in a traceback."""
     with pytest.raises(UnsupportedVif, match="must be 0 to 4094"):
         rules.vlan_of(port(vif_details={"vlan": vlan}))
+
+
+def test_a_binding_without_a_vlan_is_no_flat_network() -> None:
+    """A role that may not see all of the binding would have containers on the untagged network of the wire."""
+    with pytest.raises(UnsupportedVif, match=r"vif_details\.vlan is 'None'"):
+        rules.vlan_of(port(vif_details={}))
 
 
 @pytest.mark.parametrize(
@@ -52,6 +60,10 @@ def test_a_vlan_that_cannot_be(vlan: str) -> None:
         ({"profile": {"trusted": True}}, True),
         ({"trusted": False, "profile": {"trusted": "true"}}, False),
         ({"profile": {"trusted": "no"}}, False),
+        ({"profile": {"trusted": ["true"]}}, False),
+        ({"profile": {"trusted": {"true": True}}}, False),
+        ({"profile": {"trusted": 1.0}}, False),
+        ({"profile": {"trusted": "true" * 16000}}, False),
     ],
 )
 def test_trust_needs_the_port_and_the_operator(changes: dict[str, Any], trusted: bool) -> None:
@@ -111,6 +123,12 @@ def test_switchdev_is_refused_and_the_rest_is_not() -> None:
         rules.check_vnic_type(vnic_type, {"capabilities": "odd"})
 
 
+def test_a_physical_network_that_nobody_knows_better_stays() -> None:
+    """The operator's own word in a profile would be replaced by none."""
+    assert rules.vf_profile({"physical_network": "x"}, VF, "", "m")["physical_network"] == "x"
+    assert "physical_network" not in rules.pf_profile({}, PF, "", "m")
+
+
 @given(st.dictionaries(st.sampled_from(["trusted", "mine", "capabilities"]), st.text()))
 def test_the_users_keys_of_the_profile_stay(profile: dict[str, str]) -> None:
     """What the user wrote into the profile would be lost with the binding."""
@@ -122,14 +140,6 @@ def test_the_users_keys_of_the_profile_stay(profile: dict[str, str]) -> None:
     whole = rules.pf_profile(profile, PF, "physnet2", "52:54:00:00:00:01")
     assert (whole["pci_slot"], whole["device_mac_address"]) == (PF.pci_address, "52:54:00:00:00:01")
     assert rules.without_ours(whole) == profile
-
-
-def test_the_slot_that_the_user_chose() -> None:
-    """The guide's port, with its PCI address in the profile, would get another VF."""
-    assert rules.requested_slot({"pci_slot": "0000:0A:00.1"}) == "0000:0A:00.1"
-    assert rules.requested_slot({}) == ""
-    with pytest.raises(InvalidOption, match="pci_slot"):
-        rules.requested_slot({"pci_slot": 7})
 
 
 def test_a_vf_without_a_mac_gets_none_again() -> None:

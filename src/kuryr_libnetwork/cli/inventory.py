@@ -97,6 +97,7 @@ def policy_of(settings: SriovSettings) -> DevicePolicy:
         allow_vfio=settings.allow_vfio,
         allow_direct_physical=settings.allow_direct_physical,
         selection=settings.selection,
+        agents_own=settings.agents_own,
     )
 
 

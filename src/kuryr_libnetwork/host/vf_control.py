@@ -27,6 +27,8 @@ UNKNOWN = 0xFFFFFFFF
 LINK_STATES: tuple[LinkState, ...] = ("auto", "enable", "disable")
 MAX_VLAN = 4094
 MAX_QOS = 7
+MAX_RATE = 0xFFFFFFFF
+"""What a message has room for."""
 
 
 class _Attribute(NamedTuple):
@@ -145,6 +147,9 @@ def _check(pf_netdev: str, index: int, wanted: VfSettings) -> None:
         text = f"VLAN must be 0 to {MAX_VLAN}, priority 0 to {MAX_QOS} and only with a VLAN"
         what = f"VLAN {wanted.vlan} and priority {wanted.qos}"
         raise LinkError(f"cannot set {what} of VF {index} of {pf_netdev}: {text}")
+    rates = [rate for rate in (wanted.min_tx_rate, wanted.max_tx_rate) if rate is not None]
+    if not all(0 <= rate <= MAX_RATE for rate in rates):
+        raise LinkError(f"cannot set rates {rates} of VF {index} of {pf_netdev}: must be 0 to {MAX_RATE} Mbit/s")
 
 
 def _completed(wanted: VfSettings, before: VfSettings) -> VfSettings:

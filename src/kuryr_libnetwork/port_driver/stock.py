@@ -9,17 +9,24 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kuryr_libnetwork.errors import NoFreeDevice
+from kuryr_libnetwork.errors import InvalidOption, NoFreeDevice
 from kuryr_libnetwork.interfaces import Table
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions
 from kuryr_libnetwork.model import Port
 from kuryr_libnetwork.plugs import BindingRequest
 from kuryr_libnetwork.rules import names, vf_settings
-from kuryr_libnetwork.rules.devices import DevicePolicy, FoundPf, choose, choose_pf, judge
-from kuryr_libnetwork.rules.pci import required_pci
+from kuryr_libnetwork.rules.device_profile import device_profile, named_slot
+from kuryr_libnetwork.rules.devices import (
+    PHYSICAL,
+    DevicePolicy,
+    FoundPf,
+    choose,
+    choose_pf,
+    judge,
+    physical_network,
+)
 from kuryr_libnetwork.sriov import DeviceLease, DeviceRequest, DeviceUse, PhysicalFunction, VirtualFunction
 
-PHYSICAL = "direct-physical"
 VANISHED = DeviceUse(reason="its network device has just gone")
 Functions = tuple[PhysicalFunction, tuple[VirtualFunction, ...]]
 """A PF, and those of its VFs that a choice is about."""
@@ -58,11 +65,8 @@ class DeviceStock:
         """
         with self._choosing:
             self._ended &= {port.id for port in ports}
-            self._named_by = {
-                str(port.profile["pci_slot"]).lower(): port.id
-                for port in ports
-                if port.profile.get("pci_slot") and port.id not in self._ended
-            }
+            named = ((named_slot(port.profile), port.id) for port in ports if port.id not in self._ended)
+            self._named_by = {slot: port_id for slot, port_id in named if slot}
 
     def ended(self, port_id: str) -> None:
         """The port's device is free again, at once and not only when the background has looked."""
@@ -77,48 +81,57 @@ class DeviceStock:
 
     def take(self, request: BindingRequest) -> DeviceLease:
         """The lease that the port has, or a new one, in the journal when this returns."""
-        slot = vf_settings.requested_slot(request.profile) or request.pci_slot
+        told = device_profile(request.profile)
+        if told.pci_slot and request.pci_slot not in ("", told.pci_slot):
+            allowed = f"the port's binding:profile names {told.pci_slot}; leave it out"
+            raise InvalidOption("kuryr.pci_slot", request.pci_slot, allowed)
+        network = physical_network(request.physical_network, told.physical_network, request.vnic_type, self._policy)
         wanted = DeviceRequest(
             vnic_type=request.vnic_type,
-            physical_network=request.physical_network,
-            pci_slot=required_pci("pci_slot", slot) if slot else "",
+            physical_network=network,
+            pci_slot=told.pci_slot or request.pci_slot,
             pf_name=request.pf_name,
             numa_node=request.numa_node,
         )
         with self._choosing:
             held = self.lease_of(request.port_id)
             if held is None:
-                held = self._choose(request, wanted)
+                held = self._choose(request.port_id, wanted)
                 self._leases.put(held)
                 self._ended.discard(request.port_id)
         return held
 
-    def _choose(self, request: BindingRequest, wanted: DeviceRequest) -> DeviceLease:
+    def _choose(self, port_id: str, wanted: DeviceRequest) -> DeviceLease:
         leases = {lease.pci_address: lease for lease in self._leases.all()}
         found = self._inventory(wanted, set(leases))
-        if request.vnic_type == PHYSICAL:
-            pf = choose_pf(wanted, found, leases, self._policy).pf
-            return self._new_lease(request, pf, pf, 0)
         if self._named_by is None:
             self.observe(self._neighbours())
-        named = {slot: port for slot, port in (self._named_by or {}).items() if port != request.port_id}
+        named = {slot: port for slot, port in (self._named_by or {}).items() if port != port_id}
+        if wanted.vnic_type == PHYSICAL:
+            pf = choose_pf(wanted, found, leases, named, self._policy).pf
+            return self._new_lease(port_id, wanted, pf, pf, 0)
         chosen = choose(wanted, judge(wanted, found, leases, named, self._policy), self._policy)
-        return self._new_lease(request, chosen.vf, chosen.pf, chosen.vf.index)
+        return self._new_lease(port_id, wanted, chosen.vf, chosen.pf, chosen.vf.index)
 
     def _new_lease(
-        self, request: BindingRequest, device: PhysicalFunction | VirtualFunction, pf: PhysicalFunction, index: int
+        self,
+        port_id: str,
+        wanted: DeviceRequest,
+        device: PhysicalFunction | VirtualFunction,
+        pf: PhysicalFunction,
+        index: int,
     ) -> DeviceLease:
         return DeviceLease(
             pci_address=device.pci_address,
             pf_address=pf.pci_address,
             index=index,
-            port_id=request.port_id,
-            vnic_type=request.vnic_type,
+            port_id=port_id,
+            vnic_type=wanted.vnic_type,
             state="taking",
             generation=secrets.token_hex(4),
             driver=device.driver,
-            physical_network=request.physical_network,
-            temporary_name=names.device_name(request.port_id),
+            physical_network=wanted.physical_network,
+            temporary_name=names.device_name(port_id),
             created_at=self._now(),
         )
 
@@ -145,13 +158,13 @@ class DeviceStock:
         state = self._netdevs.state(pf.netdevs[0])
         mac = state.mac if state else ""
         if lease.vnic_type == PHYSICAL:
-            return vf_settings.pf_profile({}, pf, request.physical_network, mac)
+            return vf_settings.pf_profile({}, pf, lease.physical_network, mac)
         vf = self._pci.virtual_function(lease.pci_address)
         if vf is None:
             raise NoFreeDevice(f"VF {lease.pci_address} has vanished")
-        profile = vf_settings.vf_profile({}, vf, request.physical_network, mac)
-        if vf_settings.requested_slot(request.profile):
-            return {key: profile[key] for key in ("pci_vendor_info", "physical_network")}
+        profile = vf_settings.vf_profile({}, vf, lease.physical_network, mac)
+        if named_slot(request.profile):
+            return {key: profile[key] for key in ("pci_vendor_info", "physical_network") if key in profile}
         return profile
 
 

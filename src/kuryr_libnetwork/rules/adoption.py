@@ -23,6 +23,7 @@ import msgspec
 
 from kuryr_libnetwork.errors import PortNotAdoptable
 from kuryr_libnetwork.model import Change, FixedIp, Port
+from kuryr_libnetwork.rules.device_profile import given_mac
 from kuryr_libnetwork.rules.identity import DEVICE_OWNER, is_docker_id, made_by_us
 from kuryr_libnetwork.rules.ownership import (
     OwnProject,
@@ -172,8 +173,8 @@ def binding(port: Port, endpoint_id: str, host: str, mac: str) -> dict[str, Any]
 
 def by_neutron(port: Port, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """What Neutron changes besides: a whole PF keeps its own MAC, which the port gets (sriov §0.9)."""
-    mac = str(wanted.get(PROFILE, port.profile).get("device_mac_address", ""))
-    return {MAC: mac.lower()} if port.vnic_type == "direct-physical" and mac else {}
+    mac = given_mac(wanted.get(PROFILE, port.profile))
+    return {MAC: mac} if port.vnic_type == "direct-physical" and mac else {}
 
 
 def changes_of(port: Port, wanted: Mapping[str, Any]) -> tuple[Change, ...]:

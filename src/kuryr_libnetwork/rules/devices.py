@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from kuryr_libnetwork.errors import NoFreeDevice
+from kuryr_libnetwork.errors import Conflict, NoFreeDevice
 from kuryr_libnetwork.model import EndpointRecord, Value
 from kuryr_libnetwork.rules.pci import DeviceSpec, allowed_by, networks_of
 from kuryr_libnetwork.sriov import (
@@ -26,6 +26,9 @@ from kuryr_libnetwork.sriov import (
     VirtualFunction,
     in_user_space,
 )
+from kuryr_libnetwork.text import shown
+
+PHYSICAL = "direct-physical"
 
 UNSEEN = (
     "Neutron does not say which physical network its network is on, and [sriov] maps devices to physical networks: the network is on "
@@ -34,7 +37,7 @@ UNSEEN = (
 
 
 class DevicePolicy(Value, frozen=True):
-    """What the operator allows (``[sriov]`` in kuryr.conf)."""
+    """What the operator allows (``[sriov]`` in kuryr.conf). ``agents_own``: the mappings are those of Neutron's agent."""
 
     mappings: dict[str, tuple[str, ...]] = {}
     exclusions: dict[str, frozenset[str]] = {}
@@ -42,6 +45,12 @@ class DevicePolicy(Value, frozen=True):
     allow_vfio: bool = False
     allow_direct_physical: bool = False
     selection: Literal["spread", "pack"] = "spread"
+    agents_own: bool = False
+
+    @property
+    def networks(self) -> frozenset[str]:
+        """The physical networks that this host has devices on."""
+        return frozenset(self.mappings) | {spec.physical_network for spec in self.specs if spec.physical_network}
 
     @property
     def speaks(self) -> bool:
@@ -56,6 +65,36 @@ class FoundPf(Value, frozen=True):
     vfs: tuple[VirtualFunction, ...]
     default_route: bool = False
     in_use: dict[str, str] = {}
+
+
+def physical_network(own: str, claimed: str, vnic_type: str, policy: DevicePolicy) -> str:
+    """The physical network on which a port's device has to be; "" where nobody knows it, and nobody has said of devices.
+
+    ``own``: the network's, as Neutron shows it; by default to the role admin only. ``claimed``: the port profile's.
+    1. Neutron's own word, and nothing against it. 2. The operator has not said which device is where. 3. The profile's,
+    which only the role service writes, if the operator has devices there. 4. The only one on which Neutron's agent here
+    has devices: it binds nothing else, but whole PFs it binds without looking. 5. Refused: a device on another wire would
+    carry the VLAN of somebody else.
+    """
+    if own:
+        if claimed not in ("", own):
+            raise Conflict(
+                f"binding:profile says physical_network {shown(claimed)}, but the port's network is on {own}; correct the profile"
+            )
+        return own
+    if not policy.speaks:
+        return ""
+    if claimed:
+        if claimed in policy.networks:
+            return claimed
+        raise NoFreeDevice(f"binding:profile says physical_network {shown(claimed)}, on which this host has no device")
+    if policy.agents_own and len(policy.networks) == 1 and vnic_type != PHYSICAL:
+        return min(policy.networks)
+    raise NoFreeDevice(
+        "Neutron does not show on which physical network the port's network is, so no device is known to be on it: allow "
+        "get_network:provider:physical_network to the service's role and create the Docker network again, or name it in the "
+        "port's binding:profile (physical_network)"
+    )
 
 
 def judge(
@@ -102,16 +141,20 @@ def choose_pf(
     request: DeviceRequest,
     found: Sequence[FoundPf],
     leases: Mapping[str, DeviceLease],
+    named_by: Mapping[str, str],
     policy: DevicePolicy,
 ) -> FoundPf:
-    """The PF for ``direct-physical``. Only where the operator allows it, and never one that anybody uses."""
+    """The PF for ``direct-physical``. Only where the operator allows it, and never one that anybody uses.
+
+    Whoever has a PF can set up all its VFs.
+    """
     if not policy.allow_direct_physical:
         raise NoFreeDevice("vnic_type direct-physical: not allowed on this host ([sriov] allow_direct_physical)")
     reasons = []
     for each in found:
         if not _pf_asked_for(request, each, policy):
             continue
-        reason = _pf_reason(each, leases)
+        reason = _pf_reason(request, each, leases, named_by, policy)
         if not reason:
             return each
         reasons.append(f"{each.pf.pci_address} {reason}")
@@ -153,10 +196,7 @@ def _reasons(
         reasons.append("its PF is given away")
     if each.default_route:
         reasons.append("its PF carries a default route")
-    if any(vf.pci_address in policy.exclusions.get(name, ()) for name in each.pf.netdevs):
-        reasons.append("excluded by exclude_devices")
-    if policy.specs and allowed_by(policy.specs, vf, each.pf) is None:
-        reasons.append("not in device_spec")
+    reasons.extend(forbidden(vf, each.pf, policy))
     networks = networks_of(each.pf, policy.mappings, policy.specs, vf)
     if policy.speaks and request.physical_network not in networks:
         told = f"its PF {'/'.join(each.pf.netdevs)} is not mapped to {request.physical_network}"
@@ -164,6 +204,16 @@ def _reasons(
     if not each.pf.netdevs:
         reasons.append("its PF's network device is in another namespace, or has no driver")
     reasons.extend(_device_reasons(request, each, vf, policy) if lease is None else ())
+    return reasons
+
+
+def forbidden(vf: VirtualFunction, pf: PhysicalFunction, policy: DevicePolicy) -> list[str]:
+    """Why a VF is none of those that the operator has set aside for us, whoever it is wanted for."""
+    reasons = []
+    if any(vf.pci_address in policy.exclusions.get(name, ()) for name in pf.netdevs):
+        reasons.append("excluded by exclude_devices")
+    if policy.specs and allowed_by(policy.specs, vf, pf) is None:
+        reasons.append("not in device_spec")
     return reasons
 
 
@@ -195,21 +245,36 @@ def _pf_asked_for(request: DeviceRequest, each: FoundPf, policy: DevicePolicy) -
         return each.pf.pci_address == request.pci_slot
     if request.pf_name:
         return request.pf_name in each.pf.netdevs
-    mapped = policy.mappings.get(request.physical_network, ())
-    return bool(set(mapped) & set(each.pf.netdevs))
+    return request.physical_network in networks_of(each.pf, policy.mappings, policy.specs)
 
 
-def _pf_reason(each: FoundPf, leases: Mapping[str, DeviceLease]) -> str:
+def _pf_reason(
+    request: DeviceRequest,
+    each: FoundPf,
+    leases: Mapping[str, DeviceLease],
+    named_by: Mapping[str, str],
+    policy: DevicePolicy,
+) -> str:
     if each.default_route:
         return "carries a default route"
     if each.pf.pci_address in leases:
         return f"is held by port {leases[each.pf.pci_address].port_id}"
-    used = [vf.pci_address for vf in each.vfs if vf.pci_address in leases]
+    if each.pf.pci_address in named_by:
+        return f"is held by port {named_by[each.pf.pci_address]}"
+    used = [vf.pci_address for vf in each.vfs if vf.pci_address in leases or _is_used(vf, each, named_by)]
     if used:
         return f"has {len(used)} VFs in use"
     if len(each.pf.netdevs) != 1:
         return "has no network device here, or several"
+    if policy.speaks and request.physical_network not in networks_of(each.pf, policy.mappings, policy.specs):
+        return f"is not mapped to {request.physical_network}"
     return each.in_use.get(each.pf.pci_address, "")
+
+
+def _is_used(vf: VirtualFunction, each: FoundPf, named_by: Mapping[str, str]) -> bool:
+    """By a container of somebody else's, a program or a virtual machine, or by the operator himself."""
+    elsewhere = vf.netdev_elsewhere or in_user_space(vf.driver)
+    return elsewhere or vf.pci_address in named_by or bool(each.in_use.get(vf.pci_address))
 
 
 def _refusal(request: DeviceRequest, candidates: Sequence[Candidate], *, blind: bool) -> str:

@@ -95,21 +95,26 @@ def parse_device_spec(option: str, items: Iterable[str]) -> list[DeviceSpec]:
     return specs
 
 
-def allowed_by(specs: Sequence[DeviceSpec], vf: VirtualFunction, pf: PhysicalFunction) -> DeviceSpec | None:
-    """The first entry that a VF fits; ``devname`` names its PF, as with Nova."""
+def allowed_by(
+    specs: Sequence[DeviceSpec], device: VirtualFunction | PhysicalFunction, pf: PhysicalFunction
+) -> DeviceSpec | None:
+    """The first entry that a VF, or the PF itself, fits; ``devname`` names the PF, as with Nova."""
     for spec in specs:
-        ids = _like(spec.vendor_id, vf.vendor_id) and _like(spec.product_id, vf.device_id)
-        if ids and (not spec.devname or spec.devname in pf.netdevs) and _address_fits(spec, vf.pci_address):
+        ids = _like(spec.vendor_id, device.vendor_id) and _like(spec.product_id, device.device_id)
+        if ids and (not spec.devname or spec.devname in pf.netdevs) and _address_fits(spec, device.pci_address):
             return spec
     return None
 
 
 def networks_of(
-    pf: PhysicalFunction, mappings: Mapping[str, Sequence[str]], specs: Sequence[DeviceSpec], vf: VirtualFunction
+    pf: PhysicalFunction,
+    mappings: Mapping[str, Sequence[str]],
+    specs: Sequence[DeviceSpec],
+    vf: VirtualFunction | None = None,
 ) -> frozenset[str]:
-    """The physical networks that a VF reaches, by the PF's mapping or by the entry of ``device_spec`` that it fits."""
+    """The physical networks that a VF (the PF itself) reaches, by the PF's mapping or by the entry of ``device_spec``."""
     mapped = {network for network, devices in mappings.items() if set(devices) & set(pf.netdevs)}
-    spec = allowed_by(specs, vf, pf)
+    spec = allowed_by(specs, vf or pf, pf)
     return frozenset(mapped | ({spec.physical_network} if spec and spec.physical_network else set()))
 
 

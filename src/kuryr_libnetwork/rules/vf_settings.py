@@ -9,15 +9,18 @@ again when the port changes. VLAN and MAC were never the agent's work; Nova and 
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from kuryr_libnetwork.errors import InvalidOption, UnsupportedVif
+from kuryr_libnetwork.errors import UnsupportedVif
 from kuryr_libnetwork.model import Port, QosRule
+from kuryr_libnetwork.rules.device_profile import says_trusted
 from kuryr_libnetwork.sriov import LinkState, PhysicalFunction, VfSettings, VirtualFunction
+from kuryr_libnetwork.text import shown
 
 MAX_VLAN = 4094
 NO_MAC = "00:00:00:00:00:00"
@@ -35,7 +38,7 @@ _REFUSED = {
     "accelerator-direct": "it needs Cyborg",
     "accelerator-direct-physical": "it needs Cyborg",
 }
-_TRUE = {"1", "t", "true", "on", "y", "yes"}
+_NUMBER = re.compile(r"[0-9]{1,4}")
 
 
 def check_vnic_type(vnic_type: str, profile: Mapping[str, Any]) -> None:
@@ -51,10 +54,14 @@ def check_vnic_type(vnic_type: str, profile: Mapping[str, Any]) -> None:
 
 
 def vlan_of(port: Port) -> int:
-    """The VLAN of the binding: a string in ``vif_details``, "0" or absent on flat networks."""
-    text = str(port.vif_details.get("vlan", "0"))
-    if not text.isdigit() or int(text) > MAX_VLAN:
-        raise UnsupportedVif(f"port {port.id}: vif_details.vlan is {text!r}; it must be 0 to {MAX_VLAN}")
+    """The VLAN of the binding: a string in ``vif_details``, "0" on flat networks.
+
+    It is there whenever Neutron has bound a VF or PF; without it nobody knows which network the device would be on.
+    """
+    told = port.vif_details.get("vlan")
+    text = str(told) if isinstance(told, str | int) else ""
+    if not _NUMBER.fullmatch(text) or int(text) > MAX_VLAN:
+        raise UnsupportedVif(f"port {port.id}: vif_details.vlan is '{shown(told)}'; it must be 0 to {MAX_VLAN}")
     return int(text)
 
 
@@ -74,10 +81,11 @@ def wanted_settings(port: Port, qos: Sequence[QosRule], *, trust_allowed: bool) 
 
 
 def wants_trust(port: Port) -> bool:
-    """The port's field ``trusted`` (extension port-trusted-vif), else the older key of the profile."""
-    if port.trusted is not None:
-        return port.trusted
-    return str(port.profile.get("trusted", "")).lower() in _TRUE
+    """The port's field ``trusted`` (extension port-trusted-vif), which only an admin writes and sees, else the profile's key.
+
+    Neutron itself writes the key for who may not see the field.
+    """
+    return says_trusted(port.profile) if port.trusted is None else port.trusted
 
 
 def link_state(port: Port) -> LinkState:
@@ -99,12 +107,12 @@ def to_mbps(kbps: int) -> int:
 
 
 def vf_profile(existing: Mapping[str, Any], vf: VirtualFunction, physical_network: str, pf_mac: str) -> dict[str, Any]:
-    """The profile of a port on a VF; the user's own keys stay."""
+    """The profile of a port on a VF; the user's own keys stay, and so does a physical network that nobody knows better."""
     return {
         **existing,
         "pci_vendor_info": vf.pci_vendor_info,
         "pci_slot": vf.pci_address,
-        "physical_network": physical_network,
+        **_wire(physical_network),
         "pf_mac_address": pf_mac,
         "vf_num": vf.index,
     }
@@ -116,22 +124,18 @@ def pf_profile(existing: Mapping[str, Any], pf: PhysicalFunction, physical_netwo
         **existing,
         "pci_vendor_info": f"{pf.vendor_id}:{pf.device_id}",
         "pci_slot": pf.pci_address,
-        "physical_network": physical_network,
+        **_wire(physical_network),
         "device_mac_address": mac,
     }
+
+
+def _wire(physical_network: str) -> dict[str, str]:
+    return {"physical_network": physical_network} if physical_network else {}
 
 
 def without_ours(profile: Mapping[str, Any]) -> dict[str, Any]:
     """The profile after unbinding a port whose device this service chose."""
     return {key: value for key, value in profile.items() if key not in OURS}
-
-
-def requested_slot(profile: Mapping[str, Any]) -> str:
-    """The PCI address that the user wrote into the port's profile (the guide's way); "" when there is none."""
-    slot = profile.get("pci_slot", "")
-    if not isinstance(slot, str):
-        raise InvalidOption("binding:profile pci_slot", slot, "must be a PCI address such as 0000:07:00.2")
-    return slot
 
 
 def restored(original: VfSettings) -> VfSettings:

@@ -161,7 +161,7 @@ class Endpoints:
         asked = BindingRequest(
             port_id=lease.port_id,
             vnic_type=vnic_type,
-            physical_network=str(lease.profile.get("physical_network") or network.physical_network),
+            physical_network=network.physical_network,
             mac_address=mac,
             profile=lease.profile,
             pci_slot=wanted.pci_slot,

@@ -11,6 +11,8 @@ from kuryr_libnetwork.rules.roles import Account
 from tests.fakes.neutron.store import Store
 from tests.fakes.neutron.wire import PROJECT, Fault, Resource, not_found
 
+_ADMINS = {"networks": "provider:", "ports": "trusted"}
+"""What the names of attributes begin with that only an admin sees."""
 Role = Literal["service", "admin", "admin-only"]
 """The roles of the service's user: ``service`` and ``member``; ``service`` and ``admin``; or ``admin`` alone."""
 
@@ -40,13 +42,14 @@ class Policy:
         return _is_own(resource) or bool(resource["shared"])
 
     def shown(self, store: Store, what: str, resource: Resource) -> Resource:
-        """The resource as the role sees it.
+        """The resource as the role sees it: without what only an admin sees, and without the tags of others.
 
-        Without the tags of others, but those of shared networks and their subnets; without where in the data centre a network is.
+        But those of shared networks and their subnets are seen.
         """
-        if self.role == "service" and what == "networks":
-            resource = {name: value for name, value in resource.items() if not name.startswith("provider:")}
-        if self.role != "service" or _is_own(resource) or "tags" not in resource:
+        if self.role != "service":
+            return resource
+        resource = {name: value for name, value in resource.items() if not name.startswith(_ADMINS.get(what, "-"))}
+        if _is_own(resource) or "tags" not in resource:
             return resource
         network = store.tables["networks"].get(resource.get("network_id", "")) if what == "subnets" else resource
         if what in ("networks", "subnets") and network is not None and network["shared"]:

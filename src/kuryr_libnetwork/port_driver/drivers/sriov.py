@@ -26,10 +26,10 @@ from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.model import PlugRecord, Port, QosRule, Value, Whereabouts
 from kuryr_libnetwork.plugs import BindingRequest, BoundBy
 from kuryr_libnetwork.port_driver.qos import QosRules
-from kuryr_libnetwork.port_driver.stock import PHYSICAL, DeviceStock
+from kuryr_libnetwork.port_driver.stock import DeviceStock
 from kuryr_libnetwork.rules import names, vf_settings
-from kuryr_libnetwork.rules.devices import DevicePolicy
-from kuryr_libnetwork.rules.pci import canonical_pci
+from kuryr_libnetwork.rules.device_profile import named_slot
+from kuryr_libnetwork.rules.devices import PHYSICAL, DevicePolicy, forbidden
 from kuryr_libnetwork.sriov import DeviceLease, VfSettings, in_user_space
 from kuryr_libnetwork.undo import Undo
 
@@ -135,8 +135,13 @@ class SriovDriver:
 
         A VF by its administrative MAC, a PF by the device that only we give that name.
         """
-        slot = canonical_pci(str(profile.get("pci_slot", "")))
-        if not slot or self._leases.get(slot) is not None or vnic_type not in _BINDINGS:
+        slot = named_slot(profile)
+        if (
+            not slot
+            or self._is_forbidden(slot, vnic_type)
+            or self._leases.get(slot) is not None
+            or vnic_type not in _BINDINGS
+        ):
             return None
         binding = self._pf if vnic_type == PHYSICAL else self._vf
         lease = DeviceLease(
@@ -151,6 +156,15 @@ class SriovDriver:
             rebuilt=True,
         )
         return binding.recognised(lease, mac)
+
+    def _is_forbidden(self, slot: str, vnic_type: str) -> bool:
+        """The operator's word counts for what a profile names, also where nobody remembers who had it."""
+        policy = self._settings.policy
+        if vnic_type == PHYSICAL:
+            return not policy.allow_direct_physical
+        vf = self._pci.virtual_function(slot)
+        pf = self._pci.physical_function(vf.pf_address) if vf else None
+        return bool(vf and pf and forbidden(vf, pf, policy))
 
     def plug(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:
         """Undoes its own work before it raises: the lease ends, or stays quarantined."""
@@ -176,7 +190,7 @@ class SriovDriver:
         self._leases.put(msgspec.structs.replace(lease, state="leased"))
 
     def _wanted(self, lease: DeviceLease, port: Port, qos: Sequence[QosRule]) -> VfSettings:
-        trust = lease.physical_network in self._settings.allow_trust
+        trust = bool(lease.physical_network) and lease.physical_network in self._settings.allow_trust
         return vf_settings.wanted_settings(port, qos, trust_allowed=trust)
 
     def settle(self, plug: PlugRecord) -> None:
