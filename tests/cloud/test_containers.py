@@ -13,8 +13,13 @@ from lab.api import Host, Lab
 from lab.people import ADMIN
 from tests.cloud.user import User, together, unique_cidr, unique_cidr_v6
 
-
-BACKGROUND = ("/ports?name=kuryr-unbound-port", "/ports?device_owner=", "/ports?binding", "/subnets?id=", "/security-groups?desc")
+BACKGROUND = (
+    "/ports?name=kuryr-unbound-port",
+    "/ports?device_owner=",
+    "/ports?binding",
+    "/subnets?id=",
+    "/security-groups?desc",
+)
 """What the service's own look asks, once a minute and beside all calls of Docker."""
 
 
