@@ -29,6 +29,13 @@ def test_both_units_start_before_docker() -> None:
         assert "Before=docker.service" in lines(name)
 
 
+def test_neighbours_can_be_told() -> None:
+    """Fails if the sandbox forbids the packets that tell a physical network where a VF's addresses are now."""
+    service = {key: value for key, _, value in (line.partition("=") for line in lines("kuryr-libnetwork.service"))}
+    assert "CAP_NET_RAW" in service["CapabilityBoundingSet"].split()
+    assert "AF_PACKET" in service["RestrictAddressFamilies"].split()
+
+
 def test_a_crash_loop_ends() -> None:
     """Fails if the service is restarted for ever, with Docker waiting at a socket that nobody answers."""
     expected = {"Restart=on-failure", "StartLimitBurst=5", "Requires=kuryr-libnetwork.socket"}
