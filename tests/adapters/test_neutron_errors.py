@@ -156,13 +156,31 @@ def test_a_404_of_somebody_else_is_not_neutrons(front: NeutronFront, client: Neu
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"[]", b'{"ports": null}', b'{"ports": [{"id": 7}]}', b'{"ports": [1]}', b'{"ports": [{}]}'],
+    [
+        *(b"", b"<html>", b"[]", b'{"ports": null}', b'{"ports": [{"id": 7}]}', b'{"ports": [1]}', b'{"ports": [{}]}'),
+        *(
+            b'{"ports": "caf\xe9"}',
+            b"[" * 100_000,
+            b'{"a":' * 100_000,
+            b'{"ports": [{"id": "a\x00"}]}',
+            b'{"ports": 1e999}',
+        ),
+    ],
+    ids=lambda body: repr(body[:24]),
 )
 def test_a_body_that_cannot_be_used(front: NeutronFront, client: NeutronClient, body: bytes) -> None:
     """A proxy's page would end in a traceback, or in an empty list that gets everything removed."""
     front.answers.append(Answer(200, body))
     with pytest.raises(NeutronUnavailable, match="no usable answer"):
         client.find_ports()
+
+
+@pytest.mark.parametrize("body", [b'{"NeutronError":{"message":"caf\xe9"}}', b"[" * 100_000], ids=["latin-1", "deep"])
+def test_an_error_that_cannot_be_read_is_one(front: NeutronFront, client: NeutronClient, body: bytes) -> None:
+    """The words of an error, which a tenant may have chosen, would end the background."""
+    front.answers.append(Answer(409, body))
+    with pytest.raises(NeutronConflict, match=r"no message \(HTTP 409\)"):
+        client.delete_port("p1")
 
 
 def test_nulls_and_absent_members_are_read_as_defaults(front: NeutronFront, client: NeutronClient) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 from msgspec.structs import replace
 
+from kuryr_libnetwork.errors import NeutronUnavailable
 from kuryr_libnetwork.model import FixedIp, Port
 from kuryr_libnetwork.rules import ports as rules
 from kuryr_libnetwork.rules.adoption import PROFILE, remembered, restoration, unbinding
@@ -316,3 +317,12 @@ def test_the_second_address_may_be_on_another_subnet() -> None:
     both = replace(lease, spare=(IP6, replace(IP6, subnet_id="second")))
     assert rules.pending_spare([both], network, second) == (both, both.spare[1])
     assert rules.pending_spare([replace(lease, spare=(IP,))], network, second) is None
+
+
+def test_an_answer_without_the_address_is_no_answer() -> None:
+    """A port that Neutron shows without the address that was asked for would end the call in an internal error."""
+    there = FixedIp(subnet_id="s1", ip_address="10.0.0.7")
+    port = Port(id="p1", network_id="n1", fixed_ips=(FixedIp(subnet_id="s2", ip_address="10.1.0.7"), there))
+    assert rules.address_on(port, "s1") == there
+    with pytest.raises(NeutronUnavailable, match="port p1 has no address on subnet s3"):
+        rules.address_on(port, "s3")

@@ -257,7 +257,7 @@ def _answer(asked: str, response: requests.Response) -> dict[str, Any]:
     status = response.status_code
     try:
         body = msgspec.json.decode(response.content) if response.content else None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # not JSON, not UTF-8, nested without end
         body = None
         if status < 400:
             raise NeutronUnavailable(f"no usable answer to {asked}: the body is not JSON") from None

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from kuryr_libnetwork.errors import NeutronUnavailable
 from kuryr_libnetwork.model import Change, FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord
 from kuryr_libnetwork.plugs import BoundBy
 from kuryr_libnetwork.rules.adoption import remembered, unbinding
@@ -70,6 +71,14 @@ def binding(port: LeaseRecord, endpoint_id: str, host: str, mac: str) -> dict[st
     if mac and mac.lower() != port.mac_address.lower():
         attributes["mac_address"] = mac.lower()
     return attributes
+
+
+def address_on(port: Port, subnet_id: str) -> FixedIp:
+    """The address that a port was to have on a subnet; Neutron's answer is not to be relied upon where there is none."""
+    for fixed_ip in port.fixed_ips:
+        if fixed_ip.subnet_id == subnet_id:
+            return fixed_ip
+    raise NeutronUnavailable(f"no usable answer from Neutron: port {port.id} has no address on subnet {subnet_id}")
 
 
 def steps(attributes: Mapping[str, Any], by: BoundBy) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -21,6 +21,7 @@ from kuryr_libnetwork.errors import (
     NeutronError,
     NeutronForbidden,
     NeutronNotFound,
+    NeutronUnavailable,
     PortNotAdoptable,
 )
 from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron
@@ -92,7 +93,7 @@ class PortLedger:
             asked = {"subnet_id": subnet.subnet_id} | ({"ip_address": address} if address else {})
             wanted = [*(msgspec.to_builtins(ip) for ip in lease.held), asked]
             port = self._neutron.update_port(lease.port_id, {"fixed_ips": wanted})
-            spare = next(ip for ip in port.fixed_ips if ip.subnet_id == subnet.subnet_id)
+            spare = rules.address_on(port, subnet.subnet_id)
         self._journal.leases.put(msgspec.structs.replace(lease, held=(*lease.held, spare), spare=others))
         return spare
 
@@ -181,11 +182,11 @@ class PortLedger:
         port = self._ranges.make([subnet, *self._together(network, subnet)], address, make)
         try:
             refuse_ignored(wanted, port.dns_domain)
-        except InvalidOption:
+            return rules.address_on(port, subnet.subnet_id)
+        except (InvalidOption, NeutronUnavailable):
             self._neutron.delete_port(port.id)
             self._journal.leases.drop(port.id)
             raise
-        return next(ip for ip in port.fixed_ips if ip.subnet_id == subnet.subnet_id)
 
     def _together(self, network: NetworkRecord, subnet: SubnetRecord) -> list[SubnetRecord]:
         """The IPv6 subnet to take an address of in the same port, for Docker's next request: Docker asks the first.
