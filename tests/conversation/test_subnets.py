@@ -177,6 +177,27 @@ def test_a_range_outside_is_refused(rig: Rig, docker: DirectDocker) -> None:
     assert rig.neutron.find_subnetpools() == []
 
 
+@pytest.mark.parametrize("ip_range", ["10.1.0.1/32", "10.1.0.0/32", "10.1.0.255/32"])
+def test_a_range_without_a_free_address_is_refused(rig: Rig, docker: DirectDocker, ip_range: str) -> None:
+    """Containers would silently get addresses outside of the range."""
+    before = rig.state()
+    with pytest.raises(PluginError, match=r"--ip-range=.*: has no address for a container"):
+        docker.network_create(V4, ip_range=ip_range, gateway="10.1.0.1")
+    rig.settle()
+    assert rig.state() == before
+
+
+def test_a_users_subnet_named_by_the_range(rig: Rig, docker: DirectDocker) -> None:
+    """Upstream's documented way to name a subnet that is there would end in Neutron's 'overlaps with another subnet'."""
+    options, _, _ = tenant(rig)
+    before = rig.state()
+    net = docker.network_create("10.1.0.0/16", ip_range=V4, gateway="10.1.0.254", options=options)
+    box = docker.run(net)
+    assert in_range(box.ip, V4)
+    docker.rm(box)
+    gone(rig, docker, before, net)
+
+
 class UpstreamRange:
     """What upstream leaves of ``--subnet 10.1.0.0/24 --ip-range 10.1.0.64/26``: pool and subnet are the range."""
 

@@ -101,12 +101,26 @@ def test_an_agreeing_gateway_is_accepted() -> None:
 
 
 def test_a_subnet_of_upstreams_ip_range_serves_as_well() -> None:
-    """A network that upstream made with --ip-range could not be joined: its subnet is the range, not --subnet."""
+    """Upstream's way to name a subnet would be refused by Neutron, which takes no larger one beside it."""
     ranged = replace(POOL, cidr="10.0.0.0/16", ip_range=CIDR)
-    theirs = replace(SUBNET, name=f"kuryr-subnet-{CIDR}")
-    assert rules.match_subnet(NETWORK, [SUBNET6, theirs], ranged) == theirs
-    assert rules.match_subnet(NETWORK, [SUBNET], ranged) is None
-    assert rules.match_subnet(NETWORK, [theirs], replace(ranged, ip_range="10.0.1.0/24")) is None
+    whole = replace(SUBNET, id=SUBNET6.id, cidr="10.0.0.0/16")
+    assert rules.match_subnet(NETWORK, [SUBNET6, SUBNET], ranged) == SUBNET
+    assert rules.match_subnet(NETWORK, [SUBNET, whole], ranged) == whole
+    assert rules.match_subnet(NETWORK, [SUBNET], replace(ranged, ip_range="10.0.1.0/24")) is None
+
+
+def test_a_new_subnet_without_an_address_for_a_container_is_refused() -> None:
+    """To Neutron no allocation pool means all of them: containers would have addresses outside of --ip-range."""
+    pool = replace(POOL, gateway="10.0.0.1", reserved=(), ip_range="")
+    assert rules.spans_of_new(pool, gateway=True) is None
+    assert rules.spans_of_new(replace(pool, gateway=""), gateway=False) is None
+    assert rules.spans_of_new(pool, gateway=False) == [{"start": "10.0.0.2", "end": "10.0.0.254"}]
+    for ip_range in ("10.0.0.1/32", "10.0.0.0/32", "10.0.0.255/32", "10.0.0.0/31"):
+        with pytest.raises(InvalidOption, match=rf"--ip-range={ip_range}: has no address for a container.*10\.0\.0\.1"):
+            rules.spans_of_new(replace(pool, ip_range=ip_range), gateway=True)
+    small = replace(pool, cidr="10.0.0.0/30", reserved=("10.0.0.2",))
+    with pytest.raises(InvalidOption, match=r"--subnet=10\.0\.0\.0/30: has no address for a container"):
+        rules.spans_of_new(small, gateway=True)
 
 
 def test_where_a_new_subnet_comes_from() -> None:

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from kuryr_libnetwork.errors import Conflict, UnknownObject
+from kuryr_libnetwork.errors import Conflict, InvalidOption, UnknownObject
 from kuryr_libnetwork.model import IpVersion, Network, NetworkRecord, PoolRecord, Subnet, SubnetRecord
 from kuryr_libnetwork.rules.addresses import (
+    allocation_pools,
     canonical_cidr,
     canonical_ip,
     check_gateway,
@@ -34,7 +35,6 @@ from kuryr_libnetwork.rules.identity import (
     pool_marks,
     range_of_pool,
     subnet_made_by_us,
-    subnet_name,
 )
 from kuryr_libnetwork.rules.ownership import OwnNetwork, OwnProject, OwnSubnet, OwnSubnetPool
 from kuryr_libnetwork.rules.port_options import with_remembered
@@ -59,12 +59,12 @@ def gateway_answer(cidr: str, version: IpVersion, asked: str, subnets: Sequence[
 def match_subnet(network: Network, subnets: Sequence[Subnet], pool: PoolRecord) -> Subnet | None:
     """The network's own subnet for a pool; ``None``: make one. Refuses a gateway that the user gave differently.
 
-    Upstream makes a subnet of the ``--ip-range`` where it is asked for one (kuryr-compat §2): that one serves as well.
+    With upstream the ``--ip-range`` is the subnet (kuryr-compat §2): where there is none of the pool's CIDR, but one of the
+    range's, that one is meant. Neutron would take no other beside it.
     """
     same = [subnet for subnet in subnets if canonical_cidr(subnet.cidr) == pool.cidr]
     if not same and pool.ip_range:
-        named = [subnet for subnet in subnets if subnet.name == subnet_name(pool.ip_range)]
-        same = [subnet for subnet in named if canonical_cidr(subnet.cidr) == pool.ip_range]
+        same = [subnet for subnet in subnets if canonical_cidr(subnet.cidr) == pool.ip_range]
     if not same:
         return None
     subnet = same[0]
@@ -74,6 +74,25 @@ def match_subnet(network: Network, subnets: Sequence[Subnet], pool: PoolRecord) 
             f"{subnet.gateway_ip or 'none'}"
         )
     return subnet
+
+
+def spans_of_new(pool: PoolRecord, *, gateway: bool) -> list[dict[str, str]] | None:
+    """Where Neutron may choose addresses in a new subnet; ``None``: it may do as it always does.
+
+    ``gateway``: whether the subnet gets the pool's gateway. Docker has that address and the auxiliary ones in any case, and
+    releases them with the network. Refuses a subnet in which no container could have an address, for to Neutron an empty list
+    means all of them.
+    """
+    if not pool.reserved and not pool.ip_range and (gateway or not pool.gateway):
+        return None
+    spans = allocation_pools(pool.cidr, {*pool.reserved, pool.gateway}, pool.ip_range)
+    if spans:
+        return spans
+    taken = ", ".join(sorted({*pool.reserved, pool.gateway} - {""}))
+    option, value = ("--ip-range", pool.ip_range) if pool.ip_range else ("--subnet", pool.cidr)
+    raise InvalidOption(
+        option, value, f"has no address for a container: {taken or 'nothing'} is taken; give a larger one"
+    )
 
 
 def source_of(network: Network, subnets: Sequence[Subnet], pool: PoolRecord, chosen: str, *, own: bool) -> str:

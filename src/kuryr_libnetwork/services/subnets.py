@@ -19,7 +19,7 @@ from kuryr_libnetwork.interfaces import Journal, Neutron
 from kuryr_libnetwork.model import IpVersion, Network, NetworkRecord, PoolRecord, Port, Subnet
 from kuryr_libnetwork.rules import identity
 from kuryr_libnetwork.rules import networks as rules
-from kuryr_libnetwork.rules.addresses import allocation_pools, spans_within
+from kuryr_libnetwork.rules.addresses import spans_within
 from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.own_things import OwnThings
 from kuryr_libnetwork.services.register import Register
@@ -56,6 +56,9 @@ class SubnetKeeper:
         """
         found = self._neutron.find_subnets(network_id=network.id) if network.subnets else []
         matches = [(pool, rules.match_subnet(network, found, pool)) for pool in pools]  # refuse before the first change
+        for pool, match in matches:
+            if match is None:
+                rules.spans_of_new(pool, gateway=_gateway(record, pool) is not None)
         new = [pool.ip_version for pool, match in matches if match is None]
         alone = record.made and not found
         origins = {
@@ -84,7 +87,7 @@ class SubnetKeeper:
             ) from error
 
     def _make(self, record: NetworkRecord, pool: PoolRecord, source: str) -> Subnet:
-        gateway = None if record.internal or not pool.gateway else pool.gateway
+        gateway = _gateway(record, pool)
         attributes: dict[str, Any] = {
             "name": identity.subnet_name(pool.cidr),
             "network_id": record.neutron_id,
@@ -95,9 +98,9 @@ class SubnetKeeper:
         }
         if source:
             attributes["subnetpool_id"] = source
-        promised = {*pool.reserved, pool.gateway}  # Docker has these addresses, and releases them with the network
-        if pool.reserved or pool.ip_range or gateway != (pool.gateway or None):
-            attributes["allocation_pools"] = allocation_pools(pool.cidr, promised, pool.ip_range)
+        spans = rules.spans_of_new(pool, gateway=gateway is not None)
+        if spans is not None:
+            attributes["allocation_pools"] = spans
         return self._intents.create(
             "subnets",
             lambda description: self._neutron.create_subnet(attributes | {"description": description}),
@@ -150,6 +153,10 @@ class SubnetKeeper:
             LOG.info("auxiliary address %s has a port already: %s", address, error)
             return record
         return with_port(port)
+
+
+def _gateway(record: NetworkRecord, pool: PoolRecord) -> str | None:
+    return None if record.internal or not pool.gateway else pool.gateway
 
 
 def _keeps_to(subnet: Subnet, pool: PoolRecord) -> bool:
