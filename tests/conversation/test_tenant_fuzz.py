@@ -132,6 +132,7 @@ def make(cloud: Cloud, words: Words, thing: dict[str, Any], number: int) -> None
 
 
 @pytest.mark.usefixtures("uncounted")
+@pytest.mark.timeout(400)  # hundreds of stories, on a busy machine
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     role=st.sampled_from(ROLES),
