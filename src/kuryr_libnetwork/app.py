@@ -16,7 +16,6 @@ from oslo_config import cfg
 from kuryr_libnetwork.docker.boundary import Boundary
 from kuryr_libnetwork.docker.engine import DockerEngine
 from kuryr_libnetwork.docker.listeners import Listener, handed_over, tcp_listener, unix_listener
-from kuryr_libnetwork.docker.routes import Constants, build_routes
 from kuryr_libnetwork.docker.server import PluginServer, Tls
 from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.host.journal import SqliteJournal
@@ -33,6 +32,7 @@ from kuryr_libnetwork.port_driver.drivers.sriov import SriovSettings
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.machine import Machine
 from kuryr_libnetwork.port_driver.registry import DriverNames, DriverParts, build_registry
+from kuryr_libnetwork.protocol.routes import Constants, build_routes
 from kuryr_libnetwork.rules.devices import DevicePolicy
 from kuryr_libnetwork.rules.roles import reads_physical_networks
 from kuryr_libnetwork.services.announcer import THREAD as ANNOUNCER

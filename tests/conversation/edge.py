@@ -13,12 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from kuryr_libnetwork.docker import messages as m
 from kuryr_libnetwork.docker.boundary import Boundary
 from kuryr_libnetwork.docker.door import Limits
 from kuryr_libnetwork.docker.listeners import Listener, unix_listener
-from kuryr_libnetwork.docker.routes import Constants, build_routes
 from kuryr_libnetwork.docker.server import PluginServer, Tls
+from kuryr_libnetwork.protocol import messages as m
+from kuryr_libnetwork.protocol.routes import Constants, build_routes
 from tests.conversation.dockerside import PluginClient
 
 LIMIT = 20.0

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from kuryr_libnetwork.docker.boundary import Boundary
 from kuryr_libnetwork.docker.listeners import unix_listener
-from kuryr_libnetwork.docker.routes import Constants, build_routes
 from kuryr_libnetwork.docker.server import PluginServer
 from kuryr_libnetwork.errors import EngineUnavailable
 from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.interfaces import Engine, PortDriver
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.registry import DriverRegistry
+from kuryr_libnetwork.protocol.routes import Constants, build_routes
 from kuryr_libnetwork.rules.leftovers import EngineView, NetworkWord
 from kuryr_libnetwork.services.assembly import Services, assemble
 from kuryr_libnetwork.services.settings import ServiceSettings

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from kuryr_libnetwork.docker import messages as m
 from kuryr_libnetwork.errors import Conflict
+from kuryr_libnetwork.protocol import messages as m
 from tests.conversation.dockerside import Docker, PluginError, Wish
 from tests.conversation.edge import Edge, serving, until
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from kuryr_libnetwork.docker import messages as m
 from kuryr_libnetwork.docker.listeners import Listener, handed_over, tcp_listener, unix_listener
 from kuryr_libnetwork.docker.server import PluginServer
 from kuryr_libnetwork.errors import AddressInUse, ConfigError
+from kuryr_libnetwork.protocol import messages as m
 from tests.conversation.edge import (
     ANSWERS,
     IDS,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kuryr_libnetwork.docker.messages import EXPOSED_PORTS, GENERIC, PORT_MAP
+from kuryr_libnetwork.protocol.messages import EXPOSED_PORTS, GENERIC, PORT_MAP
 from kuryr_libnetwork.rules.options import ENDPOINT_KNOWN, KNOWN
 from kuryr_libnetwork.text import LONGEST
 from tests.conversation.dockerside import DockerNetwork

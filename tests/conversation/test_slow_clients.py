@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from kuryr_libnetwork.docker import messages as m
 from kuryr_libnetwork.docker.door import Limits
 from kuryr_libnetwork.docker.http import MAX_BODY
 from kuryr_libnetwork.docker.listeners import tcp_listener
 from kuryr_libnetwork.docker.server import Tls
+from kuryr_libnetwork.protocol import messages as m
 from tests.conversation.edge import (
     ANSWERS,
     BODIES,

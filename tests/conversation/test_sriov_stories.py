@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from kuryr_libnetwork.cli.service_client import call
-from kuryr_libnetwork.docker.routes import RELEASE_DEVICE
 from kuryr_libnetwork.errors import HostError, LinkError
 from kuryr_libnetwork.interfaces import PortDriver
 from kuryr_libnetwork.model import Network, Port
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
 from kuryr_libnetwork.port_driver.qos import QosRules
+from kuryr_libnetwork.protocol.routes import RELEASE_DEVICE
 from kuryr_libnetwork.rules.devices import DevicePolicy
 from kuryr_libnetwork.rules.names import device_name
 from kuryr_libnetwork.rules.ownership import without_memory

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from kuryr_libnetwork.docker import messages as m
 from kuryr_libnetwork.docker.http import MAX_BODY
 from kuryr_libnetwork.docker.listeners import tcp_listener
+from kuryr_libnetwork.protocol import messages as m
 from tests.conversation.dockerside import PluginClient
 from tests.conversation.edge import (
     ANSWERS,

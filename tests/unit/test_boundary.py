@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import pytest
 
 from kuryr_libnetwork.calls import note_neutron_call
-from kuryr_libnetwork.docker import messages as m
 from kuryr_libnetwork.docker.boundary import Answer, Boundary
 from kuryr_libnetwork.errors import ConfigError, KuryrError, NeutronConflict, NeutronUnavailable
+from kuryr_libnetwork.protocol import messages as m
 from tests.conversation.edge import ANSWERS, BODIES, ENDPOINT, IDS, NETWORK, Verbs, boundary_of
 
 SECRET = "S3cr3t-passw0rd"

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kuryr_libnetwork.docker import messages as m
+from kuryr_libnetwork.protocol import messages as m
 
 NETWORK = "ab" * 32
 ENDPOINT = "cd" * 32

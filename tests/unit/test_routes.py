@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kuryr_libnetwork.docker import messages as m
-from kuryr_libnetwork.docker.routes import Constants, build_routes
+from kuryr_libnetwork.protocol import messages as m
+from kuryr_libnetwork.protocol.routes import Constants, build_routes
 
 NETWORK = "ab" * 32
 ENDPOINT = "cd" * 32

@@ -19,9 +19,9 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.calls import count_calls
-from kuryr_libnetwork.docker.messages import Empty, Message
-from kuryr_libnetwork.docker.routes import Route, Routes
 from kuryr_libnetwork.errors import InvalidRequest, KuryrError
+from kuryr_libnetwork.protocol.messages import Empty, Message
+from kuryr_libnetwork.protocol.routes import Route, Routes
 from kuryr_libnetwork.text import one_line, shown
 
 LOG = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from kuryr_libnetwork.docker.messages import EXPOSED_PORTS, PORT_MAP, PublishedPort, TransportPort
 from kuryr_libnetwork.errors import InvalidRequest
+from kuryr_libnetwork.protocol.messages import EXPOSED_PORTS, PORT_MAP, PublishedPort, TransportPort
 from kuryr_libnetwork.rules.ownership import OwnSecurityGroup
 
 DESCRIPTION = "Docker exposed ports created by Kuryr."

@@ -14,7 +14,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from kuryr_libnetwork.docker.messages import (
+from kuryr_libnetwork.errors import Conflict, InvalidRequest, UnknownObject
+from kuryr_libnetwork.interfaces import Drivers, Enforcer, Journal, PortDriver
+from kuryr_libnetwork.model import EndpointRecord, LeaseRecord, NetworkRecord, Port, PortSettings
+from kuryr_libnetwork.plugs import BindingRequest
+from kuryr_libnetwork.protocol.messages import (
     ENDPOINT_IFNAME,
     CreateEndpointRequest,
     EndpointInterface,
@@ -22,10 +26,6 @@ from kuryr_libnetwork.docker.messages import (
     JoinRequest,
     JoinResponse,
 )
-from kuryr_libnetwork.errors import Conflict, InvalidRequest, UnknownObject
-from kuryr_libnetwork.interfaces import Drivers, Enforcer, Journal, PortDriver
-from kuryr_libnetwork.model import EndpointRecord, LeaseRecord, NetworkRecord, Port, PortSettings
-from kuryr_libnetwork.plugs import BindingRequest
 from kuryr_libnetwork.rules.addresses import canonical_ip
 from kuryr_libnetwork.rules.endpoints import join_answer
 from kuryr_libnetwork.rules.exposure import PortRange, published

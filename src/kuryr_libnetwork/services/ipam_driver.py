@@ -12,7 +12,10 @@ from contextlib import suppress
 
 import msgspec
 
-from kuryr_libnetwork.docker.messages import (
+from kuryr_libnetwork.errors import Conflict, InvalidOption, InvalidRequest, NoFreeAddress, UnknownObject
+from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.model import NetworkRecord, PoolRecord, Subnet, SubnetRecord
+from kuryr_libnetwork.protocol.messages import (
     ENDPOINT_NAME,
     GATEWAY_REQUEST,
     REQUEST_ADDRESS_TYPE,
@@ -24,9 +27,6 @@ from kuryr_libnetwork.docker.messages import (
     RequestPoolRequest,
     RequestPoolResponse,
 )
-from kuryr_libnetwork.errors import Conflict, InvalidOption, InvalidRequest, NoFreeAddress, UnknownObject
-from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import NetworkRecord, PoolRecord, Subnet, SubnetRecord
 from kuryr_libnetwork.rules import addresses
 from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.services.directory import Directory

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from kuryr_libnetwork.docker.messages import (
+from kuryr_libnetwork.protocol.messages import (
     AllocateNetworkRequest,
     AllocateNetworkResponse,
     CreateEndpointRequest,

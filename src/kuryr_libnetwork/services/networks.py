@@ -16,10 +16,10 @@ from typing import Any
 
 import msgspec
 
-from kuryr_libnetwork.docker.messages import INTERNAL, CreateNetworkRequest
 from kuryr_libnetwork.errors import Conflict, InvalidRequest, JournalError, UnsupportedVif
 from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron
 from kuryr_libnetwork.model import Network, NetworkRecord, PoolRecord
+from kuryr_libnetwork.protocol.messages import INTERNAL, CreateNetworkRequest
 from kuryr_libnetwork.rules import identity
 from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.rules.addresses import canonical_cidr, canonical_ip

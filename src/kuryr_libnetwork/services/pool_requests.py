@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from kuryr_libnetwork.docker.messages import RequestPoolRequest
 from kuryr_libnetwork.errors import Conflict, InvalidOption, InvalidRequest, UnknownObject
 from kuryr_libnetwork.interfaces import Journal, Neutron
 from kuryr_libnetwork.model import IpVersion, PoolRecord, Subnet, SubnetPool
+from kuryr_libnetwork.protocol.messages import RequestPoolRequest
 from kuryr_libnetwork.rules import addresses, choices, prefixes
 from kuryr_libnetwork.rules.choices import Choices, choices_of
 from kuryr_libnetwork.rules.identity import pool_name

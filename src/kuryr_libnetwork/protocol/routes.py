@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from kuryr_libnetwork.docker.messages import (
+from kuryr_libnetwork.protocol.messages import (
     ActivateResponse,
     AddressSpaces,
     AllocateNetworkRequest,
