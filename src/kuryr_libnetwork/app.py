@@ -26,6 +26,7 @@ from kuryr_libnetwork.host.scripts import BindingScripts
 from kuryr_libnetwork.host.sysfs import SysfsPci
 from kuryr_libnetwork.host.vf_control import KernelVfControl
 from kuryr_libnetwork.interfaces import Drivers, Engine, Journal, Neutron
+from kuryr_libnetwork.model.settings import PluginSettings, ServiceSettings, Settings
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.session import build_adapter
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovSettings
@@ -39,8 +40,6 @@ from kuryr_libnetwork.services.announcer import THREAD as ANNOUNCER
 from kuryr_libnetwork.services.assembly import RECONCILER, Services, assemble
 from kuryr_libnetwork.services.attempts import Attempts
 from kuryr_libnetwork.services.role_warning import warn_of_roles
-from kuryr_libnetwork.services.settings import ServiceSettings
-from kuryr_libnetwork.settings import PluginSettings, Settings
 
 LOG = logging.getLogger(__name__)
 JOURNAL_FILE = "kuryr.db"

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""kuryr.conf, command line and environment become frozen :class:`~kuryr_libnetwork.settings.Settings`.
+"""kuryr.conf, command line and environment become frozen :class:`~kuryr_libnetwork.model.settings.Settings`.
 
 Only here (and in the helpers ``config_opts``, ``config_reader``, ``config_source``) is oslo.config touched.
 :func:`read` answers everything that a program needs; :func:`load` the settings alone. A wrong value is a
@@ -28,7 +28,7 @@ from kuryr_libnetwork.config_opts import DEFAULT_TCP_PORT, NEUTRON_TIMEOUT, VIF_
 from kuryr_libnetwork.config_reader import Notice, Options, Reader
 from kuryr_libnetwork.config_source import LEGACY_ENVIRONMENT, Sources
 from kuryr_libnetwork.errors import ConfigError
-from kuryr_libnetwork.settings import (
+from kuryr_libnetwork.model.settings import (
     BindingSettings,
     NeutronSettings,
     OvsSettings,

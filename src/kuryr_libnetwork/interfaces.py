@@ -11,16 +11,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from kuryr_libnetwork.model import (
-    Agent,
-    EndpointRecord,
-    IntentRecord,
-    LeaseRecord,
+from kuryr_libnetwork.model.engine import EngineView
+from kuryr_libnetwork.model.links import (
+    BindingRequest,
+    BoundBy,
+    ChildSpec,
     Link,
+    OvsInterface,
+    Trunk,
+    VethSpec,
+)
+from kuryr_libnetwork.model.neutron import (
+    Agent,
     Network,
-    NetworkRecord,
-    PlugRecord,
-    PoolRecord,
     Port,
     QosPolicy,
     SecurityGroup,
@@ -28,12 +31,18 @@ from kuryr_libnetwork.model import (
     SubnetPool,
     SubPort,
     TagOwner,
+)
+from kuryr_libnetwork.model.records import (
+    EndpointRecord,
+    IntentRecord,
+    LeaseRecord,
+    NetworkRecord,
+    PlugRecord,
+    PoolRecord,
     Whereabouts,
 )
-from kuryr_libnetwork.plugs import BindingRequest, BoundBy, ChildSpec, OvsInterface, Trunk, VethSpec
-from kuryr_libnetwork.rules.leftovers import EngineView
+from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.rules.roles import Account
-from kuryr_libnetwork.sriov import DeviceLease
 
 T = TypeVar("T")
 
@@ -361,7 +370,7 @@ class Drivers(Protocol):
         ...
 
     def named(self, name: str) -> PortDriver:
-        """The driver that made a :class:`~kuryr_libnetwork.model.PlugRecord`."""
+        """The driver that made a :class:`~kuryr_libnetwork.model.records.PlugRecord`."""
         ...
 
     def all(self) -> list[PortDriver]: ...

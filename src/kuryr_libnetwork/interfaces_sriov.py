@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from kuryr_libnetwork.model import HostIp
-from kuryr_libnetwork.sriov import DeviceUse, NetdevState, PhysicalFunction, VfSettings, VirtualFunction
+from kuryr_libnetwork.model.links import HostIp
+from kuryr_libnetwork.model.sriov import DeviceUse, NetdevState, PhysicalFunction, VfSettings, VirtualFunction
 
 
 class PciFunctions(Protocol):

@@ -14,20 +14,18 @@ import pytest
 
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.interfaces import Journal
-from kuryr_libnetwork.model import (
+from kuryr_libnetwork.model.neutron import FixedIp, HostRoute, Port
+from kuryr_libnetwork.model.records import (
     Change,
     EndpointRecord,
-    FixedIp,
-    HostRoute,
     IntentRecord,
     LeaseRecord,
     NetworkRecord,
     PlugRecord,
     PoolRecord,
-    Port,
     SubnetRecord,
 )
-from kuryr_libnetwork.sriov import DeviceLease, NetdevState, VfSettings
+from kuryr_libnetwork.model.sriov import DeviceLease, NetdevState, VfSettings
 from tests.fakes.host import FakeJournal
 
 

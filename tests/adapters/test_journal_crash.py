@@ -17,7 +17,7 @@ import pytest
 
 from kuryr_libnetwork.errors import JournalError
 from kuryr_libnetwork.host.journal import VERSION, SqliteJournal
-from kuryr_libnetwork.model import IntentRecord
+from kuryr_libnetwork.model.records import IntentRecord
 
 WRITER = """
 import sys

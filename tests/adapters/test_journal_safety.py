@@ -13,7 +13,7 @@ import pytest
 from kuryr_libnetwork.errors import JournalError
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import look, service_runs
-from kuryr_libnetwork.model import IntentRecord
+from kuryr_libnetwork.model.records import IntentRecord
 
 FILES = ("kuryr.db", "kuryr.db.lock", "kuryr.db.reserve", "kuryr.db-wal", "kuryr.db-shm", "kuryr.db-journal")
 NOBODY = 65534

@@ -12,8 +12,8 @@ import pytest
 from kuryr_libnetwork.errors import JournalError
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import JournalView, look, service_runs
-from kuryr_libnetwork.model import NetworkRecord
-from kuryr_libnetwork.sriov import DeviceLease
+from kuryr_libnetwork.model.records import NetworkRecord
+from kuryr_libnetwork.model.sriov import DeviceLease
 
 LEASE = DeviceLease(
     pci_address="0000:01:10.0",

@@ -15,7 +15,7 @@ import pytest
 
 from kuryr_libnetwork.errors import NeutronForbidden, NeutronNotFound
 from kuryr_libnetwork.interfaces import Neutron
-from kuryr_libnetwork.model import TagOwner
+from kuryr_libnetwork.model.neutron import TagOwner
 from tests.adapters.neutron_tenant import Tenant
 from tests.adapters.test_neutron_contract import tenant
 from tests.fakes.neutron import FakeNeutron, Role

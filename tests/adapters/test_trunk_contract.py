@@ -10,7 +10,7 @@ import pytest
 
 from kuryr_libnetwork.errors import NeutronChanged, NeutronConflict, NeutronNotFound, NeutronRefused
 from kuryr_libnetwork.interfaces import Neutron
-from kuryr_libnetwork.model import AddressPair, Port, SubPort
+from kuryr_libnetwork.model.neutron import AddressPair, Port, SubPort
 from tests.adapters.neutron_client import without_keystone
 from tests.adapters.neutron_tenant import NOWHERE, Tenant, addresses
 from tests.adapters.test_neutron_contract import tenant

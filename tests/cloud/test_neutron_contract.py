@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from kuryr_libnetwork.interfaces import Neutron
-from kuryr_libnetwork.model import QosRule
+from kuryr_libnetwork.model.neutron import QosRule
 from lab.api import Lab
 from lab.people import KURYR, KURYR_ADMIN
 from tests.adapters.neutron_client import with_keystone

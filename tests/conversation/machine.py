@@ -10,8 +10,8 @@ from kuryr_libnetwork.binding.ipvlan import IpvlanBinding
 from kuryr_libnetwork.binding.macvlan import MacvlanBinding
 from kuryr_libnetwork.binding.vlan import VlanBinding
 from kuryr_libnetwork.interfaces import Links, Neutron, PortDriver
-from kuryr_libnetwork.model import Port, SubPort
-from kuryr_libnetwork.plugs import Trunk
+from kuryr_libnetwork.model.links import Trunk
+from kuryr_libnetwork.model.neutron import Port, SubPort
 from kuryr_libnetwork.port_driver.drivers.nested import NestedDriver
 from kuryr_libnetwork.port_driver.drivers.vlan import VlanDriver
 from kuryr_libnetwork.port_driver.machine import Machine

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
-from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.model.neutron import Port
 from tests.conversation import machine
 from tests.conversation.machine import Inside, MachineRig
 from tests.conversation.rig import Rig

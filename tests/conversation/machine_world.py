@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kuryr_libnetwork.model import AddressPair, Port
-from kuryr_libnetwork.plugs import Trunk
+from kuryr_libnetwork.model.links import Trunk
+from kuryr_libnetwork.model.neutron import AddressPair, Port
 from tests.conversation import machine
 from tests.conversation.dockerside import Container, DockerNetwork
 from tests.conversation.machine import FOREIGN_PAIR, IFACE, Inside, MachineRig

@@ -15,12 +15,12 @@ from kuryr_libnetwork.docker.server import PluginServer
 from kuryr_libnetwork.errors import EngineUnavailable
 from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.interfaces import Engine, PortDriver
+from kuryr_libnetwork.model.engine import EngineView, NetworkWord
+from kuryr_libnetwork.model.settings import ServiceSettings
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.registry import DriverRegistry
 from kuryr_libnetwork.protocol.routes import Constants, build_routes
-from kuryr_libnetwork.rules.leftovers import EngineView, NetworkWord
 from kuryr_libnetwork.services.assembly import Services, assemble
-from kuryr_libnetwork.services.settings import ServiceSettings
 from tests.conversation.dockerside import Docker
 from tests.fakes.host import FakeJournal, FakeLinks, FakeOvs, FakeScripts
 from tests.fakes.neutron import FakeNeutron

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.docker.boundary import Boundary
+from kuryr_libnetwork.model.engine import NetworkWord
 from kuryr_libnetwork.protocol.routes import Constants, build_routes
-from kuryr_libnetwork.rules.leftovers import NetworkWord
 from kuryr_libnetwork.services.assembly import Services
 from tests.conversation.dockerside import Container, Docker, DockerNetwork, PluginClient
 from tests.conversation.outside import (

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.interfaces import PortDriver
+from kuryr_libnetwork.model.sriov import VfSettings
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
 from kuryr_libnetwork.port_driver.qos import QosRules
 from kuryr_libnetwork.rules.devices import DevicePolicy
-from kuryr_libnetwork.sriov import VfSettings
 from tests.conversation.dockerside import Container
 from tests.conversation.outside import TappedNeutron, TappedNic
 from tests.conversation.rig import Rig

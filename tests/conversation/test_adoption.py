@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.rules.adoption import CLAIM_MINUTES, claim_tags
 from kuryr_libnetwork.rules.devices import DevicePolicy
 from kuryr_libnetwork.rules.identity import id_tags

@@ -11,7 +11,7 @@ import pytest
 
 from kuryr_libnetwork.calls import count_calls
 from kuryr_libnetwork.errors import NeutronForbidden, NeutronUnavailable
-from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.model.neutron import Port
 from tests.conversation.dockerside import Container, DockerNetwork, PluginError
 from tests.conversation.rig import DirectDocker, Rig
 from tests.fakes.neutron import DEFAULT_EXTENSIONS

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import pytest
 
-from kuryr_libnetwork.model import FixedIp, Network, Port
+from kuryr_libnetwork.model.engine import NetworkWord
+from kuryr_libnetwork.model.neutron import FixedIp, Network, Port
 from kuryr_libnetwork.rules.identity import id_tags, network_tags
-from kuryr_libnetwork.rules.leftovers import NetworkWord
 from tests.conversation.dockerside import Container, Docker, DockerNetwork, PluginError, Pool, new_id
 from tests.conversation.plugin import HOST, Plugin
 from tests.conversation.rig import GRACE, DirectDocker, Rig

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kuryr_libnetwork.errors import NeutronChanged, NeutronUnavailable
-from kuryr_libnetwork.model import AddressPair
+from kuryr_libnetwork.model.neutron import AddressPair
 from tests.conversation.dockerside import PluginError
 from tests.conversation.machine import FOREIGN_VLAN, IFACE, Inside
 from tests.conversation.machine_world import FOREIGN, World

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from kuryr_libnetwork.errors import LinkError, NeutronUnavailable
-from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.model.neutron import Port
 from tests.conversation.dockerside import Container, Docker, DockerNetwork, PluginError
 from tests.conversation.plugin import Plugin
 from tests.conversation.test_stories import at_most

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kuryr_libnetwork.errors import EngineUnavailable, NeutronUnavailable, OvsdbUnavailable
-from kuryr_libnetwork.plugs import OvsInterface
+from kuryr_libnetwork.model.links import OvsInterface
 from kuryr_libnetwork.rules.leftovers import Suspect
 from tests.conversation.dockerside import Container, DockerNetwork, PluginError, new_id
 from tests.conversation.outside import is_read

@@ -13,7 +13,7 @@ import pytest
 from kuryr_libnetwork.cli.service_client import call
 from kuryr_libnetwork.errors import HostError, LinkError
 from kuryr_libnetwork.interfaces import PortDriver
-from kuryr_libnetwork.model import Network, Port
+from kuryr_libnetwork.model.neutron import Network, Port
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
 from kuryr_libnetwork.port_driver.qos import QosRules
 from kuryr_libnetwork.protocol.routes import RELEASE_DEVICE

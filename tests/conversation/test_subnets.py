@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kuryr_libnetwork.model import Network, Subnet
+from kuryr_libnetwork.model.neutron import Network, Subnet
 from tests.conversation.dockerside import DockerNetwork, PluginError, Pool, new_id
 from tests.conversation.rig import DirectDocker, Rig
 from tests.fakes.neutron import PROJECT

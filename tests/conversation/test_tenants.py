@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.model.engine import NetworkWord
+from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.rules.adoption import claim_tags
 from kuryr_libnetwork.rules.exposure import DESCRIPTION, group_name
 from kuryr_libnetwork.rules.identity import id_tags, intent_description, network_tags, pool_tags
-from kuryr_libnetwork.rules.leftovers import NetworkWord
 from tests.conversation.dockerside import Container, DockerNetwork, PluginError, new_id
 from tests.conversation.plugin import HOST
 from tests.conversation.rig import DirectDocker, Rig

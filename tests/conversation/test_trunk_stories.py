@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kuryr_libnetwork.errors import NeutronUnavailable
-from kuryr_libnetwork.model import SubPort
+from kuryr_libnetwork.model.neutron import SubPort
 from tests.conversation.dockerside import PluginError
 from tests.conversation.machine import FOREIGN_VLAN, IFACE
 from tests.conversation.machine_world import World

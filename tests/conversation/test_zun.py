@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.model.neutron import Port
 from tests.conversation.dockerside import Container, Docker, DockerNetwork, PluginError, Wish
 from tests.conversation.plugin import HOST, Plugin
 from tests.conversation.test_sriov_stories import CIDR, SriovPlugin

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.model.neutron import Port
 from tests.conversation.dockerside import Container, DockerNetwork, PluginError
 from tests.conversation.outside import Fault
 from tests.conversation.rig import DirectDocker, Rig

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.model.neutron import Port
 from tests.conversation.trials import MINE, Operation, Trial, on_each_engine
 
 Vif = tuple[str, dict[str, Any]]

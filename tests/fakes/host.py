@@ -23,19 +23,11 @@ from kuryr_libnetwork.errors import (
     LinkExists,
     LinkNotFound,
 )
-from kuryr_libnetwork.model import (
-    EndpointRecord,
-    HostIp,
-    IntentRecord,
-    LeaseRecord,
-    Link,
-    NetworkRecord,
-    PoolRecord,
-    Value,
-)
-from kuryr_libnetwork.plugs import ChildSpec, OvsInterface, VethSpec
+from kuryr_libnetwork.model.links import ChildSpec, HostIp, Link, OvsInterface, VethSpec
+from kuryr_libnetwork.model.records import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord
+from kuryr_libnetwork.model.sriov import DeviceLease
+from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules.host_ip import ROUTED, SILENT
-from kuryr_libnetwork.sriov import DeviceLease
 
 R = TypeVar("R", bound=Value)
 NAME_LENGTH = 15

@@ -18,7 +18,7 @@ from kuryr_libnetwork.errors import (
     NeutronNotFound,
     NeutronRefused,
 )
-from kuryr_libnetwork.model import SubPort, TagOwner
+from kuryr_libnetwork.model.neutron import SubPort, TagOwner
 from tests.fakes.loopback import Answer, Loopback, Request, json_answer
 from tests.fakes.neutron import FakeNeutron, Fault
 from tests.fakes.neutron.wire import Resource

@@ -13,9 +13,8 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import DeviceError, LinkError, LinkNotFound
-from kuryr_libnetwork.model import HostIp
-from kuryr_libnetwork.rules.host_ip import SILENT, is_silent, to_change
-from kuryr_libnetwork.sriov import (
+from kuryr_libnetwork.model.links import HostIp
+from kuryr_libnetwork.model.sriov import (
     DeviceUse,
     NetdevState,
     PhysicalFunction,
@@ -24,6 +23,7 @@ from kuryr_libnetwork.sriov import (
     in_user_space,
     unchanged,
 )
+from kuryr_libnetwork.rules.host_ip import SILENT, is_silent, to_change
 from tests.fakes.host import MTU_RANGE, NEW, Failing
 from tests.fakes.sriov_cards import HOME, ZERO, Cards, Device, Function
 from tests.fakes.sriov_profiles import IGB, Profile

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
-from kuryr_libnetwork.model import HostIp
-from kuryr_libnetwork.sriov import VfSettings
+from kuryr_libnetwork.model.links import HostIp
+from kuryr_libnetwork.model.sriov import VfSettings
 from tests.fakes.host import NAME_LENGTH, NEW
 from tests.fakes.sriov_profiles import Profile
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from kuryr_libnetwork.model import Value
+from kuryr_libnetwork.model.value import Value
 
 
 class Profile(Value, frozen=True):

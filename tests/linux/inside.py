@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 from kuryr_libnetwork.host.links import KernelLinks
-from kuryr_libnetwork.model import Link
-from kuryr_libnetwork.plugs import ChildSpec, VethSpec
+from kuryr_libnetwork.model.links import ChildSpec, Link, VethSpec
 from tests.linux.namespace import Namespace
 
 

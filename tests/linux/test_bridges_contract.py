@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
-from kuryr_libnetwork.plugs import VethSpec
+from kuryr_libnetwork.model.links import VethSpec
 from tests.fakes.host import FakeLinks
 from tests.linux.inside import Inside
 from tests.linux.namespace import Namespace, namespace

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from kuryr_libnetwork.host.links import SIOCETHTOOL, KernelLinks
-from kuryr_libnetwork.plugs import VethSpec
+from kuryr_libnetwork.model.links import VethSpec
 from tests.linux.namespace import namespace
 
 ETHTOOL_GTXCSUM = 0x16

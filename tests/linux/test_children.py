@@ -24,8 +24,8 @@ from kuryr_libnetwork.binding.macvlan import MacvlanBinding
 from kuryr_libnetwork.binding.vlan import VlanBinding
 from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
 from kuryr_libnetwork.host.links import KernelLinks
-from kuryr_libnetwork.model import PlugRecord
-from kuryr_libnetwork.plugs import ChildSpec
+from kuryr_libnetwork.model.links import ChildSpec
+from kuryr_libnetwork.model.records import PlugRecord
 from tests.fakes.host import FakeLinks
 from tests.linux.inside import Inside
 from tests.linux.namespace import Namespace, namespace

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from kuryr_libnetwork.errors import LinkError, LinkExists
-from kuryr_libnetwork.plugs import VethSpec
+from kuryr_libnetwork.model.links import VethSpec
 from tests.fakes.host import FakeLinks
 from tests.linux.inside import Inside
 from tests.linux.namespace import namespace

@@ -19,8 +19,8 @@ import pytest
 from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
 from kuryr_libnetwork.host.announcements import checksum
 from kuryr_libnetwork.host.netdevs import KernelNetdevs
+from kuryr_libnetwork.model.sriov import DeviceUse, NetdevState
 from kuryr_libnetwork.rules.host_ip import SILENT, is_silent
-from kuryr_libnetwork.sriov import DeviceUse, NetdevState
 from tests.linux.namespace import Namespace, namespace
 
 MAC = "fa:16:3e:00:00:01"

@@ -18,8 +18,8 @@ from kuryr_libnetwork.host import ovsdb
 from kuryr_libnetwork.host.links import KernelLinks
 from kuryr_libnetwork.host.ovsdb import OvsDatabase
 from kuryr_libnetwork.interfaces import Ovs
-from kuryr_libnetwork.model import Port
-from kuryr_libnetwork.plugs import OvsInterface
+from kuryr_libnetwork.model.links import OvsInterface
+from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from tests.fakes.host import FakeOvs, FakeScripts
 from tests.linux.namespace import Namespace, Switch, namespace, switch

@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 
 from kuryr_libnetwork.host.links import KernelLinks
-from kuryr_libnetwork.plugs import VethSpec
+from kuryr_libnetwork.model.links import VethSpec
 from tests.linux.namespace import namespace
 
 SPEC = VethSpec(host_name="tapx", container_name="t_cx", mac="fa:16:3e:00:00:01", mtu=1442, alias="kuryr:p1")

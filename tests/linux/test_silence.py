@@ -25,8 +25,7 @@ import pytest
 from kuryr_libnetwork.errors import LinkError
 from kuryr_libnetwork.host.links import KernelLinks
 from kuryr_libnetwork.host.netdevs import KernelNetdevs
-from kuryr_libnetwork.model import HostIp
-from kuryr_libnetwork.plugs import ChildSpec, VethSpec
+from kuryr_libnetwork.model.links import ChildSpec, HostIp, VethSpec
 from kuryr_libnetwork.rules.host_ip import SILENT, is_silent
 from lab import managed_plugin
 from tests.linux import wire

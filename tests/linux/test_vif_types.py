@@ -17,7 +17,8 @@ from kuryr_libnetwork.errors import BindingScriptFailed
 from kuryr_libnetwork.host.links import KernelLinks
 from kuryr_libnetwork.host.ovsdb import OvsDatabase
 from kuryr_libnetwork.host.scripts import BindingScripts
-from kuryr_libnetwork.model import PlugRecord, Port
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.records import PlugRecord
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from tests.linux.namespace import Namespace, Switch, namespace, switch
 

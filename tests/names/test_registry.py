@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kuryr_libnetwork.errors import ConfigError, UnsupportedVif
-from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovSettings
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.machine import Machine

@@ -12,7 +12,7 @@ from kuryr_libnetwork.cli.status import Places, main
 from kuryr_libnetwork.cli.upgrade_cloud import Doors
 from kuryr_libnetwork.errors import EngineUnavailable
 from kuryr_libnetwork.host.journal_view import JournalView
-from kuryr_libnetwork.rules.leftovers import EngineView, NetworkWord
+from kuryr_libnetwork.model.engine import EngineView, NetworkWord
 from tests.fakes.neutron import FakeNeutron
 
 ACCOUNT = """\

@@ -22,10 +22,10 @@ from kuryr_libnetwork.errors import EngineUnavailable, HostError
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import look, service_runs
 from kuryr_libnetwork.interfaces import Neutron
-from kuryr_libnetwork.model import EndpointRecord
-from kuryr_libnetwork.rules.leftovers import EngineView
-from kuryr_libnetwork.settings import SriovSettings
-from kuryr_libnetwork.sriov import DeviceLease
+from kuryr_libnetwork.model.engine import EngineView
+from kuryr_libnetwork.model.records import EndpointRecord
+from kuryr_libnetwork.model.settings import SriovSettings
+from kuryr_libnetwork.model.sriov import DeviceLease
 from tests.fakes.neutron import FakeNeutron
 from tests.fakes.sriov import FakeNic
 from tests.fakes.sriov_profiles import IGB

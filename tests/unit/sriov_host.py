@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 
-from kuryr_libnetwork.model import PlugRecord, Port
-from kuryr_libnetwork.plugs import BindingRequest
+from kuryr_libnetwork.model.links import BindingRequest
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.records import PlugRecord
+from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
 from kuryr_libnetwork.port_driver.qos import QosRules
 from kuryr_libnetwork.rules.devices import DevicePolicy
-from kuryr_libnetwork.sriov import DeviceLease
 from tests.fakes.host import FakeJournal
 from tests.fakes.neutron import FakeNeutron
 from tests.fakes.sriov import FakeNic

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kuryr_libnetwork.errors import InvalidOption, InvalidRequest
-from kuryr_libnetwork.model import AddressSpan, HostRoute
+from kuryr_libnetwork.model.neutron import AddressSpan, HostRoute
 from kuryr_libnetwork.rules import addresses
 from kuryr_libnetwork.rules.addresses import (
     allocation_pools,

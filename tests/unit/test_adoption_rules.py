@@ -13,7 +13,8 @@ from msgspec import convert, json, to_builtins
 from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import PortNotAdoptable
-from kuryr_libnetwork.model import Change, Port
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.records import Change
 from kuryr_libnetwork.rules import adoption as rules
 from kuryr_libnetwork.rules.identity import (
     DEVICE_OWNER,

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import LinkError
 from kuryr_libnetwork.health import Health
-from kuryr_libnetwork.model import EndpointRecord
+from kuryr_libnetwork.model.records import EndpointRecord
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.registry import DriverRegistry
 from kuryr_libnetwork.services.announcer import BETWEEN, LIMIT, LOOK_AGAIN, TIMES, Announcer

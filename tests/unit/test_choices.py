@@ -11,7 +11,7 @@ from hypothesis import given
 from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import InvalidOption
-from kuryr_libnetwork.model import IpVersion
+from kuryr_libnetwork.model.value import IpVersion
 from kuryr_libnetwork.rules import choices as rules
 from kuryr_libnetwork.rules.choices import NET_NAME, NET_SHARED, NET_UUID, POOL, SUBNET, Choices, Ref, choices_of
 from kuryr_libnetwork.rules.ownership import OwnProject

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kuryr_libnetwork import config
-from kuryr_libnetwork.settings import SriovSettings
+from kuryr_libnetwork.model.settings import SriovSettings
 from tests.fakes.sriov_profiles import IGB
 from tests.unit.operator_bench import VF1, Bench
 

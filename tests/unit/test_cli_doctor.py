@@ -13,8 +13,8 @@ import pytest
 
 from kuryr_libnetwork.cli.probes import ask_plugin
 from kuryr_libnetwork.errors import ConfigError, NeutronForbidden, NeutronRefused, NeutronUnavailable
+from kuryr_libnetwork.model.settings import SriovSettings
 from kuryr_libnetwork.rules.roles import Account
-from kuryr_libnetwork.settings import SriovSettings
 from tests.fakes.neutron import FakeNeutron
 from tests.fakes.sriov_profiles import IGB
 from tests.unit.operator_bench import PF, VF0, VF1, Bench

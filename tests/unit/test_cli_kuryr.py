@@ -15,8 +15,8 @@ from kuryr_libnetwork.cli import kuryr
 from kuryr_libnetwork.errors import LinkError
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import look
-from kuryr_libnetwork.settings import SriovSettings
-from kuryr_libnetwork.sriov import VfSettings
+from kuryr_libnetwork.model.settings import SriovSettings
+from kuryr_libnetwork.model.sriov import VfSettings
 from tests.fakes.sriov_profiles import IGB
 from tests.unit.operator_bench import ENDPOINT, PF, VF0, VF1, Bench
 

@@ -11,9 +11,10 @@ import pytest
 
 from kuryr_libnetwork.errors import NeutronForbidden, NeutronUnavailable
 from kuryr_libnetwork.host.journal_view import JournalView
-from kuryr_libnetwork.model import Network, NetworkRecord
+from kuryr_libnetwork.model.engine import NetworkWord
+from kuryr_libnetwork.model.neutron import Network
+from kuryr_libnetwork.model.records import NetworkRecord
 from kuryr_libnetwork.rules.identity import pool_tags
-from kuryr_libnetwork.rules.leftovers import NetworkWord
 from kuryr_libnetwork.rules.roles import Account
 from tests.fakes.neutron import PROJECT, TENANT, FakeNeutron, Role
 from tests.unit.old_installation import GOOD, Installation

@@ -11,7 +11,7 @@ import pytest
 
 from kuryr_libnetwork import config
 from kuryr_libnetwork.errors import ConfigError
-from kuryr_libnetwork.settings import DeviceSpec, SriovSettings
+from kuryr_libnetwork.model.settings import DeviceSpec, SriovSettings
 
 LOGIN = "\n[neutron]\nauth_type = none\nendpoint = http://n:9696\n"
 AGENT = "[sriov_nic]\nphysical_device_mappings = physnet9:eth9\nexclude_devices = eth9:0000:09:00.1\n[agent]\nfoo = 1\n"

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kuryr_libnetwork.errors import InvalidOption, KuryrError, NoFreeDevice
-from kuryr_libnetwork.model import Port
-from kuryr_libnetwork.plugs import BindingRequest
+from kuryr_libnetwork.model.links import BindingRequest
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.sriov import VfSettings
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
 from kuryr_libnetwork.port_driver.qos import QosRules
 from kuryr_libnetwork.rules.devices import DevicePolicy
-from kuryr_libnetwork.sriov import VfSettings
 from tests.fakes.host import FakeJournal
 from tests.fakes.neutron import FakeNeutron
 from tests.fakes.sriov import FakeNic

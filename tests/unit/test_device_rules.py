@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kuryr_libnetwork.errors import Conflict, NoFreeDevice
+from kuryr_libnetwork.model.sriov import DeviceLease, DeviceRequest, PhysicalFunction, VirtualFunction
 from kuryr_libnetwork.rules.devices import DevicePolicy, FoundPf, choose, choose_pf, judge, physical_network
 from kuryr_libnetwork.rules.pci import parse_device_spec
-from kuryr_libnetwork.sriov import DeviceLease, DeviceRequest, PhysicalFunction, VirtualFunction
 
 MAPPED = DevicePolicy(mappings={"physnet2": ("pf0", "pf1")})
 ANY = DeviceRequest(vnic_type="direct", physical_network="physnet2")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from kuryr_libnetwork.model import Subnet
+from kuryr_libnetwork.model.neutron import Subnet
 from kuryr_libnetwork.rules.dockers_word import Named, pools_of_named
 from kuryr_libnetwork.rules.identity import id_tags, on_network, pool_tags
 from kuryr_libnetwork.rules.ownership import OwnSubnet, OwnSubnetPool

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import InvalidRequest
-from kuryr_libnetwork.model import HostRoute
+from kuryr_libnetwork.model.neutron import HostRoute
 from kuryr_libnetwork.protocol.messages import InterfaceName, JoinResponse, StaticRoute
 from kuryr_libnetwork.rules.endpoints import join_answer, subnets_of
 from tests.unit.values import DUAL, ENDPOINT, PLUG, RECORD, USED, USED6

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import DeviceError, LinkError, LinkExists, LinkNotFound
-from kuryr_libnetwork.sriov import VfSettings
+from kuryr_libnetwork.model.sriov import VfSettings
 from tests.fakes.sriov import FakeNic
 from tests.fakes.sriov_cards import ZERO
 from tests.fakes.sriov_profiles import BARE, I40E, ICE, IGB, IXGBE, MLX5, Profile

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import pytest
 
-from kuryr_libnetwork.model import Network, Subnet
+from kuryr_libnetwork.model.engine import NetworkWord
+from kuryr_libnetwork.model.neutron import Network, Subnet
 from kuryr_libnetwork.rules.foreign_networks import foreign_networks, named_by
-from kuryr_libnetwork.rules.leftovers import NetworkWord
 from kuryr_libnetwork.rules.ownership import OwnProject
 
 OURS, THEIRS = "1" * 32, "2" * 32

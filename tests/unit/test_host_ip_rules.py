@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from kuryr_libnetwork.model import HostIp
+from kuryr_libnetwork.model.links import HostIp
 from kuryr_libnetwork.rules.host_ip import ROUTED, SILENT, is_silent, to_change
 
 USUAL = HostIp(rp_filter=0, arp_ignore=0, addr_gen_mode=0, disable_ipv6=0, accept_ra=1)

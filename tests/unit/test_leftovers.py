@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from kuryr_libnetwork.rules.leftovers import EngineView, Suspect, overdue, remember, suspects, trusted
+from kuryr_libnetwork.model.engine import EngineView
+from kuryr_libnetwork.rules.leftovers import Suspect, overdue, remember, suspects, trusted
 from tests.unit.values import DOCKER_ID, ENDPOINT, ENDPOINT_ID, LEASE, OTHER_ID, POOL, POOL_ID, PORT_ID, RECORD
 
 IN_USE = replace(LEASE, endpoint_id=ENDPOINT_ID)

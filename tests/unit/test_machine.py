@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from kuryr_libnetwork.errors import Busy, LinkError, LinkNotFound, ParentPortError
-from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.port_driver.machine import Machine
 from tests.fakes.host import FakeLinks
 from tests.fakes.neutron import FakeNeutron

@@ -12,7 +12,8 @@ import pytest
 from kuryr_libnetwork.binding.ipvlan import IpvlanBinding
 from kuryr_libnetwork.binding.vlan import VlanBinding
 from kuryr_libnetwork.errors import LinkError, LinkExists, NeutronConflict, NeutronUnavailable
-from kuryr_libnetwork.model import PlugRecord, Port, SubPort
+from kuryr_libnetwork.model.neutron import Port, SubPort
+from kuryr_libnetwork.model.records import PlugRecord
 from kuryr_libnetwork.port_driver.drivers.nested import NestedDriver
 from kuryr_libnetwork.port_driver.drivers.vlan import ATTEMPTS, VlanDriver
 from kuryr_libnetwork.port_driver.machine import Machine

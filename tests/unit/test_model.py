@@ -11,8 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kuryr_libnetwork import model
-from kuryr_libnetwork.model import Agent, FixedIp, HostRoute, Network, Port, Subnet, SubnetPool
+from kuryr_libnetwork.model import records, value
+from kuryr_libnetwork.model.neutron import (
+    Agent,
+    FixedIp,
+    HostRoute,
+    Network,
+    Port,
+    Subnet,
+    SubnetPool,
+)
 from tests.unit.values import (
     DUAL,
     ENDPOINT,
@@ -190,12 +198,12 @@ def test_two_ports_share_no_details() -> None:
 
 # -- journal -----------------------------------------------------------------------------------------------------
 
-change = model.Change(name="security_groups", before=["wéb"], ours=[])
+change = records.Change(name="security_groups", before=["wéb"], ours=[])
 original = msgspec.structs.replace(
     PORT, name="wéb", tags=("blue",), fixed_ips=(IP,), profile={"pci_slot": "0000:07:00.2"}
 )
 route = HostRoute(destination="10.9.0.0/16", nexthop="10.0.0.254")
-FULL: list[model.Value] = [
+FULL: list[value.Value] = [
     msgspec.structs.replace(POOL, gateway="10.0.0.1", gateway_chosen=True, reserved=("10.0.0.9",), created_at=1.5),
     msgspec.structs.replace(
         DUAL,
@@ -211,7 +219,7 @@ FULL: list[model.Value] = [
         LEASE, spare=(IP6,), original=original, claim="e", changes=(change,), endpoint_id="e", created_at=1767607200.25
     ),
     msgspec.structs.replace(ENDPOINT, options={"k": "v"}, sandbox_key="/var/run/docker/netns/1", mac_requested=True),
-    model.IntentRecord(token="t", resource="subnetpools", created_at=1.0),
+    records.IntentRecord(token="t", resource="subnetpools", created_at=1.0),
     PLUG,
 ]
 SCALARS: dict[type, st.SearchStrategy[Any]] = {
@@ -222,19 +230,19 @@ SCALARS: dict[type, st.SearchStrategy[Any]] = {
     type(None): st.none(),
 }
 RECORD_TYPES = [
-    model.PoolRecord,
-    model.SubnetRecord,
-    model.NetworkRecord,
-    model.Change,
-    model.LeaseRecord,
-    model.PlugRecord,
-    model.EndpointRecord,
-    model.IntentRecord,
+    records.PoolRecord,
+    records.SubnetRecord,
+    records.NetworkRecord,
+    records.Change,
+    records.LeaseRecord,
+    records.PlugRecord,
+    records.EndpointRecord,
+    records.IntentRecord,
 ]
 
 
 @pytest.mark.parametrize("record", FULL, ids=lambda record: type(record).__name__)
-def test_a_full_record_comes_back_from_the_journal(record: model.Value) -> None:
+def test_a_full_record_comes_back_from_the_journal(record: value.Value) -> None:
     """After a restart the service would undo something else than it did."""
     assert msgspec.json.decode(msgspec.json.encode(record), type=type(record)) == record
 
@@ -255,7 +263,7 @@ def any_value(hint: Any) -> st.SearchStrategy[Any]:
         return st.dictionaries(any_value(inner[0]), any_value(inner[1]), max_size=3)
     if inner:
         return st.one_of(*map(any_value, inner))
-    if issubclass(hint, model.Value):
+    if issubclass(hint, value.Value):
         return any_record(hint)
     return SCALARS[hint]
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import InvalidOption, NeutronRefused, ParentPortError
-from kuryr_libnetwork.model import AddressPair, FixedIp, Link, Port, SubPort
+from kuryr_libnetwork.model.links import Link
+from kuryr_libnetwork.model.neutron import AddressPair, FixedIp, Port, SubPort
 from kuryr_libnetwork.rules import choices, nested, ports
 from kuryr_libnetwork.rules.choices import Choices, choices_of
 from tests.unit.values import ENDPOINT_ID, HOST, IP6, LEASE, MAC, NETWORK, PORT

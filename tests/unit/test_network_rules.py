@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import Conflict, InvalidOption, UnknownObject
-from kuryr_libnetwork.model import HostRoute, Subnet
+from kuryr_libnetwork.model.neutron import HostRoute, Subnet
 from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.rules.identity import id_tags, intent_description, network_name, network_tags, pool_tags
 from kuryr_libnetwork.rules.ownership import OwnProject

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec import json, to_builtins
 from msgspec.structs import asdict, replace
 
-from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.rules import ownership
 from kuryr_libnetwork.rules.exposure import new_group
 from kuryr_libnetwork.rules.identity import (

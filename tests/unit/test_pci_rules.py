@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kuryr_libnetwork.errors import ConfigError, InvalidOption
+from kuryr_libnetwork.model.sriov import PhysicalFunction, VirtualFunction
 from kuryr_libnetwork.rules.pci import (
     allowed_by,
     canonical_pci,
@@ -17,7 +18,6 @@ from kuryr_libnetwork.rules.pci import (
     parse_mappings,
     required_pci,
 )
-from kuryr_libnetwork.sriov import PhysicalFunction, VirtualFunction
 
 PF = PhysicalFunction(
     pci_address="0000:07:00.0",

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from kuryr_libnetwork.model import Agent, Port
+from kuryr_libnetwork.model.neutron import Agent, Port
 from kuryr_libnetwork.rules import plugging
 from kuryr_libnetwork.rules.plugging import is_awaited, why_unbound
 from tests.unit.values import HOST, PORT_ID

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from kuryr_libnetwork.model import Change, Port
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.records import Change
 from kuryr_libnetwork.rules import adoption as rules
 from kuryr_libnetwork.rules.adoption import CHANGED, PROFILE, remembered, standing, with_profile, without_profile
 from kuryr_libnetwork.rules.ownership import LARGEST_PROFILE, PROFILE_KEY, PortMemory, memory_of, without_memory

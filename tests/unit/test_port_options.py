@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import InvalidOption
-from kuryr_libnetwork.model import PortSettings
+from kuryr_libnetwork.model.records import PortSettings
 from kuryr_libnetwork.rules import port_options as rules
 from kuryr_libnetwork.rules.options import ENDPOINT_KNOWN, KNOWN
 from kuryr_libnetwork.rules.port_options import DNS_DOMAIN, PORT_SECURITY, PORT_UUID, QOS_POLICY, SECURITY_GROUPS

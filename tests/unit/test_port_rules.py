@@ -13,7 +13,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import NeutronUnavailable
-from kuryr_libnetwork.model import FixedIp, Port
+from kuryr_libnetwork.model.neutron import FixedIp, Port
 from kuryr_libnetwork.rules import ports as rules
 from kuryr_libnetwork.rules.adoption import PROFILE, remembered, restoration, unbinding
 from kuryr_libnetwork.rules.identity import (

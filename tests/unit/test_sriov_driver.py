@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from kuryr_libnetwork.errors import KuryrError, LinkError, NoFreeDevice, UnsupportedVif
-from kuryr_libnetwork.model import Port
-from kuryr_libnetwork.plugs import BindingRequest
+from kuryr_libnetwork.model.links import BindingRequest
+from kuryr_libnetwork.model.neutron import Port
 from tests.fakes.host import NEW
 from tests.fakes.sriov_profiles import IGB, Profile
 from tests.unit.sriov_host import FAMILIES, MAC, PORT, SANDBOX, Host

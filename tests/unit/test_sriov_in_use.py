@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from kuryr_libnetwork.errors import DeviceError, LinkError, LinkNotFound, NoFreeDevice, UnsupportedVif
-from kuryr_libnetwork.model import PlugRecord, Port
-from kuryr_libnetwork.plugs import BindingRequest
+from kuryr_libnetwork.model.links import BindingRequest
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.records import PlugRecord
 from kuryr_libnetwork.rules import names
 from kuryr_libnetwork.rules.vf_settings import NO_MAC
 from tests.fakes.host import FakeJournal

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from kuryr_libnetwork.errors import BindingScriptFailed, LinkError, LinkExists, OvsdbUnavailable
-from kuryr_libnetwork.model import PlugRecord, Port
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.records import PlugRecord
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.rules.host_ip import is_silent
 from tests.fakes.host import NEW, FakeLinks, FakeOvs, FakeScripts

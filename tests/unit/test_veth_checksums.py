@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from kuryr_libnetwork.model import Port
-from kuryr_libnetwork.plugs import VethSpec
+from kuryr_libnetwork.model.links import VethSpec
+from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from tests.fakes.host import FakeLinks, FakeOvs, FakeScripts
 

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from kuryr_libnetwork.errors import Conflict, LinkError, LinkExists, OvsdbUnavailable, UnsupportedVif
-from kuryr_libnetwork.model import PlugRecord, Port
-from kuryr_libnetwork.plugs import OvsInterface
+from kuryr_libnetwork.model.links import OvsInterface
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.records import PlugRecord
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.rules import names
 from tests.fakes.host import FakeLinks, FakeOvs, FakeScripts

@@ -15,7 +15,7 @@ import pytest
 from kuryr_libnetwork.errors import LinkError, LinkNotFound
 from kuryr_libnetwork.host.netlink import ENOTSUPP
 from kuryr_libnetwork.host.vf_control import KernelVfControl
-from kuryr_libnetwork.sriov import VfSettings
+from kuryr_libnetwork.model.sriov import VfSettings
 
 UNKNOWN = 0xFFFFFFFF
 PLAIN = VfSettings(

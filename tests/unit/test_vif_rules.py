@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import UnsupportedVif
-from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.rules import vifs
 from tests.unit.values import ENDPOINT_ID, MAC, NET, PORT, PORT_ID
 

@@ -11,18 +11,13 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from kuryr_libnetwork.model import (
+from kuryr_libnetwork.model.neutron import FixedIp, Network, Port, SecurityGroup, Subnet, SubnetPool
+from kuryr_libnetwork.model.records import (
     EndpointRecord,
-    FixedIp,
     LeaseRecord,
-    Network,
     NetworkRecord,
     PlugRecord,
     PoolRecord,
-    Port,
-    SecurityGroup,
-    Subnet,
-    SubnetPool,
     SubnetRecord,
 )
 from kuryr_libnetwork.rules.identity import DEVICE_OWNER, EXISTING_PORT, OWN_PORT, id_tags

@@ -15,8 +15,9 @@ from typing import Protocol
 
 from kuryr_libnetwork.errors import BindingScriptFailed, LinkExists
 from kuryr_libnetwork.interfaces import Links, Ovs, Scripts
-from kuryr_libnetwork.model import Attachment, PlugRecord, Port
-from kuryr_libnetwork.plugs import OvsInterface, VethSpec
+from kuryr_libnetwork.model.links import OvsInterface, VethSpec
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.records import Attachment, PlugRecord
 from kuryr_libnetwork.rules import names, vifs
 
 LOG = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from typing import ClassVar, Literal
 
 from kuryr_libnetwork.errors import LinkError, LinkExists
 from kuryr_libnetwork.interfaces import Links
-from kuryr_libnetwork.model import Link, PlugRecord, Whereabouts
-from kuryr_libnetwork.plugs import ChildSpec
+from kuryr_libnetwork.model.links import ChildSpec, Link
+from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
 from kuryr_libnetwork.rules import names
 
 

@@ -18,9 +18,7 @@ import msgspec
 
 from kuryr_libnetwork.errors import DeviceError, LinkError
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
-from kuryr_libnetwork.rules.host_ip import SILENT
-from kuryr_libnetwork.rules.vf_settings import FACTORY, NO_MAC, TOGETHER, random_mac, restored, single_step
-from kuryr_libnetwork.sriov import (
+from kuryr_libnetwork.model.sriov import (
     REFUSES_FOR_GOOD,
     DeviceLease,
     NetdevState,
@@ -29,6 +27,8 @@ from kuryr_libnetwork.sriov import (
     in_user_space,
     unchanged,
 )
+from kuryr_libnetwork.rules.host_ip import SILENT
+from kuryr_libnetwork.rules.vf_settings import FACTORY, NO_MAC, TOGETHER, random_mac, restored, single_step
 
 LOG = logging.getLogger(__name__)
 BIND_TIMEOUT = 10.0

@@ -9,8 +9,9 @@ from functools import partial
 
 from kuryr_libnetwork.binding.attachments import attachments
 from kuryr_libnetwork.interfaces import Links, Ovs, Scripts
-from kuryr_libnetwork.model import Link, PlugRecord, Port, Whereabouts
-from kuryr_libnetwork.plugs import VethSpec
+from kuryr_libnetwork.model.links import Link, VethSpec
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
 from kuryr_libnetwork.rules import names
 from kuryr_libnetwork.rules.host_ip import is_silent
 from kuryr_libnetwork.undo import Step, Undo, take_all

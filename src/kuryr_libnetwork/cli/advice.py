@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from kuryr_libnetwork.cli.findings import Finding, ok, wrong
 from kuryr_libnetwork.errors import ConfigError
-from kuryr_libnetwork.model import Value
+from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules.pci import parse_exclusions, parse_mappings
 
 PORT_DRIVERS = ("kuryr_libnetwork.port_driver.drivers.veth", "kuryr_libnetwork.port_driver.drivers.sriov")

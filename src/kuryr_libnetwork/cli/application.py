@@ -18,8 +18,8 @@ from cliff.commandmanager import CommandManager
 from cliff.lister import Lister
 
 from kuryr_libnetwork.cli.inventory import Host
-from kuryr_libnetwork.model import Value
-from kuryr_libnetwork.sriov import VfSettings
+from kuryr_libnetwork.model.sriov import VfSettings
+from kuryr_libnetwork.model.value import Value
 
 DESCRIPTION = (
     "SR-IOV devices of this host, for operators of kuryr-libnetwork. Options of the service are read from kuryr.conf; "

@@ -10,7 +10,7 @@ from pathlib import Path
 from kuryr_libnetwork.cli.inventory import Host
 from kuryr_libnetwork.errors import DeviceError
 from kuryr_libnetwork.host.files import ABOVE_MODE, check_folder, make_folder, write_whole
-from kuryr_libnetwork.sriov import PhysicalFunction
+from kuryr_libnetwork.model.sriov import PhysicalFunction
 
 WANTED_BY = "multi-user.target"
 USERS = (

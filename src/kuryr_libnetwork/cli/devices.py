@@ -14,10 +14,10 @@ from kuryr_libnetwork.cli import boot_unit
 from kuryr_libnetwork.cli.application import Action, Table, cells
 from kuryr_libnetwork.cli.inventory import PfRow, VfRow, find_pf, find_vf, gather_pf, pf_rows, vf_rows
 from kuryr_libnetwork.errors import Conflict, DeviceError
+from kuryr_libnetwork.model.sriov import USER_SPACE_DRIVERS, DeviceLease, VirtualFunction
 from kuryr_libnetwork.protocol.routes import RELEASE_DEVICE
 from kuryr_libnetwork.rules.devices import FoundPf, release_refusal
 from kuryr_libnetwork.rules.pci import canonical_pci
-from kuryr_libnetwork.sriov import USER_SPACE_DRIVERS, DeviceLease, VirtualFunction
 
 PF_COLUMNS = ("Name", "PCI address", "Driver", "Device", "NUMA", "VFs", "VFs possible", "Physical networks", "Note")
 VF_COLUMNS = (

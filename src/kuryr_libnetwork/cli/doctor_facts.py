@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from kuryr_libnetwork.cli.inventory import Host, gather
 from kuryr_libnetwork.errors import ConfigError, KuryrError, NeutronForbidden, NeutronNotFound
 from kuryr_libnetwork.interfaces import Neutron
-from kuryr_libnetwork.model import Agent, Network, Value
+from kuryr_libnetwork.model.neutron import Agent, Network
+from kuryr_libnetwork.model.settings import Settings
+from kuryr_libnetwork.model.sriov import DeviceLease, NetdevState
+from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules.devices import FoundPf
 from kuryr_libnetwork.rules.roles import Account
-from kuryr_libnetwork.settings import Settings
-from kuryr_libnetwork.sriov import DeviceLease, NetdevState
 
 AGENT_TYPE = "NIC Switch agent"
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from kuryr_libnetwork.cli.advice import BINDING_DRIVERS, PORT_DRIVERS
 from kuryr_libnetwork.cli.doctor_facts import DoctorFacts, agent_of, mappings_of
 from kuryr_libnetwork.cli.findings import Finding, ok, unchecked, wrong
-from kuryr_libnetwork.model import Agent
+from kuryr_libnetwork.model.neutron import Agent
+from kuryr_libnetwork.model.sriov import USER_SPACE_DRIVERS
 from kuryr_libnetwork.rules.devices import FoundPf
 from kuryr_libnetwork.rules.roles import RoleFinding, judge_roles, reads_physical_networks
-from kuryr_libnetwork.sriov import USER_SPACE_DRIVERS
 
 KERNEL = (5, 14)
 """The first that names a device's PCI function over netlink (``IFLA_PARENT_DEV_NAME``)."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from kuryr_libnetwork.model import Value
+from kuryr_libnetwork.model.value import Value
 
 Status = Literal["ok", "wrong", "not checked"]
 

@@ -14,11 +14,18 @@ from kuryr_libnetwork.errors import DeviceError, EngineUnavailable, KuryrError
 from kuryr_libnetwork.host.journal_view import JournalView
 from kuryr_libnetwork.interfaces import Engine, Journal
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
-from kuryr_libnetwork.model import Value
+from kuryr_libnetwork.model.settings import Settings, SriovSettings
+from kuryr_libnetwork.model.sriov import (
+    DeviceLease,
+    DeviceRequest,
+    PhysicalFunction,
+    VfSettings,
+    VirtualFunction,
+    unchanged,
+)
+from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules.devices import DevicePolicy, FoundPf, judge
 from kuryr_libnetwork.rules.pci import canonical_pci, networks_of
-from kuryr_libnetwork.settings import Settings, SriovSettings
-from kuryr_libnetwork.sriov import DeviceLease, DeviceRequest, PhysicalFunction, VfSettings, VirtualFunction, unchanged
 
 UNITS = Path("/etc/systemd/system")
 

@@ -28,7 +28,7 @@ from oslo_config import cfg
 from kuryr_libnetwork import config
 from kuryr_libnetwork.errors import ConfigError, KuryrError, UnsafePath
 from kuryr_libnetwork.host.files import check_folder, claim_place
-from kuryr_libnetwork.settings import Settings
+from kuryr_libnetwork.model.settings import Settings
 from kuryr_libnetwork.text import one_line, printable, shortened
 
 EXIT_FAILED = 1

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from enum import IntEnum
 from urllib.parse import urlsplit
 
-from kuryr_libnetwork.model import Value
+from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules import vifs
 from kuryr_libnetwork.rules.foreign_networks import ForeignNetwork
 from kuryr_libnetwork.rules.roles import RoleFinding

@@ -14,14 +14,14 @@ from kuryr_libnetwork.docker.engine import DockerEngine
 from kuryr_libnetwork.errors import EngineUnavailable, KuryrError, NeutronForbidden
 from kuryr_libnetwork.host.journal_view import JournalView, look
 from kuryr_libnetwork.interfaces import Engine, Neutron
-from kuryr_libnetwork.model import Network, Subnet
+from kuryr_libnetwork.model.engine import NetworkWord
+from kuryr_libnetwork.model.neutron import Network, Subnet
+from kuryr_libnetwork.model.settings import Settings
 from kuryr_libnetwork.rules.choices import Ref
 from kuryr_libnetwork.rules.foreign_networks import ForeignNetwork, foreign_networks, is_subnet, named_by
 from kuryr_libnetwork.rules.identity import docker_id_of, network_name
-from kuryr_libnetwork.rules.leftovers import NetworkWord
 from kuryr_libnetwork.rules.roles import judge_roles, reads_physical_networks
 from kuryr_libnetwork.services.own_things import OwnThings
-from kuryr_libnetwork.settings import Settings
 
 JOURNAL_FILE = "kuryr.db"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kuryr_libnetwork.errors import EngineUnavailable
-from kuryr_libnetwork.rules.leftovers import EngineView, NetworkWord
+from kuryr_libnetwork.model.engine import EngineView, NetworkWord
 
 TIMEOUT = 10
 """Seconds for one request."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from kuryr_libnetwork.errors import LinkError
 from kuryr_libnetwork.host.netlink import refusal
-from kuryr_libnetwork.model import HostIp
+from kuryr_libnetwork.model.links import HostIp
 from kuryr_libnetwork.rules.host_ip import to_change
 
 PLACES = (Path("/proc/sys/net"), Path("/run/kuryr-sysctl-net"))

@@ -21,8 +21,9 @@ import msgspec
 
 from kuryr_libnetwork.errors import JournalError, UnsafePath
 from kuryr_libnetwork.host.files import FILE_MODE, Folder
-from kuryr_libnetwork.model import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord, Value
-from kuryr_libnetwork.sriov import DeviceLease
+from kuryr_libnetwork.model.records import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord
+from kuryr_libnetwork.model.sriov import DeviceLease
+from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.undo import Undo
 
 VERSION = 2

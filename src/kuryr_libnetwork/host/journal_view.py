@@ -22,8 +22,9 @@ import msgspec
 from kuryr_libnetwork.errors import JournalError, UnsafePath
 from kuryr_libnetwork.host.files import Folder
 from kuryr_libnetwork.host.journal import BESIDE
-from kuryr_libnetwork.model import EndpointRecord, NetworkRecord, Value
-from kuryr_libnetwork.sriov import DeviceLease
+from kuryr_libnetwork.model.records import EndpointRecord, NetworkRecord
+from kuryr_libnetwork.model.sriov import DeviceLease
+from kuryr_libnetwork.model.value import Value
 
 R = TypeVar("R", bound=Value)
 

@@ -16,8 +16,7 @@ from typing import Any
 from kuryr_libnetwork.host.elsewhere import aliases_elsewhere
 from kuryr_libnetwork.host.host_ip import host_ip, set_host_ip
 from kuryr_libnetwork.host.netlink import delete, find, listed, netlink
-from kuryr_libnetwork.model import Link
-from kuryr_libnetwork.plugs import ChildSpec, VethSpec
+from kuryr_libnetwork.model.links import ChildSpec, Link, VethSpec
 from kuryr_libnetwork.rules.host_ip import ROUTED, SILENT
 from kuryr_libnetwork.undo import Undo
 

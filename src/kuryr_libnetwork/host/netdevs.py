@@ -18,9 +18,9 @@ from kuryr_libnetwork.host.announcements import frame
 from kuryr_libnetwork.host.host_ip import host_ip, set_host_ip
 from kuryr_libnetwork.host.namespaces import OWN, is_own, opened, run_inside
 from kuryr_libnetwork.host.netlink import Connect, delete, find, listed, netlink, refusal, translated
-from kuryr_libnetwork.model import HostIp
+from kuryr_libnetwork.model.links import HostIp
+from kuryr_libnetwork.model.sriov import DeviceUse, NetdevState
 from kuryr_libnetwork.rules.host_ip import SILENT
-from kuryr_libnetwork.sriov import DeviceUse, NetdevState
 from kuryr_libnetwork.undo import Undo
 
 IFF_UP = 1

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from kuryr_libnetwork.errors import BridgeNotFound, Conflict, OvsdbError, OvsdbUnavailable
-from kuryr_libnetwork.plugs import OvsInterface
+from kuryr_libnetwork.model.links import OvsInterface
 
 OWNER = "kuryr"
 BACKOFF = (100, 1000)

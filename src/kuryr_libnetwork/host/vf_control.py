@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import LinkError
 from kuryr_libnetwork.host.netlink import NOT_SUPPORTED, Connect, find, netlink, refusal, translated
-from kuryr_libnetwork.sriov import LinkState, VfSettings, unchanged
+from kuryr_libnetwork.model.sriov import LinkState, VfSettings, unchanged
 from kuryr_libnetwork.undo import Undo
 
 EXT_MASK = 1 | 8

@@ -12,9 +12,19 @@ from urllib.parse import parse_qs, quote, urlsplit
 import msgspec
 
 from kuryr_libnetwork.errors import NeutronError, NeutronUnavailable
-from kuryr_libnetwork.model import Agent, Network, Port, QosPolicy, SecurityGroup, Subnet, SubnetPool, SubPort, TagOwner
+from kuryr_libnetwork.model.links import Trunk
+from kuryr_libnetwork.model.neutron import (
+    Agent,
+    Network,
+    Port,
+    QosPolicy,
+    SecurityGroup,
+    Subnet,
+    SubnetPool,
+    SubPort,
+    TagOwner,
+)
 from kuryr_libnetwork.neutron.session import AdapterFactory, Rest
-from kuryr_libnetwork.plugs import Trunk
 from kuryr_libnetwork.rules.roles import Account
 
 T = TypeVar("T")

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 from kuryr_libnetwork.errors import Busy, LinkError, LinkNotFound
 from kuryr_libnetwork.interfaces import Links, Neutron
-from kuryr_libnetwork.model import Link, Port
+from kuryr_libnetwork.model.links import Link
+from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.rules import nested as rules
 
 LONGEST_WAIT = 60.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kuryr_libnetwork.interfaces import Neutron
-from kuryr_libnetwork.model import Port, QosRule
+from kuryr_libnetwork.model.neutron import Port, QosRule
 
 
 class QosRules:

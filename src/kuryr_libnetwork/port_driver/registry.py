@@ -19,14 +19,14 @@ from kuryr_libnetwork.binding.vlan import VlanBinding
 from kuryr_libnetwork.errors import ConfigError, UnsupportedVif
 from kuryr_libnetwork.interfaces import Links, Neutron, Ovs, PortDriver, Scripts, Table
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
-from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.port_driver.drivers.nested import NestedDriver
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.drivers.vlan import VlanDriver
 from kuryr_libnetwork.port_driver.machine import Machine
 from kuryr_libnetwork.port_driver.qos import QosRules
-from kuryr_libnetwork.sriov import DeviceLease
 
 
 class DriverParts(NamedTuple):

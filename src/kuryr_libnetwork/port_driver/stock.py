@@ -12,8 +12,9 @@ from typing import Any
 from kuryr_libnetwork.errors import InvalidOption, NoFreeDevice
 from kuryr_libnetwork.interfaces import Table
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions
-from kuryr_libnetwork.model import Port
-from kuryr_libnetwork.plugs import BindingRequest
+from kuryr_libnetwork.model.links import BindingRequest
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.sriov import DeviceLease, DeviceRequest, DeviceUse, PhysicalFunction, VirtualFunction
 from kuryr_libnetwork.rules import names, vf_settings
 from kuryr_libnetwork.rules.device_profile import device_profile, named_slot
 from kuryr_libnetwork.rules.devices import (
@@ -25,7 +26,6 @@ from kuryr_libnetwork.rules.devices import (
     judge,
     physical_network,
 )
-from kuryr_libnetwork.sriov import DeviceLease, DeviceRequest, DeviceUse, PhysicalFunction, VirtualFunction
 
 VANISHED = DeviceUse(reason="its network device has just gone")
 Functions = tuple[PhysicalFunction, tuple[VirtualFunction, ...]]

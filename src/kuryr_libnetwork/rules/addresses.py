@@ -8,7 +8,8 @@ import ipaddress
 from collections.abc import Collection, Iterable
 
 from kuryr_libnetwork.errors import InvalidOption, InvalidRequest
-from kuryr_libnetwork.model import AddressSpan, HostRoute, IpVersion
+from kuryr_libnetwork.model.neutron import AddressSpan, HostRoute
+from kuryr_libnetwork.model.value import IpVersion
 from kuryr_libnetwork.text import shown
 
 NO_GATEWAY = {4: "0.0.0.0", 6: "::"}  # noqa: S104  - a placeholder in an answer to Docker, no listener

@@ -22,7 +22,8 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.errors import PortNotAdoptable
-from kuryr_libnetwork.model import Change, FixedIp, Port
+from kuryr_libnetwork.model.neutron import FixedIp, Port
+from kuryr_libnetwork.model.records import Change
 from kuryr_libnetwork.rules.device_profile import given_mac
 from kuryr_libnetwork.rules.identity import DEVICE_OWNER, is_docker_id, made_by_us
 from kuryr_libnetwork.rules.ownership import (

@@ -15,7 +15,8 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from kuryr_libnetwork.errors import InvalidOption
-from kuryr_libnetwork.model import IpVersion, Network, Subnet, SubnetPool, Value
+from kuryr_libnetwork.model.neutron import Network, Subnet, SubnetPool
+from kuryr_libnetwork.model.value import IpVersion, Value
 from kuryr_libnetwork.rules.addresses import canonical_cidr
 from kuryr_libnetwork.rules.ownership import OwnProject
 from kuryr_libnetwork.rules.parsing import boolean, uuid_of

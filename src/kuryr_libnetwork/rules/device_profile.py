@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kuryr_libnetwork.errors import InvalidOption
-from kuryr_libnetwork.model import Value
+from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules.pci import canonical_pci
 
 _TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})

@@ -16,9 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from kuryr_libnetwork.errors import Conflict, NoFreeDevice
-from kuryr_libnetwork.model import EndpointRecord, Value
-from kuryr_libnetwork.rules.pci import DeviceSpec, allowed_by, networks_of
-from kuryr_libnetwork.sriov import (
+from kuryr_libnetwork.model.records import EndpointRecord
+from kuryr_libnetwork.model.sriov import (
     Candidate,
     DeviceLease,
     DeviceRequest,
@@ -26,6 +25,8 @@ from kuryr_libnetwork.sriov import (
     VirtualFunction,
     in_user_space,
 )
+from kuryr_libnetwork.model.value import Value
+from kuryr_libnetwork.rules.pci import DeviceSpec, allowed_by, networks_of
 from kuryr_libnetwork.text import shown
 
 PHYSICAL = "direct-physical"

@@ -13,8 +13,8 @@ import re
 from pathlib import Path
 
 from kuryr_libnetwork.errors import ConfigError
-from kuryr_libnetwork.model import Value
-from kuryr_libnetwork.settings import PluginSettings, TcpSettings
+from kuryr_libnetwork.model.settings import PluginSettings, TcpSettings
+from kuryr_libnetwork.model.value import Value
 
 SOCKETS = Path("/run/docker/plugins")
 FOLDERS = (Path("/etc/docker/plugins"), Path("/usr/lib/docker/plugins"))

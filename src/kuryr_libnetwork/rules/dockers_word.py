@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from kuryr_libnetwork.model import Subnet, Value
+from kuryr_libnetwork.model.neutron import Subnet
+from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules.addresses import canonical_cidr
 from kuryr_libnetwork.rules.identity import docker_id_of, network_of_pool
 from kuryr_libnetwork.rules.ownership import OwnSubnet, OwnSubnetPool

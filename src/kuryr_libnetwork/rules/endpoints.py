@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from kuryr_libnetwork.errors import InvalidRequest
-from kuryr_libnetwork.model import EndpointRecord, NetworkRecord, SubnetRecord
+from kuryr_libnetwork.model.records import EndpointRecord, NetworkRecord, SubnetRecord
 from kuryr_libnetwork.protocol.messages import InterfaceName, JoinResponse, StaticRoute
 from kuryr_libnetwork.rules.addresses import canonical_ip, contains, usable_routes
 from kuryr_libnetwork.rules.networks import subnet_for

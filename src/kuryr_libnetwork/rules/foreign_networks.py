@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from kuryr_libnetwork.errors import InvalidOption
-from kuryr_libnetwork.model import Network, Subnet, Value
+from kuryr_libnetwork.model.engine import NetworkWord
+from kuryr_libnetwork.model.neutron import Network, Subnet
+from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules.choices import Choices, Ref, agreed, choices_of
 from kuryr_libnetwork.rules.identity import network_name
-from kuryr_libnetwork.rules.leftovers import NetworkWord
 from kuryr_libnetwork.rules.ownership import OwnProject
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kuryr_libnetwork.model import HostIp
+from kuryr_libnetwork.model.links import HostIp
 
 NO_ADDRESS = 1
 """``IN6_ADDR_GEN_MODE_NONE``: without it the interface had an address from the moment it is up."""

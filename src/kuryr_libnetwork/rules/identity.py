@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from kuryr_libnetwork.model import Port
+from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.rules.addresses import canonical_cidr
 from kuryr_libnetwork.rules.ownership import OwnNetwork, OwnPort, OwnSubnet, OwnSubnetPool
 

@@ -11,35 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from kuryr_libnetwork.model import EndpointRecord, LeaseRecord, NetworkRecord, PoolRecord, Value
+from kuryr_libnetwork.model.engine import EngineView
+from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, PoolRecord
 from kuryr_libnetwork.rules.networks import pools_of
 
 Suspect = tuple[str, str]
 """Kind and key: ``endpoint``, ``lease``, ``network``, ``pool`` of the journal; a ``plug`` on this host or a ``port`` in
 Neutron of which the journal knows nothing (keys: the port's id); a security ``group`` in Neutron whose port is gone."""
-
-
-class NetworkWord(Value, frozen=True):
-    """What Docker says of one network: the user's ``-o`` and ``--ipam-opt``, the CIDRs of its subnets, ``--internal``."""
-
-    options: dict[str, str] = {}
-    ipam_options: dict[str, str] = {}
-    cidrs: tuple[str, ...] = ()
-    internal: bool = False
-
-
-class EngineView(Value, frozen=True):
-    """What Docker knows at one moment: ids of its networks of our driver, and of the endpoints in use on them.
-
-    ``engine_id``: of this engine with its data; "" where the engine does not keep one with its data. ``containers``: names
-    of containers by endpoint. ``words``: what it says of its networks, by their ids.
-    """
-
-    network_ids: frozenset[str]
-    endpoint_ids: frozenset[str]
-    engine_id: str = ""
-    containers: dict[str, str] = {}
-    words: dict[str, NetworkWord] = {}
 
 
 def trusted(view: EngineView | None, networks: Sequence[NetworkRecord]) -> bool:

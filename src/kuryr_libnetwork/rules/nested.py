@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from kuryr_libnetwork.errors import NeutronRefused, ParentPortError
-from kuryr_libnetwork.model import AddressPair, Link, Port, SubPort
+from kuryr_libnetwork.model.links import Link
+from kuryr_libnetwork.model.neutron import AddressPair, Port, SubPort
 from kuryr_libnetwork.rules.addresses import canonical_ip
 from kuryr_libnetwork.rules.identity import SUBPORT_OWNER
 from kuryr_libnetwork.rules.names import ALIAS_PREFIX

@@ -14,7 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from kuryr_libnetwork.errors import Conflict, InvalidOption, UnknownObject
-from kuryr_libnetwork.model import IpVersion, Network, NetworkRecord, PoolRecord, Subnet, SubnetRecord
+from kuryr_libnetwork.model.neutron import Network, Subnet
+from kuryr_libnetwork.model.records import NetworkRecord, PoolRecord, SubnetRecord
+from kuryr_libnetwork.model.value import IpVersion
 from kuryr_libnetwork.rules.addresses import (
     allocation_pools,
     canonical_cidr,

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kuryr_libnetwork.errors import InvalidOption, UnsupportedVif
-from kuryr_libnetwork.model import Value
+from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules.choices import CHOICE_KEYS, choices_of, chosen
 from kuryr_libnetwork.rules.pci import required_pci
 from kuryr_libnetwork.rules.port_options import PORT_KEYS, PORT_UUID

@@ -22,7 +22,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from kuryr_libnetwork.model import Network, Port, SecurityGroup, Subnet, SubnetPool, Value
+from kuryr_libnetwork.model.neutron import Network, Port, SecurityGroup, Subnet, SubnetPool
+from kuryr_libnetwork.model.value import Value
 
 
 class OwnNetwork(Network, frozen=True):

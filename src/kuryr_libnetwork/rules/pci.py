@@ -20,8 +20,8 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.errors import ConfigError, InvalidOption
-from kuryr_libnetwork.settings import DeviceSpec
-from kuryr_libnetwork.sriov import PhysicalFunction, VirtualFunction
+from kuryr_libnetwork.model.settings import DeviceSpec
+from kuryr_libnetwork.model.sriov import PhysicalFunction, VirtualFunction
 
 __all__ = [
     "DeviceSpec",

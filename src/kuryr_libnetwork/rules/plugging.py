@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kuryr_libnetwork.model import Agent, Port
+from kuryr_libnetwork.model.neutron import Agent, Port
 
 UNBOUND = {"unbound", "binding_failed"}
 """``binding:vif_type`` of a port that is on no host, or that no mechanism driver could bind."""

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.errors import InvalidOption
-from kuryr_libnetwork.model import LeaseRecord, NetworkRecord, PortSettings
+from kuryr_libnetwork.model.records import LeaseRecord, NetworkRecord, PortSettings
 from kuryr_libnetwork.rules.ownership import OwnSubnetPool
 from kuryr_libnetwork.rules.parsing import boolean, uuid_of
 

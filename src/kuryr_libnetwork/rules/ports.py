@@ -16,8 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kuryr_libnetwork.errors import NeutronUnavailable
-from kuryr_libnetwork.model import Change, FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord
-from kuryr_libnetwork.plugs import BoundBy
+from kuryr_libnetwork.model.links import BoundBy
+from kuryr_libnetwork.model.neutron import FixedIp, Port
+from kuryr_libnetwork.model.records import Change, LeaseRecord, NetworkRecord, SubnetRecord
 from kuryr_libnetwork.rules.adoption import remembered, unbinding
 from kuryr_libnetwork.rules.identity import (
     DEVICE_OWNER,

@@ -15,7 +15,9 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 
 from kuryr_libnetwork.errors import Conflict, InvalidRequest, NoFreeAddress
-from kuryr_libnetwork.model import IpVersion, SubnetPool, SubnetRecord
+from kuryr_libnetwork.model.neutron import SubnetPool
+from kuryr_libnetwork.model.records import SubnetRecord
+from kuryr_libnetwork.model.value import IpVersion
 from kuryr_libnetwork.rules.addresses import allocation_pools
 
 MOST_UNUSED = 16

@@ -19,8 +19,8 @@ from __future__ import annotations
 import shlex
 from typing import Literal
 
-from kuryr_libnetwork.model import Value
-from kuryr_libnetwork.settings import Settings
+from kuryr_libnetwork.model.settings import Settings
+from kuryr_libnetwork.model.value import Value
 
 ADMIN, MEMBER, SERVICE = "admin", "member", "service"
 IMPLIED = frozenset({"manager", "reader"})

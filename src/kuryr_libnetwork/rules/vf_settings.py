@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.errors import UnsupportedVif
-from kuryr_libnetwork.model import Port, QosRule
+from kuryr_libnetwork.model.neutron import Port, QosRule
+from kuryr_libnetwork.model.sriov import LinkState, PhysicalFunction, VfSettings, VirtualFunction
 from kuryr_libnetwork.rules.device_profile import says_trusted
-from kuryr_libnetwork.sriov import LinkState, PhysicalFunction, VfSettings, VirtualFunction
 from kuryr_libnetwork.text import shown
 
 MAX_VLAN = 4094

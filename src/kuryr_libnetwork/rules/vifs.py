@@ -14,7 +14,8 @@ from collections.abc import Collection
 from typing import Any
 
 from kuryr_libnetwork.errors import UnsupportedVif
-from kuryr_libnetwork.model import Attachment, Port
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.records import Attachment
 
 OVS_AGENT = "openvswitch"
 """The mechanism driver of ML2/OVS, as ``vif_details.bound_drivers`` names it."""

@@ -24,7 +24,8 @@ from kuryr_libnetwork.errors import (
     PortNotAdoptable,
 )
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import Change, LeaseRecord, Port
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.records import Change, LeaseRecord
 from kuryr_libnetwork.rules import adoption as rules
 from kuryr_libnetwork.rules.identity import id_tags, owners_tags
 from kuryr_libnetwork.rules.ownership import without_memory

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from kuryr_libnetwork.errors import KuryrError, LinkNotFound
 from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.interfaces import Drivers, Enforcer, Journal
-from kuryr_libnetwork.model import EndpointRecord
+from kuryr_libnetwork.model.records import EndpointRecord
 from kuryr_libnetwork.rules.addresses import canonical_ip
 
 LOG = logging.getLogger(__name__)

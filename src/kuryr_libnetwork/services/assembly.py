@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.interfaces import Drivers, Engine, Journal, Neutron
+from kuryr_libnetwork.model.settings import ServiceSettings
 from kuryr_libnetwork.services.adoption import Adoption
 from kuryr_libnetwork.services.announcer import Announcer
 from kuryr_libnetwork.services.attempts import Attempts
@@ -35,7 +36,6 @@ from kuryr_libnetwork.services.port_watch import PortWatch
 from kuryr_libnetwork.services.reconciler import Reconciler
 from kuryr_libnetwork.services.register import Register
 from kuryr_libnetwork.services.release import Releaser
-from kuryr_libnetwork.services.settings import ServiceSettings
 from kuryr_libnetwork.services.subnets import SubnetKeeper
 from kuryr_libnetwork.services.survey import Survey
 from kuryr_libnetwork.services.teardown import Teardown

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from kuryr_libnetwork.errors import UnknownObject
 from kuryr_libnetwork.interfaces import Neutron
-from kuryr_libnetwork.model import IpVersion, Network, PoolRecord, Subnet, SubnetPool
+from kuryr_libnetwork.model.neutron import Network, Subnet, SubnetPool
+from kuryr_libnetwork.model.records import PoolRecord
+from kuryr_libnetwork.model.value import IpVersion
 from kuryr_libnetwork.rules import choices as rules
 from kuryr_libnetwork.rules.choices import Choices, Ref
 from kuryr_libnetwork.services.own_things import OwnThings

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from kuryr_libnetwork.errors import NeutronError, NeutronForbidden, NeutronNotFound, PortNotAdoptable
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import LeaseRecord
+from kuryr_libnetwork.model.records import LeaseRecord
 from kuryr_libnetwork.rules import adoption as rules
 from kuryr_libnetwork.rules.identity import made_on
 from kuryr_libnetwork.rules.networks import pools_of

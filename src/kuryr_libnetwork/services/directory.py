@@ -16,7 +16,8 @@ import msgspec
 
 from kuryr_libnetwork.errors import Conflict, UnknownObject
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import LeaseRecord, Network, NetworkRecord, Port, Subnet, SubnetRecord
+from kuryr_libnetwork.model.neutron import Network, Port, Subnet
+from kuryr_libnetwork.model.records import LeaseRecord, NetworkRecord, SubnetRecord
 from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.rules.identity import docker_id_of, id_tags, network_of_pool, subnet_made_by_us
 from kuryr_libnetwork.rules.ownership import OwnSubnetPool

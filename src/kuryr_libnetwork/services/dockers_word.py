@@ -16,13 +16,14 @@ from typing import NamedTuple
 
 from kuryr_libnetwork.errors import KuryrError
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import Network, NetworkRecord, Subnet
+from kuryr_libnetwork.model.engine import NetworkWord
+from kuryr_libnetwork.model.neutron import Network, Subnet
+from kuryr_libnetwork.model.records import NetworkRecord
 from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.rules.addresses import canonical_cidr
 from kuryr_libnetwork.rules.choices import Choices, agreed, choices_of
 from kuryr_libnetwork.rules.dockers_word import Named, pools_of_named
 from kuryr_libnetwork.rules.identity import subnet_made_by_us
-from kuryr_libnetwork.rules.leftovers import NetworkWord
 from kuryr_libnetwork.rules.options import parse_network_options
 from kuryr_libnetwork.services.chooser import Chooser
 from kuryr_libnetwork.services.locks import KeyedLocks

@@ -16,8 +16,10 @@ import msgspec
 
 from kuryr_libnetwork.errors import Conflict, InvalidRequest, UnknownObject
 from kuryr_libnetwork.interfaces import Drivers, Enforcer, Journal, PortDriver
-from kuryr_libnetwork.model import EndpointRecord, LeaseRecord, NetworkRecord, Port, PortSettings
-from kuryr_libnetwork.plugs import BindingRequest
+from kuryr_libnetwork.model.links import BindingRequest
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, PortSettings
+from kuryr_libnetwork.model.settings import ServiceSettings
 from kuryr_libnetwork.protocol.messages import (
     ENDPOINT_IFNAME,
     CreateEndpointRequest,
@@ -52,7 +54,6 @@ from kuryr_libnetwork.services.locks import KeyedLocks
 from kuryr_libnetwork.services.plugging import PlugWaiter
 from kuryr_libnetwork.services.port_options import PortOptions
 from kuryr_libnetwork.services.release import Releaser
-from kuryr_libnetwork.services.settings import ServiceSettings
 from kuryr_libnetwork.undo import Undo
 
 LOG = logging.getLogger(__name__)

@@ -18,7 +18,8 @@ import msgspec
 
 from kuryr_libnetwork.errors import NeutronConflict, NeutronForbidden, NeutronNotFound, NeutronRefused
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import LeaseRecord, Port, SecurityGroup
+from kuryr_libnetwork.model.neutron import Port, SecurityGroup
+from kuryr_libnetwork.model.records import LeaseRecord
 from kuryr_libnetwork.rules import exposure as rules
 from kuryr_libnetwork.rules.exposure import PortRange
 from kuryr_libnetwork.rules.ownership import OwnSecurityGroup

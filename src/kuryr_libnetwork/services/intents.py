@@ -18,7 +18,8 @@ from typing import TypeVar
 
 from kuryr_libnetwork.errors import KuryrError, NeutronNotFound, NeutronUnavailable
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import IntentRecord, PoolRecord, TagOwner
+from kuryr_libnetwork.model.neutron import TagOwner
+from kuryr_libnetwork.model.records import IntentRecord, PoolRecord
 from kuryr_libnetwork.rules.addresses import canonical_cidr
 from kuryr_libnetwork.rules.identity import intent_description, made_on, network_of_pool, on_network
 from kuryr_libnetwork.rules.networks import pools_of, subnets_of_pool

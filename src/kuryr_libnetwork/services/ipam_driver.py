@@ -14,7 +14,8 @@ import msgspec
 
 from kuryr_libnetwork.errors import Conflict, InvalidOption, InvalidRequest, NoFreeAddress, UnknownObject
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import NetworkRecord, PoolRecord, Subnet, SubnetRecord
+from kuryr_libnetwork.model.neutron import Subnet
+from kuryr_libnetwork.model.records import NetworkRecord, PoolRecord, SubnetRecord
 from kuryr_libnetwork.protocol.messages import (
     ENDPOINT_NAME,
     GATEWAY_REQUEST,

@@ -25,8 +25,9 @@ from kuryr_libnetwork.errors import (
     PortNotAdoptable,
 )
 from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron
-from kuryr_libnetwork.model import FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord
-from kuryr_libnetwork.plugs import BoundBy
+from kuryr_libnetwork.model.links import BoundBy
+from kuryr_libnetwork.model.neutron import FixedIp, Port
+from kuryr_libnetwork.model.records import LeaseRecord, NetworkRecord, SubnetRecord
 from kuryr_libnetwork.rules import adoption
 from kuryr_libnetwork.rules import ports as rules
 from kuryr_libnetwork.rules.exposure import without

@@ -18,7 +18,8 @@ import msgspec
 
 from kuryr_libnetwork.errors import Conflict, InvalidRequest, JournalError, UnsupportedVif
 from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron
-from kuryr_libnetwork.model import Network, NetworkRecord, PoolRecord
+from kuryr_libnetwork.model.neutron import Network
+from kuryr_libnetwork.model.records import NetworkRecord, PoolRecord
 from kuryr_libnetwork.protocol.messages import INTERNAL, CreateNetworkRequest
 from kuryr_libnetwork.rules import identity
 from kuryr_libnetwork.rules import networks as rules

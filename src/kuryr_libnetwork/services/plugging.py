@@ -16,7 +16,7 @@ import tenacity
 
 from kuryr_libnetwork.errors import BindingFailed, NeutronError
 from kuryr_libnetwork.interfaces import Neutron
-from kuryr_libnetwork.model import Agent, Port
+from kuryr_libnetwork.model.neutron import Agent, Port
 from kuryr_libnetwork.rules.plugging import ACTIVE, GONE, UNBOUND, is_awaited, is_settled, why_inactive, why_unbound
 
 LOG = logging.getLogger(__name__)

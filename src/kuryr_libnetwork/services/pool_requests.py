@@ -17,7 +17,10 @@ import msgspec
 
 from kuryr_libnetwork.errors import Conflict, InvalidOption, InvalidRequest, UnknownObject
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import IpVersion, PoolRecord, Subnet, SubnetPool
+from kuryr_libnetwork.model.neutron import Subnet, SubnetPool
+from kuryr_libnetwork.model.records import PoolRecord
+from kuryr_libnetwork.model.settings import ServiceSettings
+from kuryr_libnetwork.model.value import IpVersion
 from kuryr_libnetwork.protocol.messages import RequestPoolRequest
 from kuryr_libnetwork.rules import addresses, choices, prefixes
 from kuryr_libnetwork.rules.choices import Choices, choices_of
@@ -29,7 +32,6 @@ from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.locks import KeyedLocks
 from kuryr_libnetwork.services.own_things import OwnThings
 from kuryr_libnetwork.services.pools import PoolKeeper
-from kuryr_libnetwork.services.settings import ServiceSettings
 
 
 class Wish(NamedTuple):

@@ -19,7 +19,7 @@ import msgspec
 
 from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound, NeutronRefused
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import PoolRecord
+from kuryr_libnetwork.model.records import PoolRecord
 from kuryr_libnetwork.rules.addresses import canonical_cidr
 from kuryr_libnetwork.rules.identity import docker_id_of, network_of_pool, pool_made_by_us
 from kuryr_libnetwork.rules.networks import pools_of

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 
 from kuryr_libnetwork.errors import NeutronConflict, NoFreeAddress
 from kuryr_libnetwork.interfaces import Neutron
-from kuryr_libnetwork.model import Port, SubnetRecord
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.records import SubnetRecord
 from kuryr_libnetwork.rules.prefixes import free_address
 
 LOG = logging.getLogger(__name__)

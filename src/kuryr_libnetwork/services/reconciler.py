@@ -18,19 +18,12 @@ import msgspec
 
 from kuryr_libnetwork.errors import EngineUnavailable
 from kuryr_libnetwork.interfaces import Engine, Journal, Neutron
-from kuryr_libnetwork.model import (
-    EndpointRecord,
-    LeaseRecord,
-    NetworkRecord,
-    PlugRecord,
-    PoolRecord,
-    Port,
-    SecurityGroup,
-    Subnet,
-    Value,
-)
+from kuryr_libnetwork.model.engine import EngineView, NetworkWord
+from kuryr_libnetwork.model.neutron import Port, SecurityGroup, Subnet
+from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, PlugRecord, PoolRecord
+from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules import leftovers
-from kuryr_libnetwork.rules.leftovers import EngineView, NetworkWord, Suspect
+from kuryr_libnetwork.rules.leftovers import Suspect
 from kuryr_libnetwork.services.attempts import Attempts
 from kuryr_libnetwork.services.claims import Claims
 from kuryr_libnetwork.services.directory import Directory

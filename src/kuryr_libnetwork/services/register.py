@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 from kuryr_libnetwork.errors import Conflict, NeutronForbidden, NeutronNotFound
 from kuryr_libnetwork.interfaces import Neutron
-from kuryr_libnetwork.model import Network, NetworkRecord, PoolRecord
+from kuryr_libnetwork.model.neutron import Network
+from kuryr_libnetwork.model.records import NetworkRecord, PoolRecord
 from kuryr_libnetwork.rules.identity import (
     MAX_TAGS,
     MORE_USERS,

@@ -17,7 +17,9 @@ import msgspec
 
 from kuryr_libnetwork.errors import JournalError
 from kuryr_libnetwork.interfaces import Drivers, Journal
-from kuryr_libnetwork.model import EndpointRecord, FixedIp, LeaseRecord, NetworkRecord, Port, SubnetRecord, Whereabouts
+from kuryr_libnetwork.model.neutron import FixedIp, Port
+from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, SubnetRecord, Whereabouts
+from kuryr_libnetwork.model.settings import ServiceSettings
 from kuryr_libnetwork.rules.addresses import contains
 from kuryr_libnetwork.rules.identity import DEVICE_OWNER
 from kuryr_libnetwork.rules.networks import pools_of, subnet_for
@@ -29,7 +31,6 @@ from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.ledger import PortLedger
 from kuryr_libnetwork.services.locks import KeyedLocks
 from kuryr_libnetwork.services.own_things import OwnThings
-from kuryr_libnetwork.services.settings import ServiceSettings
 
 LOG = logging.getLogger(__name__)
 

@@ -16,14 +16,16 @@ import msgspec
 
 from kuryr_libnetwork.errors import NeutronConflict, NeutronForbidden
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import IpVersion, Network, NetworkRecord, PoolRecord, Port, Subnet
+from kuryr_libnetwork.model.neutron import Network, Port, Subnet
+from kuryr_libnetwork.model.records import NetworkRecord, PoolRecord
+from kuryr_libnetwork.model.settings import ServiceSettings
+from kuryr_libnetwork.model.value import IpVersion
 from kuryr_libnetwork.rules import identity
 from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.rules.addresses import spans_within
 from kuryr_libnetwork.services.intents import Intents
 from kuryr_libnetwork.services.own_things import OwnThings
 from kuryr_libnetwork.services.register import Register
-from kuryr_libnetwork.services.settings import ServiceSettings
 
 LOG = logging.getLogger(__name__)
 Sources = Mapping[IpVersion, str]

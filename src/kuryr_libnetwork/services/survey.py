@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from functools import partial
 
 from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron, PortDriver
-from kuryr_libnetwork.model import EndpointRecord, PlugRecord, Port
+from kuryr_libnetwork.model.engine import EngineView
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.records import EndpointRecord, PlugRecord
 from kuryr_libnetwork.rules.identity import DEVICE_OWNER, UNBOUND_PORT_NAME, is_docker_id, made_on
-from kuryr_libnetwork.rules.leftovers import EngineView
 from kuryr_libnetwork.rules.ports import Unknown, release_of_unknown
 from kuryr_libnetwork.services.attempts import Attempts
 from kuryr_libnetwork.services.locks import KeyedLocks

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from kuryr_libnetwork.errors import NeutronConflict, NeutronForbidden, NeutronNotFound
 from kuryr_libnetwork.interfaces import Journal, Neutron
-from kuryr_libnetwork.model import Network, NetworkRecord, SubnetRecord
+from kuryr_libnetwork.model.neutron import Network
+from kuryr_libnetwork.model.records import NetworkRecord, SubnetRecord
 from kuryr_libnetwork.rules import identity
 from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.rules.ownership import OwnNetwork, OwnSubnet

@@ -15,9 +15,19 @@ import msgspec
 
 from kuryr_libnetwork.calls import note_neutron_call
 from kuryr_libnetwork.errors import KuryrError
-from kuryr_libnetwork.model import Agent, Network, Port, QosPolicy, SecurityGroup, Subnet, SubnetPool, SubPort, TagOwner
+from kuryr_libnetwork.model.links import Trunk
+from kuryr_libnetwork.model.neutron import (
+    Agent,
+    Network,
+    Port,
+    QosPolicy,
+    SecurityGroup,
+    Subnet,
+    SubnetPool,
+    SubPort,
+    TagOwner,
+)
 from kuryr_libnetwork.neutron.errors import from_answer
-from kuryr_libnetwork.plugs import Trunk
 from kuryr_libnetwork.rules.roles import Account
 from tests.fakes.neutron import groups, networks, ports, store, trunks
 from tests.fakes.neutron.policy import Policy, Role

@@ -17,8 +17,9 @@ from kuryr_libnetwork.binding.ipvlan import IpvlanBinding
 from kuryr_libnetwork.binding.macvlan import MacvlanBinding
 from kuryr_libnetwork.errors import InvalidOption, NeutronChanged, NeutronRefused
 from kuryr_libnetwork.interfaces import Neutron
-from kuryr_libnetwork.model import AddressPair, Link, PlugRecord, Port, Whereabouts
-from kuryr_libnetwork.plugs import BindingRequest, BoundBy
+from kuryr_libnetwork.model.links import BindingRequest, BoundBy, Link
+from kuryr_libnetwork.model.neutron import AddressPair, Port
+from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
 from kuryr_libnetwork.port_driver.machine import Machine
 from kuryr_libnetwork.rules import nested as rules
 from kuryr_libnetwork.undo import Undo, take_all

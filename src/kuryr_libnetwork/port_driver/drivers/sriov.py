@@ -23,14 +23,16 @@ from kuryr_libnetwork.binding.macvtap import MacvtapBinding
 from kuryr_libnetwork.errors import DeviceError, LinkNotFound
 from kuryr_libnetwork.interfaces import Table
 from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
-from kuryr_libnetwork.model import PlugRecord, Port, QosRule, Value, Whereabouts
-from kuryr_libnetwork.plugs import BindingRequest, BoundBy
+from kuryr_libnetwork.model.links import BindingRequest, BoundBy
+from kuryr_libnetwork.model.neutron import Port, QosRule
+from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
+from kuryr_libnetwork.model.sriov import DeviceLease, VfSettings, in_user_space
+from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.port_driver.qos import QosRules
 from kuryr_libnetwork.port_driver.stock import DeviceStock
 from kuryr_libnetwork.rules import names, vf_settings
 from kuryr_libnetwork.rules.device_profile import named_slot
 from kuryr_libnetwork.rules.devices import PHYSICAL, DevicePolicy, forbidden
-from kuryr_libnetwork.sriov import DeviceLease, VfSettings, in_user_space
 from kuryr_libnetwork.undo import Undo
 
 LOG = logging.getLogger(__name__)

@@ -10,8 +10,9 @@ from typing import Any
 from kuryr_libnetwork.binding.veth import VethBinding
 from kuryr_libnetwork.errors import LinkExists, UnsupportedVif
 from kuryr_libnetwork.interfaces import Links, Ovs, Scripts
-from kuryr_libnetwork.model import Attachment, Link, PlugRecord, Port, Whereabouts
-from kuryr_libnetwork.plugs import BindingRequest, BoundBy, OvsInterface
+from kuryr_libnetwork.model.links import BindingRequest, BoundBy, Link, OvsInterface
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.records import Attachment, PlugRecord, Whereabouts
 from kuryr_libnetwork.rules import names, vifs
 
 DEFAULT_BRIDGE = "br-int"

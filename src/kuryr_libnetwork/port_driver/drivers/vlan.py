@@ -16,8 +16,9 @@ from typing import Any
 from kuryr_libnetwork.binding.vlan import VlanBinding
 from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound, ParentPortError
 from kuryr_libnetwork.interfaces import Neutron
-from kuryr_libnetwork.model import PlugRecord, Port, SubPort, TrunkDetails, Whereabouts
-from kuryr_libnetwork.plugs import BindingRequest, BoundBy
+from kuryr_libnetwork.model.links import BindingRequest, BoundBy
+from kuryr_libnetwork.model.neutron import Port, SubPort, TrunkDetails
+from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
 from kuryr_libnetwork.port_driver.machine import Machine
 from kuryr_libnetwork.rules import nested as rules
 from kuryr_libnetwork.rules.identity import SUBPORT_OWNER, made_by_us, made_on

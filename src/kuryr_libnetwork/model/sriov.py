@@ -12,7 +12,8 @@ from typing import Literal
 
 import msgspec
 
-from kuryr_libnetwork.model import HostIp, Value
+from kuryr_libnetwork.model.links import HostIp
+from kuryr_libnetwork.model.value import Value
 
 LinkState = Literal["auto", "enable", "disable"]
 USER_SPACE_DRIVERS = frozenset({"vfio-pci", "uio_pci_generic", "igb_uio"})

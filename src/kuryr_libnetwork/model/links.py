@@ -1,12 +1,44 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What port drivers are asked for, and the interfaces that they make."""
+"""Network interfaces of this host, and what port drivers are asked to make."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from kuryr_libnetwork.model import SubPort, Value
+from kuryr_libnetwork.model.neutron import SubPort
+from kuryr_libnetwork.model.value import Value
+
+
+class HostIp(Value, frozen=True):
+    """What the host's own IP does on an interface, named as the kernel's settings are (ip-sysctl.rst, if_link.h).
+
+    ``None``: not known, or the interface has not that family; as a wish: to be left as it is.
+    """
+
+    rp_filter: int | None = None
+    arp_ignore: int | None = None
+    addr_gen_mode: int | None = None
+    disable_ipv6: int | None = None
+    accept_ra: int | None = None
+
+
+class Link(Value, frozen=True):
+    """A network interface of this network namespace. ``alias`` is the kernel's ifalias ("" when unset).
+
+    ``peer_away``: it is an end of a pair (or stands on an interface), the other of which is in another namespace.
+    """
+
+    index: int
+    name: str
+    kind: str = ""
+    mac: str = ""
+    mtu: int = 0
+    up: bool = False
+    alias: str = ""
+    peer_away: bool = False
+    host_ip: HostIp = HostIp()
+
 
 BoundBy = Literal["host", "trunk", "nobody"]
 """Who binds a port for its container: this host by its name, the trunk that the port is put on, or nobody."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import msgspec
+from kuryr_libnetwork.model.value import IpVersion, Value
 
 Scope = Literal["local", "global"]
 EndpointType = Literal["public", "internal", "admin"]
@@ -19,11 +19,7 @@ Rebind = Literal["always", "if-needed", "never"]
 Unsupported = Literal["error", "warn"]
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True):
-    pass
-
-
-class TcpSettings(_Part, frozen=True):
+class TcpSettings(Value, frozen=True):
     """Where to listen on TCP. ``certificate`` and ``key`` are both set (TLS) or both ``None`` (plain, loopback only).
 
     ``client_ca``: clients have to show a certificate that this authority signed. Without it ``users`` of this host are served
@@ -38,7 +34,7 @@ class TcpSettings(_Part, frozen=True):
     users: frozenset[int] | None = frozenset()
 
 
-class PluginSettings(_Part, frozen=True):
+class PluginSettings(Value, frozen=True):
     """``[DEFAULT]``: the service itself and what it tells Docker.
 
     ``docker_socket`` is ``None`` where the look at Docker's Engine API is turned off; ``reconcile_interval`` is 0
@@ -64,7 +60,7 @@ class PluginSettings(_Part, frozen=True):
     debug: bool
 
 
-class NeutronSettings(_Part, frozen=True):
+class NeutronSettings(Value, frozen=True):
     """``[neutron]`` without the credentials, which keystoneauth reads itself.
 
     ``vif_plugging_timeout`` is the limit in force, never 0: a file's 0 ("no limit") has become ``VIF_TIMEOUT_CAP``.
@@ -81,7 +77,7 @@ class NeutronSettings(_Part, frozen=True):
     endpoint_type: EndpointType
 
 
-class BindingSettings(_Part, frozen=True):
+class BindingSettings(Value, frozen=True):
     """``[binding]``: how a port becomes an interface. Driver names are module paths or bare names, as written.
 
     ``script_vif_types``: for these the operator's script in ``bindir`` is run although the service knows them.
@@ -94,14 +90,14 @@ class BindingSettings(_Part, frozen=True):
     script_vif_types: tuple[str, ...] = ()
 
 
-class OvsSettings(_Part, frozen=True):
+class OvsSettings(Value, frozen=True):
     """``[ovs]``: Open vSwitch's configuration database."""
 
     ovsdb_connection: str
     ovsdb_timeout: int
 
 
-class DeviceSpec(_Part, frozen=True):
+class DeviceSpec(Value, frozen=True):
     """One entry of ``device_spec``. Empty members match everything; ``address`` holds one pattern per part."""
 
     vendor_id: str = "*"
@@ -113,7 +109,7 @@ class DeviceSpec(_Part, frozen=True):
     trusted: bool = False
 
 
-class SriovSettings(_Part, frozen=True):
+class SriovSettings(Value, frozen=True):
     """``[sriov]``: which PFs and VFs may be used, and how. The first seven members are those of ``DevicePolicy``.
 
     ``mappings``: physical network -> names of its PFs; ``exclusions``: name of a PF -> addresses of VFs that are not for
@@ -134,9 +130,32 @@ class SriovSettings(_Part, frozen=True):
     unsupported: Unsupported = "error"
 
 
-class Settings(_Part, frozen=True):
+class Settings(Value, frozen=True):
     plugin: PluginSettings
     neutron: NeutronSettings
     binding: BindingSettings
     ovs: OvsSettings
     sriov: SriovSettings = SriovSettings()
+
+
+class ServiceSettings(Value, frozen=True):
+    """Names are those of kuryr.conf. ``lock_timeout``: seconds that a call waits for another one on the same object."""
+
+    host: str
+    subnetpool_name_prefix: str = "kuryrPool"
+    default_subnetpool_v4: str = "kuryr"
+    default_subnetpool_v6: str = "kuryr6"
+    enable_dhcp: bool = True
+    veth_dst_prefix: str = "eth"
+    process_external_connectivity: bool = True
+    vif_plugging_is_fatal: bool = False
+    vif_plugging_timeout: float = 60.0
+    agent_alive_timeout: float = 0.0
+    lock_timeout: float = 60.0
+    reconcile_grace: float = 120.0
+
+    def default_subnetpool(self, version: IpVersion) -> tuple[str, str]:
+        """Name of the default pool, and of the option that holds it."""
+        if version == 4:
+            return self.default_subnetpool_v4, "default_subnetpool_v4"
+        return self.default_subnetpool_v6, "default_subnetpool_v6"

@@ -1,0 +1,30 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What Docker's Engine API says of networks and containers."""
+
+from __future__ import annotations
+
+from kuryr_libnetwork.model.value import Value
+
+
+class NetworkWord(Value, frozen=True):
+    """What Docker says of one network: the user's ``-o`` and ``--ipam-opt``, the CIDRs of its subnets, ``--internal``."""
+
+    options: dict[str, str] = {}
+    ipam_options: dict[str, str] = {}
+    cidrs: tuple[str, ...] = ()
+    internal: bool = False
+
+
+class EngineView(Value, frozen=True):
+    """What Docker knows at one moment: ids of its networks of our driver, and of the endpoints in use on them.
+
+    ``engine_id``: of this engine with its data; "" where the engine does not keep one with its data. ``containers``: names
+    of containers by endpoint. ``words``: what it says of its networks, by their ids.
+    """
+
+    network_ids: frozenset[str]
+    endpoint_ids: frozenset[str]
+    engine_id: str = ""
+    containers: dict[str, str] = {}
+    words: dict[str, NetworkWord] = {}
