@@ -25,7 +25,10 @@ from kuryr_libnetwork.host.ovsdb import OvsDatabase
 from kuryr_libnetwork.host.scripts import BindingScripts
 from kuryr_libnetwork.host.sysfs import SysfsPci
 from kuryr_libnetwork.host.vf_control import KernelVfControl
-from kuryr_libnetwork.interfaces import Drivers, Engine, Journal, Neutron
+from kuryr_libnetwork.interfaces.drivers import Drivers
+from kuryr_libnetwork.interfaces.engine import Engine
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.settings import PluginSettings, ServiceSettings, Settings
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.session import build_adapter

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from tests.adapters.neutron_client import without_keystone
 from tests.fakes.neutron import FakeNeutron, Role
 from tests.fakes.neutron_http import NeutronFront

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Network, Port, SecurityGroup, Subnet, SubnetPool
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"

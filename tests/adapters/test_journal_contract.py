@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from kuryr_libnetwork.host.journal import SqliteJournal
-from kuryr_libnetwork.interfaces import Journal
+from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.model.neutron import FixedIp, HostRoute, Port
 from kuryr_libnetwork.model.records import (
     Change,

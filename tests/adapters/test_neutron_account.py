@@ -12,7 +12,7 @@ import pytest
 
 from kuryr_libnetwork.calls import count_calls
 from kuryr_libnetwork.errors import NeutronError, NeutronForbidden, NeutronUnavailable
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.neutron.client import NeutronClient
 from tests.adapters.neutron_client import connect, without_keystone
 from tests.fakes.keystone import PASSWORD, FakeKeystone, credentials

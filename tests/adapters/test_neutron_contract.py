@@ -11,7 +11,7 @@ from ipaddress import ip_network
 import pytest
 
 from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound, NeutronRefused
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import TagOwner
 from tests.adapters.neutron_sides import OnClient, OnFake
 from tests.adapters.neutron_tenant import NOWHERE, Tenant, addresses

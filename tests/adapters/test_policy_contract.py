@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import pytest
 
 from kuryr_libnetwork.errors import NeutronForbidden, NeutronNotFound
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import TagOwner
 from tests.adapters.neutron_tenant import Tenant
 from tests.adapters.test_neutron_contract import tenant

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from kuryr_libnetwork.errors import NeutronConflict, NoFreeAddress
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import AddressSpan
 from tests.adapters.neutron_client import without_keystone
 from tests.adapters.neutron_tenant import Tenant, addresses

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from kuryr_libnetwork.errors import NeutronChanged
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from tests.adapters.neutron_sides import OnClient, OnFake
 from tests.adapters.neutron_tenant import Tenant
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound, NeutronRefused
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from tests.adapters.neutron_sides import OnClient, OnFake
 from tests.adapters.neutron_tenant import NOWHERE, Tenant
 

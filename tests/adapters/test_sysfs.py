@@ -13,7 +13,7 @@ import pytest
 
 from kuryr_libnetwork.errors import DeviceError
 from kuryr_libnetwork.host.sysfs import SysfsPci, normal_address
-from kuryr_libnetwork.interfaces_sriov import PciFunctions
+from kuryr_libnetwork.interfaces.sriov import PciFunctions
 from kuryr_libnetwork.model.sriov import PhysicalFunction, VirtualFunction
 from tests.adapters.sysfs_tree import SysfsTree
 from tests.fakes.sriov import FakeNic

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kuryr_libnetwork.errors import NeutronChanged, NeutronConflict, NeutronNotFound, NeutronRefused
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import AddressPair, Port, SubPort
 from tests.adapters.neutron_client import without_keystone
 from tests.adapters.neutron_tenant import NOWHERE, Tenant, addresses

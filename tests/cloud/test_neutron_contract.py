@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import QosRule
 from lab.api import Lab
 from lab.people import KURYR, KURYR_ADMIN

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from lab.api import Lab
 from lab.people import ADMIN, KURYR, KURYR_ADMIN, TENANT_MEMBER
 from tests.adapters.neutron_client import with_keystone

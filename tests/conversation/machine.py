@@ -9,7 +9,9 @@ from typing import Any, Literal
 from kuryr_libnetwork.binding.ipvlan import IpvlanBinding
 from kuryr_libnetwork.binding.macvlan import MacvlanBinding
 from kuryr_libnetwork.binding.vlan import VlanBinding
-from kuryr_libnetwork.interfaces import Links, Neutron, PortDriver
+from kuryr_libnetwork.interfaces.drivers import PortDriver
+from kuryr_libnetwork.interfaces.host import Links
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.links import Trunk
 from kuryr_libnetwork.model.neutron import Port, SubPort
 from kuryr_libnetwork.port_driver.drivers.nested import NestedDriver

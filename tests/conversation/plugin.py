@@ -14,7 +14,8 @@ from kuryr_libnetwork.docker.listeners import unix_listener
 from kuryr_libnetwork.docker.server import PluginServer
 from kuryr_libnetwork.errors import EngineUnavailable
 from kuryr_libnetwork.health import Health
-from kuryr_libnetwork.interfaces import Engine, PortDriver
+from kuryr_libnetwork.interfaces.drivers import PortDriver
+from kuryr_libnetwork.interfaces.engine import Engine
 from kuryr_libnetwork.model.engine import EngineView, NetworkWord
 from kuryr_libnetwork.model.settings import ServiceSettings
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver

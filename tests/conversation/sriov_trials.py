@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from kuryr_libnetwork.interfaces import PortDriver
+from kuryr_libnetwork.interfaces.drivers import PortDriver
 from kuryr_libnetwork.model.sriov import VfSettings
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
 from kuryr_libnetwork.port_driver.qos import QosRules

@@ -12,7 +12,7 @@ import pytest
 
 from kuryr_libnetwork.cli.service_client import call
 from kuryr_libnetwork.errors import HostError, LinkError
-from kuryr_libnetwork.interfaces import PortDriver
+from kuryr_libnetwork.interfaces.drivers import PortDriver
 from kuryr_libnetwork.model.neutron import Network, Port
 from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
 from kuryr_libnetwork.port_driver.qos import QosRules

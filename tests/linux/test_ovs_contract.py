@@ -17,7 +17,7 @@ from kuryr_libnetwork.errors import BridgeNotFound, Conflict, OvsdbUnavailable
 from kuryr_libnetwork.host import ovsdb
 from kuryr_libnetwork.host.links import KernelLinks
 from kuryr_libnetwork.host.ovsdb import OvsDatabase
-from kuryr_libnetwork.interfaces import Ovs
+from kuryr_libnetwork.interfaces.host import Ovs
 from kuryr_libnetwork.model.links import OvsInterface
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver

@@ -21,7 +21,7 @@ from kuryr_libnetwork.cli.probes import Probes
 from kuryr_libnetwork.errors import EngineUnavailable, HostError
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import look, service_runs
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.engine import EngineView
 from kuryr_libnetwork.model.records import EndpointRecord
 from kuryr_libnetwork.model.settings import SriovSettings

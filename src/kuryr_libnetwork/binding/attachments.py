@@ -14,7 +14,7 @@ import threading
 from typing import Protocol
 
 from kuryr_libnetwork.errors import BindingScriptFailed, LinkExists
-from kuryr_libnetwork.interfaces import Links, Ovs, Scripts
+from kuryr_libnetwork.interfaces.host import Links, Ovs, Scripts
 from kuryr_libnetwork.model.links import OvsInterface, VethSpec
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import Attachment, PlugRecord

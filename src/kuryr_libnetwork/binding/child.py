@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from kuryr_libnetwork.errors import LinkError, LinkExists
-from kuryr_libnetwork.interfaces import Links
+from kuryr_libnetwork.interfaces.host import Links
 from kuryr_libnetwork.model.links import ChildSpec, Link
 from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
 from kuryr_libnetwork.rules import names

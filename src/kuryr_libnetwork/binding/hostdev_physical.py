@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from kuryr_libnetwork.errors import DeviceError, LinkError
-from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions
+from kuryr_libnetwork.interfaces.sriov import Netdevs, PciFunctions
 from kuryr_libnetwork.model.sriov import DeviceLease, NetdevState
 from kuryr_libnetwork.rules import names
 from kuryr_libnetwork.rules.host_ip import SILENT

@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from kuryr_libnetwork.errors import DeviceError, LinkError
-from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
+from kuryr_libnetwork.interfaces.sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.model.sriov import (
     REFUSES_FOR_GOOD,
     DeviceLease,

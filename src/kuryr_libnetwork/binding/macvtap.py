@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from kuryr_libnetwork.binding.hw_veb import VfBinding
 from kuryr_libnetwork.errors import DeviceError
-from kuryr_libnetwork.interfaces_sriov import Netdevs
+from kuryr_libnetwork.interfaces.sriov import Netdevs
 from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.rules import names
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from kuryr_libnetwork.binding.attachments import attachments
-from kuryr_libnetwork.interfaces import Links, Ovs, Scripts
+from kuryr_libnetwork.interfaces.host import Links, Ovs, Scripts
 from kuryr_libnetwork.model.links import Link, VethSpec
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import PlugRecord, Whereabouts

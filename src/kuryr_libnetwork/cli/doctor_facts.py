@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from kuryr_libnetwork.cli.inventory import Host, gather
 from kuryr_libnetwork.errors import ConfigError, KuryrError, NeutronForbidden, NeutronNotFound
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Agent, Network
 from kuryr_libnetwork.model.settings import Settings
 from kuryr_libnetwork.model.sriov import DeviceLease, NetdevState

@@ -12,8 +12,9 @@ from pathlib import Path
 from kuryr_libnetwork.cli.probes import Probes
 from kuryr_libnetwork.errors import DeviceError, EngineUnavailable, KuryrError
 from kuryr_libnetwork.host.journal_view import JournalView
-from kuryr_libnetwork.interfaces import Engine, Journal
-from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
+from kuryr_libnetwork.interfaces.engine import Engine
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.model.settings import Settings, SriovSettings
 from kuryr_libnetwork.model.sriov import (
     DeviceLease,

@@ -13,7 +13,7 @@ from pathlib import Path
 from kuryr_libnetwork import config
 from kuryr_libnetwork.cli.service_client import call
 from kuryr_libnetwork.errors import HostError
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.session import build_adapter
 

@@ -13,7 +13,8 @@ from kuryr_libnetwork.cli.upgrade_checks import CloudState
 from kuryr_libnetwork.docker.engine import DockerEngine
 from kuryr_libnetwork.errors import EngineUnavailable, KuryrError, NeutronForbidden
 from kuryr_libnetwork.host.journal_view import JournalView, look
-from kuryr_libnetwork.interfaces import Engine, Neutron
+from kuryr_libnetwork.interfaces.engine import Engine
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.engine import NetworkWord
 from kuryr_libnetwork.model.neutron import Network, Subnet
 from kuryr_libnetwork.model.settings import Settings

@@ -57,7 +57,7 @@ _NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 
 class SqliteJournal:
-    """Implements :class:`~kuryr_libnetwork.interfaces.Journal` in the file ``path``; its folder is made if missing.
+    """Implements :class:`~kuryr_libnetwork.interfaces.journal.Journal` in the file ``path``; its folder is made if missing.
 
     One connection behind a lock: writers wait for the same disk anyway, and a read takes microseconds.
     """
@@ -83,7 +83,7 @@ class SqliteJournal:
 
 
 class _Table(Generic[R]):
-    """Implements :class:`~kuryr_libnetwork.interfaces.Table`; the order of ``all`` is that of the first ``put``."""
+    """Implements :class:`~kuryr_libnetwork.interfaces.journal.Table`; the order of ``all`` is that of the first ``put``."""
 
     def __init__(self, store: _Store, table: str, key: str, kind: type[R]) -> None:
         self._store = store

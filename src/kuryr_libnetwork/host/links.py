@@ -28,7 +28,7 @@ IPVLAN_MODE_L2 = 0
 
 
 class KernelLinks:
-    """Implements :class:`~kuryr_libnetwork.interfaces.Links`."""
+    """Implements :class:`~kuryr_libnetwork.interfaces.host.Links`."""
 
     def get(self, name: str) -> Link | None:
         with netlink(f"look at interface {name}") as socket:

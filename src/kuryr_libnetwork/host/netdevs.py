@@ -41,7 +41,7 @@ def parent_device(message: Any) -> str:
 
 
 class KernelNetdevs:
-    """Implements :class:`~kuryr_libnetwork.interfaces_sriov.Netdevs`.
+    """Implements :class:`~kuryr_libnetwork.interfaces.sriov.Netdevs`.
 
     A device that is up counts as in use: an idle VF is down, and whoever set this one up has plans for it.
     """

@@ -64,7 +64,7 @@ A = TypeVar("A")
 
 
 class OvsDatabase:
-    """Implements :class:`~kuryr_libnetwork.interfaces.Ovs`. ``connection``: ``unix:<path>`` or ``tcp:<ip>:<port>``.
+    """Implements :class:`~kuryr_libnetwork.interfaces.host.Ovs`. ``connection``: ``unix:<path>`` or ``tcp:<ip>:<port>``.
 
     Connected at the first use and then kept; when Open vSwitch restarts, ovsdbapp connects again. Every method ends
     after ``timeout`` seconds (twice that when other calls wait, too) with ``OvsdbUnavailable``.

@@ -33,7 +33,7 @@ _CHUNK = 1 << 16
 
 
 class BindingScripts:
-    """Implements :class:`~kuryr_libnetwork.interfaces.Scripts`: ``<folder>/<binding:vif_type>``."""
+    """Implements :class:`~kuryr_libnetwork.interfaces.host.Scripts`: ``<folder>/<binding:vif_type>``."""
 
     def __init__(self, folder: Path, timeout: float = TIMEOUT) -> None:
         self._folder = folder

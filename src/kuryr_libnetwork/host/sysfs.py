@@ -48,7 +48,7 @@ def write_file(path: Path, text: str) -> None:
 
 
 class SysfsPci:
-    """Implements :class:`~kuryr_libnetwork.interfaces_sriov.PciFunctions`.
+    """Implements :class:`~kuryr_libnetwork.interfaces.sriov.PciFunctions`.
 
     A write may hang in the kernel, where no signal reaches it. So each is done by a thread of its own: the caller gets an
     error after ``write_limit`` seconds, and until the kernel is done every other write to the same file fails at once.

@@ -69,7 +69,7 @@ ORDER = (
 
 
 class KernelVfControl:
-    """Implements :class:`~kuryr_libnetwork.interfaces_sriov.VfControl`."""
+    """Implements :class:`~kuryr_libnetwork.interfaces.sriov.VfControl`."""
 
     def __init__(self, connect: Connect = netlink) -> None:
         self._connect = connect

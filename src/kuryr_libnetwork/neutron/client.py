@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Neutron's REST API as :class:`kuryr_libnetwork.interfaces.Neutron`."""
+"""Neutron's REST API as :class:`kuryr_libnetwork.interfaces.neutron.Neutron`."""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kuryr_libnetwork.errors import Busy, LinkError, LinkNotFound
-from kuryr_libnetwork.interfaces import Links, Neutron
+from kuryr_libnetwork.interfaces.host import Links
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.links import Link
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.rules import nested as rules

@@ -17,8 +17,11 @@ from kuryr_libnetwork.binding.ipvlan import IpvlanBinding
 from kuryr_libnetwork.binding.macvlan import MacvlanBinding
 from kuryr_libnetwork.binding.vlan import VlanBinding
 from kuryr_libnetwork.errors import ConfigError, UnsupportedVif
-from kuryr_libnetwork.interfaces import Links, Neutron, Ovs, PortDriver, Scripts, Table
-from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
+from kuryr_libnetwork.interfaces.drivers import PortDriver
+from kuryr_libnetwork.interfaces.host import Links, Ovs, Scripts
+from kuryr_libnetwork.interfaces.journal import Table
+from kuryr_libnetwork.interfaces.neutron import Neutron
+from kuryr_libnetwork.interfaces.sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.port_driver.drivers.nested import NestedDriver
@@ -97,7 +100,7 @@ _BINDING = "[binding] default_driver"
 
 
 class DriverRegistry:
-    """Implements :class:`~kuryr_libnetwork.interfaces.Drivers`; of two for a vnic_type the earlier one is taken."""
+    """Implements :class:`~kuryr_libnetwork.interfaces.drivers.Drivers`; of two for a vnic_type the earlier one is taken."""
 
     def __init__(self, drivers: Sequence[PortDriver]) -> None:
         self._drivers = {driver.name: driver for driver in drivers}

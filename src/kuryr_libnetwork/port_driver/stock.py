@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kuryr_libnetwork.errors import InvalidOption, NoFreeDevice
-from kuryr_libnetwork.interfaces import Table
-from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions
+from kuryr_libnetwork.interfaces.journal import Table
+from kuryr_libnetwork.interfaces.sriov import Netdevs, PciFunctions
 from kuryr_libnetwork.model.links import BindingRequest
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.sriov import DeviceLease, DeviceRequest, DeviceUse, PhysicalFunction, VirtualFunction

@@ -23,7 +23,8 @@ from kuryr_libnetwork.errors import (
     NeutronNotFound,
     PortNotAdoptable,
 )
-from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import Change, LeaseRecord
 from kuryr_libnetwork.rules import adoption as rules

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from kuryr_libnetwork.errors import KuryrError, LinkNotFound
 from kuryr_libnetwork.health import Health
-from kuryr_libnetwork.interfaces import Drivers, Enforcer, Journal
+from kuryr_libnetwork.interfaces.drivers import Drivers, Enforcer
+from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.model.records import EndpointRecord
 from kuryr_libnetwork.rules.addresses import canonical_ip
 

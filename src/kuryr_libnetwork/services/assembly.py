@@ -9,7 +9,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 from kuryr_libnetwork.health import Health
-from kuryr_libnetwork.interfaces import Drivers, Engine, Journal, Neutron
+from kuryr_libnetwork.interfaces.drivers import Drivers
+from kuryr_libnetwork.interfaces.engine import Engine
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.settings import ServiceSettings
 from kuryr_libnetwork.services.adoption import Adoption
 from kuryr_libnetwork.services.announcer import Announcer

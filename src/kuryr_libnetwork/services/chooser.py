@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kuryr_libnetwork.errors import UnknownObject
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Network, Subnet, SubnetPool
 from kuryr_libnetwork.model.records import PoolRecord
 from kuryr_libnetwork.model.value import IpVersion

@@ -14,7 +14,8 @@ import threading
 from collections.abc import Callable
 
 from kuryr_libnetwork.errors import NeutronError, NeutronForbidden, NeutronNotFound, PortNotAdoptable
-from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.records import LeaseRecord
 from kuryr_libnetwork.rules import adoption as rules
 from kuryr_libnetwork.rules.identity import made_on

@@ -15,7 +15,8 @@ from collections.abc import Callable
 import msgspec
 
 from kuryr_libnetwork.errors import Conflict, UnknownObject
-from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Network, Port, Subnet
 from kuryr_libnetwork.model.records import LeaseRecord, NetworkRecord, SubnetRecord
 from kuryr_libnetwork.rules import networks as rules

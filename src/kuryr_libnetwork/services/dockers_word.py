@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from kuryr_libnetwork.errors import KuryrError
-from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.engine import NetworkWord
 from kuryr_libnetwork.model.neutron import Network, Subnet
 from kuryr_libnetwork.model.records import NetworkRecord

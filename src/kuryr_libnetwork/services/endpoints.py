@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from kuryr_libnetwork.errors import Conflict, InvalidRequest, UnknownObject
-from kuryr_libnetwork.interfaces import Drivers, Enforcer, Journal, PortDriver
+from kuryr_libnetwork.interfaces.drivers import Drivers, Enforcer, PortDriver
+from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.model.links import BindingRequest
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, PortSettings

@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.errors import NeutronConflict, NeutronForbidden, NeutronNotFound, NeutronRefused
-from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Port, SecurityGroup
 from kuryr_libnetwork.model.records import LeaseRecord
 from kuryr_libnetwork.rules import exposure as rules

@@ -17,7 +17,8 @@ from functools import partial
 from typing import TypeVar
 
 from kuryr_libnetwork.errors import KuryrError, NeutronNotFound, NeutronUnavailable
-from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import TagOwner
 from kuryr_libnetwork.model.records import IntentRecord, PoolRecord
 from kuryr_libnetwork.rules.addresses import canonical_cidr

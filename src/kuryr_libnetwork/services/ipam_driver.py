@@ -13,7 +13,8 @@ from contextlib import suppress
 import msgspec
 
 from kuryr_libnetwork.errors import Conflict, InvalidOption, InvalidRequest, NoFreeAddress, UnknownObject
-from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Subnet
 from kuryr_libnetwork.model.records import NetworkRecord, PoolRecord, SubnetRecord
 from kuryr_libnetwork.protocol.messages import (

@@ -24,7 +24,9 @@ from kuryr_libnetwork.errors import (
     NeutronUnavailable,
     PortNotAdoptable,
 )
-from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron
+from kuryr_libnetwork.interfaces.drivers import Drivers
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.links import BoundBy
 from kuryr_libnetwork.model.neutron import FixedIp, Port
 from kuryr_libnetwork.model.records import LeaseRecord, NetworkRecord, SubnetRecord

@@ -17,7 +17,9 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.errors import Conflict, InvalidRequest, JournalError, UnsupportedVif
-from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron
+from kuryr_libnetwork.interfaces.drivers import Drivers
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Network
 from kuryr_libnetwork.model.records import NetworkRecord, PoolRecord
 from kuryr_libnetwork.protocol.messages import INTERNAL, CreateNetworkRequest

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from kuryr_libnetwork.errors import Conflict, DeviceError, UnknownObject
-from kuryr_libnetwork.interfaces import Drivers, Journal
+from kuryr_libnetwork.interfaces.drivers import Drivers
+from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.protocol.messages import Empty, ReleaseDeviceRequest
 from kuryr_libnetwork.rules.devices import release_refusal
 from kuryr_libnetwork.rules.pci import required_pci

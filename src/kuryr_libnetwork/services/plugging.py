@@ -15,7 +15,7 @@ import time
 import tenacity
 
 from kuryr_libnetwork.errors import BindingFailed, NeutronError
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Agent, Port
 from kuryr_libnetwork.rules.plugging import ACTIVE, GONE, UNBOUND, is_awaited, is_settled, why_inactive, why_unbound
 

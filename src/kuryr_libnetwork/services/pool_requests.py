@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from kuryr_libnetwork.errors import Conflict, InvalidOption, InvalidRequest, UnknownObject
-from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Subnet, SubnetPool
 from kuryr_libnetwork.model.records import PoolRecord
 from kuryr_libnetwork.model.settings import ServiceSettings

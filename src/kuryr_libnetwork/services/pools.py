@@ -18,7 +18,8 @@ from contextlib import contextmanager
 import msgspec
 
 from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound, NeutronRefused
-from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.records import PoolRecord
 from kuryr_libnetwork.rules.addresses import canonical_cidr
 from kuryr_libnetwork.rules.identity import docker_id_of, network_of_pool, pool_made_by_us

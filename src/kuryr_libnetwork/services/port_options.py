@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.records import PortSettings
 from kuryr_libnetwork.rules import port_options as rules
 from kuryr_libnetwork.services.own_things import OwnThings

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from kuryr_libnetwork.interfaces import Drivers, Enforcer, Neutron
+from kuryr_libnetwork.interfaces.drivers import Drivers, Enforcer
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.services.attempts import Attempts
 from kuryr_libnetwork.services.locks import KeyedLocks
 

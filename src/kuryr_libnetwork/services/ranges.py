@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from kuryr_libnetwork.errors import NeutronConflict, NoFreeAddress
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import SubnetRecord
 from kuryr_libnetwork.rules.prefixes import free_address

@@ -17,7 +17,9 @@ from functools import partial
 import msgspec
 
 from kuryr_libnetwork.errors import EngineUnavailable
-from kuryr_libnetwork.interfaces import Engine, Journal, Neutron
+from kuryr_libnetwork.interfaces.engine import Engine
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.engine import EngineView, NetworkWord
 from kuryr_libnetwork.model.neutron import Port, SecurityGroup, Subnet
 from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, PlugRecord, PoolRecord

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Sequence
 
 from kuryr_libnetwork.errors import Conflict, NeutronForbidden, NeutronNotFound
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Network
 from kuryr_libnetwork.model.records import NetworkRecord, PoolRecord
 from kuryr_libnetwork.rules.identity import (

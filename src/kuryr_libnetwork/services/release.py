@@ -16,7 +16,8 @@ from collections.abc import Callable
 import msgspec
 
 from kuryr_libnetwork.errors import JournalError
-from kuryr_libnetwork.interfaces import Drivers, Journal
+from kuryr_libnetwork.interfaces.drivers import Drivers
+from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.model.neutron import FixedIp, Port
 from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, SubnetRecord, Whereabouts
 from kuryr_libnetwork.model.settings import ServiceSettings

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.rules.roles import judge_roles
 
 LOG = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.errors import NeutronConflict, NeutronForbidden
-from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Network, Port, Subnet
 from kuryr_libnetwork.model.records import NetworkRecord, PoolRecord
 from kuryr_libnetwork.model.settings import ServiceSettings

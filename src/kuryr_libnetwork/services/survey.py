@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from kuryr_libnetwork.interfaces import Drivers, Journal, Neutron, PortDriver
+from kuryr_libnetwork.interfaces.drivers import Drivers, PortDriver
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.engine import EngineView
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import EndpointRecord, PlugRecord

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kuryr_libnetwork.errors import NeutronConflict, NeutronForbidden, NeutronNotFound
-from kuryr_libnetwork.interfaces import Journal, Neutron
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Network
 from kuryr_libnetwork.model.records import NetworkRecord, SubnetRecord
 from kuryr_libnetwork.rules import identity

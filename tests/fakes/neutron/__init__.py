@@ -69,7 +69,7 @@ def _no_hook(method: str, arguments: tuple[Any, ...]) -> None:
 
 
 class FakeNeutron:
-    """Implements :class:`kuryr_libnetwork.interfaces.Neutron`.
+    """Implements :class:`kuryr_libnetwork.interfaces.neutron.Neutron`.
 
     ``calls``: method name and arguments of every REST call, in order. ``hook(method, arguments)`` runs before each
     call, outside of all locks: a test may block there. ``store``: the cloud itself, for what no helper does.

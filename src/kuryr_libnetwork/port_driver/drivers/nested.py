@@ -16,7 +16,7 @@ from kuryr_libnetwork.binding.child import ChildBinding
 from kuryr_libnetwork.binding.ipvlan import IpvlanBinding
 from kuryr_libnetwork.binding.macvlan import MacvlanBinding
 from kuryr_libnetwork.errors import InvalidOption, NeutronChanged, NeutronRefused
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.links import BindingRequest, BoundBy, Link
 from kuryr_libnetwork.model.neutron import AddressPair, Port
 from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
@@ -30,7 +30,7 @@ ATTEMPTS = 10
 
 
 class NestedDriver:
-    """Implements :class:`~kuryr_libnetwork.interfaces.PortDriver`. Neutron calls of plug and unplug: 2."""
+    """Implements :class:`~kuryr_libnetwork.interfaces.drivers.PortDriver`. Neutron calls of plug and unplug: 2."""
 
     name = "nested"
     vnic_types = frozenset({"normal"})

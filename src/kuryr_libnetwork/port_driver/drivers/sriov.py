@@ -21,8 +21,8 @@ from kuryr_libnetwork.binding.hostdev_physical import PfBinding
 from kuryr_libnetwork.binding.hw_veb import RebindPolicy, UnsupportedPolicy, VfBinding
 from kuryr_libnetwork.binding.macvtap import MacvtapBinding
 from kuryr_libnetwork.errors import DeviceError, LinkNotFound
-from kuryr_libnetwork.interfaces import Table
-from kuryr_libnetwork.interfaces_sriov import Netdevs, PciFunctions, VfControl
+from kuryr_libnetwork.interfaces.journal import Table
+from kuryr_libnetwork.interfaces.sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.model.links import BindingRequest, BoundBy
 from kuryr_libnetwork.model.neutron import Port, QosRule
 from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
@@ -52,7 +52,7 @@ class SriovSettings(Value, frozen=True):
 
 
 class SriovDriver:
-    """Implements :class:`~kuryr_libnetwork.interfaces.PortDriver` and :class:`~kuryr_libnetwork.interfaces.Enforcer`.
+    """Implements :class:`~kuryr_libnetwork.interfaces.drivers.PortDriver` and :class:`~kuryr_libnetwork.interfaces.drivers.Enforcer`.
 
     ``neighbours``: lists the ports bound to this host (one Neutron call).
     """

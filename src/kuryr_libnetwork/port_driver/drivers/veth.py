@@ -9,7 +9,7 @@ from typing import Any
 
 from kuryr_libnetwork.binding.veth import VethBinding
 from kuryr_libnetwork.errors import LinkExists, UnsupportedVif
-from kuryr_libnetwork.interfaces import Links, Ovs, Scripts
+from kuryr_libnetwork.interfaces.host import Links, Ovs, Scripts
 from kuryr_libnetwork.model.links import BindingRequest, BoundBy, Link, OvsInterface
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import Attachment, PlugRecord, Whereabouts
@@ -23,7 +23,7 @@ USER_SPACE = "netdev"
 
 
 class VethDriver:
-    """Implements :class:`~kuryr_libnetwork.interfaces.PortDriver`."""
+    """Implements :class:`~kuryr_libnetwork.interfaces.drivers.PortDriver`."""
 
     name = "veth"
     vnic_types = frozenset({"normal"})

@@ -15,7 +15,7 @@ from typing import Any
 
 from kuryr_libnetwork.binding.vlan import VlanBinding
 from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound, ParentPortError
-from kuryr_libnetwork.interfaces import Neutron
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.links import BindingRequest, BoundBy
 from kuryr_libnetwork.model.neutron import Port, SubPort, TrunkDetails
 from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
@@ -33,7 +33,7 @@ Choose = Callable[[Sequence[int]], int]
 
 
 class VlanDriver:
-    """Implements :class:`~kuryr_libnetwork.interfaces.PortDriver`. Neutron calls: plan 1, plug 1, unplug 1."""
+    """Implements :class:`~kuryr_libnetwork.interfaces.drivers.PortDriver`. Neutron calls: plan 1, plug 1, unplug 1."""
 
     name = "vlan"
     vnic_types = frozenset({"normal"})
