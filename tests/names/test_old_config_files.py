@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kuryr_libnetwork import config
+from kuryr_libnetwork.config import read as config
 from kuryr_libnetwork.errors import ConfigError
 
 DEVSTACK = """

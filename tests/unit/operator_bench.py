@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from kuryr_libnetwork import config
 from kuryr_libnetwork.cli import kuryr
 from kuryr_libnetwork.cli.inventory import Host
 from kuryr_libnetwork.cli.probes import Probes
+from kuryr_libnetwork.config import read as config
 from kuryr_libnetwork.errors import EngineUnavailable, HostError
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import look, service_runs

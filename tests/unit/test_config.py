@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kuryr_libnetwork import config
+from kuryr_libnetwork.config import read as config
 from kuryr_libnetwork.errors import ConfigError
 
 ACCOUNT = """\
@@ -403,7 +403,7 @@ def test_options_of_other_auth_plugins_are_known(write: Write) -> None:
 def test_nothing_is_written_to_stderr(write: Write) -> None:
     """Fails if a library's words reach stderr before logging is set up."""
     path = write("[binding]\ndriver = veth\n[neutron]\nenable_dchp = 1")
-    program = "import sys; from kuryr_libnetwork import config; config.load(sys.argv[1:])"
+    program = "import sys; from kuryr_libnetwork.config import read as config; config.load(sys.argv[1:])"
     words = [sys.executable, "-c", program, "--config-file", str(path)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
@@ -411,7 +411,7 @@ def test_nothing_is_written_to_stderr(write: Write) -> None:
 
 def test_importing_is_cheap() -> None:
     """Fails if importing the settings' module pulls in what only a start needs."""
-    program = "import sys, kuryr_libnetwork.config; print(*[n for n in ('keystoneauth1', 'oslo_log.log') if n in sys.modules])"
+    program = "import sys, kuryr_libnetwork.config.read; print(*[n for n in ('keystoneauth1', 'oslo_log.log') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 
@@ -419,7 +419,7 @@ def test_importing_is_cheap() -> None:
 def test_netlink_messages_are_not_logged(write: Write) -> None:
     """Fails if `debug` writes every message of the kernel into the log, which multiplies the time of every call."""
     program = (
-        "import sys; from oslo_log import log; from kuryr_libnetwork import config\n"
+        "import sys; from oslo_log import log; from kuryr_libnetwork.config import read as config\n"
         "log.setup(config.read(sys.argv[1:], login=False).conf, 'kuryr')\n"
         "from pyroute2.netlink import core; print(core.log.isEnabledFor(10))"
     )

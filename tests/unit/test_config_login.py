@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from keystoneauth1 import loading
 
-from kuryr_libnetwork import config
 from kuryr_libnetwork.cli import server
+from kuryr_libnetwork.config import read as config
 from kuryr_libnetwork.errors import ConfigError
 from tests.fakes.keystone import PASSWORD, FakeKeystone
 

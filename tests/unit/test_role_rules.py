@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kuryr_libnetwork import config
+from kuryr_libnetwork.config import read as config
 from kuryr_libnetwork.rules.roles import Account, judge_roles, reads_physical_networks
 
 READER = {"reader"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kuryr_libnetwork import config_opts
+from kuryr_libnetwork.config import options as config_opts
 
 UNITS = Path(__file__).parents[2] / "etc" / "systemd"
 

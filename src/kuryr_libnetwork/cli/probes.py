@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from kuryr_libnetwork import config
 from kuryr_libnetwork.cli.service_client import call
+from kuryr_libnetwork.config import read as config
 from kuryr_libnetwork.errors import HostError
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.neutron.client import NeutronClient

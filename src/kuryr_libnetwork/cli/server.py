@@ -25,7 +25,7 @@ from typing import Protocol, Self
 
 from oslo_config import cfg
 
-from kuryr_libnetwork import config
+from kuryr_libnetwork.config import read as config
 from kuryr_libnetwork.errors import ConfigError, KuryrError, UnsafePath
 from kuryr_libnetwork.host.files import check_folder, claim_place
 from kuryr_libnetwork.model.settings import Settings

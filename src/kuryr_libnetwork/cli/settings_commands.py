@@ -13,7 +13,7 @@ from kuryr_libnetwork.cli.advice import Facts, Get
 from kuryr_libnetwork.cli.application import Action
 from kuryr_libnetwork.cli.findings import Finding, exit_code
 from kuryr_libnetwork.cli.inventory import Host, gather
-from kuryr_libnetwork.config_source import Sources
+from kuryr_libnetwork.config.sources import Sources
 
 
 def facts_of(host: Host) -> Facts:

@@ -14,11 +14,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from kuryr_libnetwork import config
 from kuryr_libnetwork.app import driver_names
 from kuryr_libnetwork.cli.upgrade_checks import Facts, Result, judge, worst
 from kuryr_libnetwork.cli.upgrade_cloud import Doors, ask_cloud
-from kuryr_libnetwork.config_source import Sources, config_files
+from kuryr_libnetwork.config import read as config
+from kuryr_libnetwork.config.sources import Sources, config_files
 from kuryr_libnetwork.errors import ConfigError, UnsafePath
 from kuryr_libnetwork.host.files import Folder, check_program
 from kuryr_libnetwork.port_driver.registry import check_names

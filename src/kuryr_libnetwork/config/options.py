@@ -16,7 +16,7 @@ from typing import Any
 
 from oslo_config import cfg, types
 
-from kuryr_libnetwork import config_sriov
+from kuryr_libnetwork.config import sriov as config_sriov
 from kuryr_libnetwork.rules.vifs import NAME as VIF_TYPE
 
 VIF_TIMEOUT_CAP = 60

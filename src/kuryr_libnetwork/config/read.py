@@ -23,10 +23,24 @@ from urllib.parse import SplitResult, urlsplit
 
 from oslo_config import cfg
 
-from kuryr_libnetwork import config_login, config_opts, config_reader, config_source, config_sriov
-from kuryr_libnetwork.config_opts import DEFAULT_TCP_PORT, NEUTRON_TIMEOUT, VIF_TIMEOUT_CAP, list_opts
-from kuryr_libnetwork.config_reader import Notice, Options, Reader
-from kuryr_libnetwork.config_source import LEGACY_ENVIRONMENT, Sources
+from kuryr_libnetwork.config import (
+    login as config_login,
+)
+from kuryr_libnetwork.config import (
+    options as config_opts,
+)
+from kuryr_libnetwork.config import (
+    reader as config_reader,
+)
+from kuryr_libnetwork.config import (
+    sources as config_source,
+)
+from kuryr_libnetwork.config import (
+    sriov as config_sriov,
+)
+from kuryr_libnetwork.config.options import DEFAULT_TCP_PORT, NEUTRON_TIMEOUT, VIF_TIMEOUT_CAP, list_opts
+from kuryr_libnetwork.config.reader import Notice, Options, Reader
+from kuryr_libnetwork.config.sources import LEGACY_ENVIRONMENT, Sources
 from kuryr_libnetwork.errors import ConfigError
 from kuryr_libnetwork.model.settings import (
     BindingSettings,

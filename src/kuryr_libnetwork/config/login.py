@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from oslo_config import cfg
 
-from kuryr_libnetwork.config_reader import Reader
+from kuryr_libnetwork.config.reader import Reader
 from kuryr_libnetwork.errors import ConfigError
 
 DEFAULT_DOMAIN = ("default_domain_name", "default_domain_id")

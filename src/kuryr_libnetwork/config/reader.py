@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from oslo_config import cfg, types
 
-from kuryr_libnetwork.config_source import Origin, Sources
+from kuryr_libnetwork.config.sources import Origin, Sources
 from kuryr_libnetwork.errors import ConfigError
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from oslo_config import cfg
 
-from kuryr_libnetwork.config_reader import Reader
+from kuryr_libnetwork.config.reader import Reader
 from kuryr_libnetwork.model.settings import SriovSettings
 from kuryr_libnetwork.rules.pci import parse_device_spec, parse_exclusions, parse_mappings
 
