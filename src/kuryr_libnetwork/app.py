@@ -39,10 +39,10 @@ from kuryr_libnetwork.port_driver.registry import DriverNames, DriverParts, buil
 from kuryr_libnetwork.protocol.routes import Constants, build_routes
 from kuryr_libnetwork.rules.devices import DevicePolicy
 from kuryr_libnetwork.rules.roles import reads_physical_networks
-from kuryr_libnetwork.services.announcer import THREAD as ANNOUNCER
 from kuryr_libnetwork.services.assembly import RECONCILER, Services, assemble
-from kuryr_libnetwork.services.attempts import Attempts
-from kuryr_libnetwork.services.role_warning import warn_of_roles
+from kuryr_libnetwork.services.background.role_warning import warn_of_roles
+from kuryr_libnetwork.services.endpoints.announcer import THREAD as ANNOUNCER
+from kuryr_libnetwork.services.state.attempts import Attempts
 
 LOG = logging.getLogger(__name__)
 JOURNAL_FILE = "kuryr.db"

@@ -10,7 +10,7 @@ import pytest
 
 from kuryr_libnetwork.errors import Busy, KuryrError, NeutronRefused, NeutronUnavailable
 from kuryr_libnetwork.health import Health
-from kuryr_libnetwork.services.attempts import FIRST_WAIT, LONGEST_WAIT, Attempts
+from kuryr_libnetwork.services.state.attempts import FIRST_WAIT, LONGEST_WAIT, Attempts
 
 WHAT = "remove port p"
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from kuryr_libnetwork.errors import Busy
-from kuryr_libnetwork.services.locks import KeyedLocks
+from kuryr_libnetwork.services.state.locks import KeyedLocks
 
 PATIENT = 30.0
 

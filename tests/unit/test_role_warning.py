@@ -10,7 +10,7 @@ import pytest
 
 from kuryr_libnetwork.errors import NeutronUnavailable
 from kuryr_libnetwork.rules.roles import Account
-from kuryr_libnetwork.services.role_warning import warn_of_roles
+from kuryr_libnetwork.services.background.role_warning import warn_of_roles
 from tests.fakes.neutron import FakeNeutron, Role
 
 

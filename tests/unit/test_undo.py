@@ -9,7 +9,7 @@ import logging
 import pytest
 
 from kuryr_libnetwork.errors import Conflict, KuryrError, LinkError, NeutronUnavailable
-from kuryr_libnetwork.services.forgotten import Forgotten
+from kuryr_libnetwork.services.state.unfinished_removals import Forgotten
 from kuryr_libnetwork.undo import Undo, take_all
 
 

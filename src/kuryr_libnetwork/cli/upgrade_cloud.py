@@ -22,7 +22,7 @@ from kuryr_libnetwork.rules.choices import Ref
 from kuryr_libnetwork.rules.foreign_networks import ForeignNetwork, foreign_networks, is_subnet, named_by
 from kuryr_libnetwork.rules.identity import docker_id_of, network_name
 from kuryr_libnetwork.rules.roles import judge_roles, reads_physical_networks
-from kuryr_libnetwork.services.own_things import OwnThings
+from kuryr_libnetwork.services.state.own_things import OwnThings
 
 JOURNAL_FILE = "kuryr.db"
 

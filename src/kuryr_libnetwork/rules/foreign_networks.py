@@ -3,7 +3,7 @@
 """Which Docker networks of a host are on Neutron networks of another project, by Docker's own word.
 
 Upstream's service recorded them by tags on those networks, where their owner can write tags as well, so this service does not believe
-them. It takes such a Docker network up as Docker's user named it (``services/dockers_word.py``), which needs a Docker that runs.
+them. It takes such a Docker network up as Docker's user named it (``services/background/dockers_word.py``), which needs a Docker that runs.
 """
 
 from __future__ import annotations

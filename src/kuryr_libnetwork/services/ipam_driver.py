@@ -31,11 +31,11 @@ from kuryr_libnetwork.protocol.messages import (
 )
 from kuryr_libnetwork.rules import addresses
 from kuryr_libnetwork.rules import networks as rules
-from kuryr_libnetwork.services.directory import Directory
-from kuryr_libnetwork.services.ledger import PortLedger
-from kuryr_libnetwork.services.pool_requests import PoolRequests
-from kuryr_libnetwork.services.pools import PoolKeeper
-from kuryr_libnetwork.services.release import Releaser
+from kuryr_libnetwork.services.endpoints.release import Releaser
+from kuryr_libnetwork.services.networks.pool_requests import PoolRequests
+from kuryr_libnetwork.services.networks.pools import PoolKeeper
+from kuryr_libnetwork.services.ports.lifecycle import PortLedger
+from kuryr_libnetwork.services.state.lookup import Directory
 
 
 class IpamDriver:

@@ -21,10 +21,10 @@ from kuryr_libnetwork.protocol.messages import (
     NetworkRequest,
     OperInfoResponse,
 )
-from kuryr_libnetwork.services.endpoints import Endpoints
-from kuryr_libnetwork.services.forgotten import Forgotten
-from kuryr_libnetwork.services.locks import KeyedLocks
-from kuryr_libnetwork.services.networks import Networks
+from kuryr_libnetwork.services.endpoints.lifecycle import Endpoints
+from kuryr_libnetwork.services.networks.lifecycle import Networks
+from kuryr_libnetwork.services.state.locks import KeyedLocks
+from kuryr_libnetwork.services.state.unfinished_removals import Forgotten
 
 
 class NetworkDriver:

@@ -10,7 +10,7 @@ from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.protocol.messages import Empty, ReleaseDeviceRequest
 from kuryr_libnetwork.rules.devices import release_refusal
 from kuryr_libnetwork.rules.pci import required_pci
-from kuryr_libnetwork.services.locks import KeyedLocks
+from kuryr_libnetwork.services.state.locks import KeyedLocks
 
 
 class Operator:

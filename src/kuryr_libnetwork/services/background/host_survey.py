@@ -15,10 +15,10 @@ from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import EndpointRecord, PlugRecord
 from kuryr_libnetwork.rules.identity import DEVICE_OWNER, UNBOUND_PORT_NAME, is_docker_id, made_on
 from kuryr_libnetwork.rules.ports import Unknown, release_of_unknown
-from kuryr_libnetwork.services.attempts import Attempts
-from kuryr_libnetwork.services.locks import KeyedLocks
-from kuryr_libnetwork.services.own_things import OwnThings
-from kuryr_libnetwork.services.release import Releaser
+from kuryr_libnetwork.services.endpoints.release import Releaser
+from kuryr_libnetwork.services.state.attempts import Attempts
+from kuryr_libnetwork.services.state.locks import KeyedLocks
+from kuryr_libnetwork.services.state.own_things import OwnThings
 
 
 class Survey:

@@ -21,8 +21,8 @@ from kuryr_libnetwork.rules import adoption as rules
 from kuryr_libnetwork.rules.identity import made_on
 from kuryr_libnetwork.rules.networks import pools_of
 from kuryr_libnetwork.rules.ownership import OwnSubnetPool
-from kuryr_libnetwork.services.locks import KeyedLocks
-from kuryr_libnetwork.services.own_things import OwnThings
+from kuryr_libnetwork.services.state.locks import KeyedLocks
+from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 

@@ -47,14 +47,14 @@ from kuryr_libnetwork.rules.port_options import (
     refuse_contradictions,
     refuse_other_port,
 )
-from kuryr_libnetwork.services.announcer import Announcer
-from kuryr_libnetwork.services.directory import Directory
-from kuryr_libnetwork.services.exposure import Exposure
-from kuryr_libnetwork.services.ledger import PortLedger
-from kuryr_libnetwork.services.locks import KeyedLocks
-from kuryr_libnetwork.services.plugging import PlugWaiter
-from kuryr_libnetwork.services.port_options import PortOptions
-from kuryr_libnetwork.services.release import Releaser
+from kuryr_libnetwork.services.endpoints.agent_wait import PlugWaiter
+from kuryr_libnetwork.services.endpoints.announcer import Announcer
+from kuryr_libnetwork.services.endpoints.release import Releaser
+from kuryr_libnetwork.services.ports.exposed_ports import Exposure
+from kuryr_libnetwork.services.ports.lifecycle import PortLedger
+from kuryr_libnetwork.services.ports.port_options import PortOptions
+from kuryr_libnetwork.services.state.locks import KeyedLocks
+from kuryr_libnetwork.services.state.lookup import Directory
 from kuryr_libnetwork.undo import Undo
 
 LOG = logging.getLogger(__name__)

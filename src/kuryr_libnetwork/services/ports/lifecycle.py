@@ -35,12 +35,12 @@ from kuryr_libnetwork.rules import ports as rules
 from kuryr_libnetwork.rules.exposure import without
 from kuryr_libnetwork.rules.identity import OWN_PORT, made_by_us, made_on
 from kuryr_libnetwork.rules.port_options import attributes_of, missing, refuse_admins, refuse_ignored
-from kuryr_libnetwork.services.adoption import Adoption
-from kuryr_libnetwork.services.exposure import Exposure
-from kuryr_libnetwork.services.intents import Intents
-from kuryr_libnetwork.services.locks import KeyedLocks
-from kuryr_libnetwork.services.own_things import OwnThings
-from kuryr_libnetwork.services.ranges import FixedIps, Ranges
+from kuryr_libnetwork.services.ports.address_choice import FixedIps, Ranges
+from kuryr_libnetwork.services.ports.adoption import Adoption
+from kuryr_libnetwork.services.ports.exposed_ports import Exposure
+from kuryr_libnetwork.services.state.intents import Intents
+from kuryr_libnetwork.services.state.locks import KeyedLocks
+from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 DNS_EXTENSION = "dns-integration"

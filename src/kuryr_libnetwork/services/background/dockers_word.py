@@ -26,10 +26,10 @@ from kuryr_libnetwork.rules.choices import Choices, agreed, choices_of
 from kuryr_libnetwork.rules.dockers_word import Named, pools_of_named
 from kuryr_libnetwork.rules.identity import subnet_made_by_us
 from kuryr_libnetwork.rules.options import parse_network_options
-from kuryr_libnetwork.services.chooser import Chooser
-from kuryr_libnetwork.services.locks import KeyedLocks
-from kuryr_libnetwork.services.own_things import OwnThings
-from kuryr_libnetwork.services.port_options import PortOptions
+from kuryr_libnetwork.services.networks.chooser import Chooser
+from kuryr_libnetwork.services.ports.port_options import PortOptions
+from kuryr_libnetwork.services.state.locks import KeyedLocks
+from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 

@@ -24,9 +24,9 @@ from kuryr_libnetwork.model.value import IpVersion
 from kuryr_libnetwork.rules import identity
 from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.rules.addresses import spans_within
-from kuryr_libnetwork.services.intents import Intents
-from kuryr_libnetwork.services.own_things import OwnThings
-from kuryr_libnetwork.services.register import Register
+from kuryr_libnetwork.services.state.intents import Intents
+from kuryr_libnetwork.services.state.network_users import Register
+from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 Sources = Mapping[IpVersion, str]

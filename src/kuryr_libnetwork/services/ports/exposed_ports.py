@@ -24,8 +24,8 @@ from kuryr_libnetwork.model.records import LeaseRecord
 from kuryr_libnetwork.rules import exposure as rules
 from kuryr_libnetwork.rules.exposure import PortRange
 from kuryr_libnetwork.rules.ownership import OwnSecurityGroup
-from kuryr_libnetwork.services.attempts import Attempts
-from kuryr_libnetwork.services.own_things import OwnThings
+from kuryr_libnetwork.services.state.attempts import Attempts
+from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 EXTENSION = "security-group"

@@ -30,9 +30,9 @@ from kuryr_libnetwork.model.records import Change, LeaseRecord
 from kuryr_libnetwork.rules import adoption as rules
 from kuryr_libnetwork.rules.identity import id_tags, owners_tags
 from kuryr_libnetwork.rules.ownership import without_memory
-from kuryr_libnetwork.services.claims import Claims
-from kuryr_libnetwork.services.exposure import Exposure
-from kuryr_libnetwork.services.own_things import OwnThings
+from kuryr_libnetwork.services.ports.claims import Claims
+from kuryr_libnetwork.services.ports.exposed_ports import Exposure
+from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 WAIT = 5.0

@@ -23,8 +23,8 @@ from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.rules.identity import docker_id_of, id_tags, network_of_pool, subnet_made_by_us
 from kuryr_libnetwork.rules.ownership import OwnSubnetPool
 from kuryr_libnetwork.rules.ports import Unknown, lease_of, release_of_unknown
-from kuryr_libnetwork.services.own_things import OwnThings
-from kuryr_libnetwork.services.register import Register
+from kuryr_libnetwork.services.state.network_users import Register
+from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 

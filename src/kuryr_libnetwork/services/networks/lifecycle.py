@@ -29,16 +29,16 @@ from kuryr_libnetwork.rules.addresses import canonical_cidr, canonical_ip
 from kuryr_libnetwork.rules.choices import agreed, choices_of
 from kuryr_libnetwork.rules.options import NetworkOptions, fingerprint, parse_network_options
 from kuryr_libnetwork.rules.parsing import truthy
-from kuryr_libnetwork.services.chooser import Chooser, Plan
-from kuryr_libnetwork.services.directory import Directory
-from kuryr_libnetwork.services.intents import Intents
-from kuryr_libnetwork.services.own_things import OwnThings
-from kuryr_libnetwork.services.pools import PoolKeeper
-from kuryr_libnetwork.services.port_options import PortOptions
-from kuryr_libnetwork.services.register import Register
-from kuryr_libnetwork.services.release import Releaser
-from kuryr_libnetwork.services.subnets import SubnetKeeper
-from kuryr_libnetwork.services.teardown import Teardown
+from kuryr_libnetwork.services.endpoints.release import Releaser
+from kuryr_libnetwork.services.networks.chooser import Chooser, Plan
+from kuryr_libnetwork.services.networks.pools import PoolKeeper
+from kuryr_libnetwork.services.networks.subnets import SubnetKeeper
+from kuryr_libnetwork.services.networks.teardown import Teardown
+from kuryr_libnetwork.services.ports.port_options import PortOptions
+from kuryr_libnetwork.services.state.intents import Intents
+from kuryr_libnetwork.services.state.lookup import Directory
+from kuryr_libnetwork.services.state.network_users import Register
+from kuryr_libnetwork.services.state.own_things import OwnThings
 from kuryr_libnetwork.undo import Undo
 
 LOG = logging.getLogger(__name__)

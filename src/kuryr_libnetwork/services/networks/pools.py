@@ -25,8 +25,8 @@ from kuryr_libnetwork.rules.addresses import canonical_cidr
 from kuryr_libnetwork.rules.identity import docker_id_of, network_of_pool, pool_made_by_us
 from kuryr_libnetwork.rules.networks import pools_of
 from kuryr_libnetwork.rules.ownership import OwnSubnetPool
-from kuryr_libnetwork.services.locks import KeyedLocks
-from kuryr_libnetwork.services.own_things import OwnThings
+from kuryr_libnetwork.services.state.locks import KeyedLocks
+from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 UUID_LENGTH = 36

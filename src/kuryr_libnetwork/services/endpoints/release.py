@@ -25,13 +25,13 @@ from kuryr_libnetwork.rules.addresses import contains
 from kuryr_libnetwork.rules.identity import DEVICE_OWNER
 from kuryr_libnetwork.rules.networks import pools_of, subnet_for
 from kuryr_libnetwork.rules.ports import Unknown, lease_of, release_of_unknown
-from kuryr_libnetwork.services.directory import Directory
-from kuryr_libnetwork.services.exposure import Exposure
-from kuryr_libnetwork.services.forgotten import Forgotten
-from kuryr_libnetwork.services.intents import Intents
-from kuryr_libnetwork.services.ledger import PortLedger
-from kuryr_libnetwork.services.locks import KeyedLocks
-from kuryr_libnetwork.services.own_things import OwnThings
+from kuryr_libnetwork.services.ports.exposed_ports import Exposure
+from kuryr_libnetwork.services.ports.lifecycle import PortLedger
+from kuryr_libnetwork.services.state.intents import Intents
+from kuryr_libnetwork.services.state.locks import KeyedLocks
+from kuryr_libnetwork.services.state.lookup import Directory
+from kuryr_libnetwork.services.state.own_things import OwnThings
+from kuryr_libnetwork.services.state.unfinished_removals import Forgotten
 
 LOG = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from kuryr_libnetwork.model.records import PoolRecord
 from kuryr_libnetwork.model.value import IpVersion
 from kuryr_libnetwork.rules import choices as rules
 from kuryr_libnetwork.rules.choices import Choices, Ref
-from kuryr_libnetwork.services.own_things import OwnThings
+from kuryr_libnetwork.services.state.own_things import OwnThings
 
 
 class Plan(NamedTuple):

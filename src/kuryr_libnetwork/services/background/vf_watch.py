@@ -13,8 +13,8 @@ from functools import partial
 
 from kuryr_libnetwork.interfaces.drivers import Drivers, Enforcer
 from kuryr_libnetwork.interfaces.neutron import Neutron
-from kuryr_libnetwork.services.attempts import Attempts
-from kuryr_libnetwork.services.locks import KeyedLocks
+from kuryr_libnetwork.services.state.attempts import Attempts
+from kuryr_libnetwork.services.state.locks import KeyedLocks
 
 
 class PortWatch:

@@ -26,19 +26,19 @@ from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkR
 from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules import leftovers
 from kuryr_libnetwork.rules.leftovers import Suspect
-from kuryr_libnetwork.services.attempts import Attempts
-from kuryr_libnetwork.services.claims import Claims
-from kuryr_libnetwork.services.directory import Directory
-from kuryr_libnetwork.services.dockers_word import DockersWord
-from kuryr_libnetwork.services.exposure import Exposure
-from kuryr_libnetwork.services.forgotten import Forgotten
-from kuryr_libnetwork.services.intents import Intents
-from kuryr_libnetwork.services.locks import KeyedLocks
-from kuryr_libnetwork.services.networks import Networks
-from kuryr_libnetwork.services.pools import PoolKeeper
-from kuryr_libnetwork.services.port_watch import PortWatch
-from kuryr_libnetwork.services.release import Releaser
-from kuryr_libnetwork.services.survey import Survey
+from kuryr_libnetwork.services.background.dockers_word import DockersWord
+from kuryr_libnetwork.services.background.host_survey import Survey
+from kuryr_libnetwork.services.background.vf_watch import PortWatch
+from kuryr_libnetwork.services.endpoints.release import Releaser
+from kuryr_libnetwork.services.networks.lifecycle import Networks
+from kuryr_libnetwork.services.networks.pools import PoolKeeper
+from kuryr_libnetwork.services.ports.claims import Claims
+from kuryr_libnetwork.services.ports.exposed_ports import Exposure
+from kuryr_libnetwork.services.state.attempts import Attempts
+from kuryr_libnetwork.services.state.intents import Intents
+from kuryr_libnetwork.services.state.locks import KeyedLocks
+from kuryr_libnetwork.services.state.lookup import Directory
+from kuryr_libnetwork.services.state.unfinished_removals import Forgotten
 
 LOG = logging.getLogger(__name__)
 _ROUND = "look for what nobody uses"

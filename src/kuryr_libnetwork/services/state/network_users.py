@@ -30,7 +30,7 @@ from kuryr_libnetwork.rules.identity import (
 )
 from kuryr_libnetwork.rules.ownership import OwnNetwork, OwnSubnetPool
 from kuryr_libnetwork.rules.port_options import option_tags
-from kuryr_libnetwork.services.own_things import OwnThings
+from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 

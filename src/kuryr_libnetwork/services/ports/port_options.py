@@ -19,7 +19,7 @@ import msgspec
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.records import PortSettings
 from kuryr_libnetwork.rules import port_options as rules
-from kuryr_libnetwork.services.own_things import OwnThings
+from kuryr_libnetwork.services.state.own_things import OwnThings
 
 
 class PortOptions:

@@ -22,9 +22,9 @@ from kuryr_libnetwork.model.records import NetworkRecord, SubnetRecord
 from kuryr_libnetwork.rules import identity
 from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.rules.ownership import OwnNetwork, OwnSubnet
-from kuryr_libnetwork.services.own_things import OwnThings
-from kuryr_libnetwork.services.pools import PoolKeeper
-from kuryr_libnetwork.services.register import Register
+from kuryr_libnetwork.services.networks.pools import PoolKeeper
+from kuryr_libnetwork.services.state.network_users import Register
+from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 LEFT_BEHIND = "kuryr.net.left"

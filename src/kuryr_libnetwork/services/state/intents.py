@@ -25,8 +25,8 @@ from kuryr_libnetwork.rules.addresses import canonical_cidr
 from kuryr_libnetwork.rules.identity import intent_description, made_on, network_of_pool, on_network
 from kuryr_libnetwork.rules.networks import pools_of, subnets_of_pool
 from kuryr_libnetwork.rules.ownership import OwnSubnet, OwnSubnetPool
-from kuryr_libnetwork.services.attempts import Attempts
-from kuryr_libnetwork.services.own_things import OwnThings
+from kuryr_libnetwork.services.state.attempts import Attempts
+from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -28,11 +28,11 @@ from kuryr_libnetwork.rules.choices import Choices, choices_of
 from kuryr_libnetwork.rules.identity import pool_name
 from kuryr_libnetwork.rules.options import parse_pool_options
 from kuryr_libnetwork.rules.port_options import is_id
-from kuryr_libnetwork.services.chooser import Chooser
-from kuryr_libnetwork.services.intents import Intents
-from kuryr_libnetwork.services.locks import KeyedLocks
-from kuryr_libnetwork.services.own_things import OwnThings
-from kuryr_libnetwork.services.pools import PoolKeeper
+from kuryr_libnetwork.services.networks.chooser import Chooser
+from kuryr_libnetwork.services.networks.pools import PoolKeeper
+from kuryr_libnetwork.services.state.intents import Intents
+from kuryr_libnetwork.services.state.locks import KeyedLocks
+from kuryr_libnetwork.services.state.own_things import OwnThings
 
 
 class Wish(NamedTuple):

@@ -1,0 +1,3 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Neutron ports for containers: made, adopted, bound, given back."""
