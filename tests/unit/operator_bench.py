@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.cli import kuryr
-from kuryr_libnetwork.cli.inventory import Host
-from kuryr_libnetwork.cli.probes import Probes
+from kuryr_libnetwork.cli.host.inventory import Host
+from kuryr_libnetwork.cli.host.probes import Probes
 from kuryr_libnetwork.config import read as config
 from kuryr_libnetwork.errors import EngineUnavailable, HostError
 from kuryr_libnetwork.host.journal import SqliteJournal

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kuryr_libnetwork.cli.probes import ask_plugin
+from kuryr_libnetwork.cli.host.probes import ask_plugin
 from kuryr_libnetwork.errors import ConfigError, NeutronForbidden, NeutronRefused, NeutronUnavailable
 from kuryr_libnetwork.model.settings import SriovSettings
 from kuryr_libnetwork.rules.roles import Account

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kuryr_libnetwork.cli import boot_unit
+from kuryr_libnetwork.cli.host import boot_unit
 from kuryr_libnetwork.errors import DeviceError, LinkError
 from tests.unit.operator_bench import PF, VF0, VF1, Bench
 

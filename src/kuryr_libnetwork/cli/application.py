@@ -17,7 +17,7 @@ from cliff.command import Command
 from cliff.commandmanager import CommandManager
 from cliff.lister import Lister
 
-from kuryr_libnetwork.cli.inventory import Host
+from kuryr_libnetwork.cli.host.inventory import Host
 from kuryr_libnetwork.model.sriov import VfSettings
 from kuryr_libnetwork.model.value import Value
 

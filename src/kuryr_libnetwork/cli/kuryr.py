@@ -14,10 +14,11 @@ from typing import TextIO
 
 from cliff.command import Command
 
-from kuryr_libnetwork.cli import devices, docker_plugin, doctor, settings_commands
+from kuryr_libnetwork.cli import docker_plugin
 from kuryr_libnetwork.cli.application import Application, MakeHost
-from kuryr_libnetwork.cli.inventory import Host
-from kuryr_libnetwork.cli.probes import real_probes
+from kuryr_libnetwork.cli.host import devices, doctor, settings_commands
+from kuryr_libnetwork.cli.host.inventory import Host
+from kuryr_libnetwork.cli.host.probes import real_probes
 from kuryr_libnetwork.cli.service_client import call
 from kuryr_libnetwork.config import read as config
 from kuryr_libnetwork.docker.engine import DockerEngine

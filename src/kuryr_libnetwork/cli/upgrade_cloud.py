@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kuryr_libnetwork.cli.probes import connect_to_neutron
+from kuryr_libnetwork.cli.host.probes import connect_to_neutron
 from kuryr_libnetwork.cli.upgrade_checks import CloudState
 from kuryr_libnetwork.docker.engine import DockerEngine
 from kuryr_libnetwork.errors import EngineUnavailable, KuryrError, NeutronForbidden

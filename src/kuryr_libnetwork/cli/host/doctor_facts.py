@@ -7,7 +7,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 
-from kuryr_libnetwork.cli.inventory import Host, gather
+from kuryr_libnetwork.cli.host.inventory import Host, gather
 from kuryr_libnetwork.errors import ConfigError, KuryrError, NeutronForbidden, NeutronNotFound
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Agent, Network

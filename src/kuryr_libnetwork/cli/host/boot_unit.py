@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from kuryr_libnetwork.cli.inventory import Host
+from kuryr_libnetwork.cli.host.inventory import Host
 from kuryr_libnetwork.errors import DeviceError
 from kuryr_libnetwork.host.files import ABOVE_MODE, check_folder, make_folder, write_whole
 from kuryr_libnetwork.model.sriov import PhysicalFunction

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kuryr_libnetwork.cli.probes import Probes
+from kuryr_libnetwork.cli.host.probes import Probes
 from kuryr_libnetwork.errors import DeviceError, EngineUnavailable, KuryrError
 from kuryr_libnetwork.host.journal_view import JournalView
 from kuryr_libnetwork.interfaces.engine import Engine

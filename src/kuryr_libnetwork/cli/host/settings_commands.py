@@ -8,11 +8,11 @@ import argparse
 import socket
 from collections.abc import Callable
 
-from kuryr_libnetwork.cli import advice
-from kuryr_libnetwork.cli.advice import Facts, Get
 from kuryr_libnetwork.cli.application import Action
-from kuryr_libnetwork.cli.findings import Finding, exit_code
-from kuryr_libnetwork.cli.inventory import Host, gather
+from kuryr_libnetwork.cli.host import advice
+from kuryr_libnetwork.cli.host.advice import Facts, Get
+from kuryr_libnetwork.cli.host.findings import Finding, exit_code
+from kuryr_libnetwork.cli.host.inventory import Host, gather
 from kuryr_libnetwork.config.sources import Sources
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from kuryr_libnetwork.cli import boot_unit
 from kuryr_libnetwork.cli.application import Action, Table, cells
-from kuryr_libnetwork.cli.inventory import PfRow, VfRow, find_pf, find_vf, gather_pf, pf_rows, vf_rows
+from kuryr_libnetwork.cli.host import boot_unit
+from kuryr_libnetwork.cli.host.inventory import PfRow, VfRow, find_pf, find_vf, gather_pf, pf_rows, vf_rows
 from kuryr_libnetwork.errors import Conflict, DeviceError
 from kuryr_libnetwork.model.sriov import USER_SPACE_DRIVERS, DeviceLease, VirtualFunction
 from kuryr_libnetwork.protocol.routes import RELEASE_DEVICE

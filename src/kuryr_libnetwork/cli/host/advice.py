@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from kuryr_libnetwork.cli.findings import Finding, ok, wrong
+from kuryr_libnetwork.cli.host.findings import Finding, ok, wrong
 from kuryr_libnetwork.errors import ConfigError
 from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules.pci import parse_exclusions, parse_mappings

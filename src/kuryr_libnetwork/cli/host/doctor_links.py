@@ -7,9 +7,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from kuryr_libnetwork.cli.advice import BINDING_DRIVERS, PORT_DRIVERS
-from kuryr_libnetwork.cli.doctor_facts import DoctorFacts, agent_of, mappings_of
-from kuryr_libnetwork.cli.findings import Finding, ok, unchecked, wrong
+from kuryr_libnetwork.cli.host.advice import BINDING_DRIVERS, PORT_DRIVERS
+from kuryr_libnetwork.cli.host.doctor_facts import DoctorFacts, agent_of, mappings_of
+from kuryr_libnetwork.cli.host.findings import Finding, ok, unchecked, wrong
 from kuryr_libnetwork.model.neutron import Agent
 from kuryr_libnetwork.model.sriov import USER_SPACE_DRIVERS
 from kuryr_libnetwork.rules.devices import FoundPf

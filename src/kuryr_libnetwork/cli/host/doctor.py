@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from kuryr_libnetwork.cli.application import Table
-from kuryr_libnetwork.cli.doctor_facts import gather_facts
-from kuryr_libnetwork.cli.doctor_links import judge_chain
-from kuryr_libnetwork.cli.findings import exit_code
+from kuryr_libnetwork.cli.host.doctor_facts import gather_facts
+from kuryr_libnetwork.cli.host.doctor_links import judge_chain
+from kuryr_libnetwork.cli.host.findings import exit_code
 
 COLUMNS = ("Link", "Status", "Found", "What to do")
 
