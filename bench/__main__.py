@@ -21,7 +21,7 @@ from bench.stats import Section
 from lab import api, lifecycle
 from lab.errors import LabError
 from lab.paths import LabPaths
-from lab.sriov_machine import Fleet
+from lab.sriov.machine import Fleet
 from tests.conversation.dockerside import PluginError
 
 _begin = time.monotonic()

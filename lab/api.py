@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import dockerd, engines, http, lifecycle, openstack, people, sriov_api
+from lab import dockerd, engines, http, lifecycle, openstack, people
 from lab import host as programs
 from lab.errors import LabError
 from lab.openstack import Session
 from lab.paths import HostPaths, LabPaths
 from lab.people import Person
 from lab.process import Place, Registry, clean_environment
+from lab.sriov import api as sriov_api
 
 
 def connect(name: str = "dev") -> "Lab":

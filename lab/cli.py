@@ -11,12 +11,13 @@ import sys
 import time
 from pathlib import Path
 
-from lab import api, engines, lifecycle, managed_plugin, people, sriov_api
+from lab import api, engines, lifecycle, managed_plugin, people
 from lab.errors import LabError
 from lab.paths import REPO, LabPaths
 from lab.progress import say
-from lab.sriov_image import DEFAULT_RELEASE
-from lab.sriov_machine import MOST, Fleet
+from lab.sriov import api as sriov_api
+from lab.sriov.image import DEFAULT_RELEASE
+from lab.sriov.machine import MOST, Fleet
 
 _USERS = ", ".join(person.name for person in people.EVERYBODY)
 

@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lab import sriov_packages
 from lab.errors import LabError
 from lab.paths import HostPaths
 from lab.process import run
 from lab.progress import say
+from lab.sriov import packages as sriov_packages
 
 # Debian's releases with a Docker that this service can be used with, in their order; the last one is to come.
 RELEASES = ("bookworm", "trixie", "forky")

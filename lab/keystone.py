@@ -12,11 +12,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from lab import http, people, sriov_packages
+from lab import http, people
 from lab.http import Connect
 from lab.openstack import Session
 from lab.paths import CLOUD_ADDRESS, KEYSTONE_PORT, KEYSTONE_URL, NEUTRON_URL, LabPaths
 from lab.process import Place, Program, Registry, run, wait_until
+from lab.sriov import packages as sriov_packages
 
 NAME = "keystone"
 DOMAIN_ID = "default"  # of the domain that is there from the start, `people.DOMAIN`

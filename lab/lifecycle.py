@@ -14,25 +14,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab import (
-    cloud,
-    database,
-    dockerd,
-    engines,
-    host,
-    keystone,
-    network,
-    people,
-    sriov_lifecycle,
-    sriov_machine,
-    teardown,
-)
+from lab import cloud, database, dockerd, engines, host, keystone, network, people, teardown
 from lab.errors import LabError
 from lab.paths import RUN_ROOT, HostPaths, LabPaths
 from lab.people import Person
 from lab.process import Record, Registry, boot_id
 from lab.progress import say, step
-from lab.sriov_machine import Fleet
+from lab.sriov import lifecycle as sriov_lifecycle
+from lab.sriov import machine as sriov_machine
+from lab.sriov.machine import Fleet
 
 LOG_GENERATIONS = 3
 DEFAULT_ROLE = "member"

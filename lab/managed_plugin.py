@@ -16,11 +16,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lab import sriov_packages
 from lab.paths import LabPaths
 from lab.process import run
 from lab.progress import step
-from lab.sriov_image import network_environment
+from lab.sriov import packages as sriov_packages
+from lab.sriov.image import network_environment
 
 SOCKET = "kuryr.sock"
 PACKAGES = ("python3",)

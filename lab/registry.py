@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab import http, sriov_packages
+from lab import http
 from lab.api import Host
 from lab.paths import LabPaths
 from lab.process import Program, Registry, wait_until
+from lab.sriov import packages as sriov_packages
 
 PORT = 5000
 ADDRESS = f"localhost:{PORT}"

@@ -9,9 +9,10 @@ files to remove.
 import shutil
 from collections.abc import Iterable
 
-from lab import network, sriov_lifecycle
+from lab import network
 from lab.paths import HostPaths, LabPaths
 from lab.process import Registry, end_all, kill_all
+from lab.sriov import lifecycle as sriov_lifecycle
 
 # The reverse order of start. dockerd goes while its network driver can still answer.
 _ORDER = (

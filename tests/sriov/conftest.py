@@ -12,7 +12,7 @@ import pytest
 
 import lab as laboratory
 from lab.api import Lab
-from lab.sriov_api import Machine
+from lab.sriov.api import Machine
 from tests.sriov import document
 from tests.sriov.guide import Card, Guide
 from tests.sriov.reader import Reader

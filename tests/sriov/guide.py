@@ -14,7 +14,7 @@ from typing import Any
 from lab.api import Lab
 from lab.errors import LabError
 from lab.people import OPERATOR
-from lab.sriov_api import Machine
+from lab.sriov.api import Machine
 
 _NUMBERS = itertools.count(1)
 _PING = """\

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
 
-from lab.sriov_api import Machine
+from lab.sriov.api import Machine
 from tests.cloud.machine import with_settings
 from tests.sriov import document
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lab.process import wait_for
-from lab.sriov_api import Machine
+from lab.sriov.api import Machine
 from tests.sriov.guide import Guide
 from tests.sriov.reader import operated_with
 

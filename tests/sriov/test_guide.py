@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lab.api import Lab
-from lab.sriov_api import Machine
+from lab.sriov.api import Machine
 from tests.sriov import document
 from tests.sriov.guide import Card, Guide
 from tests.sriov.reader import Reader

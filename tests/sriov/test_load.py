@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lab.sriov_api import Machine
+from lab.sriov.api import Machine
 from tests.sriov.guide import Card, Guide
 
 CYCLES = int(os.environ.get("KURYR_SRIOV_CYCLES", "14"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.sriov_api import Machine
+from lab.sriov.api import Machine
 from tests.sriov.guide import Guide
 from tests.sriov.reader import operated_with
 

@@ -11,7 +11,7 @@ import pytest
 
 from lab.api import Lab
 from lab.process import wait_for
-from lab.sriov_api import Machine
+from lab.sriov.api import Machine
 from tests.sriov.guide import Guide
 from tests.sriov.reader import operated_with
 

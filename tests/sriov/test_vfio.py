@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lab.sriov_api import Machine
+from lab.sriov.api import Machine
 from tests.sriov import document
 from tests.sriov.guide import Guide
 from tests.sriov.reader import Reader, operated_with

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lab.api import Host, Lab
-from lab.sriov_api import Machine as Guest
+from lab.sriov.api import Machine as Guest
 from tests.cloud.machine import Machine, peer
 from tests.cloud.user import DockerHost, User, somebody, unique_cidr
 

@@ -14,10 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import database, sriov_packages
+from lab import database
 from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.process import run
+from lab.sriov import packages as sriov_packages
 
 RELEASES = {  # what is called differently there
     "bookworm": (),

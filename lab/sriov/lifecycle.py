@@ -6,13 +6,17 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 
-from lab import cloud, neutron_config, sriov_broker, sriov_guest, sriov_image, sriov_machine
+from lab import cloud, neutron_config
 from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.people import Person
 from lab.process import Registry
 from lab.progress import step
-from lab.sriov_machine import Fleet, MachinePaths
+from lab.sriov import broker as sriov_broker
+from lab.sriov import guest as sriov_guest
+from lab.sriov import image as sriov_image
+from lab.sriov import machine as sriov_machine
+from lab.sriov.machine import Fleet, MachinePaths
 
 
 def grow(paths: LabPaths, fleet: Fleet) -> Fleet:

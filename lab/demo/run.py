@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import SubprocessError
 
-from lab import api, demo_cloud, lifecycle
-from lab.demo_cloud import CIDR, NET, OFFICE, OFFICE_CIDR, RESERVED, RESERVED_ADDRESS
-from lab.demo_show import DIM, GREEN, command, heading, line, paint, paragraph, show_calls, show_table
+from lab import api, lifecycle
+from lab.demo import cloud as demo_cloud
+from lab.demo.cloud import CIDR, NET, OFFICE, OFFICE_CIDR, RESERVED, RESERVED_ADDRESS
+from lab.demo.show import DIM, GREEN, command, heading, line, paint, paragraph, show_calls, show_table
 from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.process import wait_for

@@ -11,12 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab import http, openstack, people, sriov_channel, sriov_guest, sriov_image, sriov_machine
+from lab import http, openstack, people
 from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.people import Person
 from lab.process import Place, Registry, clean_environment, run, wait_for
-from lab.sriov_machine import MachinePaths
+from lab.sriov import channel as sriov_channel
+from lab.sriov import guest as sriov_guest
+from lab.sriov import image as sriov_image
+from lab.sriov import machine as sriov_machine
+from lab.sriov.machine import MachinePaths
 
 ENDLESS = 86400.0
 

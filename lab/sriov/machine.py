@@ -13,13 +13,15 @@ import signal
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab import sriov_boot, sriov_image, sriov_packages
 from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.process import Place, Program, Registry, run, wait_for, wait_until
 from lab.progress import say
-from lab.sriov_channel import Channel
-from lab.sriov_image import Image
+from lab.sriov import boot as sriov_boot
+from lab.sriov import image as sriov_image
+from lab.sriov import packages as sriov_packages
+from lab.sriov.channel import Channel
+from lab.sriov.image import Image
 
 MOST = 2
 _ATTEMPTS = 3

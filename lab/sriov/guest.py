@@ -9,15 +9,17 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
-from lab import http, image, sriov_channel, sriov_image
+from lab import http, image
 from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.people import Person, with_login
 from lab.process import wait_for
-from lab.sriov_broker import transport_url
-from lab.sriov_channel import Channel
-from lab.sriov_image import Image
-from lab.sriov_machine import MachinePaths
+from lab.sriov import channel as sriov_channel
+from lab.sriov import image as sriov_image
+from lab.sriov.broker import transport_url
+from lab.sriov.channel import Channel
+from lab.sriov.image import Image
+from lab.sriov.machine import MachinePaths
 
 PFS = ("pf0", "pf1")
 VFS_PER_PF = 4

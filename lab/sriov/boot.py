@@ -95,7 +95,7 @@ def initial_ram_disk(modules: Path, settings: Mapping[str, str]) -> bytes:
         archive.add(f"modules/{_plain(name)}", _decompressed(modules / name))
     archive.add("modules/order", "\n".join(map(_plain, names)).encode())
     archive.add("lab/init", _INIT.encode())
-    archive.add("lab/agent.py", Path(__file__).with_name("sriov_agent.py").read_bytes())
+    archive.add("lab/agent.py", Path(__file__).with_name("agent.py").read_bytes())
     archive.add("lab/settings", "".join(f"{name}='{value}'\n" for name, value in settings.items()).encode())
     return gzip.compress(archive.finish(), compresslevel=1)
 
