@@ -22,7 +22,7 @@ from lab import api, lifecycle
 from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.sriov.machine import Fleet
-from tests.conversation.dockerside import PluginError
+from tests.world.dockerside import PluginError
 
 _begin = time.monotonic()
 

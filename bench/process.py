@@ -19,7 +19,7 @@ from lab import http
 from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.process import clean_environment, wait_for
-from tests.conversation.dockerside import Docker, DockerNetwork
+from tests.world.dockerside import Docker, DockerNetwork
 
 START_GOAL = 1.0
 UPSTREAM_MEGABYTES = 98

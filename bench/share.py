@@ -17,8 +17,8 @@ from typing import Any
 from bench import stats
 from bench.stats import Section, median, ms, p95
 from kuryr_libnetwork.host.journal import SqliteJournal
-from tests.conversation.dockerside import Docker, PluginClient
-from tests.conversation.plugin import Plugin
+from tests.world.dockerside import Docker, PluginClient
+from tests.world.plugin import Plugin
 
 CROWD = 100
 GOAL = 0.005

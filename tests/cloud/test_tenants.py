@@ -3,7 +3,7 @@
 """Attacks by tenants on the real service, with Neutron's default policies: they get nothing by it, and break nothing.
 
 The service is used with either of its users. A tenant may know every id: he sees all tags of a network that is shared with him.
-tests/conversation/test_tenants.py has more of them.
+tests/conversation/stories/test_tenants.py has more of them.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from pathlib import Path
 import coverage
 import pytest
 
-from tests.conversation.dockerside import Docker
-from tests.conversation.plugin import Plugin, running
+from tests.world.dockerside import Docker
+from tests.world.plugin import Plugin, running
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,176 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""``vif_plugging_is_fatal``: a container starts only when its port is ACTIVE, and the wait has an end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kuryr_libnetwork.errors import NeutronForbidden
+from tests.world.dockerside import DockerNetwork, PluginError
+from tests.world.plugin import HOST
+from tests.world.rig import DirectDocker, Rig
+
+
+def world(timeout: float | None) -> tuple[Rig, DirectDocker, DockerNetwork]:
+    rig = Rig(role="admin")  # to whom agents are shown
+    rig.vif_plugging_timeout = timeout
+    rig.revive()
+    docker = DirectDocker(rig)
+    return rig, docker, docker.network_create()
+
+
+def on_look(rig: Rig, number: int, change: Callable[[str], object]) -> None:
+    """Do something to the port before that look at it."""
+    looks = 0
+
+    def hook(method: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal looks
+        if method == "find_ports" and "id" in arguments[0]:
+            looks += 1
+            if looks == number:
+                change(arguments[0]["id"][0])
+
+    rig.neutron.hook = hook
+
+
+def test_the_container_starts_once_its_port_is_active() -> None:
+    """It would start without a network, or not at all."""
+    rig, docker, net = world(30)
+    on_look(rig, 2, lambda port_id: rig.neutron.change_port(port_id, status="ACTIVE"))
+    docker.run(net)
+    assert len(rig.neutron.called("find_ports")) == 2
+
+
+def test_without_the_option_nobody_waits() -> None:
+    """Every docker run would take a call more."""
+    rig, docker, net = world(None)
+    docker.run(net)
+    assert rig.neutron.called("find_ports") == []
+
+
+@pytest.mark.parametrize(
+    ("alive", "words"),
+    [
+        (True, "OVN Controller agent is alive"),
+        (False, "OVN Controller agent is not alive"),
+        (None, "knows no agent or chassis on a host named 'h1'"),
+    ],
+)
+def test_after_the_time_everything_is_undone_and_the_agent_named(alive: bool | None, words: str) -> None:
+    """Upstream waits for ever with the container locked in Docker, and leaves everything plugged (kuryr-compat B9)."""
+    rig, docker, net = world(0)
+    there = list(rig.neutron.store.all("agents"))
+    rig.neutron.seed_agent("elsewhere", "OVN Controller agent")
+    for agent in there:
+        if alive is None:
+            rig.neutron.store.drop("agents", agent["id"])
+        else:
+            agent["alive"] = alive
+    before = rig.state()
+    with pytest.raises(PluginError) as refused:
+        docker.run(net)
+    (port,) = {call[1] for call in rig.neutron.called("update_port")}
+    assert f"port {port} is DOWN, not ACTIVE" in refused.value.message
+    assert words in refused.value.message
+    assert rig.state() == before
+
+
+def without_agent(rig: Rig) -> Callable[[], None]:
+    """A host that has just booted; answers what happens when its agent reports."""
+    hosts, (agent,) = rig.neutron.store.alive_hosts, rig.neutron.store.all("agents")
+    known = set(hosts)
+    hosts.clear()
+    agent["alive"] = False
+
+    def report() -> None:
+        hosts.update(known)
+        agent["alive"] = True
+
+    return report
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_a_container_that_starts_before_the_agent(adopted: bool) -> None:
+    """Docker starts containers at boot, and tries none of them again: all of them would be down until somebody comes."""
+    rig, docker, net = world(None)
+    rig.agent_alive_timeout = 30
+    rig.revive()
+    ip = "10.1.0.77" if adopted else ""
+    if adopted:
+        (subnet,) = rig.neutron.find_subnets()
+        fixed = [{"subnet_id": subnet.id, "ip_address": ip}]
+        rig.neutron.create_port({"network_id": subnet.network_id, "name": "mine", "fixed_ips": fixed})
+    report = without_agent(rig)
+    looks = iter([None, report])
+
+    def hook(method: str, _: tuple[Any, ...]) -> None:
+        if method == "find_agents" and (due := next(looks)):
+            due()
+
+    rig.services.reconciler.round()
+    before = rig.state()
+    rig.neutron.hook = hook
+    box = docker.run(net, ip=ip)
+    (port,) = rig.neutron.find_ports(device_id=box.endpoint_id)
+    assert port.name == ("mine" if adopted else f"{box.endpoint_id}-port")
+    assert (port.host_id, port.vif_type) == (HOST, "ovs")
+    docker.rm(box)
+    rig.services.reconciler.round()
+    assert {**rig.state(), "agents": before["agents"]} == before
+
+
+def test_an_agent_that_never_comes() -> None:
+    """The start would hang, or leave a port that is bound to nothing."""
+    rig, docker, net = world(None)
+    rig.agent_alive_timeout = 0.01
+    rig.revive()
+    without_agent(rig)
+    before = rig.state()
+    with pytest.raises(PluginError, match=r"not alive, also after 0.01 s \(\[neutron\] agent_alive_timeout\)"):
+        docker.run(net)
+    assert rig.state() == before
+
+
+def test_an_agent_that_does_not_come_is_waited_for_once() -> None:
+    """Docker starts containers of a network one after the other: its own start would take an hour for sixty of them."""
+    rig, docker, net = world(None)
+    rig.agent_alive_timeout = 0.01
+    rig.revive()
+    report = without_agent(rig)
+    looks = []
+    for _ in range(2):
+        before = len(rig.neutron.called("find_agents"))
+        with pytest.raises(PluginError, match="not alive"):
+            docker.run(net)
+        looks.append(len(rig.neutron.called("find_agents")) - before)
+    assert looks[0] > looks[1] == 1
+    report()
+    docker.run(net)
+    without_agent(rig)
+    before = len(rig.neutron.called("find_agents"))
+    with pytest.raises(PluginError, match="not alive"):
+        docker.run(net)
+    assert len(rig.neutron.called("find_agents")) - before > 1
+
+
+def test_agents_that_may_not_be_listed() -> None:
+    """The user would read of a missing right instead of the port."""
+    rig, docker, net = world(0)
+    rig.neutron.fail_next("find_agents", NeutronForbidden("no right"))
+    with pytest.raises(PluginError, match="is DOWN, not ACTIVE"):
+        docker.run(net)
+
+
+def test_a_port_that_is_deleted_meanwhile_is_not_waited_for() -> None:
+    """A minute would pass before the user learns that somebody deleted the port."""
+    rig, docker, net = world(30)
+    before = rig.state()
+    on_look(rig, 1, rig.neutron.delete_port)
+    with pytest.raises(PluginError, match="was deleted while it was plugged"):
+        docker.run(net)
+    assert len(rig.neutron.called("find_ports")) == 1
+    assert rig.state() == before

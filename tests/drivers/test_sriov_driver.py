@@ -1,0 +1,251 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The SR-IOV port driver on cards in memory, one of each family of drivers."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from kuryr_libnetwork.errors import KuryrError, LinkError, NoFreeDevice, UnsupportedVif
+from kuryr_libnetwork.model.links import BindingRequest
+from kuryr_libnetwork.model.neutron import Port
+from tests.fakes.host import NEW
+from tests.fakes.sriov_profiles import IGB, Profile
+from tests.world.sriov_host import FAMILIES, MAC, PORT, SANDBOX, Host
+
+
+@pytest.mark.parametrize("profile", FAMILIES, ids=lambda profile: profile.pf_driver)
+def test_a_vf_is_handed_over_and_comes_back_as_it_was(profile: Profile) -> None:
+    """A VF would carry another MAC, VLAN or MTU than its port, or keep something of it afterwards."""
+    host = Host(profile)
+    plug = host.take()
+    device = host.nic.netdevs.state(plug.container_ifname)
+    assert device is not None
+    assert (device.mac, device.mtu, device.up) == (MAC, 1450, True)
+    found = host.nic.control.read("pf0", 0)
+    assert (found.mac, found.vlan, found.spoofchk or not profile.spoofchk) == (MAC, 150, True)
+    assert (host.lease().state, host.lease().pci_address) == ("leased", host.nic.vf_address(0))
+    host.nic.move(plug.container_ifname, SANDBOX, "eth0")
+    host.driver.unplug(plug, SANDBOX)
+    assert host.is_as_before()
+
+
+@pytest.mark.parametrize("profile", FAMILIES, ids=lambda profile: profile.pf_driver)
+def test_a_vf_of_a_dead_container_comes_back(profile: Profile) -> None:
+    """The kernel returns the device under the container's name: it would be lost, or keep the name."""
+    host = Host(profile)
+    plug = host.take()
+    host.nic.move(plug.container_ifname, SANDBOX, "pf0")
+    host.nic.destroy_sandbox(SANDBOX)
+    host.driver.unplug(plug, SANDBOX)
+    assert host.is_as_before()
+
+
+@pytest.mark.parametrize("profile", FAMILIES, ids=lambda profile: profile.pf_driver)
+def test_a_vf_in_an_unknown_namespace_is_fetched_by_a_rebind(profile: Profile) -> None:
+    """A VF that somebody moved on would be lost until the next boot."""
+    host = Host(profile)
+    plug = host.take()
+    host.nic.move(plug.container_ifname, "/run/netns/elsewhere", "eth0")
+    host.driver.unplug(plug, SANDBOX)
+    assert host.journal.devices.all() == []
+    assert host.picture()[1] == host.expected()[1]
+
+
+def test_rebind_always_and_never() -> None:
+    """The operator's choice would be ignored, or a VF lost between unbind and bind."""
+    host = Host(IGB, rebind="always")
+    plug = host.take()
+    host.driver.unplug(plug)
+    assert host.is_as_before()
+
+
+@pytest.mark.parametrize(
+    ("part", "method"),
+    [("control", "read"), ("control", "apply"), ("netdevs", "configure")],
+)
+def test_a_failure_leaves_the_vf_as_it_was(part: str, method: str) -> None:
+    """A refused setting would leave a VF half configured, or leased for ever."""
+    host = Host(rebind="never")
+    getattr(host.nic, part).fail_next(method, LinkError("refused"))
+    with pytest.raises(KuryrError, match="refused"):
+        host.take()
+    assert host.is_as_before()
+
+
+def test_what_cannot_be_put_back_is_quarantined_and_repaired_later() -> None:
+    """A VF that is not clean would be given to the next container, or be forgotten."""
+    host = Host(rebind="never")
+    plug = host.take()
+    host.nic.control.fail_next("apply", LinkError("the PF does not answer"))
+    host.driver.unplug(plug)
+    assert (host.lease().state, host.lease().reason) == ("quarantined", "the PF does not answer")
+    assert host.driver.reserve(BindingRequest(port_id="p2", vnic_type="direct", physical_network="physnet2"))
+    assert {lease.pci_address for lease in host.journal.devices.all()} == {
+        host.nic.vf_address(0),
+        host.nic.vf_address(1),
+    }
+    host.driver.abandon("p2")
+    again = host.restarted()
+    for stray in again.strays():
+        again.unplug(stray)
+    assert host.is_as_before()
+
+
+def test_the_users_slot_and_a_second_container_for_it() -> None:
+    """The guide's port names its VF: it would get another one, or two containers the same."""
+    host = Host()
+    slot = host.nic.vf_address(2)
+    profile = {"pci_slot": slot.upper(), "pci_vendor_info": "8086:10ca", "physical_network": "physnet2", "mine": "x"}
+    assert (
+        host.driver.reserve(
+            BindingRequest(port_id=PORT, vnic_type="direct", physical_network="physnet2", profile=profile)
+        )
+        == {}
+    )
+    assert host.lease().pci_address == slot
+    with pytest.raises(NoFreeDevice, match=f"1 in use .{slot} by port {PORT}"):
+        host.take(port_id="another", pci_slot=slot)
+
+
+def test_automatic_profile_names_the_vf() -> None:
+    """Neutron could not bind a port whose profile does not name its device."""
+    host = Host()
+    answer = host.driver.reserve(
+        BindingRequest(port_id=PORT, vnic_type="direct", physical_network="physnet2", profile={"trusted": "true"})
+    )
+    assert answer["binding:profile"] == {
+        "trusted": "true",
+        "pci_vendor_info": "8086:10ca",
+        "pci_slot": host.nic.vf_address(0),
+        "physical_network": "physnet2",
+        "pf_mac_address": host.nic.of("0000:01:00.0").mac,
+        "vf_num": 0,
+    }
+    assert host.driver.reserve(BindingRequest(port_id=PORT, vnic_type="direct", physical_network="physnet2")) != {}
+    assert len(host.journal.devices.all()) == 1
+
+
+def test_a_vf_that_another_port_names_is_not_taken() -> None:
+    """The VF of a virtual machine on this host would be taken from it."""
+    host = Host()
+    vm = Port(id="vm", network_id="n", profile={"pci_slot": host.nic.vf_address(0)})
+    host.driver.observe([vm])
+    host.take()
+    assert host.lease().pci_address == host.nic.vf_address(1)
+
+
+def test_a_vf_in_use_on_the_host_is_not_taken() -> None:
+    """A VF that the operator uses himself would lose its address."""
+    host = Host()
+    host.nic.of(host.nic.vf_address(0)).used = "has address 192.0.2.1"
+    host.take()
+    assert host.lease().pci_address == host.nic.vf_address(1)
+
+
+def test_macvtap_stays_on_its_vf() -> None:
+    """The VF itself would move for a macvtap port, or keep the macvtap afterwards."""
+    host = Host()
+    plug = host.take(vnic_type="macvtap")
+    device = host.nic.find(plug.container_ifname)
+    assert device is not None
+    assert (device.kind, device.mac, device.mtu) == ("macvtap", MAC, 1450)
+    host.nic.move(plug.container_ifname, SANDBOX, "eth0")
+    host.nic.destroy_sandbox(SANDBOX)
+    host.driver.unplug(plug, SANDBOX)
+    assert host.is_as_before()
+
+
+@pytest.mark.parametrize("profile", FAMILIES, ids=lambda profile: profile.pf_driver)
+@pytest.mark.parametrize(
+    ("vnic_type", "vlan"), [("direct", "150"), ("macvtap", "150"), ("direct-physical", "0"), ("direct-physical", "150")]
+)
+@pytest.mark.parametrize("moved", [False, True])
+def test_the_host_is_not_on_the_containers_network(profile: Profile, vnic_type: str, vlan: str, moved: bool) -> None:
+    """While a device waits for its container, or carries the container's own, the host would be reached by it."""
+    host = Host(profile)
+    host.nic.of("0000:01:00.0").up = vnic_type == "direct-physical"
+    plug = host.take(vnic_type=vnic_type, vlan=vlan)
+    assert host.nic.exposed == set()
+    if moved:
+        host.nic.move(plug.container_ifname, SANDBOX, "eth0")
+    host.driver.unplug(plug, SANDBOX)
+    assert host.journal.devices.all() == []
+    assert {device.host_ip for device in host.nic.devices.values() if device.name != "pf0"} == {NEW}
+    if vnic_type == "direct-physical":
+        assert host.nic.netdevs.state("pf0") == host.before[3]
+
+
+def test_how_an_operator_has_set_the_ip_of_a_vf_comes_back() -> None:
+    """A VF that an operator has prepared would have another IP setting after each container."""
+    host = Host()
+    device = host.nic.of(host.nic.vf_address(0))
+    device.host_ip = msgspec.structs.replace(NEW, disable_ipv6=1, rp_filter=1)
+    host.before = host.picture()
+    plug = host.take()
+    host.nic.move(plug.container_ifname, SANDBOX, "eth0")
+    host.driver.unplug(plug, SANDBOX)
+    assert host.is_as_before()
+
+
+def test_a_lease_of_an_earlier_release_ends_well() -> None:
+    """Every VF that is in use over the upgrade would be quarantined, for what its journal does not say."""
+    host = Host()
+    plug = host.take()
+    lease = host.lease()
+    assert lease.original_netdev is not None
+    before = msgspec.structs.replace(lease.original_netdev, host_ip=None)
+    host.journal.devices.put(msgspec.structs.replace(lease, original_netdev=before))
+    host.nic.move(plug.container_ifname, SANDBOX, "eth0")
+    host.driver.unplug(plug, SANDBOX)
+    assert host.is_as_before()
+
+
+@pytest.mark.parametrize("vlan", ["0", "150"])
+def test_a_whole_pf(vlan: str) -> None:
+    """A direct-physical port would get no device, the wrong VLAN, or not come back."""
+    host = Host()
+    plug = host.take(vnic_type="direct-physical", vlan=vlan)
+    device = host.nic.find(plug.container_ifname)
+    assert device is not None
+    assert (device.kind == "vlan", device.vlan) == (vlan != "0", int(vlan))
+    host.nic.move(plug.container_ifname, SANDBOX, "eth0")
+    host.driver.unplug(plug, SANDBOX)
+    assert host.journal.devices.all() == []
+    assert host.nic.netdevs.state("pf0") == host.before[3]
+
+
+def test_trust_only_where_the_operator_allows_it() -> None:
+    """A tenant would get a trusted VF by writing it into his port."""
+    for allowed in (frozenset[str](), frozenset({"physnet2"})):
+        host = Host(allow_trust=allowed)
+        host.take(profile={"trusted": "true"})
+        assert host.nic.control.read("pf0", 0).trust is bool(allowed)
+
+
+def test_what_the_nic_cannot_do_is_refused_or_told() -> None:
+    """A port that is down in Neutron would pass traffic on a NIC without link states, or no container could start there."""
+    with pytest.raises(LinkError, match="link state"):
+        Host().take(more={"admin_state_up": False})
+    host = Host(unsupported="warn")
+    host.take(more={"admin_state_up": False})
+    found = host.nic.control.read("pf0", 0)
+    assert (found.mac, found.vlan) == (MAC, 150)
+
+
+def test_vnic_types_of_others_are_refused() -> None:
+    """A vDPA port would be plugged as a VF."""
+    with pytest.raises(UnsupportedVif, match="vdpa"):
+        Host().take(vnic_type="vdpa")
+
+
+def test_an_unknown_port_has_nothing_to_unplug() -> None:
+    """A late clean-up would take the VF of the next container."""
+    host = Host()
+    host.take(port_id="next")
+    stranger = Port(id=PORT, network_id="n", vnic_type="direct", profile={"pci_slot": host.lease().pci_address})
+    host.driver.unplug(host.driver.recover(stranger))
+    host.driver.abandon(PORT)
+    assert host.lease().port_id == "next"
+    assert host.driver.recover(msgspec.structs.replace(stranger, id="next")).pci_address == host.lease().pci_address

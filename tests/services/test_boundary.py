@@ -1,0 +1,251 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The error boundary: what Docker is told, what the log says, and which requests never reach a verb."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from kuryr_libnetwork.calls import note_neutron_call
+from kuryr_libnetwork.docker.boundary import Answer, Boundary
+from kuryr_libnetwork.errors import ConfigError, KuryrError, NeutronConflict, NeutronUnavailable
+from kuryr_libnetwork.protocol import messages as m
+from tests.world.edge import ANSWERS, BODIES, ENDPOINT, IDS, NETWORK, Verbs, boundary_of
+
+SECRET = "S3cr3t-passw0rd"
+SWARM_ID = "z2k5yh0v9m1x7c3b8n4q6w5e1"
+
+
+@pytest.fixture
+def verbs() -> Verbs:
+    return Verbs()
+
+
+@pytest.fixture
+def boundary(verbs: Verbs, caplog: pytest.LogCaptureFixture) -> Iterator[Boundary]:
+    with caplog.at_level(logging.INFO, logger="kuryr_libnetwork"):
+        yield boundary_of(verbs)
+
+
+def post(boundary: Boundary, method: str, arguments: object) -> Answer:
+    body = arguments if isinstance(arguments, bytes) else json.dumps(arguments).encode()
+    return boundary.handle("POST", f"/{method}", body)
+
+
+def error_of(answer: Answer) -> str:
+    """The message, after the checks that every error answer must pass."""
+    told = json.loads(answer.body)
+    assert set(told) == {"Err", "Error"}
+    assert told["Err"] == told["Error"]
+    text: str = told["Err"]
+    assert text
+    assert text.isprintable()
+    return text
+
+
+@pytest.mark.parametrize("method", BODIES)
+def test_every_path_reaches_its_verb(boundary: Boundary, verbs: Verbs, method: str) -> None:
+    """Fails if a path is missing or joined to another verb."""
+    verb, arguments = BODIES[method]
+    answer = post(boundary, method, arguments)
+    assert answer.status == 200
+    assert verbs.called == [verb]
+    assert isinstance(json.loads(answer.body), dict)
+
+
+@pytest.mark.parametrize("body", [b"", b" \r\n\t"])
+@pytest.mark.parametrize("method", BODIES)
+def test_an_empty_body_reaches_no_verb(boundary: Boundary, verbs: Verbs, method: str, body: bytes) -> None:
+    """Fails if Docker's retry without arguments changes anything."""
+    answer = post(boundary, method, body)
+    assert answer.status == 400
+    assert "empty request body" in error_of(answer)
+    assert verbs.calls == []
+
+
+@pytest.mark.parametrize(
+    ("body", "part"),
+    [
+        (b"{", "truncated"),
+        (b"null", "got `null`"),
+        (b"[]", "got `array`"),
+        (b"{}", "NetworkID"),
+        (b'{"NetworkID": 5}', "`$.NetworkID`"),
+        (b'{"NetworkID": null}', "`$.NetworkID`"),
+        (b'{"NetworkID": "\xff"}', "utf-8"),
+        (b'{"NetworkID": "a"} x', "malformed"),
+        (b'{"NetworkID": "' + NETWORK.encode() + b'", "Options": {"x": ' + b"[" * 100_000, "recursion"),
+    ],
+)
+def test_what_is_not_the_message_reaches_no_verb(boundary: Boundary, verbs: Verbs, body: bytes, part: str) -> None:
+    """Fails if a malformed body is taken for our own failure, or its error is not one line that names the place."""
+    answer = post(boundary, "NetworkDriver.CreateNetwork", body)
+    assert answer.status == 400
+    assert part in error_of(answer)
+    assert verbs.calls == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "../etc",
+        NETWORK[:-1],
+        NETWORK + "0",
+        NETWORK.upper(),
+        NETWORK + "\n",
+        SWARM_ID + "\n",
+        "é" * 25,
+        "x" * 500_000,
+    ],
+    ids=["empty", "path", "short", "long", "upper", "newline", "swarm-newline", "not-ascii", "huge"],
+)
+@pytest.mark.parametrize("name", ["NetworkID", "EndpointID"])
+def test_malformed_ids_reach_no_verb(boundary: Boundary, verbs: Verbs, name: str, bad: str) -> None:
+    """Fails if an id that Docker never makes can reach names of files, links or ports."""
+    answer = post(boundary, "NetworkDriver.Leave", IDS | {name: bad})
+    assert answer.status == 400
+    assert len(error_of(answer)) < 300
+    assert verbs.calls == []
+
+
+def test_ids_of_swarm_are_taken(boundary: Boundary, verbs: Verbs) -> None:
+    """Fails if networks of a swarm, whose ids have 25 characters, are refused."""
+    assert post(boundary, "NetworkDriver.CreateNetwork", {"NetworkID": SWARM_ID}).status == 200
+    assert verbs.calls[0][1].network_id == SWARM_ID
+
+
+def test_unknown_paths_and_other_methods(boundary: Boundary, verbs: Verbs) -> None:
+    """Fails if 404 is used for anything but a path that is not served, or 405 does not say what is allowed."""
+    unknown = boundary.handle("POST", "/NetworkDriver.New", b"{}")
+    other = boundary.handle("GET", "/NetworkDriver.Leave", b"{}")
+    assert (unknown.status, other.status, other.allow) == (404, 405, "POST")
+    assert "NetworkDriver.New" in error_of(unknown)
+    assert "GET" in error_of(other)
+    assert verbs.calls == []
+
+
+def test_a_long_or_binary_path_is_not_repeated(boundary: Boundary, caplog: pytest.LogCaptureFixture) -> None:
+    """Fails if a stranger can fill the log, or write lines of his own into it."""
+    for path in ("/" + "x" * 60_000, "/a\nINFO root forged"):
+        assert len(error_of(boundary.handle("POST", path, b""))) < 300
+    assert all(len(each.getMessage()) < 300 and "\n" not in each.getMessage() for each in caplog.records)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(NeutronConflict("taken\n\n  by  x"), 400), (NeutronUnavailable("gone"), 500), (KuryrError("k"), 500)],
+)
+def test_our_errors_have_their_status_and_one_line(
+    boundary: Boundary, verbs: Verbs, caplog: pytest.LogCaptureFixture, error: KuryrError, status: int
+) -> None:
+    """Fails if Docker cannot show the reason of a failure for both kinds of driver, in one line."""
+
+    def fail(_: object) -> m.Message:
+        raise error
+
+    verbs.does["join"] = fail
+    answer = post(boundary, "NetworkDriver.Join", IDS)
+    assert answer.status == status
+    assert error_of(answer) == " ".join(str(error).split())
+    assert answer.undo is None
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.exc_info is None
+    assert "\n" not in record.getMessage()
+    assert error.code in record.getMessage()
+
+
+def test_the_unexpected_has_a_number_and_tells_nothing(
+    boundary: Boundary, verbs: Verbs, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fails if an answer gives away what stands in an exception, or the log lacks the traceback to its number."""
+
+    def fail(_: object) -> m.Message:
+        raise RuntimeError(SECRET)
+
+    verbs.does["request_pool"] = fail
+    answer = post(boundary, "IpamDriver.RequestPool", {})
+    assert answer.status == 500
+    assert SECRET.encode() not in answer.body
+    number = re.search(r"[0-9a-f]{8}", error_of(answer))
+    assert number
+    traced = [each for each in caplog.records if each.exc_info]
+    assert len(traced) == 1
+    assert number.group() in traced[0].getMessage()
+
+
+def test_an_answer_that_cannot_be_encoded_is_undone(boundary: Boundary, verbs: Verbs) -> None:
+    """Fails if what a verb made stays behind although Docker is told that it failed."""
+    verbs.does["create_endpoint"] = lambda _: m.CreateEndpointResponse(interface=m.EndpointInterface(address="\ud800"))
+    assert post(boundary, "NetworkDriver.CreateEndpoint", IDS).status == 500
+    assert verbs.called == ["create_endpoint", "delete_endpoint"]
+
+
+def test_one_line_for_each_call(boundary: Boundary, verbs: Verbs, caplog: pytest.LogCaptureFixture) -> None:
+    """Fails if the log does not say which call was made for what, how it ended, how long it took and what it cost."""
+
+    def ask(_: object) -> m.Message:
+        note_neutron_call("GET", "/ports")
+        note_neutron_call("PUT", "/ports/1")
+        return ANSWERS["join"]
+
+    verbs.does["join"] = ask
+    post(boundary, "NetworkDriver.Join", IDS)
+    post(boundary, "IpamDriver.RequestAddress", {"PoolID": "p" * 40, "Address": "10.1.0.7"})
+    joined, address = (each.getMessage() for each in caplog.records)
+    assert re.fullmatch(
+        rf"NetworkDriver\.Join {NETWORK[:12]} {ENDPOINT[:12]} ok \([0-9.]+ ms, 2 Neutron calls\)", joined
+    )
+    assert re.fullmatch(r"IpamDriver\.RequestAddress p{12} 10\.1\.0\.7 ok \([0-9.]+ ms, 0 Neutron calls\)", address)
+
+
+def test_no_text_of_a_request_makes_a_line_of_the_log(boundary: Boundary, caplog: pytest.LogCaptureFixture) -> None:
+    """Fails if the ids of a pool or an address can forge a line of the log, or fill it."""
+    post(boundary, "IpamDriver.ReleaseAddress", {"PoolID": "a\nb", "Address": "::\n" + "x" * 100_000})
+    (record,) = caplog.records
+    assert record.getMessage().isprintable()
+    assert len(record.getMessage()) < 300
+
+
+UNDONE = {
+    "NetworkDriver.CreateNetwork": ("delete_network", m.NetworkRequest(network_id=NETWORK)),
+    "NetworkDriver.CreateEndpoint": ("delete_endpoint", m.EndpointRequest(network_id=NETWORK, endpoint_id=ENDPOINT)),
+    "NetworkDriver.Join": ("leave", m.EndpointRequest(network_id=NETWORK, endpoint_id=ENDPOINT)),
+    "IpamDriver.RequestPool": ("release_pool", m.ReleasePoolRequest(pool_id="pool-1")),
+    "IpamDriver.RequestAddress": (
+        "release_address",
+        m.ReleaseAddressRequest(pool_id="pool-1", address="10.1.0.7"),
+    ),
+}
+
+
+@pytest.mark.parametrize("method", BODIES)
+def test_only_what_makes_something_is_undone(boundary: Boundary, verbs: Verbs, method: str) -> None:
+    """Fails if the way back of a call is missing, goes to the wrong object, or exists for a call that needs none."""
+    answer = post(boundary, method, BODIES[method][1])
+    assert (answer.undo is not None) is (method in UNDONE)
+    if answer.undo is not None:
+        answer.undo()
+        assert verbs.calls[1:] == [UNDONE[method]]
+
+
+@pytest.mark.parametrize("error", [ConfigError("no"), RuntimeError("broken")])
+def test_an_undo_that_fails_is_only_logged(
+    boundary: Boundary, verbs: Verbs, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    """Fails if a failing way back ends a worker or is not in the log."""
+
+    def fail(_: object) -> m.Message:
+        raise error
+
+    verbs.does["leave"] = fail
+    answer = post(boundary, "NetworkDriver.Join", IDS)
+    assert answer.undo is not None
+    answer.undo()
+    assert "undo failed" in caplog.records[-1].getMessage()
