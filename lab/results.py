@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-TIERS = ("unit", "conversation", "adapters", "linux", "names", "cloud", "sriov")
+TIERS = ("unit", "services", "drivers", "cli", "conversation", "adapters", "linux", "names", "cloud", "sriov")
 
 
 @dataclass(frozen=True)
