@@ -61,7 +61,7 @@ class Host:
         self.machine = Port(
             id="machine", network_id="n", profile={"pci_slot": self.vfs[1].upper().removeprefix("0000:")}
         )
-        self.driver.observe([self.machine])
+        self.driver.note_ports([self.machine])
         self.nic.move(self.nic.of(self.vfs[2]).name, ELSEWHERE, "eth0")
         self.before = self.picture()
 
@@ -181,7 +181,7 @@ def test_any_profile_gets_a_free_device_or_a_clear_error(
         port = host.start(asked(profile, vnic_type, own))
     except KuryrError as error:
         assert str(error).isprintable()  # noqa: PT017 - whatever the error is, it is one line
-        host.driver.abandon(PORT)
+        host.driver.unreserve(PORT)
         host.assert_untouched()
         return
     lease = host.driver._stock.lease_of(PORT)
@@ -190,8 +190,8 @@ def test_any_profile_gets_a_free_device_or_a_clear_error(
     assert lease.physical_network == "physnet2"
     assert host.nic.control.read("pf0", lease.index).trust is False
     host.assert_only(lease.pci_address)
-    host.driver.observe([port, host.machine])
-    host.driver.refresh(PORT)
+    host.driver.note_ports([port, host.machine])
+    host.driver.reapply(PORT)
     host.assert_only(lease.pci_address)
 
 
@@ -222,7 +222,7 @@ def test_the_background_takes_any_port_of_this_host(found: list[tuple[dict[str, 
         Port(id=f"p{number}", network_id="n", profile=profile | {"pci_slot": slot})
         for number, (profile, slot) in enumerate(found)
     ]
-    host.driver.observe([*ports, host.machine])
+    host.driver.note_ports([*ports, host.machine])
     with pytest.raises(NoFreeDevice, match="by port machine"):
         host.driver.reserve(asked({"pci_slot": host.vfs[1]}))
     host.assert_untouched()

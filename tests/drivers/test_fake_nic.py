@@ -96,13 +96,13 @@ def test_a_device_is_brought_home_from_its_container_only() -> None:
     """A service that looks in the wrong container would pass."""
     nic = FakeNic()
     nic.move("pf0v0", SANDBOX, "eth0")
-    assert not nic.netdevs.bring_home(FIRST, ["/other"], "pf0v0")
+    assert not nic.netdevs.fetch_from_sandbox(FIRST, ["/other"], "pf0v0")
     with pytest.raises(LinkExists):
-        nic.netdevs.bring_home(FIRST, [SANDBOX], "pf0v1")
+        nic.netdevs.fetch_from_sandbox(FIRST, [SANDBOX], "pf0v1")
     assert nic.netdevs.state("eth0") is not None
-    assert not nic.netdevs.bring_home(FIRST, [SANDBOX], "pf0v0")
+    assert not nic.netdevs.fetch_from_sandbox(FIRST, [SANDBOX], "pf0v0")
     nic.move("eth0", SANDBOX, "eth0")
-    assert nic.netdevs.bring_home(FIRST, [SANDBOX], "pf0v0")
+    assert nic.netdevs.fetch_from_sandbox(FIRST, [SANDBOX], "pf0v0")
 
 
 def test_what_stands_on_a_vf_keeps_it_busy_and_goes_with_it() -> None:

@@ -86,7 +86,7 @@ def test_what_cannot_be_put_back_is_quarantined_and_repaired_later() -> None:
         host.nic.vf_address(0),
         host.nic.vf_address(1),
     }
-    host.driver.abandon("p2")
+    host.driver.unreserve("p2")
     again = host.restarted()
     for stray in again.strays():
         again.unplug(stray)
@@ -131,7 +131,7 @@ def test_a_vf_that_another_port_names_is_not_taken() -> None:
     """The VF of a virtual machine on this host would be taken from it."""
     host = Host()
     vm = Port(id="vm", network_id="n", profile={"pci_slot": host.nic.vf_address(0)})
-    host.driver.observe([vm])
+    host.driver.note_ports([vm])
     host.take()
     assert host.lease().pci_address == host.nic.vf_address(1)
 
@@ -246,6 +246,6 @@ def test_an_unknown_port_has_nothing_to_unplug() -> None:
     host.take(port_id="next")
     stranger = Port(id=PORT, network_id="n", vnic_type="direct", profile={"pci_slot": host.lease().pci_address})
     host.driver.unplug(host.driver.recover(stranger))
-    host.driver.abandon(PORT)
+    host.driver.unreserve(PORT)
     assert host.lease().port_id == "next"
     assert host.driver.recover(msgspec.structs.replace(stranger, id="next")).pci_address == host.lease().pci_address

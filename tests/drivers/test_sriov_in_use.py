@@ -147,8 +147,8 @@ def test_only_what_is_in_use_is_refreshed() -> None:
     plug = host.take()
     port = host.port
     host.driver.unplug(plug)
-    host.driver.observe([port])
-    host.driver.refresh(port.id)
+    host.driver.note_ports([port])
+    host.driver.reapply(port.id)
     assert host.is_as_before()
 
 
@@ -168,11 +168,11 @@ def test_a_vf_is_free_as_soon_as_its_container_is_gone(late_look: bool) -> None:
     bound = [
         Port(id=f"p{index}", network_id="n", profile={"pci_slot": plug.pci_address}) for index, plug in enumerate(plugs)
     ]
-    host.driver.observe(bound)
+    host.driver.note_ports(bound)
     for plug in plugs:
         host.driver.unplug(plug)
     if late_look:  # Neutron was asked before the ports went
-        host.driver.observe(bound)
+        host.driver.note_ports(bound)
     again = [host.take(port_id=f"q{index}") for index in range(4)]
     assert {plug.pci_address for plug in again} == {plug.pci_address for plug in plugs}
 
@@ -182,8 +182,8 @@ def test_a_port_that_is_used_again_is_believed_again() -> None:
     host = Host()
     port = Port(id="p0", network_id="n", profile={"pci_slot": host.nic.vf_address(0)})
     host.driver.unplug(host.take(port_id="p0"))
-    host.driver.observe([])
-    host.driver.observe([port])
+    host.driver.note_ports([])
+    host.driver.note_ports([port])
     host.take(port_id="p1")
     assert host.lease().pci_address == host.nic.vf_address(1)
 
@@ -203,16 +203,16 @@ def test_the_carrier_is_waited_for_when_containers_start_side_by_side() -> None:
     late[names.device_name(PORT)] = 2
     plug = host.take()
     assert late[plug.container_ifname] == 2
-    host.driver.settle(plug)
+    host.driver.wait_for_carrier(plug)
     assert late[plug.container_ifname] == 1
     host.changed(admin_state_up=False)
-    host.driver.settle(plug)
+    host.driver.wait_for_carrier(plug)
     assert late[plug.container_ifname] == 1
     host.changed(admin_state_up=True)
     host.nic.move(plug.container_ifname, SANDBOX, "eth0")
-    host.driver.settle(plug)
+    host.driver.wait_for_carrier(plug)
     host.driver.unplug(plug, SANDBOX)
-    host.driver.settle(plug)
+    host.driver.wait_for_carrier(plug)
     assert host.is_as_before()
 
 

@@ -259,11 +259,11 @@ def test_the_host_is_on_no_interface_of_a_container(bound: Port, parts: list[str
     routed = [TAP] if not parts else []
     assert reached() == routed
     links.set_host_ip_for_all(NEW)
-    driver.uphold(lambda: [plug])
+    driver.repair(lambda: [plug])
     assert set(reached()) == set(links.names()) - {*parts}
-    driver.uphold(list)
+    driver.repair(list)
     links.add("uplink")
-    driver.uphold(lambda: [plug])
+    driver.repair(lambda: [plug])
     assert "uplink" in reached()
 
 
@@ -274,5 +274,5 @@ def test_what_only_has_a_name_of_ours_is_left_alone(host: Host) -> None:
         host.links.delete(name)
     host.links.add(TAP, kind="tun", alias="uplink")
     host.links.add(BRQ, kind="bridge")
-    host.driver.uphold(lambda: [plug])
+    host.driver.repair(lambda: [plug])
     assert [is_silent(link.host_ip) for link in host.links.all()] == [False, False]

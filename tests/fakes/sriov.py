@@ -301,7 +301,7 @@ class FakeNetdevs(Failing):
             pf = self._nic.of(function.parent) if function and function.parent else device
             return device.up and pf.up and not left
 
-    def bring_home(self, pci_address: str, sandboxes: Sequence[str], name: str) -> bool:
+    def fetch_from_sandbox(self, pci_address: str, sandboxes: Sequence[str], name: str) -> bool:
         with self.called("bring_home"):
             for device in self._nic.devices.values():
                 if device.pci == pci_address and device.sandbox != HOME and device.sandbox in sandboxes:

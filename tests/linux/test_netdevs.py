@@ -217,12 +217,12 @@ def test_a_device_is_brought_home_under_its_name(
     dead = tmp_path / "dead"
     dead.touch()
     places = [str(tmp_path / "nothing"), str(dead), path_of(host), path_of(container)]
-    assert host.run(netdevs.bring_home, PCI, places, "kv0f9e3a557c1")
+    assert host.run(netdevs.fetch_from_sandbox, PCI, places, "kv0f9e3a557c1")
     found = host.run(netdevs.state, "kv0f9e3a557c1")
     assert found is not None
     assert not found.up
     assert container.run(netdevs.state, "eth0") is None
-    assert not host.run(netdevs.bring_home, PCI, places, "again")
+    assert not host.run(netdevs.fetch_from_sandbox, PCI, places, "again")
 
 
 def test_a_device_with_its_home_name_as_altname_is_brought_home(
@@ -231,7 +231,7 @@ def test_a_device_with_its_home_name_as_altname_is_brought_home(
     """The alternative name that udev gave it would stand in the way of its own."""
     away(host, container)
     container.command("ip", "link", "property", "add", "dev", "eth0", "altname", "enp1s0f0v0")
-    assert host.run(netdevs.bring_home, PCI, [path_of(container)], "enp1s0f0v0")
+    assert host.run(netdevs.fetch_from_sandbox, PCI, [path_of(container)], "enp1s0f0v0")
     assert host.run(netdevs.state, "enp1s0f0v0") is not None
 
 
@@ -241,7 +241,7 @@ def test_a_taken_home_name_is_said_and_the_device_is_home(
     """The kernel moves first and renames then: whoever looks in the container again would think the device lost."""
     away(host, container)
     with pytest.raises(LinkExists, match=f"bring the device of {PCI} home as wire0"):
-        host.run(netdevs.bring_home, PCI, [path_of(container)], "wire0")
+        host.run(netdevs.fetch_from_sandbox, PCI, [path_of(container)], "wire0")
     assert container.run(netdevs.state, "eth0") is None
     assert host.run(netdevs.state, "eth0") is not None
 
@@ -250,7 +250,7 @@ def test_the_calling_thread_stays_at_home(host: Namespace, container: Namespace,
     """The service's next operation would happen in a container."""
     away(host, container)
     before = path_of(host), host.run(os.readlink, "/proc/thread-self/ns/net")
-    host.run(netdevs.bring_home, "0000:09:00.0", [path_of(container)], "none")
+    host.run(netdevs.fetch_from_sandbox, "0000:09:00.0", [path_of(container)], "none")
     assert (path_of(host), host.run(os.readlink, "/proc/thread-self/ns/net")) == before
 
 

@@ -9,7 +9,7 @@ import logging
 import pytest
 
 from kuryr_libnetwork.errors import Conflict, KuryrError, LinkError, NeutronUnavailable
-from kuryr_libnetwork.services.state.unfinished_removals import Forgotten
+from kuryr_libnetwork.services.state.unfinished_removals import UnfinishedRemovals
 from kuryr_libnetwork.undo import Undo, take_all
 
 
@@ -110,7 +110,7 @@ def test_all_steps_of_a_removal_are_taken_and_the_first_error_shown(
 @pytest.mark.parametrize("error", [LinkError("stuck"), KeyError("a bug")])
 def test_what_could_not_be_removed_is_remembered_whatever_the_reason(error: Exception) -> None:
     """An endpoint whose removal met a bug would be forgotten by everybody: Docker does not ask twice."""
-    forgotten = Forgotten()
+    forgotten = UnfinishedRemovals()
 
     def remove() -> None:
         with forgotten.kept("endpoint", "e1"):

@@ -85,8 +85,8 @@ class Host:
     def changed(self, **attributes: Any) -> None:
         """The port is another one in Neutron now, and the background has its round."""
         self.port = msgspec.structs.replace(self.port, **attributes)
-        self.driver.observe([self.port])
-        self.driver.refresh(self.port.id)
+        self.driver.note_ports([self.port])
+        self.driver.reapply(self.port.id)
 
     def lease(self) -> DeviceLease:
         (lease,) = self.journal.devices.all()

@@ -36,7 +36,7 @@ class PfBinding:
         else:
             self._netdevs.configure(name, new_name=lease.temporary_name, mtu=mtu, host_ip=SILENT, up=True)
 
-    def put_back(self, lease: DeviceLease, sandboxes: Sequence[str]) -> str:
+    def give_back(self, lease: DeviceLease, sandboxes: Sequence[str]) -> str:
         """As for a VF, but a PF has no driver to rebind: one that is in no known container is waited for."""
         state = lease.original_netdev
         if state is None and not lease.rebuilt:
@@ -57,7 +57,7 @@ class PfBinding:
         pf = self._pci.physical_function(lease.pci_address)
         if pf is None:
             return ""
-        if not pf.netdevs and not self._netdevs.bring_home(lease.pci_address, sandboxes, lease.temporary_name):
+        if not pf.netdevs and not self._netdevs.fetch_from_sandbox(lease.pci_address, sandboxes, lease.temporary_name):
             return "its device is in another network namespace"
         name = self._own_netdev(lease)
         if name != lease.temporary_name:

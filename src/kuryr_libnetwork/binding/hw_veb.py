@@ -4,7 +4,7 @@
 
 The recipe that gave the right MAC in every run (sriov §2.4): set VLAN, MAC, trust, spoof check, rates and link state at the
 PF while the VF is down or without driver, then look whether the VF's own MAC agrees; a rebind makes it agree where the
-driver does not follow. Before the first change everything that will change is read; :meth:`VfBinding.put_back` writes it
+driver does not follow. Before the first change everything that will change is read; :meth:`VfBinding.give_back` writes it
 again, from whatever namespace and name the VF is in.
 """
 
@@ -155,7 +155,7 @@ class VfBinding:
             lease, pf_address=pf.pci_address, index=vf.index, driver=vf.driver, original_settings=FACTORY
         )
 
-    def put_back(self, lease: DeviceLease, sandboxes: Sequence[str]) -> str:
+    def give_back(self, lease: DeviceLease, sandboxes: Sequence[str]) -> str:
         """Undo everything; answers what is still wrong ("": the VF is as it was). Repeating it is harmless."""
         vf = self._pci.virtual_function(lease.pci_address)
         if vf is None:
@@ -180,7 +180,7 @@ class VfBinding:
         """From a container's namespace; a rebind makes a new device here whatever became of the old one (sriov §0.5)."""
         if vf.netdevs:
             return
-        if vf.netdev_elsewhere and self._netdevs.bring_home(lease.pci_address, sandboxes, lease.temporary_name):
+        if vf.netdev_elsewhere and self._netdevs.fetch_from_sandbox(lease.pci_address, sandboxes, lease.temporary_name):
             return
         if lease.original_netdev is not None:
             LOG.info("VF %s is in no known container; rebinding it", lease.pci_address)

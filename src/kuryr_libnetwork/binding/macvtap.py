@@ -32,6 +32,6 @@ class MacvtapBinding:
         self._netdevs.delete(lease.temporary_name)
         self._netdevs.create_macvtap(parent, lease.temporary_name, mtu, names.alias(lease.port_id))
 
-    def put_back(self, lease: DeviceLease, sandboxes: Sequence[str]) -> str:
+    def give_back(self, lease: DeviceLease, sandboxes: Sequence[str]) -> str:
         self._netdevs.delete(lease.temporary_name)
-        return self._function.put_back(lease, sandboxes)
+        return self._function.give_back(lease, sandboxes)

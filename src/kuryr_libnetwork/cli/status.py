@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from kuryr_libnetwork.app import driver_names
-from kuryr_libnetwork.cli.upgrade_checks import Facts, Result, judge, worst
+from kuryr_libnetwork.cli.upgrade_checks import Result, UpgradeFacts, judge, worst
 from kuryr_libnetwork.cli.upgrade_cloud import Doors, ask_cloud
 from kuryr_libnetwork.config import read as config
 from kuryr_libnetwork.config.sources import Sources, config_files
@@ -82,17 +82,17 @@ def _parser() -> argparse.ArgumentParser:
 # -- looking -----------------------------------------------------------------------------------------------------
 
 
-def gather(words: Sequence[str], places: Places) -> Facts:
+def gather(words: Sequence[str], places: Places) -> UpgradeFacts:
     try:
         sources = Sources(config_files(words, PROJECT, SERVER), words)
     except ConfigError as error:
         sources = Sources([], words)
-        told = Facts(error=str(error))
+        told = UpgradeFacts(error=str(error))
     else:
         told = _configured(words, places.doors)
     bindir = _written(sources, "bindir", places.bindir)
     executables = _executables(Path(bindir))
-    return Facts(
+    return UpgradeFacts(
         error=told.error,
         strange=told.strange,
         idle=told.idle,
@@ -131,12 +131,12 @@ def _changeable(script: Path) -> str:
     return ""
 
 
-def _configured(words: Sequence[str], doors: Doors) -> Facts:
+def _configured(words: Sequence[str], doors: Doors) -> UpgradeFacts:
     """What the service itself would say of its configuration, and the cloud of its user."""
     try:
         found = config.read(words, prog=SERVER)
     except ConfigError as error:
-        return Facts(error=str(error))
+        return UpgradeFacts(error=str(error))
     texts = [notice.text for notice in found.notices]
     idle = tuple(text for text in texts if IDLE in text)
     try:
@@ -148,7 +148,7 @@ def _configured(words: Sequence[str], doors: Doors) -> Facts:
     strange = tuple(text for text in texts if text not in idle)
     script_vif_types = tuple(found.settings.binding.script_vif_types)
     cloud = ask_cloud(words, found.settings, doors)
-    return Facts(strange=strange, idle=idle, drivers=wrong, script_vif_types=script_vif_types, cloud=cloud)
+    return UpgradeFacts(strange=strange, idle=idle, drivers=wrong, script_vif_types=script_vif_types, cloud=cloud)
 
 
 def _written(sources: Sources, option: str, default: str = "") -> str:

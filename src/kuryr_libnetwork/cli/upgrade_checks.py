@@ -48,7 +48,7 @@ class CloudState(Value, frozen=True):
     foreign_error: str = ""
 
 
-class Facts(Value, frozen=True):
+class UpgradeFacts(Value, frozen=True):
     """What was found on the host.
 
     ``distributions``: name and version of everything of kuryr that Python finds. ``error``: why kuryr.conf cannot be used;
@@ -76,7 +76,7 @@ class Facts(Value, frozen=True):
     cloud: CloudState = CloudState()
 
 
-def distributions(facts: Facts) -> Result:
+def distributions(facts: UpgradeFacts) -> Result:
     """The package paths of upstream's two distributions are ours as well: whichever was installed last, wins."""
     check = "Installed distributions"
     ours = sorted({version for name, version in facts.distributions if name == "kuryr-libnetwork"})
@@ -93,26 +93,26 @@ def distributions(facts: Facts) -> Result:
     return Result(check=check)
 
 
-def configuration(facts: Facts) -> Result:
+def configuration(facts: UpgradeFacts) -> Result:
     check = "kuryr.conf can be read"
     if facts.error:
         return Result(check=check, code=Code.FAILURE, details=facts.error)
     return _warned(check, facts.strange)
 
 
-def idle_options(facts: Facts) -> Result:
+def idle_options(facts: UpgradeFacts) -> Result:
     check = "Options without effect"
     return _unread(check) if facts.error else _warned(check, facts.idle)
 
 
-def drivers(facts: Facts) -> Result:
+def drivers(facts: UpgradeFacts) -> Result:
     check = "Drivers"
     if facts.error:
         return _unread(check)
     return Result(check=check, code=Code.FAILURE, details=facts.drivers) if facts.drivers else Result(check=check)
 
 
-def transport(facts: Facts) -> Result:
+def transport(facts: UpgradeFacts) -> Result:
     """Upstream served everybody who reached the address; whoever does so can have any port of the cloud."""
     check = "Address of the plugin"
     if not facts.uri or (facts.tls and facts.certified) or is_loopback(facts.uri):
@@ -126,7 +126,7 @@ def transport(facts: Facts) -> Result:
     return Result(check=check, code=Code.FAILURE, details=text)
 
 
-def plugin_files(facts: Facts) -> Result:
+def plugin_files(facts: UpgradeFacts) -> Result:
     """Docker looks for a socket first; a file of upstream's counts whenever there is none, and then leads nowhere."""
     check = "Plugin files of Docker"
     if not facts.specs:
@@ -143,7 +143,7 @@ def plugin_files(facts: Facts) -> Result:
     return Result(check=check, code=Code.WARNING, details=text)
 
 
-def scripts(facts: Facts) -> Result:
+def scripts(facts: UpgradeFacts) -> Result:
     """Upstream's own are not needed; the operator's go on being run, unless others may change them."""
     unused = [name for name in facts.scripts if name in vifs.BUILT_IN and name not in facts.script_vif_types]
     lines = []
@@ -158,13 +158,13 @@ def scripts(facts: Facts) -> Result:
     return _warned("Binding scripts", tuple(lines))
 
 
-def state_folder(facts: Facts) -> Result:
+def state_folder(facts: UpgradeFacts) -> Result:
     """Packages of upstream's service may have given the folder to a user of its own, as which root's files are not safe."""
     check = "State folder"
     return Result(check=check, code=Code.FAILURE, details=facts.state) if facts.state else Result(check=check)
 
 
-def roles(facts: Facts) -> Result:
+def roles(facts: UpgradeFacts) -> Result:
     """Upstream's user mostly was an administrator."""
     check, cloud = "Roles of the service's user", facts.cloud
     if facts.error:
@@ -179,7 +179,7 @@ def roles(facts: Facts) -> Result:
     return Result(check=check, code=code, details="\n".join([cloud.account, *lines] if lines else []))
 
 
-def foreign_networks(facts: Facts) -> Result:
+def foreign_networks(facts: UpgradeFacts) -> Result:
     """Upstream wrote there which Docker network uses them; whoever owns them may do so as well, so it is not believed."""
     check, cloud = "Docker networks recorded on networks of other projects", facts.cloud
     if facts.error:
@@ -203,7 +203,7 @@ def _on(found: ForeignNetwork) -> str:
     return f"Docker network {found.docker_id[:12]} {how} Neutron network {ids}"
 
 
-CHECKS: tuple[Callable[[Facts], Result], ...] = (
+CHECKS: tuple[Callable[[UpgradeFacts], Result], ...] = (
     distributions,
     configuration,
     drivers,
@@ -217,7 +217,7 @@ CHECKS: tuple[Callable[[Facts], Result], ...] = (
 )
 
 
-def judge(facts: Facts) -> list[Result]:
+def judge(facts: UpgradeFacts) -> list[Result]:
     return [check(facts) for check in CHECKS]
 
 

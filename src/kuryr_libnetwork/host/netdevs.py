@@ -117,7 +117,7 @@ class KernelNetdevs:
                 time.sleep(min(PAUSE, max(0.0, deadline - time.monotonic())))
         return True
 
-    def bring_home(self, pci_address: str, sandboxes: Sequence[str], name: str) -> bool:
+    def fetch_from_sandbox(self, pci_address: str, sandboxes: Sequence[str], name: str) -> bool:
         with opened(OWN) as home:
             return any(self._bring(pci_address, sandbox, name, home) for sandbox in sandboxes)
 

@@ -45,7 +45,7 @@ class PortDriver(Protocol):
         """Take what the port needs of this host before it is bound; what the binding has to say besides."""
         ...
 
-    def abandon(self, port_id: str) -> None:
+    def unreserve(self, port_id: str) -> None:
         """Give back what :meth:`reserve` took for a port that was not plugged; succeeds when there is nothing."""
         ...
 
@@ -72,10 +72,10 @@ class PortDriver(Protocol):
         """Where its interface is now: whoever has one in a container is alive."""
         ...
 
-    def uphold(self, living: Callable[[], list[PlugRecord]]) -> None:
+    def repair(self, in_use: Callable[[], list[PlugRecord]]) -> None:
         """Make good what others have undone of the plugs of living containers.
 
-        ``living`` tells them; it is to be asked when none of them can be unplugged meanwhile.
+        ``in_use`` tells them; it is to be asked when none of them can be unplugged meanwhile.
         """
         ...
 
@@ -91,15 +91,15 @@ class Enforcer(Protocol):
     @property
     def vnic_types(self) -> frozenset[str]: ...
 
-    def observe(self, ports: Sequence[Port]) -> None:
+    def note_ports(self, ports: Sequence[Port]) -> None:
         """All ports bound to this host, whoever bound them; told once per round of the background."""
         ...
 
-    def refresh(self, port_id: str) -> None:
+    def reapply(self, port_id: str) -> None:
         """Enforce what the port said when it was observed last, if it is in use here; the caller holds its lock."""
         ...
 
-    def settle(self, plug: PlugRecord) -> None:
+    def wait_for_carrier(self, plug: PlugRecord) -> None:
         """Wait, bounded, until the interface can carry frames. Docker is about to move it; one that has moved is fine."""
         ...
 

@@ -97,7 +97,7 @@ class Netdevs(Protocol):
 
     def wait_carrier(self, name: str, timeout: float) -> bool: ...
 
-    def bring_home(self, pci_address: str, sandboxes: Sequence[str], name: str) -> bool:
+    def fetch_from_sandbox(self, pci_address: str, sandboxes: Sequence[str], name: str) -> bool:
         """Find the device of a PCI function in one of the sandboxes, set it down, and move it here under ``name``.
 
         ``False`` when it is in none of them. By ``IFLA_PARENT_DEV_NAME`` (kernel 5.14), never by its name.

@@ -36,7 +36,7 @@ class DeviceStock:
     """One choice at a time: a device is leased in the journal before the next one is chosen.
 
     ``neighbours`` lists the ports bound to this host; asked once, for a choice that comes before the first
-    :meth:`observe` of the background. ``now``: seconds since the epoch.
+    :meth:`note_ports` of the background. ``now``: seconds since the epoch.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class DeviceStock:
         self._named_by: Mapping[str, str] | None = None
         self._ended: set[str] = set()
 
-    def observe(self, ports: Sequence[Port]) -> None:
+    def note_ports(self, ports: Sequence[Port]) -> None:
         """Which devices the ports of this host name in their profile: a VM of the same host may have one.
 
         A port whose lease has ended names nothing any more; it may still be listed, for its own end comes after that.
@@ -105,7 +105,7 @@ class DeviceStock:
         leases = {lease.pci_address: lease for lease in self._leases.all()}
         found = self._inventory(wanted, set(leases))
         if self._named_by is None:
-            self.observe(self._neighbours())
+            self.note_ports(self._neighbours())
         named = {slot: port for slot, port in (self._named_by or {}).items() if port != port_id}
         if wanted.vnic_type == PHYSICAL:
             pf = choose_pf(wanted, found, leases, named, self._policy).pf

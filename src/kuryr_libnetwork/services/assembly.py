@@ -15,9 +15,9 @@ from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.settings import ServiceSettings
 from kuryr_libnetwork.services.background.dockers_word import DockersWord
-from kuryr_libnetwork.services.background.host_survey import Survey
+from kuryr_libnetwork.services.background.host_survey import HostSurvey
 from kuryr_libnetwork.services.background.reconciler import Reconciler
-from kuryr_libnetwork.services.background.vf_watch import PortWatch
+from kuryr_libnetwork.services.background.vf_watch import VfWatch
 from kuryr_libnetwork.services.endpoints.agent_wait import PlugWaiter
 from kuryr_libnetwork.services.endpoints.announcer import Announcer
 from kuryr_libnetwork.services.endpoints.lifecycle import Endpoints
@@ -32,16 +32,16 @@ from kuryr_libnetwork.services.networks.teardown import Teardown
 from kuryr_libnetwork.services.operator import Operator
 from kuryr_libnetwork.services.ports.adoption import Adoption
 from kuryr_libnetwork.services.ports.claims import Claims
-from kuryr_libnetwork.services.ports.exposed_ports import Exposure
-from kuryr_libnetwork.services.ports.lifecycle import PortLedger
+from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
+from kuryr_libnetwork.services.ports.lifecycle import Ports
 from kuryr_libnetwork.services.ports.port_options import PortOptions
 from kuryr_libnetwork.services.state.attempts import Attempts
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.locks import KeyedLocks
-from kuryr_libnetwork.services.state.lookup import Directory
-from kuryr_libnetwork.services.state.network_users import Register
+from kuryr_libnetwork.services.state.lookup import Lookup
+from kuryr_libnetwork.services.state.network_users import NetworkUsers
 from kuryr_libnetwork.services.state.own_things import OwnThings
-from kuryr_libnetwork.services.state.unfinished_removals import Forgotten
+from kuryr_libnetwork.services.state.unfinished_removals import UnfinishedRemovals
 
 RECONCILER = "reconciler"
 """The thread of the background."""
@@ -67,7 +67,7 @@ def assemble(
 ) -> Services:
     """``now``: seconds since the epoch. ``health``: where the background says how it fares."""
     parts = _Parts(neutron, journal, drivers, engine, settings, now, health or Health(now))
-    driver = NetworkDriver(parts.networks, parts.endpoints, parts.locks, parts.forgotten)
+    driver = NetworkDriver(parts.networks, parts.endpoints, parts.locks, parts.unfinished)
     return Services(driver, parts.ipam, parts.reconciler, parts.announcer, Operator(journal, drivers, parts.locks))
 
 
@@ -91,31 +91,31 @@ class _Parts:
         self._settings = settings
         self._now = now
         self.locks = KeyedLocks(settings.lock_timeout)
-        self.forgotten = Forgotten()
+        self.unfinished = UnfinishedRemovals()
         self.announcer = Announcer(journal, drivers, health, now)
         self._attempts = Attempts(health, RECONCILER, now)
         self._own = OwnThings(neutron)
         self._claims = Claims(neutron, journal, self._own, self.locks, settings.host, now)
         self._intents = Intents(neutron, journal, self._own, settings.host, self._attempts, now)
-        self._register = Register(neutron, self._own)
-        self._directory = Directory(neutron, journal, self._own, self._register, settings.host, now)
+        self._network_users = NetworkUsers(neutron, self._own)
+        self._lookup = Lookup(neutron, journal, self._own, self._network_users, settings.host, now)
         self._port_options = PortOptions(neutron, self._own)
         exposing = settings.process_external_connectivity
-        self._exposure = Exposure(neutron, journal, self._own, self._attempts, enabled=exposing)
+        self._exposed_ports = ExposedPorts(neutron, journal, self._own, self._attempts, enabled=exposing)
         self._pools = PoolKeeper(neutron, journal, self._own, settings.subnetpool_name_prefix, self.locks, now)
 
     @cached_property
-    def _ledger(self) -> PortLedger:
-        return PortLedger(
+    def _ports(self) -> Ports:
+        return Ports(
             neutron=self._neutron,
             journal=self._journal,
             own=self._own,
             intents=self._intents,
             drivers=self._drivers,
             adoption=Adoption(
-                self._neutron, self._journal, self._own, self._claims, self._exposure, self._settings.host
+                self._neutron, self._journal, self._own, self._claims, self._exposed_ports, self._settings.host
             ),
-            exposure=self._exposure,
+            exposed_ports=self._exposed_ports,
             locks=self.locks,
             host=self._settings.host,
             now=self._now,
@@ -127,13 +127,13 @@ class _Parts:
             journal=self._journal,
             settings=self._settings,
             own=self._own,
-            directory=self._directory,
-            ledger=self._ledger,
+            lookup=self._lookup,
+            ports=self._ports,
             intents=self._intents,
             drivers=self._drivers,
-            exposure=self._exposure,
+            exposed_ports=self._exposed_ports,
             locks=self.locks,
-            forgotten=self.forgotten,
+            unfinished=self.unfinished,
             now=self._now,
         )
 
@@ -145,15 +145,15 @@ class _Parts:
             drivers=self._drivers,
             own=self._own,
             intents=self._intents,
-            directory=self._directory,
+            lookup=self._lookup,
             pools=self._pools,
             subnets=SubnetKeeper(
-                self._neutron, self._journal, self._own, self._settings, self._intents, self._register
+                self._neutron, self._journal, self._own, self._settings, self._intents, self._network_users
             ),
-            register=self._register,
+            network_users=self._network_users,
             port_options=self._port_options,
             releaser=self._releaser,
-            teardown=Teardown(self._neutron, self._journal, self._own, self._pools, self._register),
+            teardown=Teardown(self._neutron, self._journal, self._own, self._pools, self._network_users),
             now=self._now,
         )
 
@@ -163,10 +163,10 @@ class _Parts:
         return Endpoints(
             journal=self._journal,
             settings=settings,
-            directory=self._directory,
-            ledger=self._ledger,
+            lookup=self._lookup,
+            ports=self._ports,
             drivers=self._drivers,
-            exposure=self._exposure,
+            exposed_ports=self._exposed_ports,
             port_options=self._port_options,
             releaser=self._releaser,
             plugged=PlugWaiter(
@@ -196,15 +196,15 @@ class _Parts:
                 pools=self._pools,
                 now=self._now,
             ),
-            directory=self._directory,
-            ledger=self._ledger,
+            lookup=self._lookup,
+            ports=self._ports,
             pools=self._pools,
             releaser=self._releaser,
         )
 
     @cached_property
-    def _survey(self) -> Survey:
-        return Survey(
+    def _host_survey(self) -> HostSurvey:
+        return HostSurvey(
             neutron=self._neutron,
             journal=self._journal,
             own=self._own,
@@ -221,7 +221,7 @@ class _Parts:
             neutron=self._neutron,
             journal=self._journal,
             engine=self._engine,
-            directory=self._directory,
+            lookup=self._lookup,
             dockers_word=DockersWord(
                 self._neutron, self._journal, self._own, self._port_options, self.locks, self._now
             ),
@@ -229,12 +229,12 @@ class _Parts:
             networks=self.networks,
             pools=self._pools,
             releaser=self._releaser,
-            survey=self._survey,
-            watch=PortWatch(self._neutron, self._drivers, self.locks, self._attempts, self._settings.host),
-            exposure=self._exposure,
+            host_survey=self._host_survey,
+            watch=VfWatch(self._neutron, self._drivers, self.locks, self._attempts, self._settings.host),
+            exposed_ports=self._exposed_ports,
             claims=self._claims,
             locks=self.locks,
-            forgotten=self.forgotten,
+            unfinished=self.unfinished,
             attempts=self._attempts,
             grace=self._settings.reconcile_grace,
             now=self._now,

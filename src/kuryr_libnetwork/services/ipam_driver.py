@@ -34,8 +34,8 @@ from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.networks.pool_requests import PoolRequests
 from kuryr_libnetwork.services.networks.pools import PoolKeeper
-from kuryr_libnetwork.services.ports.lifecycle import PortLedger
-from kuryr_libnetwork.services.state.lookup import Directory
+from kuryr_libnetwork.services.ports.lifecycle import Ports
+from kuryr_libnetwork.services.state.lookup import Lookup
 
 
 class IpamDriver:
@@ -47,16 +47,16 @@ class IpamDriver:
         neutron: Neutron,
         journal: Journal,
         requests: PoolRequests,
-        directory: Directory,
-        ledger: PortLedger,
+        lookup: Lookup,
+        ports: Ports,
         pools: PoolKeeper,
         releaser: Releaser,
     ) -> None:
         self._neutron = neutron
         self._journal = journal
         self._requests = requests
-        self._directory = directory
-        self._ledger = ledger
+        self._lookup = lookup
+        self._ports = ports
         self._pools = pools
         self._releaser = releaser
 
@@ -80,14 +80,14 @@ class IpamDriver:
             return self._gateway(request.pool_id, pool, asked)
         if pool and asked and not self._pools.in_use(pool.pool_id):
             return self._reserve(pool, asked)
-        network, subnet = self._directory.pool_network(request.pool_id)
+        network, subnet = self._lookup.pool_network(request.pool_id)
         if asked and not addresses.contains(subnet.cidr, asked):
             raise InvalidRequest(f"address {asked} is not in the network's subnet {subnet.cidr}")
         if pool and asked in pool.reserved:
             raise Conflict(f"address {asked} is kept from containers by --aux-address")
         name = options.get(ENDPOINT_NAME, "")
         if asked:
-            fixed_ip = self._ledger.acquire(network, subnet, asked, name)
+            fixed_ip = self._ports.acquire(network, subnet, asked, name)
             return RequestAddressResponse(address=addresses.with_length(fixed_ip.ip_address, subnet.cidr))
         return self._any(network, subnet, name)
 
@@ -99,7 +99,7 @@ class IpamDriver:
         *first, last = [subnet, *(each for each in family if each.subnet_id != subnet.subnet_id)]
 
         def answer(chosen: SubnetRecord) -> RequestAddressResponse:
-            fixed_ip = self._ledger.acquire(network, chosen, "", name)
+            fixed_ip = self._ports.acquire(network, chosen, "", name)
             return RequestAddressResponse(address=addresses.with_length(fixed_ip.ip_address, chosen.cidr))
 
         for each in first:

@@ -24,17 +24,19 @@ from kuryr_libnetwork.protocol.messages import (
 from kuryr_libnetwork.services.endpoints.lifecycle import Endpoints
 from kuryr_libnetwork.services.networks.lifecycle import Networks
 from kuryr_libnetwork.services.state.locks import KeyedLocks
-from kuryr_libnetwork.services.state.unfinished_removals import Forgotten
+from kuryr_libnetwork.services.state.unfinished_removals import UnfinishedRemovals
 
 
 class NetworkDriver:
     """``NetworkDriver.*``."""
 
-    def __init__(self, networks: Networks, endpoints: Endpoints, locks: KeyedLocks, forgotten: Forgotten) -> None:
+    def __init__(
+        self, networks: Networks, endpoints: Endpoints, locks: KeyedLocks, unfinished: UnfinishedRemovals
+    ) -> None:
         self._networks = networks
         self._endpoints = endpoints
         self._locks = locks
-        self._forgotten = forgotten
+        self._unfinished = unfinished
 
     def gw_alloc_check(self, request: GwAllocCheckRequest) -> GwAllocCheckResponse:  # noqa: ARG002  - the protocol's form
         """Never skip: the gateway of a network that exists is known to our IPAM side, which is asked next."""
@@ -47,7 +49,7 @@ class NetworkDriver:
 
     def delete_network(self, request: NetworkRequest) -> Empty:
         network = request.network_id
-        with self._forgotten.kept("network", network), self._locks.hold("network", network):
+        with self._unfinished.kept("network", network), self._locks.hold("network", network):
             self._networks.delete(network)
         return Empty()
 
@@ -64,7 +66,7 @@ class NetworkDriver:
 
     def delete_endpoint(self, request: EndpointRequest) -> Empty:
         endpoint = request.endpoint_id
-        with self._forgotten.kept("endpoint", endpoint), self._locks.hold("endpoint", endpoint):
+        with self._unfinished.kept("endpoint", endpoint), self._locks.hold("endpoint", endpoint):
             self._endpoints.delete(endpoint)
         return Empty()
 

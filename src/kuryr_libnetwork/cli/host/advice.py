@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps 2 to 4 of the SR-IOV guide for this host: the settings to write, and whether a file has them.
 
-Everything here is a function of :class:`Facts` and of the file; nothing is looked up.
+Everything here is a function of :class:`ConfigFacts` and of the file; nothing is looked up.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Get = Callable[[str, str], str | None]
 """Section and option -> the value in the file, ``None`` where it is not set."""
 
 
-class Facts(Value, frozen=True):
+class ConfigFacts(Value, frozen=True):
     """``host``: of kuryr.conf; ``hostname``: the machine's. ``unmapped``: PFs that no mapping names."""
 
     host: str
@@ -38,7 +38,7 @@ class Facts(Value, frozen=True):
 # -- what to write -----------------------------------------------------------------------------------------------
 
 
-def kuryr_settings(facts: Facts) -> list[str]:
+def kuryr_settings(facts: ConfigFacts) -> list[str]:
     return [
         "# /etc/kuryr/kuryr.conf; restart kuryr-libnetwork afterwards",
         "[DEFAULT]",
@@ -53,7 +53,7 @@ def kuryr_settings(facts: Facts) -> list[str]:
     ]
 
 
-def agent_settings(facts: Facts) -> list[str]:
+def agent_settings(facts: ConfigFacts) -> list[str]:
     return [
         "# /etc/neutron/plugins/ml2/sriov_agent.ini; restart neutron-sriov-nic-agent afterwards",
         *(["[DEFAULT]", *lines, ""] if (lines := _host_lines(facts)) else []),
@@ -65,7 +65,7 @@ def agent_settings(facts: Facts) -> list[str]:
     ]
 
 
-def server_settings(facts: Facts) -> list[str]:
+def server_settings(facts: ConfigFacts) -> list[str]:
     networks = sorted(facts.mappings) or [UNKNOWN]
     return [
         "# /etc/neutron/plugins/ml2/ml2_conf.ini on the controller; restart neutron-server afterwards",
@@ -83,11 +83,11 @@ def server_settings(facts: Facts) -> list[str]:
     ]
 
 
-def _host_lines(facts: Facts) -> list[str]:
+def _host_lines(facts: ConfigFacts) -> list[str]:
     return [f"host = {facts.host}"] if facts.host != facts.hostname else []
 
 
-def _device_lines(facts: Facts) -> list[str]:
+def _device_lines(facts: ConfigFacts) -> list[str]:
     known = [f"{name}:{device}" for name, devices in facts.mappings.items() for device in devices]
     open_ones = [f"{UNKNOWN}:{device}" for device in facts.unmapped]
     excluded = [f"{device}:{';'.join(sorted(addresses))}" for device, addresses in sorted(facts.exclusions.items())]
@@ -102,7 +102,7 @@ def _device_lines(facts: Facts) -> list[str]:
 # -- whether it is there -----------------------------------------------------------------------------------------
 
 
-def check_kuryr(facts: Facts, get: Get) -> list[Finding]:
+def check_kuryr(facts: ConfigFacts, get: Get) -> list[Finding]:
     return [
         _drivers("[DEFAULT] enabled_port_drivers", get("DEFAULT", "enabled_port_drivers"), PORT_DRIVERS),
         _drivers("[binding] enabled_drivers", get("binding", "enabled_drivers"), BINDING_DRIVERS),
@@ -110,7 +110,7 @@ def check_kuryr(facts: Facts, get: Get) -> list[Finding]:
     ]
 
 
-def check_agent(facts: Facts, get: Get) -> list[Finding]:
+def check_agent(facts: ConfigFacts, get: Get) -> list[Finding]:
     firewall = get("securitygroup", "firewall_driver") or "noop"
     link = "[securitygroup] firewall_driver"
     filtered = wrong(link, firewall, f"set it to {FIREWALL}: a VF bypasses the host's firewall")
@@ -124,7 +124,7 @@ def check_agent(facts: Facts, get: Get) -> list[Finding]:
     ]
 
 
-def check_server(facts: Facts, get: Get) -> list[Finding]:
+def check_server(facts: ConfigFacts, get: Get) -> list[Finding]:
     link, drivers = "[ml2] mechanism_drivers", get("ml2", "mechanism_drivers")
     absent = wrong(link, drivers or "not set", f"add {MECHANISM}")
     found = ok(link, drivers or "") if MECHANISM in _items(drivers) else absent
@@ -143,7 +143,7 @@ def _network(name: str, get: Get) -> Finding:
     return wrong(link, "named by neither", f"add {name}:FIRST:LAST to [ml2_type_vlan] network_vlan_ranges")
 
 
-def _host(facts: Facts, get: Get) -> Finding:
+def _host(facts: ConfigFacts, get: Get) -> Finding:
     host = get("DEFAULT", "host") or facts.hostname
     if host == facts.host:
         return ok("[DEFAULT] host", host)
@@ -159,7 +159,7 @@ def _drivers(link: str, value: str | None, wanted: Iterable[str]) -> Finding:
     return ok(link, value or "")
 
 
-def _device_lists(facts: Facts, section: str, get: Get) -> list[Finding]:
+def _device_lists(facts: ConfigFacts, section: str, get: Get) -> list[Finding]:
     mappings, exclusions = get(section, "physical_device_mappings"), get(section, "exclude_devices")
     links = (f"[{section}] physical_device_mappings", f"[{section}] exclude_devices")
     found = []
@@ -170,7 +170,7 @@ def _device_lists(facts: Facts, section: str, get: Get) -> list[Finding]:
     return found
 
 
-def _mapping(link: str, value: str | None, facts: Facts) -> Finding:
+def _mapping(link: str, value: str | None, facts: ConfigFacts) -> Finding:
     try:
         theirs = _pairs(parse_mappings(link, _items(value)))
     except ConfigError as error:

@@ -10,18 +10,18 @@ from collections.abc import Callable
 
 from kuryr_libnetwork.cli.application import Action
 from kuryr_libnetwork.cli.host import advice
-from kuryr_libnetwork.cli.host.advice import Facts, Get
+from kuryr_libnetwork.cli.host.advice import ConfigFacts, Get
 from kuryr_libnetwork.cli.host.findings import Finding, exit_code
 from kuryr_libnetwork.cli.host.inventory import Host, gather
 from kuryr_libnetwork.config.sources import Sources
 
 
-def facts_of(host: Host) -> Facts:
+def facts_of(host: Host) -> ConfigFacts:
     """PFs that carry a default route are no candidates; those that a mapping names are known."""
     sriov = host.settings.sriov
     mapped = {device for devices in sriov.mappings.values() for device in devices}
     found = [each.pf.netdevs[0] for each in gather(host) if each.pf.netdevs and not each.default_route]
-    return Facts(
+    return ConfigFacts(
         host=host.settings.plugin.host,
         hostname=socket.gethostname(),
         mappings=sriov.mappings,
@@ -31,8 +31,8 @@ def facts_of(host: Host) -> Facts:
 
 
 class _Config(Action):
-    settings: Callable[[Facts], list[str]]
-    check: Callable[[Facts, Get], list[Finding]]
+    settings: Callable[[ConfigFacts], list[str]]
+    check: Callable[[ConfigFacts, Get], list[Finding]]
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

@@ -51,7 +51,7 @@ class NestedDriver:
             raise InvalidOption("--mac-address", request.mac_address, allowed)
         return {}
 
-    def abandon(self, port_id: str) -> None:
+    def unreserve(self, port_id: str) -> None:
         """Nothing was taken."""
 
     def plan(self, port: Port, endpoint_id: str) -> PlugRecord:  # noqa: ARG002 - other drivers need it
@@ -115,10 +115,10 @@ class NestedDriver:
                 else:
                     return
 
-    def uphold(self, living: Callable[[], list[PlugRecord]]) -> None:
+    def repair(self, in_use: Callable[[], list[PlugRecord]]) -> None:
         """Pairs that are missing: an operator has replaced the list, or Neutron taken two changes at once for good."""
         with self._machine.alone():
-            plugs = living()
+            plugs = in_use()
             if not plugs:
                 return
             link = self._machine.interface()

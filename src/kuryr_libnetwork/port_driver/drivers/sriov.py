@@ -83,10 +83,10 @@ class SriovDriver:
         self._vf = VfBinding(pci, control, netdevs, settings.rebind, settings.unsupported)
         self._macvtap = MacvtapBinding(netdevs, self._vf)
         self._pf = PfBinding(pci, netdevs)
-        self._put_back: dict[str, Callable[[DeviceLease, Sequence[str]], str]] = {
-            DIRECT: self._vf.put_back,
-            MACVTAP: self._macvtap.put_back,
-            PHYSICAL: self._pf.put_back,
+        self._give_back_of: dict[str, Callable[[DeviceLease, Sequence[str]], str]] = {
+            DIRECT: self._vf.give_back,
+            MACVTAP: self._macvtap.give_back,
+            PHYSICAL: self._pf.give_back,
         }
         self._observed: Mapping[str, Port] = {}
         self._rules: Mapping[str, Sequence[QosRule]] = {}
@@ -102,7 +102,7 @@ class SriovDriver:
         profile = self._stock.profile(request, self._stock.take(request))
         return {} if profile.items() <= request.profile.items() else {"binding:profile": {**request.profile, **profile}}
 
-    def abandon(self, port_id: str) -> None:
+    def unreserve(self, port_id: str) -> None:
         """Give back a device that was leased and never touched, or was touched and is to be put back."""
         lease = self._stock.lease_of(port_id)
         if lease is not None:
@@ -195,7 +195,7 @@ class SriovDriver:
         trust = bool(lease.physical_network) and lease.physical_network in self._settings.allow_trust
         return vf_settings.wanted_settings(port, qos, trust_allowed=trust)
 
-    def settle(self, plug: PlugRecord) -> None:
+    def wait_for_carrier(self, plug: PlugRecord) -> None:
         """A VF without a carrier is no reason to fail: its link may be down on purpose, or the cable not plugged yet.
 
         Not done by :meth:`plug`: Docker makes the endpoints of a network one after the other, but joins them side by side.
@@ -211,14 +211,14 @@ class SriovDriver:
 
     # -- while it is in use ----------------------------------------------------------------------------------------
 
-    def observe(self, ports: Sequence[Port]) -> None:
-        self._stock.observe(ports)
+    def note_ports(self, ports: Sequence[Port]) -> None:
+        self._stock.note_ports(ports)
         leased = {lease.port_id for lease in self._leases.all()}
         mine = [port for port in ports if port.id in leased]
         self._rules = self._qos.of(mine)
         self._observed = {port.id: port for port in mine}
 
-    def refresh(self, port_id: str) -> None:
+    def reapply(self, port_id: str) -> None:
         """A port that is bound no more says nothing about its VLAN; its VF keeps what it has until it is given back."""
         lease, port = self._stock.lease_of(port_id), self._observed.get(port_id)
         if lease is None or lease.state != "leased" or lease.wanted is None or port is None:
@@ -260,7 +260,7 @@ class SriovDriver:
         self._leases.put(lease)
         sandboxes = [lease.sandbox_key] if lease.sandbox_key else []
         touched = lease.rebuilt or lease.original_netdev is not None or lease.original_settings is not None
-        wrong = self._put_back[lease.vnic_type](lease, sandboxes) if touched else ""
+        wrong = self._give_back_of[lease.vnic_type](lease, sandboxes) if touched else ""
         if wrong:
             LOG.error("%s is quarantined: %s", lease.pci_address, wrong)
             self._leases.put(msgspec.structs.replace(lease, state="quarantined", reason=wrong))
@@ -286,8 +286,8 @@ class SriovDriver:
         moved = lease.vnic_type == DIRECT or (lease.vnic_type == PHYSICAL and not device.netdevs)
         return ("container" if device.netdev_elsewhere else "gone") if moved else "container"
 
-    def uphold(self, living: Callable[[], list[PlugRecord]]) -> None:
-        """Nothing: see :meth:`refresh`."""
+    def repair(self, in_use: Callable[[], list[PlugRecord]]) -> None:
+        """Nothing: see :meth:`reapply`."""
 
     def strays(self) -> list[PlugRecord]:
         """Every lease; of those whose port is gone the background then puts the device back, or tries again."""

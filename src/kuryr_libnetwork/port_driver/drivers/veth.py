@@ -43,7 +43,7 @@ class VethDriver:
     def reserve(self, request: BindingRequest) -> Mapping[str, Any]:  # noqa: ARG002 - other drivers need it
         return {}  # an interface of software needs no device
 
-    def abandon(self, port_id: str) -> None:
+    def unreserve(self, port_id: str) -> None:
         """Nothing was taken."""
 
     def plan(self, port: Port, endpoint_id: str) -> PlugRecord:
@@ -89,9 +89,9 @@ class VethDriver:
     def where(self, plug: PlugRecord) -> Whereabouts:
         return self._binding.where(plug)
 
-    def uphold(self, living: Callable[[], list[PlugRecord]]) -> None:
+    def repair(self, in_use: Callable[[], list[PlugRecord]]) -> None:
         """Keep the host away from their networks."""
-        self._binding.silence(living())
+        self._binding.silence(in_use())
 
     def strays(self) -> list[PlugRecord]:
         """Open vSwitch keeps its rows over a reboot, and a server that hung may add one later than it was asked to."""

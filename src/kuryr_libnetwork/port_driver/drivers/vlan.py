@@ -56,7 +56,7 @@ class VlanDriver:
     def reserve(self, request: BindingRequest) -> Mapping[str, Any]:  # noqa: ARG002 - other drivers need it
         return {}  # the trunk wants the port with its MAC, and without a device
 
-    def abandon(self, port_id: str) -> None:
+    def unreserve(self, port_id: str) -> None:
         """Nothing was taken."""
 
     def plan(self, port: Port, endpoint_id: str) -> PlugRecord:  # noqa: ARG002 - other drivers need it
@@ -148,7 +148,7 @@ class VlanDriver:
     def where(self, plug: PlugRecord) -> Whereabouts:
         return self._binding.where(plug)
 
-    def uphold(self, living: Callable[[], list[PlugRecord]]) -> None:
+    def repair(self, in_use: Callable[[], list[PlugRecord]]) -> None:
         """Nothing: who takes a port off its trunk means it."""
 
     def strays(self) -> list[PlugRecord]:

@@ -21,7 +21,7 @@ from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
 
-class Survey:
+class HostSurvey:
     def __init__(
         self,
         *,
@@ -55,13 +55,13 @@ class Survey:
         """Whether the interface of any of them is, or may be, in a container."""
         return any(self._may_be_in_use(each) for each in endpoints)
 
-    def uphold(self) -> None:
+    def repair(self) -> None:
         """Have each driver make good what others have undone of living containers."""
         for driver in self._drivers.all():
             what = f"look after the containers of port driver {driver.name}"
-            self._attempts.run(what, partial(driver.uphold, partial(self._living, driver.name)))
+            self._attempts.run(what, partial(driver.repair, partial(self._in_use, driver.name)))
 
-    def _living(self, driver: str) -> list[PlugRecord]:
+    def _in_use(self, driver: str) -> list[PlugRecord]:
         ready = [endpoint.plug for endpoint in self._journal.endpoints.all() if endpoint.state == "ready"]
         return [plug for plug in ready if plug is not None and plug.driver == driver]
 

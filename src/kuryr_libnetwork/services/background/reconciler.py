@@ -27,18 +27,18 @@ from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules import leftovers
 from kuryr_libnetwork.rules.leftovers import Suspect
 from kuryr_libnetwork.services.background.dockers_word import DockersWord
-from kuryr_libnetwork.services.background.host_survey import Survey
-from kuryr_libnetwork.services.background.vf_watch import PortWatch
+from kuryr_libnetwork.services.background.host_survey import HostSurvey
+from kuryr_libnetwork.services.background.vf_watch import VfWatch
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.networks.lifecycle import Networks
 from kuryr_libnetwork.services.networks.pools import PoolKeeper
 from kuryr_libnetwork.services.ports.claims import Claims
-from kuryr_libnetwork.services.ports.exposed_ports import Exposure
+from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
 from kuryr_libnetwork.services.state.attempts import Attempts
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.locks import KeyedLocks
-from kuryr_libnetwork.services.state.lookup import Directory
-from kuryr_libnetwork.services.state.unfinished_removals import Forgotten
+from kuryr_libnetwork.services.state.lookup import Lookup
+from kuryr_libnetwork.services.state.unfinished_removals import UnfinishedRemovals
 
 LOG = logging.getLogger(__name__)
 _ROUND = "look for what nobody uses"
@@ -55,18 +55,18 @@ class Reconciler:
         neutron: Neutron,
         journal: Journal,
         engine: Engine | None,
-        directory: Directory,
+        lookup: Lookup,
         dockers_word: DockersWord,
         intents: Intents,
         networks: Networks,
         pools: PoolKeeper,
         releaser: Releaser,
-        survey: Survey,
-        watch: PortWatch,
-        exposure: Exposure,
+        host_survey: HostSurvey,
+        watch: VfWatch,
+        exposed_ports: ExposedPorts,
         claims: Claims,
         locks: KeyedLocks,
-        forgotten: Forgotten,
+        unfinished: UnfinishedRemovals,
         attempts: Attempts,
         grace: float,
         now: Callable[[], float],
@@ -74,18 +74,18 @@ class Reconciler:
         self._neutron = neutron
         self._journal = journal
         self._engine = engine
-        self._directory = directory
+        self._lookup = lookup
         self._dockers_word = dockers_word
         self._intents = intents
         self._networks = networks
         self._pools = pools
         self._releaser = releaser
-        self._survey = survey
+        self._host_survey = host_survey
         self._watch = watch
-        self._exposure = exposure
+        self._exposed_ports = exposed_ports
         self._claims = claims
         self._locks = locks
-        self._forgotten = forgotten
+        self._unfinished = unfinished
         self._attempts = attempts
         self._grace = grace
         self._now = now
@@ -136,7 +136,7 @@ class Reconciler:
         run("read the subnets of our networks", self._refresh)
         run("look after the ports of this host", self._watch.round)
         run("end broken endpoints", self._end_broken_endpoints)
-        self._survey.uphold()
+        self._host_survey.repair()
         look = self._look()
         same = {
             suspect: since for suspect, since in self._seen.items() if self._looked.get(suspect) == look.get(suspect)
@@ -173,15 +173,15 @@ class Reconciler:
             leases=leases,
             pools=pools,
             view=view,
-            idle=self._survey.idle(endpoints),
+            idle=self._host_survey.idle(endpoints),
         )
         if not self._networks_known:  # the pools of one that was not found again look unused
             found = {suspect for suspect in found if suspect[0] != "pool"}
-        look = {suspect: known.get(suspect) for suspect in found | self._forgotten.all()}
-        look |= {("plug", plug.port_id): plug for plug in self._survey.stray_plugs()}
-        look |= {("group", group.id): group for group in self._exposure.strays()}
+        look = {suspect: known.get(suspect) for suspect in found | self._unfinished.all()}
+        look |= {("plug", plug.port_id): plug for plug in self._host_survey.stray_plugs()}
+        look |= {("group", group.id): group for group in self._exposed_ports.strays()}
         believed = view if leftovers.trusted(view, networks) else None
-        return look | {("port", port.id): port for port in self._survey.orphan_ports(believed)}
+        return look | {("port", port.id): port for port in self._host_survey.orphan_ports(believed)}
 
     def _view(self, endpoints: list[EndpointRecord]) -> EngineView | None:
         """Docker's word. Its id alone proves nothing while containers live of which it knows nothing."""
@@ -196,7 +196,7 @@ class Reconciler:
         networks = self._journal.networks.all()
         if any(network.docker_id in view.network_ids for network in networks):
             self._note_engine(view, networks)
-        elif self._survey.in_container(each for each in endpoints if each.endpoint_id not in view.endpoint_ids):
+        elif self._host_survey.in_container(each for each in endpoints if each.endpoint_id not in view.endpoint_ids):
             view = msgspec.structs.replace(view, engine_id="")
         if networks and not leftovers.trusted(view, networks):
             LOG.warning("Docker at docker_socket knows none of our %d networks; its word is not taken", len(networks))
@@ -227,7 +227,7 @@ class Reconciler:
 
     def _is_found(self, docker_id: str) -> bool:
         with self._locks.hold("network", docker_id):
-            return self._directory.network(docker_id) is not None
+            return self._lookup.network(docker_id) is not None
 
     def _take_up(self, words: dict[str, NetworkWord]) -> None:
         self._not_ours |= self._dockers_word.take_up(words)
@@ -245,18 +245,18 @@ class Reconciler:
         elif isinstance(seen, PoolRecord):
             self._pools.forget(key, seen)
         elif isinstance(seen, PlugRecord):
-            self._survey.end_plug(seen)
+            self._host_survey.end_plug(seen)
         elif isinstance(seen, Port):
             self._releaser.end_orphan(seen)
         elif isinstance(seen, SecurityGroup):
-            self._exposure.end_stray(seen)
+            self._exposed_ports.end_stray(seen)
 
     def _end_endpoint(self, endpoint_id: str, seen: Value | None) -> None:
         with self._locks.hold("endpoint", endpoint_id):
             current = self._journal.endpoints.get(endpoint_id)
             if current != seen:
                 return
-            with self._forgotten.kept("endpoint", endpoint_id):
+            with self._unfinished.kept("endpoint", endpoint_id):
                 if current is None:
                     self._releaser.end_unknown_endpoint(endpoint_id)
                 else:
@@ -265,7 +265,7 @@ class Reconciler:
     def _end_network(self, docker_id: str, seen: Value | None, *, last_try: bool) -> None:
         with self._locks.hold("network", docker_id):
             if self._journal.networks.get(docker_id) == seen:
-                with self._forgotten.kept("network", docker_id):
+                with self._unfinished.kept("network", docker_id):
                     self._networks.delete(docker_id, last_try=last_try)
 
     def _end_lease(self, seen: LeaseRecord) -> None:

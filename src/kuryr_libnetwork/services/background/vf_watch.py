@@ -17,7 +17,7 @@ from kuryr_libnetwork.services.state.attempts import Attempts
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 
 
-class PortWatch:
+class VfWatch:
     def __init__(self, neutron: Neutron, drivers: Drivers, locks: KeyedLocks, attempts: Attempts, host: str) -> None:
         self._neutron = neutron
         self._drivers = drivers
@@ -31,7 +31,7 @@ class PortWatch:
             return
         ports = self._neutron.find_ports(**{"binding:host_id": self._host})
         for driver in enforcers:
-            if not self._attempts.run("look at the ports of this host", partial(driver.observe, ports)):
+            if not self._attempts.run("look at the ports of this host", partial(driver.note_ports, ports)):
                 continue
             for port in ports:
                 if port.vnic_type in driver.vnic_types:
@@ -40,4 +40,4 @@ class PortWatch:
     def _refresh(self, driver: Enforcer, port_id: str) -> None:
         """One port that cannot be set up is no reason to leave the others."""
         with self._locks.hold("port", port_id):
-            driver.refresh(port_id)
+            driver.reapply(port_id)

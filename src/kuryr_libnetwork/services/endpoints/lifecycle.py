@@ -50,17 +50,17 @@ from kuryr_libnetwork.rules.port_options import (
 from kuryr_libnetwork.services.endpoints.agent_wait import PlugWaiter
 from kuryr_libnetwork.services.endpoints.announcer import Announcer
 from kuryr_libnetwork.services.endpoints.release import Releaser
-from kuryr_libnetwork.services.ports.exposed_ports import Exposure
-from kuryr_libnetwork.services.ports.lifecycle import PortLedger
+from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
+from kuryr_libnetwork.services.ports.lifecycle import Ports
 from kuryr_libnetwork.services.ports.port_options import PortOptions
 from kuryr_libnetwork.services.state.locks import KeyedLocks
-from kuryr_libnetwork.services.state.lookup import Directory
+from kuryr_libnetwork.services.state.lookup import Lookup
 from kuryr_libnetwork.undo import Undo
 
 LOG = logging.getLogger(__name__)
 
 
-class _Wish(NamedTuple):
+class _EndpointWish(NamedTuple):
     """What the user asks for one container."""
 
     device: EndpointOptions
@@ -74,10 +74,10 @@ class Endpoints:
         *,
         journal: Journal,
         settings: ServiceSettings,
-        directory: Directory,
-        ledger: PortLedger,
+        lookup: Lookup,
+        ports: Ports,
         drivers: Drivers,
-        exposure: Exposure,
+        exposed_ports: ExposedPorts,
         port_options: PortOptions,
         releaser: Releaser,
         plugged: PlugWaiter,
@@ -87,10 +87,10 @@ class Endpoints:
     ) -> None:
         self._journal = journal
         self._settings = settings
-        self._directory = directory
-        self._ledger = ledger
+        self._lookup = lookup
+        self._ports = ports
         self._drivers = drivers
-        self._exposure = exposure
+        self._exposed_ports = exposed_ports
         self._port_options = port_options
         self._releaser = releaser
         self._plugged = plugged
@@ -110,8 +110,10 @@ class Endpoints:
         interface = request.interface or EndpointInterface()
         options = {key: str(value) for key, value in (request.options or {}).items() if isinstance(value, str | bool)}
         device = parse_endpoint_options(options)
-        wish = _Wish(device, self._port_options.of_container(options), self._exposure.wanted(request.options))
-        network = self._directory.known_network(request.network_id)
+        wish = _EndpointWish(
+            device, self._port_options.of_container(options), self._exposed_ports.wanted(request.options)
+        )
+        network = self._lookup.known_network(request.network_id)
         lease = self._lease(network, interface)
         self._refuse_other_port(parse_port_uuid(options), lease)
         refuse_contradictions(wish.port, lease)
@@ -137,7 +139,7 @@ class Endpoints:
             return self._answer(self._take(network, current, record, wish, undo))
 
     def _take(
-        self, network: NetworkRecord, lease: LeaseRecord, record: EndpointRecord, wish: _Wish, undo: Undo
+        self, network: NetworkRecord, lease: LeaseRecord, record: EndpointRecord, wish: _EndpointWish, undo: Undo
     ) -> EndpointRecord:
         """What the port is to say comes from its device, from the user's options and from the ports that are exposed."""
         wanted = device_options(NetworkOptions(vnic_type=network.vnic_type, pf=network.pf), wish.device)
@@ -145,13 +147,13 @@ class Endpoints:
         device = {**self._reserve(network, lease, wanted, record.mac_address, undo), **said}
         vnic_type = _vnic_type(lease, device)
         exposed = wish.exposed if self._guarded(vnic_type) else []
-        lease, groups = self._exposure.open(effective(lease, said), exposed, vnic_type)
+        lease, groups = self._exposed_ports.open(effective(lease, said), exposed, vnic_type)
         return self._build(network, lease, record, {**device, **groups}, undo)
 
     def _refuse_other_port(self, port_uuid: str, lease: LeaseRecord) -> None:
         """One call, and only for an error."""
         if port_uuid and port_uuid != lease.port_id:
-            refuse_other_port(port_uuid, lease, self._ledger.addresses(lease.neutron_network_id, port_uuid))
+            refuse_other_port(port_uuid, lease, self._ports.addresses(lease.neutron_network_id, port_uuid))
 
     def _reserve(
         self, network: NetworkRecord, lease: LeaseRecord, wanted: EndpointOptions, mac: str, undo: Undo
@@ -171,7 +173,7 @@ class Endpoints:
             numa_node=wanted.numa_node,
         )
         driver = self._driver(vnic_type)
-        undo.add("give the device back", lambda: driver.abandon(lease.port_id))
+        undo.add("give the device back", lambda: driver.unreserve(lease.port_id))
         device = driver.reserve(asked)
         changed = {} if vnic_type == lease.vnic_type else {"binding:vnic_type": vnic_type}
         return {**device, **changed}
@@ -195,7 +197,7 @@ class Endpoints:
                 profile=device.get("binding:profile", lease.profile),
             )
             by = self._driver(_vnic_type(lease, device)).bound_by
-            mine = self._ledger.intend(mine, record.endpoint_id, record.mac_address, device, by)
+            mine = self._ports.intend(mine, record.endpoint_id, record.mac_address, device, by)
             self._journal.leases.put(mine)
         undo.add("forget the endpoint", lambda: self._forget(record.endpoint_id))
         record, port = self._plug(network, mine, record, device, undo)
@@ -215,7 +217,7 @@ class Endpoints:
     ) -> tuple[EndpointRecord, Port]:
         """The binding in Neutron and the interface here, in the order that the driver's kind of binding needs."""
         driver = self._driver(_vnic_type(lease, device))
-        port = self._ledger.bind(lease, record.endpoint_id, record.mac_address, device, driver.bound_by)
+        port = self._ports.bind(lease, record.endpoint_id, record.mac_address, device, driver.bound_by)
         if driver.bound_by == "host":
             port = self._plugged.bound(port)
         plug = driver.plan(port, record.endpoint_id)
@@ -224,7 +226,7 @@ class Endpoints:
         undo.add("unplug", lambda: driver.unplug(plug))
         driver.plug(plug, port, record.endpoint_id, network.mtu)
         if driver.bound_by == "trunk":
-            port = self._ledger.give_device(lease, record.endpoint_id, record.mac_address, device)
+            port = self._ports.give_device(lease, record.endpoint_id, record.mac_address, device)
         if driver.bound_by != "nobody":
             self._plugged.wait(port)
         return record, port
@@ -261,10 +263,10 @@ class Endpoints:
         subnet = subnet_for(network, address)
         if subnet is None:
             raise InvalidRequest(f"the network has no subnet for address {address}")
-        lease = self._ledger.holding(subnet.subnet_id, address)
+        lease = self._ports.holding(subnet.subnet_id, address)
         if lease is not None:
             return lease
-        lease = self._ledger.recover(network, subnet, address)
+        lease = self._ports.recover(network, subnet, address)
         if lease is None:
             raise UnknownObject(f"address {address} has no port in Neutron; start the container again")
         return lease
@@ -280,7 +282,7 @@ class Endpoints:
             record = self._journal.endpoints.get(request.endpoint_id)
             if record is None or record.state != "ready":
                 raise UnknownObject(f"endpoint {request.endpoint_id[:12]} is unknown; start the container again")
-            network = self._directory.known_network(record.docker_network_id)
+            network = self._lookup.known_network(record.docker_network_id)
             ifname = record.options.get(ENDPOINT_IFNAME, "")
             answer = join_answer(network, record, self._settings.veth_dst_prefix, ifname)
             self._explain_published(record, request)
@@ -293,7 +295,7 @@ class Endpoints:
     def _settle(self, record: EndpointRecord) -> None:
         driver = self._drivers.named(record.plug.driver) if record.plug else None
         if record.plug is not None and isinstance(driver, Enforcer):
-            driver.settle(record.plug)
+            driver.wait_for_carrier(record.plug)
 
     def _explain_published(self, record: EndpointRecord, request: JoinRequest) -> None:
         """Say once per container what ``-p`` means here; Docker tells every network of it."""
@@ -311,14 +313,14 @@ class Endpoints:
 
     def program(self, request: ExternalConnectivityRequest) -> None:
         """Docker names ports here that it kept from CreateEndpoint where another endpoint had published some (§2.1)."""
-        exposed = self._exposure.wanted(request.options)
+        exposed = self._exposed_ports.wanted(request.options)
         record = self._journal.endpoints.get(request.endpoint_id)
         if not exposed or record is None or record.exposes:
             return
         with self._locks.hold("endpoint", record.endpoint_id), self._locks.hold("port", record.port_id):
             lease = self._journal.leases.get(record.port_id)
             if lease is not None and lease.endpoint_id == record.endpoint_id and self._guarded(lease.vnic_type):
-                self._exposure.add(lease, exposed)
+                self._exposed_ports.add(lease, exposed)
 
     def delete(self, endpoint_id: str) -> None:
         record = self._journal.endpoints.get(endpoint_id)

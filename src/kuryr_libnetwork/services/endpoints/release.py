@@ -25,13 +25,13 @@ from kuryr_libnetwork.rules.addresses import contains
 from kuryr_libnetwork.rules.identity import DEVICE_OWNER
 from kuryr_libnetwork.rules.networks import pools_of, subnet_for
 from kuryr_libnetwork.rules.ports import Unknown, lease_of, release_of_unknown
-from kuryr_libnetwork.services.ports.exposed_ports import Exposure
-from kuryr_libnetwork.services.ports.lifecycle import PortLedger
+from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
+from kuryr_libnetwork.services.ports.lifecycle import Ports
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.locks import KeyedLocks
-from kuryr_libnetwork.services.state.lookup import Directory
+from kuryr_libnetwork.services.state.lookup import Lookup
 from kuryr_libnetwork.services.state.own_things import OwnThings
-from kuryr_libnetwork.services.state.unfinished_removals import Forgotten
+from kuryr_libnetwork.services.state.unfinished_removals import UnfinishedRemovals
 
 LOG = logging.getLogger(__name__)
 
@@ -43,25 +43,25 @@ class Releaser:
         journal: Journal,
         settings: ServiceSettings,
         own: OwnThings,
-        directory: Directory,
-        ledger: PortLedger,
+        lookup: Lookup,
+        ports: Ports,
         intents: Intents,
         drivers: Drivers,
-        exposure: Exposure,
+        exposed_ports: ExposedPorts,
         locks: KeyedLocks,
-        forgotten: Forgotten,
+        unfinished: UnfinishedRemovals,
         now: Callable[[], float],
     ) -> None:
         self._journal = journal
         self._settings = settings
         self._own = own
-        self._directory = directory
-        self._ledger = ledger
+        self._lookup = lookup
+        self._ports = ports
         self._intents = intents
         self._drivers = drivers
-        self._exposure = exposure
+        self._exposed_ports = exposed_ports
         self._locks = locks
-        self._forgotten = forgotten
+        self._unfinished = unfinished
         self._now = now
         self._guard = threading.Lock()
         self._expected: dict[FixedIp, float] = {}
@@ -93,7 +93,7 @@ class Releaser:
 
     def end_unknown_endpoint(self, endpoint_id: str) -> None:
         """The same for an endpoint that the journal does not know; its port is found in Neutron."""
-        port = self._directory.port_of_endpoint(endpoint_id)
+        port = self._lookup.port_of_endpoint(endpoint_id)
         if port is None:
             LOG.info("endpoint %s is unknown here and in Neutron: nothing to remove", endpoint_id[:12])
             return
@@ -116,7 +116,7 @@ class Releaser:
         for network in self._journal.networks.all():
             if pool_id in pools_of(network):
                 for subnet in network.subnets:
-                    if contains(subnet.cidr, address) and (lease := self._ledger.holding(subnet.subnet_id, address)):
+                    if contains(subnet.cidr, address) and (lease := self._ports.holding(subnet.subnet_id, address)):
                         return lease
         return None
 
@@ -139,7 +139,7 @@ class Releaser:
             elif self._has_endpoint(current):
                 LOG.warning("ReleaseAddress %s is not for port %s: its container is alive", address, lease.port_id)
             else:
-                self._ledger.release(current)
+                self._ports.release(current)
 
     def _end_former_endpoint(self, lease: LeaseRecord) -> bool:
         """Docker deletes an endpoint before its addresses, but not when it crashed or we failed; ``False``: it lives."""
@@ -149,7 +149,7 @@ class Releaser:
             endpoint = self._journal.endpoints.get(lease.endpoint_id)
             if endpoint is None:
                 return True
-            ended = endpoint.state != "ready" or ("endpoint", endpoint.endpoint_id) in self._forgotten.all()
+            ended = endpoint.state != "ready" or ("endpoint", endpoint.endpoint_id) in self._unfinished.all()
             if not ended and self._lives(endpoint):
                 return False
             LOG.warning("endpoint %s lost its last address before it was deleted", endpoint.endpoint_id[:12])
@@ -188,7 +188,7 @@ class Releaser:
             current = self._journal.leases.get(lease.port_id)
             if current is None or self._has_endpoint(current):
                 return
-            self._ledger.release(current, look=True)
+            self._ports.release(current, look=True)
             with self._guard:
                 self._expected |= dict.fromkeys(current.held, self._now())
 
@@ -202,7 +202,7 @@ class Releaser:
             return
         network, subnet = found
         subnet = subnet_for(network, address) or subnet
-        for port in self._ledger.find(subnet.subnet_id, address):
+        for port in self._ports.find(subnet.subnet_id, address):
             with self._locks.hold("port", port.id):
                 unknown = self._free_to_go(port, named=True)
                 if unknown is None:
@@ -210,8 +210,8 @@ class Releaser:
                 else:
                     LOG.info("releasing port %s, found in Neutron by its address %s", port.id, address)
                     self._unplug_unknown(port)
-                    lease = self._directory.rebuild_lease(network, port, subnet.subnet_id, unknown)
-                    self._ledger.release(self._exposure.recognised(lease, port))
+                    lease = self._lookup.rebuild_lease(network, port, subnet.subnet_id, unknown)
+                    self._ports.release(self._exposed_ports.recognised(lease, port))
 
     def release_unplaced(self) -> None:
         """Release again what Docker gave back before its network was known: right after a start that may come from Docker's
@@ -230,7 +230,7 @@ class Releaser:
             if unknown is not None:
                 self._unplug_unknown(port)
                 lease = lease_of(port, "", (), "", self._now(), unknown=unknown)
-                self._ledger.release(self._exposure.recognised(lease, port), look=True)
+                self._ports.release(self._exposed_ports.recognised(lease, port), look=True)
 
     def _free_to_go(self, port: Port, *, named: bool) -> Unknown | None:
         """What is to become of a port that is ours, on this host, in no container, and not just being made for the next one."""
@@ -245,7 +245,7 @@ class Releaser:
             for subnet in network.subnets:
                 if subnet.pool_id == pool_id:
                     return network, subnet
-        return self._directory.neutron_subnet(pool_id)
+        return self._lookup.neutron_subnet(pool_id)
 
     def _unplug_prepared(self, port: Port) -> None:
         """Take away the interface of a port that was bound beforehand, as Zun does it: only the interface was ours.

@@ -36,8 +36,8 @@ from kuryr_libnetwork.services.networks.subnets import SubnetKeeper
 from kuryr_libnetwork.services.networks.teardown import Teardown
 from kuryr_libnetwork.services.ports.port_options import PortOptions
 from kuryr_libnetwork.services.state.intents import Intents
-from kuryr_libnetwork.services.state.lookup import Directory
-from kuryr_libnetwork.services.state.network_users import Register
+from kuryr_libnetwork.services.state.lookup import Lookup
+from kuryr_libnetwork.services.state.network_users import NetworkUsers
 from kuryr_libnetwork.services.state.own_things import OwnThings
 from kuryr_libnetwork.undo import Undo
 
@@ -54,10 +54,10 @@ class Networks:
         drivers: Drivers,
         own: OwnThings,
         intents: Intents,
-        directory: Directory,
+        lookup: Lookup,
         pools: PoolKeeper,
         subnets: SubnetKeeper,
-        register: Register,
+        network_users: NetworkUsers,
         port_options: PortOptions,
         releaser: Releaser,
         teardown: Teardown,
@@ -68,10 +68,10 @@ class Networks:
         self._drivers = drivers
         self._own = own
         self._intents = intents
-        self._directory = directory
+        self._lookup = lookup
         self._pools = pools
         self._subnets = subnets
-        self._register = register
+        self._network_users = network_users
         self._chooser = Chooser(neutron, own)
         self._port_options = port_options
         self._releaser = releaser
@@ -114,7 +114,7 @@ class Networks:
             else:
                 record, network, on_pools = self._existing(record, plan.network, pools)
             record = self._subnets.attach(record, network, pools, plan.sources, on_pools=on_pools)
-            self._register.remember(record)
+            self._network_users.remember(record)
             self._journal.networks.put(msgspec.structs.replace(record, state="ready"))
         LOG.info("Docker network %s is Neutron network %s", request.network_id[:12], network.id)
 
@@ -146,7 +146,7 @@ class Networks:
                 self._journal.networks.put(record)
                 self._pools.network_came()
                 self._pools.forgotten(subnet.pool_id)
-                self._register.record(record.docker_id, record.neutron_id, new)
+                self._network_users.record(record.docker_id, record.neutron_id, new)
 
     def _take_back(self, docker_id: str) -> None:
         record = self._journal.networks.get(docker_id)
@@ -207,14 +207,14 @@ class Networks:
         made = own is not None and identity.made_on(own) != ""
         record = _on(msgspec.structs.replace(record, made=made), network)
         self._journal.networks.put(record)
-        on_tags = self._register.enter(record.docker_id, network, pools)
+        on_tags = self._network_users.enter(record.docker_id, network, pools)
         return record, network, not on_tags
 
     # -- delete ----------------------------------------------------------------------------------------------------
 
     def delete(self, docker_id: str, *, last_try: bool = False) -> None:
         """Docker forgets the network whatever we answer; endpoints that it forgot before go with it."""
-        record = self._directory.network(docker_id)
+        record = self._lookup.network(docker_id)
         if record is None:
             LOG.info("Docker network %s is unknown here and in Neutron: nothing to remove", docker_id[:12])
             return

@@ -35,7 +35,7 @@ from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
 
-class Wish(NamedTuple):
+class PoolWish(NamedTuple):
     """What a pool is to stand for. ``source``: the subnetpool that the CIDR comes from; "": none of the user's."""
 
     cidr: str
@@ -92,7 +92,7 @@ class PoolRequests:
 
     # -- what it stands for ----------------------------------------------------------------------------------------
 
-    def _wish(self, chosen: Choices, version: IpVersion, cidr: str) -> Wish:
+    def _wish(self, chosen: Choices, version: IpVersion, cidr: str) -> PoolWish:
         network = self._chooser.network(chosen)
         subnet = self._chooser.subnet(chosen, version, network)
         if subnet is not None:
@@ -101,9 +101,9 @@ class PoolRequests:
             found = self._neutron.find_subnets(network_id=network.id, cidr=cidr)
             subnet = found[0] if found else None
         pool = self._chooser.pool(chosen, version, [cidr])
-        return Wish(cidr, "" if pool is None else pool.id, subnet)
+        return PoolWish(cidr, "" if pool is None else pool.id, subnet)
 
-    def _unasked(self, chosen: Choices, version: IpVersion) -> Wish:
+    def _unasked(self, chosen: Choices, version: IpVersion) -> PoolWish:
         """Without ``--subnet``: that of the subnet or network chosen, else a prefix of the pool chosen, or the default one."""
         network = self._chooser.network(chosen)
         subnet = self._chooser.subnet(chosen, version, network)
@@ -115,12 +115,12 @@ class PoolRequests:
             subnet = there[0] if there else None
         if subnet is not None:
             self._refuse_second(subnet)
-            return Wish(addresses.canonical_cidr(subnet.cidr), subnet=subnet)
+            return PoolWish(addresses.canonical_cidr(subnet.cidr), subnet=subnet)
         pool = self._chooser.pool(chosen, version, []) or self._default(version)
         taken = [each.cidr for each in self._neutron.find_subnets(subnetpool_id=pool.id)]
         held = [record for record in self._journal.pools.all() if record.source == pool.id and record.requests]
         unused = [record for record in held if not self._pools.in_use(record.pool_id)]
-        return Wish(prefixes.allocate(pool, [*taken, *(record.cidr for record in held)], len(unused)), pool.id)
+        return PoolWish(prefixes.allocate(pool, [*taken, *(record.cidr for record in held)], len(unused)), pool.id)
 
     def _default(self, version: IpVersion) -> SubnetPool:
         name, option = self._settings.default_subnetpool(version)
@@ -140,7 +140,7 @@ class PoolRequests:
 
     # -- making it -------------------------------------------------------------------------------------------------
 
-    def _take_turn(self, record: PoolRecord, wish: Wish) -> PoolRecord:
+    def _take_turn(self, record: PoolRecord, wish: PoolWish) -> PoolRecord:
         record = msgspec.structs.replace(record, cidr=wish.cidr, source=wish.source, subnet=wish.subnet)
         with self._locks.hold("pool-request", record.cidr):
             self._pools.wait_for_turn(record.cidr)

@@ -25,7 +25,7 @@ from kuryr_libnetwork.rules import identity
 from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.rules.addresses import spans_within
 from kuryr_libnetwork.services.state.intents import Intents
-from kuryr_libnetwork.services.state.network_users import Register
+from kuryr_libnetwork.services.state.network_users import NetworkUsers
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
@@ -40,14 +40,14 @@ class SubnetKeeper:
         own: OwnThings,
         settings: ServiceSettings,
         intents: Intents,
-        register: Register,
+        network_users: NetworkUsers,
     ) -> None:
         self._neutron = neutron
         self._journal = journal
         self._own = own
         self._settings = settings
         self._intents = intents
-        self._register = register
+        self._network_users = network_users
 
     def attach(
         self, record: NetworkRecord, network: Network, pools: Sequence[PoolRecord], sources: Sources, *, on_pools: bool
@@ -127,7 +127,7 @@ class SubnetKeeper:
         record = _with(record, subnet, pool, made=made, ip_range=ip_range, recorded=recorded)
         self._journal.networks.put(record)
         if recorded and not on_pools:
-            self._register.record(record.docker_id, record.neutron_id, pool)
+            self._network_users.record(record.docker_id, record.neutron_id, pool)
         elif not recorded and not marked:
             self._neutron.add_tags("subnets", subnet.id, [pool.pool_id])
         return record

@@ -23,7 +23,7 @@ from kuryr_libnetwork.rules import identity
 from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.rules.ownership import OwnNetwork, OwnSubnet
 from kuryr_libnetwork.services.networks.pools import PoolKeeper
-from kuryr_libnetwork.services.state.network_users import Register
+from kuryr_libnetwork.services.state.network_users import NetworkUsers
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
@@ -41,13 +41,13 @@ class Ending(NamedTuple):
 
 class Teardown:
     def __init__(
-        self, neutron: Neutron, journal: Journal, own: OwnThings, pools: PoolKeeper, register: Register
+        self, neutron: Neutron, journal: Journal, own: OwnThings, pools: PoolKeeper, network_users: NetworkUsers
     ) -> None:
         self._neutron = neutron
         self._journal = journal
         self._own = own
         self._pools = pools
-        self._register = register
+        self._network_users = network_users
 
     def end(self, record: NetworkRecord, *, last_try: bool = False) -> None:
         """Remove the record with everything that stands for it in Neutron; where that is not done yet, it stays."""
@@ -59,7 +59,7 @@ class Teardown:
         if network is None:
             self._leave_anothers(record, found[0], last_try=last_try)
             return
-        if self._register.others(network, record.docker_id):
+        if self._network_users.others(network, record.docker_id):
             self._leave_to_others(record, network)
             if last_try:
                 self._neutron.add_tags("networks", network.id, [LEFT_BEHIND])
@@ -75,7 +75,7 @@ class Teardown:
         pools away, which say so, before it looks at those of others, so that the last one sees none.
         """
         self._delete_aux_ports(record)
-        self._register.leave(record.docker_id, network)
+        self._network_users.leave(record.docker_id, network)
         made = [subnet for subnet in record.subnets if subnet.made]
         self._untag_anothers([subnet for subnet in record.subnets if not subnet.made and not subnet.recorded])
         self._pools.give_up(record.docker_id, rules.pools_of(record))
@@ -86,7 +86,7 @@ class Teardown:
     def _delete_last(self, record: NetworkRecord, made: Sequence[SubnetRecord], *, last_try: bool) -> bool:
         """Whether nothing is left to do."""
         there = self._own.subnets(id=[subnet.subnet_id for subnet in made])
-        others = [pool for pool in self._register.recorded_on(record.neutron_id) if pool.id not in record.pools]
+        others = [pool for pool in self._network_users.recorded_on(record.neutron_id) if pool.id not in record.pools]
         used = {each.id for pool in others for each in rules.subnets_of_pool(pool, record.neutron_id, there)}
         done = [self._delete_subnet(subnet.id) for subnet in there if subnet.id not in used]
         return all(done) or last_try
@@ -109,7 +109,7 @@ class Teardown:
 
     def _leave_to_others(self, record: NetworkRecord, network: OwnNetwork) -> None:
         """A pool that a subnet's tag names stays as well: upstream's service may use it by its name."""
-        self._register.leave(record.docker_id, network)
+        self._network_users.leave(record.docker_id, network)
         self._delete_aux_ports(record)
         if record.state == "creating":
             self._delete_unused(record)
@@ -122,7 +122,7 @@ class Teardown:
         unmarked = [subnet for subnet in self._own.subnets(id=made) if not subnet.tags]
         if not unmarked:
             return
-        others = [pool for pool in self._register.recorded_on(record.neutron_id) if pool.id not in record.pools]
+        others = [pool for pool in self._network_users.recorded_on(record.neutron_id) if pool.id not in record.pools]
         taken = {each.id for pool in others for each in rules.subnets_of_pool(pool, record.neutron_id, unmarked)}
         for subnet in unmarked:
             if subnet.id not in taken:

@@ -18,7 +18,7 @@ ATTEMPTS = 5
 FixedIps = list[dict[str, str]]
 
 
-class Ranges:
+class AddressChoice:
     def __init__(self, neutron: Neutron) -> None:
         self._neutron = neutron
 

@@ -31,7 +31,7 @@ from kuryr_libnetwork.rules import adoption as rules
 from kuryr_libnetwork.rules.identity import id_tags, owners_tags
 from kuryr_libnetwork.rules.ownership import without_memory
 from kuryr_libnetwork.services.ports.claims import Claims
-from kuryr_libnetwork.services.ports.exposed_ports import Exposure
+from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Adoption:
         journal: Journal,
         own: OwnThings,
         claims: Claims,
-        exposure: Exposure,
+        exposed_ports: ExposedPorts,
         host: str,
         *,
         wait: float = WAIT,
@@ -57,7 +57,7 @@ class Adoption:
         self._journal = journal
         self._own = own
         self._claims = claims
-        self._exposure = exposure
+        self._exposed_ports = exposed_ports
         self._host = host
         self._wait = wait
         self._interval = interval
@@ -187,7 +187,7 @@ class Adoption:
         self._untag(port, lease.claim)
 
     def _give_back_rest(self, lease: LeaseRecord, port: Port) -> None:
-        off = self._exposure.taken_off(lease, port)
+        off = self._exposed_ports.taken_off(lease, port)
         exposed = set(port.security_groups) - set(off.get(rules.GROUPS, port.security_groups))
         changes = rules.standing(lease.changes, port, self._host, exposed)
         puts = rules.restoration(changes)

@@ -34,7 +34,7 @@ FILTERED = "normal"
 _HINT = "or set [DEFAULT] process_external_connectivity = false to open none"
 
 
-class Exposure:
+class ExposedPorts:
     """``enabled``: ``process_external_connectivity``; without it nothing is opened, and what was opened before is closed."""
 
     def __init__(

@@ -35,9 +35,9 @@ from kuryr_libnetwork.rules import ports as rules
 from kuryr_libnetwork.rules.exposure import without
 from kuryr_libnetwork.rules.identity import OWN_PORT, made_by_us, made_on
 from kuryr_libnetwork.rules.port_options import attributes_of, missing, refuse_admins, refuse_ignored
-from kuryr_libnetwork.services.ports.address_choice import FixedIps, Ranges
+from kuryr_libnetwork.services.ports.address_choice import AddressChoice, FixedIps
 from kuryr_libnetwork.services.ports.adoption import Adoption
-from kuryr_libnetwork.services.ports.exposed_ports import Exposure
+from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.own_things import OwnThings
@@ -46,7 +46,7 @@ LOG = logging.getLogger(__name__)
 DNS_EXTENSION = "dns-integration"
 
 
-class PortLedger:
+class Ports:
     def __init__(
         self,
         *,
@@ -56,7 +56,7 @@ class PortLedger:
         intents: Intents,
         drivers: Drivers,
         adoption: Adoption,
-        exposure: Exposure,
+        exposed_ports: ExposedPorts,
         locks: KeyedLocks,
         host: str,
         now: Callable[[], float],
@@ -65,10 +65,10 @@ class PortLedger:
         self._journal = journal
         self._own = own
         self._intents = intents
-        self._ranges = Ranges(neutron)
+        self._ranges = AddressChoice(neutron)
         self._drivers = drivers
         self._adoption = adoption
-        self._exposure = exposure
+        self._exposed_ports = exposed_ports
         self._locks = locks
         self._host = host
         self._now = now
@@ -146,7 +146,7 @@ class PortLedger:
             return port
         LOG.info("port %s is put back as it was before its last container", port.id)
         left = rules.lease_of(port, "", (), "", self._now(), unknown=unknown)
-        self.release(self._exposure.recognised(left, port), look=True)
+        self.release(self._exposed_ports.recognised(left, port), look=True)
         return next(iter(self._neutron.find_ports(id=port.id)), port)
 
     def _is_shared(self, network: NetworkRecord, subnet: SubnetRecord) -> bool:
@@ -326,7 +326,7 @@ class PortLedger:
         except NeutronNotFound:
             LOG.warning("port %s was gone already", lease.port_id)
         try:
-            self._exposure.close(lease, last_try=look)
+            self._exposed_ports.close(lease, last_try=look)
         except NeutronError:
             self._journal.leases.put(msgspec.structs.replace(lease, held=(), spare=()))
             raise

@@ -23,26 +23,26 @@ from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.rules.identity import docker_id_of, id_tags, network_of_pool, subnet_made_by_us
 from kuryr_libnetwork.rules.ownership import OwnSubnetPool
 from kuryr_libnetwork.rules.ports import Unknown, lease_of, release_of_unknown
-from kuryr_libnetwork.services.state.network_users import Register
+from kuryr_libnetwork.services.state.network_users import NetworkUsers
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 
 
-class Directory:
+class Lookup:
     def __init__(
         self,
         neutron: Neutron,
         journal: Journal,
         own: OwnThings,
-        register: Register,
+        network_users: NetworkUsers,
         host: str,
         now: Callable[[], float],
     ) -> None:
         self._neutron = neutron
         self._journal = journal
         self._own = own
-        self._register = register
+        self._network_users = network_users
         self._host = host
         self._now = now
 
@@ -144,7 +144,7 @@ class Directory:
         return msgspec.structs.replace(lease, held=(*lease.held, *lease.spare), spare=())
 
     def _found(self, docker_id: str) -> NetworkRecord | None:
-        network, pools = self._register.find(docker_id)
+        network, pools = self._network_users.find(docker_id)
         return self._rebuild(docker_id, network, pools) if network is not None else None
 
     def _rebuild(self, docker_id: str, network: Network, pools: list[OwnSubnetPool] | None = None) -> NetworkRecord:

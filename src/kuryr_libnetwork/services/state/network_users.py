@@ -35,7 +35,7 @@ from kuryr_libnetwork.services.state.own_things import OwnThings
 LOG = logging.getLogger(__name__)
 
 
-class Register:
+class NetworkUsers:
     def __init__(self, neutron: Neutron, own: OwnThings) -> None:
         self._neutron = neutron
         self._own = own

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from kuryr_libnetwork.rules.leftovers import Suspect
 
 
-class Forgotten:
+class UnfinishedRemovals:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: set[Suspect] = set()
