@@ -26,6 +26,14 @@ def deaths() -> Iterator[object]:
                 yield pytest.param(operation, at, id=f"{operation.name}-{at}-{name}")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each operation is tried once to see its calls: only where the tests of the matrix are wanted."""
+    if "at" in metafunc.fixturenames:
+        metafunc.parametrize(("operation", "at"), list(deaths()))
+    elif "number" in metafunc.fixturenames:
+        metafunc.parametrize(("operation", "number"), list(losses()))
+
+
 def die(operation: Operation, at: int, *, stay_down: bool) -> tuple[Trial, bool]:
     first = operation.undo == Trial.network_rm  # of the first network ever, Docker cannot be believed to know nothing
     trial = operation.prepare(neighbour=stay_down and first)
@@ -38,7 +46,6 @@ def die(operation: Operation, at: int, *, stay_down: bool) -> tuple[Trial, bool]
 
 
 @pytest.mark.parametrize("stay_down", [False, True], ids=["up-at-once", "down-for-a-while"])
-@pytest.mark.parametrize(("operation", "at"), list(deaths()))
 def test_the_service_is_killed(operation: Operation, at: int, stay_down: bool) -> None:
     """A kill -9 or a power cut at the wrong moment would leave a port, an interface or half a network for ever."""
     trial, done = die(operation, at, stay_down=stay_down)
@@ -53,7 +60,6 @@ def losses() -> Iterator[object]:
             yield pytest.param(operation, number, id=f"{operation.name}-{number}")
 
 
-@pytest.mark.parametrize(("operation", "number"), list(losses()))
 def test_the_journal_is_lost_between_two_calls(operation: Operation, number: int) -> None:
     """A new disk, or an operator who cleans up, would cost the cloud what Docker was just making or removing."""
     trial = operation.prepare()
