@@ -23,7 +23,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from kuryr_libnetwork.host.journal import SqliteJournal
-from kuryr_libnetwork.model import IntentRecord
+from kuryr_libnetwork.model.records import IntentRecord
 
 journal = SqliteJournal(Path(sys.argv[1]))
 turn = 0
