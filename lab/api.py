@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import dockerd, engines, http, lifecycle, openstack, people
-from lab import host as programs
+from lab import dockerd, engines, host as programs, http, lifecycle, openstack, people
 from lab.errors import LabError
 from lab.openstack import Session
 from lab.paths import HostPaths, LabPaths

@@ -20,8 +20,7 @@ from lab.paths import RUN_ROOT, HostPaths, LabPaths
 from lab.people import Person
 from lab.process import Record, Registry, boot_id
 from lab.progress import say, step
-from lab.sriov import lifecycle as sriov_lifecycle
-from lab.sriov import machine as sriov_machine
+from lab.sriov import lifecycle as sriov_lifecycle, machine as sriov_machine
 from lab.sriov.machine import Fleet
 
 LOG_GENERATIONS = 3

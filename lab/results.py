@@ -86,9 +86,8 @@ def main(folder: Path) -> int:
         print(f"{check.name:26} {check.note:37} {check.seconds:7.1f} s")
     for one in tiers:
         counts = f"{one.passed:4} passed, {one.failed:3} failed, {one.skipped:3} skipped"
-        print(
-            f"{'tests/' + one.name.replace('conversation-', 'conversation/'):26} {counts:37} {one.seconds:7.1f} s  {one.note}".rstrip()
-        )
+        place = "tests/" + one.name.replace("conversation-", "conversation/")
+        print(f"{place:26} {counts:37} {one.seconds:7.1f} s  {one.note}".rstrip())
     covered = line_coverage(folder)
     if covered:
         print(covered)

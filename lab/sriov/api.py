@@ -16,10 +16,7 @@ from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.people import Person
 from lab.process import Place, Registry, clean_environment, run, wait_for
-from lab.sriov import channel as sriov_channel
-from lab.sriov import guest as sriov_guest
-from lab.sriov import image as sriov_image
-from lab.sriov import machine as sriov_machine
+from lab.sriov import channel as sriov_channel, guest as sriov_guest, image as sriov_image, machine as sriov_machine
 from lab.sriov.machine import MachinePaths
 
 ENDLESS = 86400.0

@@ -12,10 +12,7 @@ from lab.paths import LabPaths
 from lab.people import Person
 from lab.process import Registry
 from lab.progress import step
-from lab.sriov import broker as sriov_broker
-from lab.sriov import guest as sriov_guest
-from lab.sriov import image as sriov_image
-from lab.sriov import machine as sriov_machine
+from lab.sriov import broker as sriov_broker, guest as sriov_guest, image as sriov_image, machine as sriov_machine
 from lab.sriov.machine import Fleet, MachinePaths
 
 

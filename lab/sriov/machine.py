@@ -17,9 +17,7 @@ from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.process import Place, Program, Registry, run, wait_for, wait_until
 from lab.progress import say
-from lab.sriov import boot as sriov_boot
-from lab.sriov import image as sriov_image
-from lab.sriov import packages as sriov_packages
+from lab.sriov import boot as sriov_boot, image as sriov_image, packages as sriov_packages
 from lab.sriov.channel import Channel
 from lab.sriov.image import Image
 

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 from oslo_config import cfg, generator
 
-from kuryr_libnetwork.config import options as config_opts
-from kuryr_libnetwork.config import read as config
-from kuryr_libnetwork.config import sriov as config_sriov
+from kuryr_libnetwork.config import options as config_opts, read as config, sriov as config_sriov
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "etc" / "kuryr.conf.sample"

@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from kuryr_libnetwork.errors import InvalidOption, KuryrError, NoFreeDevice
 from kuryr_libnetwork.model.links import BindingRequest

@@ -15,14 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from kuryr_libnetwork.errors import (
-    BindingScriptFailed,
-    BridgeNotFound,
-    Conflict,
-    LinkError,
-    LinkExists,
-    LinkNotFound,
-)
+from kuryr_libnetwork.errors import BindingScriptFailed, BridgeNotFound, Conflict, LinkError, LinkExists, LinkNotFound
 from kuryr_libnetwork.model.links import ChildSpec, HostIp, Link, OvsInterface, VethSpec
 from kuryr_libnetwork.model.records import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord
 from kuryr_libnetwork.model.sriov import DeviceLease

@@ -302,7 +302,7 @@ class FakeNetdevs(Failing):
             return device.up and pf.up and not left
 
     def fetch_from_sandbox(self, pci_address: str, sandboxes: Sequence[str], name: str) -> bool:
-        with self.called("bring_home"):
+        with self.called("fetch_from_sandbox"):
             for device in self._nic.devices.values():
                 if device.pci == pci_address and device.sandbox != HOME and device.sandbox in sandboxes:
                     self._move_home(device, name)

@@ -7,8 +7,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from kuryr_libnetwork.errors import InvalidOption, InvalidRequest
 from kuryr_libnetwork.model.neutron import AddressSpan, HostRoute

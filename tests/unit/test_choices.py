@@ -16,8 +16,19 @@ from kuryr_libnetwork.rules import choices as rules
 from kuryr_libnetwork.rules.choices import NET_NAME, NET_SHARED, NET_UUID, POOL, SUBNET, Choices, Ref, choices_of
 from kuryr_libnetwork.rules.ownership import OwnProject
 from kuryr_libnetwork.rules.parsing import truthy
-from tests.unit.values import CIDR, CIDR6, NET, NETWORK, OTHER_NET, POOL_ID, SUBNET6, SUBNET_ID, SUBNETPOOL, uuids
-from tests.unit.values import SUBNET as SUBNET4
+from tests.unit.values import (
+    CIDR,
+    CIDR6,
+    NET,
+    NETWORK,
+    OTHER_NET,
+    POOL_ID,
+    SUBNET as SUBNET4,
+    SUBNET6,
+    SUBNET_ID,
+    SUBNETPOOL,
+    uuids,
+)
 
 BY_ID = choices_of({SUBNET[0]: SUBNET_ID, POOL[0]: POOL_ID})
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from kuryr_libnetwork.errors import InvalidOption
 from kuryr_libnetwork.rules import adoption, vf_settings

@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from kuryr_libnetwork.errors import Conflict, NoFreeDevice
 from kuryr_libnetwork.model.sriov import DeviceLease, DeviceRequest, PhysicalFunction, VirtualFunction

@@ -8,33 +8,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from kuryr_libnetwork.model import records, value
-from kuryr_libnetwork.model.neutron import (
-    Agent,
-    FixedIp,
-    HostRoute,
-    Network,
-    Port,
-    Subnet,
-    SubnetPool,
-)
-from tests.unit.values import (
-    DUAL,
-    ENDPOINT,
-    IP,
-    IP6,
-    LEASE,
-    NET,
-    PLUG,
-    POOL,
-    POOL_ID,
-    PORT,
-    PORT_ID,
-    SUBNET_ID,
-)
+from kuryr_libnetwork.model.neutron import Agent, FixedIp, HostRoute, Network, Port, Subnet, SubnetPool
+from tests.unit.values import DUAL, ENDPOINT, IP, IP6, LEASE, NET, PLUG, POOL, POOL_ID, PORT, PORT_ID, SUBNET_ID
 
 COMMON = {
     "project_id": "b7c1",

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from kuryr_libnetwork.errors import ConfigError, InvalidOption
 from kuryr_libnetwork.model.sriov import PhysicalFunction, VirtualFunction

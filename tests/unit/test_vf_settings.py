@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from kuryr_libnetwork.errors import UnsupportedVif
 from kuryr_libnetwork.model.neutron import Port, QosRule

@@ -17,15 +17,7 @@ from kuryr_libnetwork.services.assembly import Services
 from tests.fakes.neutron import FakeNeutron
 from tests.fakes.neutron.store import copied
 from tests.world.dockerside import Container, Docker, DockerNetwork, PluginClient
-from tests.world.outside import (
-    Died,
-    Outside,
-    TappedJournal,
-    TappedLinks,
-    TappedNeutron,
-    TappedOvs,
-    TappedScripts,
-)
+from tests.world.outside import Died, Outside, TappedJournal, TappedLinks, TappedNeutron, TappedOvs, TappedScripts
 from tests.world.plugin import HOST, Plugin
 
 GRACE = 120.0

@@ -25,17 +25,9 @@ from oslo_config import cfg
 
 from kuryr_libnetwork.config import (
     login as config_login,
-)
-from kuryr_libnetwork.config import (
     options as config_opts,
-)
-from kuryr_libnetwork.config import (
     reader as config_reader,
-)
-from kuryr_libnetwork.config import (
     sources as config_source,
-)
-from kuryr_libnetwork.config import (
     sriov as config_sriov,
 )
 from kuryr_libnetwork.config.options import DEFAULT_TCP_PORT, NEUTRON_TIMEOUT, VIF_TIMEOUT_CAP, list_opts

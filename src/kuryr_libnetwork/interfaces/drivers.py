@@ -7,17 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from kuryr_libnetwork.model.links import (
-    BindingRequest,
-    BoundBy,
-)
-from kuryr_libnetwork.model.neutron import (
-    Port,
-)
-from kuryr_libnetwork.model.records import (
-    PlugRecord,
-    Whereabouts,
-)
+from kuryr_libnetwork.model.links import BindingRequest, BoundBy
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
 
 
 class PortDriver(Protocol):

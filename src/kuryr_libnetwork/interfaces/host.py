@@ -7,12 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from kuryr_libnetwork.model.links import (
-    ChildSpec,
-    Link,
-    OvsInterface,
-    VethSpec,
-)
+from kuryr_libnetwork.model.links import ChildSpec, Link, OvsInterface, VethSpec
 
 
 class Links(Protocol):

@@ -7,13 +7,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
-from kuryr_libnetwork.model.records import (
-    EndpointRecord,
-    IntentRecord,
-    LeaseRecord,
-    NetworkRecord,
-    PoolRecord,
-)
+from kuryr_libnetwork.model.records import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord
 from kuryr_libnetwork.model.sriov import DeviceLease
 
 T = TypeVar("T")

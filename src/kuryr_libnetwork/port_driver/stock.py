@@ -17,15 +17,7 @@ from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.sriov import DeviceLease, DeviceRequest, DeviceUse, PhysicalFunction, VirtualFunction
 from kuryr_libnetwork.rules import names, vf_settings
 from kuryr_libnetwork.rules.device_profile import device_profile, named_slot
-from kuryr_libnetwork.rules.devices import (
-    PHYSICAL,
-    DevicePolicy,
-    FoundPf,
-    choose,
-    choose_pf,
-    judge,
-    physical_network,
-)
+from kuryr_libnetwork.rules.devices import PHYSICAL, DevicePolicy, FoundPf, choose, choose_pf, judge, physical_network
 
 VANISHED = DeviceUse(reason="its network device has just gone")
 Functions = tuple[PhysicalFunction, tuple[VirtualFunction, ...]]

@@ -29,8 +29,7 @@ from kuryr_libnetwork.protocol.messages import (
     RequestPoolRequest,
     RequestPoolResponse,
 )
-from kuryr_libnetwork.rules import addresses
-from kuryr_libnetwork.rules import networks as rules
+from kuryr_libnetwork.rules import addresses, networks as rules
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.networks.pool_requests import PoolRequests
 from kuryr_libnetwork.services.networks.pools import PoolKeeper

@@ -11,8 +11,7 @@ import logging
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from kuryr_libnetwork.rules.adoption import claim_tags
 from kuryr_libnetwork.rules.identity import id_tags, intent_description, network_tags, on_network, port_name

@@ -22,18 +22,7 @@ from kuryr_libnetwork.docker.server import Tls
 from kuryr_libnetwork.protocol import messages as m
 from tests.conversation.transport.test_tls import keys, trusting
 from tests.conversation.transport.test_transport import UNDONE
-from tests.world.edge import (
-    ANSWERS,
-    BODIES,
-    IDS,
-    LIMIT,
-    Edge,
-    exchange,
-    parsed,
-    request,
-    serving,
-    until,
-)
+from tests.world.edge import ANSWERS, BODIES, IDS, LIMIT, Edge, exchange, parsed, request, serving, until
 
 __all__ = ["keys"]
 

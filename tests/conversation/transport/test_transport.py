@@ -18,19 +18,7 @@ from kuryr_libnetwork.docker.http import MAX_BODY
 from kuryr_libnetwork.docker.listeners import tcp_listener
 from kuryr_libnetwork.protocol import messages as m
 from tests.world.dockerside import PluginClient
-from tests.world.edge import (
-    ANSWERS,
-    BODIES,
-    ENDPOINT,
-    IDS,
-    LIMIT,
-    NETWORK,
-    Edge,
-    exchange,
-    request,
-    serving,
-    until,
-)
+from tests.world.edge import ANSWERS, BODIES, ENDPOINT, IDS, LIMIT, NETWORK, Edge, exchange, request, serving, until
 
 JOIN = json.dumps(IDS).encode()
 CHUNKED = "Transfer-Encoding: chunked"

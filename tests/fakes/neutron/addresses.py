@@ -8,15 +8,7 @@ Neutron takes a random free address; this takes the lowest one, so that tests ca
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    collapse_addresses,
-    ip_address,
-    ip_network,
-)
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
 
 from tests.fakes.neutron.wire import Fault, Resource, bad_request
 

@@ -23,8 +23,7 @@ from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Network
 from kuryr_libnetwork.model.records import NetworkRecord, PoolRecord
 from kuryr_libnetwork.protocol.messages import INTERNAL, CreateNetworkRequest
-from kuryr_libnetwork.rules import identity
-from kuryr_libnetwork.rules import networks as rules
+from kuryr_libnetwork.rules import identity, networks as rules
 from kuryr_libnetwork.rules.addresses import canonical_cidr, canonical_ip
 from kuryr_libnetwork.rules.choices import agreed, choices_of
 from kuryr_libnetwork.rules.options import NetworkOptions, fingerprint, parse_network_options

@@ -21,8 +21,7 @@ from kuryr_libnetwork.model.neutron import Network, Port, Subnet
 from kuryr_libnetwork.model.records import NetworkRecord, PoolRecord
 from kuryr_libnetwork.model.settings import ServiceSettings
 from kuryr_libnetwork.model.value import IpVersion
-from kuryr_libnetwork.rules import identity
-from kuryr_libnetwork.rules import networks as rules
+from kuryr_libnetwork.rules import identity, networks as rules
 from kuryr_libnetwork.rules.addresses import spans_within
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.network_users import NetworkUsers

@@ -19,8 +19,7 @@ from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Network
 from kuryr_libnetwork.model.records import NetworkRecord, SubnetRecord
-from kuryr_libnetwork.rules import identity
-from kuryr_libnetwork.rules import networks as rules
+from kuryr_libnetwork.rules import identity, networks as rules
 from kuryr_libnetwork.rules.ownership import OwnNetwork, OwnSubnet
 from kuryr_libnetwork.services.networks.pools import PoolKeeper
 from kuryr_libnetwork.services.state.network_users import NetworkUsers

@@ -16,13 +16,7 @@ from typing import Any
 import msgspec
 import tenacity
 
-from kuryr_libnetwork.errors import (
-    Conflict,
-    NeutronChanged,
-    NeutronForbidden,
-    NeutronNotFound,
-    PortNotAdoptable,
-)
+from kuryr_libnetwork.errors import Conflict, NeutronChanged, NeutronForbidden, NeutronNotFound, PortNotAdoptable
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Port

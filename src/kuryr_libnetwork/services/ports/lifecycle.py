@@ -30,8 +30,7 @@ from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.links import BoundBy
 from kuryr_libnetwork.model.neutron import FixedIp, Port
 from kuryr_libnetwork.model.records import LeaseRecord, NetworkRecord, SubnetRecord
-from kuryr_libnetwork.rules import adoption
-from kuryr_libnetwork.rules import ports as rules
+from kuryr_libnetwork.rules import adoption, ports as rules
 from kuryr_libnetwork.rules.exposure import without
 from kuryr_libnetwork.rules.identity import OWN_PORT, made_by_us, made_on
 from kuryr_libnetwork.rules.port_options import attributes_of, missing, refuse_admins, refuse_ignored

@@ -11,14 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kuryr_libnetwork.interfaces.neutron import Neutron
-from kuryr_libnetwork.rules.ownership import (
-    OwnNetwork,
-    OwnPort,
-    OwnProject,
-    OwnSecurityGroup,
-    OwnSubnet,
-    OwnSubnetPool,
-)
+from kuryr_libnetwork.rules.ownership import OwnNetwork, OwnPort, OwnProject, OwnSecurityGroup, OwnSubnet, OwnSubnetPool
 
 Query = str | Iterable[str]
 
