@@ -13,7 +13,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -28,6 +28,8 @@ LOG = logging.getLogger(__name__)
 
 _ID = re.compile(r"[0-9a-f]{64}|[0-9a-z]{25}")
 _NAMES = ("network_id", "endpoint_id", "pool_id", "address")
+MOST_LEVELS = 32
+"""Of objects and lists in one another; Docker's own messages have four or five."""
 _SHORT = 12
 """Characters of an id, as Docker itself shows them."""
 
@@ -102,6 +104,8 @@ class Boundary:
             request: Message = decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidRequest(f"{path[1:]}: {error}") from None
+        if _is_deep(request):
+            raise InvalidRequest(f"{path[1:]}: more than {MOST_LEVELS} objects and lists are nested in one another")
         for name in ("network_id", "endpoint_id"):
             value = getattr(request, name, None)
             if value is not None and not _ID.fullmatch(value):
@@ -116,6 +120,22 @@ def _refuse(method: str, path: str, *, known: bool) -> Answer:
     text = f"{what} takes POST, not {shown(method, 20)}" if known else f"{what} is not served by this plugin"
     LOG.warning("%s", text)
     return Answer(405, error_body(text), allow="POST") if known else Answer(404, error_body(text))
+
+
+def _is_deep(request: Message) -> bool:
+    """Level by level: whatever recurses over what Docker sent, here or in a library, has the interpreter's limit."""
+    level: list[object] = [msgspec.structs.astuple(request)]
+    for _ in range(MOST_LEVELS):
+        level = [inner for each in level for inner in _members(each) if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _members(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _undo(path: str, route: Route[Any, Any], request: Message, answer: Message) -> Callable[[], object] | None:
