@@ -7,6 +7,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -322,6 +323,82 @@ def test_announcing_from_a_container_that_is_gone_is_said(netdevs: KernelNetdevs
     """The announcements would go out from the host."""
     with pytest.raises(LinkNotFound):
         netdevs.announce(str(tmp_path / "gone"), MAC, ["192.0.2.7"])
+
+
+IN_OPEN, IN_CREATE = 0x20, 0x100
+
+
+class Watch:
+    """Whether anything in a folder is opened, and so what a device or a pipe takes for being used."""
+
+    def __init__(self, folder: Path) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._fd: int = libc.inotify_init1(os.O_NONBLOCK)
+        assert libc.inotify_add_watch(self._fd, str(folder).encode(), IN_OPEN | IN_CREATE) >= 0
+
+    def seen(self) -> bytes:
+        try:
+            return os.read(self._fd, 65536)
+        except BlockingIOError:
+            return b""
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def device(path: Path) -> None:
+    os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 3))  # of /dev/null, for others do something when they are opened
+
+
+def listener(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path))
+
+
+def link_to_itself(path: Path) -> None:
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize(
+    "make", [pipe, device, listener, link_to_itself, Path.mkdir, Path.touch], ids=lambda make: make.__name__
+)
+def test_what_is_no_namespace_is_not_even_opened(
+    host: Namespace, netdevs: KernelNetdevs, tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    """Whoever names a sandbox would have root open any pipe or device, or keep a VF from coming home."""
+    path = tmp_path / "place"
+    try:
+        make(path)
+    except PermissionError:
+        pytest.skip("no device can be made here")
+    watch = Watch(tmp_path)
+    with pytest.raises(LinkNotFound, match="place"):
+        netdevs.announce(str(path), MAC, ["192.0.2.7"])
+    assert not host.run(netdevs.fetch_from_sandbox, PCI, [str(path)], "kv0f9e3a557c1")
+    assert watch.seen() == b""
+    (tmp_path / "other").touch()
+    assert watch.seen() != b""  # it does see
+    watch.close()
+
+
+@pytest.mark.parametrize("kind", ["mnt", "pid", "uts", "user"])
+def test_a_namespace_of_another_kind_is_no_sandbox(netdevs: KernelNetdevs, kind: str) -> None:
+    """The service's thread would find itself in another file system, or the error say nothing."""
+    with pytest.raises(LinkNotFound, match="is a namespace, but not of a network"):
+        netdevs.announce(f"/proc/self/ns/{kind}", MAC, ["192.0.2.7"])
+
+
+def test_the_hosts_own_namespace_is_no_sandbox(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """The host would tell the neighbours of a container's address as if it were its own."""
+    host.command("ip", "link", "set", "vf0", "address", MAC, "up")
+    host.command("ip", "link", "set", "wire0", "up")
+    with pytest.raises(LinkNotFound, match="is the host's own network namespace"):
+        host.run(partial(netdevs.announce, path_of(host), MAC, ["192.0.2.7"]))
+    assert not host.run(netdevs.fetch_from_sandbox, PCI, [path_of(host)], "kv0f9e3a557c1")
 
 
 def without_raw_sockets(work: Callable[[], object]) -> None:

@@ -65,12 +65,15 @@ def test_each_address_three_times_once_the_device_is_there() -> None:
     assert [desk.after(BETWEEN) for _ in range(TIMES)] == [4, 6, 6]
 
 
-def test_a_container_that_never_comes_is_forgotten() -> None:
-    """Failed starts would be looked for until the service ends."""
+def test_a_container_that_never_comes_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
+    """Failed starts would be looked for until the service ends, or a sandbox that is none be passed over in silence."""
     desk = Desk()
     desk.after(LIMIT)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("neighbours are not told of endpoint e1: cannot enter the network namespace")
     desk.move()
     assert desk.after(LIMIT) == 0
+    assert len(caplog.records) == 1
 
 
 def test_an_endpoint_that_ended_is_not_announced() -> None:

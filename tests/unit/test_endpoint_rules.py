@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from kuryr_libnetwork.errors import InvalidRequest
 from kuryr_libnetwork.model.neutron import HostRoute
 from kuryr_libnetwork.protocol.messages import InterfaceName, JoinResponse, StaticRoute
-from kuryr_libnetwork.rules.endpoints import join_answer, subnets_of
+from kuryr_libnetwork.rules.endpoints import LONGEST_PATH, join_answer, refuse_no_path, subnets_of
 from tests.unit.values import DUAL, ENDPOINT, PLUG, RECORD, USED, USED6
 
 ENDPOINT_DUAL = replace(ENDPOINT, address_ipv6="2001:db8::5/64")
@@ -114,3 +114,36 @@ def test_an_endpoint_without_interface_is_refused() -> None:
     """Docker would start the container without any interface, and nobody would notice."""
     with pytest.raises(InvalidRequest, match="endpoint abababababab has no interface"):
         join_answer(RECORD, replace(ENDPOINT, plug=None), "eth", "")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/var/run/docker/netns/0123456789ab",
+        "/run/user/1000/docker/netns/default",
+        "/srv/..a/ö",
+        "/" + "x" * (LONGEST_PATH - 1),
+    ],
+)
+def test_a_sandbox_may_be_anywhere(path: str) -> None:
+    """An engine without root, or in a container, could join nothing."""
+    refuse_no_path(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "netns/1",
+        "../../proc/1/ns/net",
+        "/var/run/docker/netns/../../../proc/1/ns/net",
+        "/./x",
+        "/a\0",
+        "/" + "ö" * LONGEST_PATH,
+    ],
+)
+def test_a_sandbox_that_names_no_place_is_refused(path: str) -> None:
+    """It would depend on the folder in which the service runs, or be found wrong when the container has gone."""
+    with pytest.raises(InvalidRequest, match=r"SandboxKey .* is not the path of a network namespace") as caught:
+        refuse_no_path(path)
+    assert len(str(caught.value)) < 200

@@ -1,6 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Work inside of a container's network namespace, in a thread of its own that ends with the work."""
+"""Work inside of a container's network namespace, in a thread of its own that ends with the work.
+
+Docker names the namespace by a path, which is a claim of whoever calls: its folder depends on how the engine is run, so
+anything can stand there. It is looked at before it is opened, for opening alone does something to a pipe or a device.
+"""
 
 from __future__ import annotations
 
@@ -9,52 +13,55 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 from kuryr_libnetwork.errors import LinkError, LinkNotFound
+from kuryr_libnetwork.text import shown
 
 T = TypeVar("T")
 CLONE_NEWNET = 0x40000000
 OWN = "/proc/thread-self/ns/net"
-_GONE = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.ESRCH, errno.ENXIO)
-"""``EINVAL``: the file is there, but no namespace is mounted on it any more."""
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ESRCH, errno.ENXIO, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 def run_inside(sandbox: str, work: Callable[[], T]) -> T:
-    """:class:`~kuryr_libnetwork.errors.LinkNotFound` when ``sandbox`` is no network namespace (any more)."""
-    with opened(sandbox) as handle, ThreadPoolExecutor(1, thread_name_prefix="sandbox") as thread:
-        return thread.submit(_enter_and_work, sandbox, handle, work).result()
+    """:class:`~kuryr_libnetwork.errors.LinkNotFound` when ``sandbox`` is no network namespace (any more), or is our own."""
+    with opened(sandbox) as handle:
+        if os.path.samestat(os.fstat(handle), os.stat(OWN)):
+            raise LinkNotFound(f"{shown(sandbox)} is the host's own network namespace, not a container's")
+        with ThreadPoolExecutor(1, thread_name_prefix="sandbox") as thread:
+            return thread.submit(_enter_and_work, sandbox, handle, work).result()
 
 
 @contextmanager
 def opened(path: str) -> Iterator[int]:
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise _translated(path, error.errno or 0) from error
-    except ValueError as error:  # a zero byte
-        raise _translated(path, errno.ENOENT) from error
-    try:
+    """A descriptor of a namespace. What is no namespace is not opened."""
+    with ExitStack() as stack:
+        try:
+            pinned = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            stack.callback(os.close, pinned)
+            if os.fstat(pinned).st_dev != os.stat(OWN).st_dev:  # the kernel's one file system of namespaces
+                raise LinkNotFound(f"{shown(path)} is no namespace, or none any more")
+            handle = os.open(f"/proc/self/fd/{pinned}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _translated(path, error.errno or 0) from error
+        except ValueError as error:  # a zero byte
+            raise _translated(path, errno.ENOENT) from error
+        stack.callback(os.close, handle)
         yield handle
-    finally:
-        os.close(handle)
-
-
-def is_own(sandbox: str) -> bool:
-    try:
-        return os.path.samefile(sandbox, OWN)
-    except (OSError, ValueError):
-        return False
 
 
 def _enter_and_work(sandbox: str, handle: int, work: Callable[[], T]) -> T:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(handle, CLONE_NEWNET):
-        raise _translated(sandbox, ctypes.get_errno())
+        code = ctypes.get_errno()
+        if code == errno.EINVAL:
+            raise LinkNotFound(f"{shown(sandbox)} is a namespace, but not of a network")
+        raise _translated(sandbox, code)
     return work()
 
 
 def _translated(sandbox: str, code: int) -> LinkError:
-    kind = LinkNotFound if code in _GONE else LinkError
-    return kind(f"cannot enter the network namespace {sandbox}: {os.strerror(code)}")
+    kind = LinkNotFound if code in _NOT_THERE else LinkError
+    return kind(f"cannot enter the network namespace {shown(sandbox)}: {os.strerror(code)}")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket as socket_module
 import time
@@ -16,13 +17,14 @@ from typing import Any, NamedTuple
 from kuryr_libnetwork.errors import LinkError, LinkNotFound
 from kuryr_libnetwork.host.announcements import frame
 from kuryr_libnetwork.host.host_ip import host_ip, set_host_ip
-from kuryr_libnetwork.host.namespaces import OWN, is_own, opened, run_inside
+from kuryr_libnetwork.host.namespaces import OWN, opened, run_inside
 from kuryr_libnetwork.host.netlink import Connect, delete, find, listed, netlink, refusal, translated
 from kuryr_libnetwork.model.links import HostIp
 from kuryr_libnetwork.model.sriov import DeviceUse, NetdevState
 from kuryr_libnetwork.rules.host_ip import SILENT
 from kuryr_libnetwork.undo import Undo
 
+LOG = logging.getLogger(__name__)
 IFF_UP = 1
 IFF_LOWER_UP = 0x10000
 RETRIES = 20
@@ -122,11 +124,10 @@ class KernelNetdevs:
             return any(self._bring(pci_address, sandbox, name, home) for sandbox in sandboxes)
 
     def _bring(self, pci_address: str, sandbox: str, name: str, home: int) -> bool:
-        if is_own(sandbox):
-            return False
         try:
             return run_inside(sandbox, partial(self._send_home, pci_address, name, home))
-        except LinkNotFound:  # a container that has just gone: its device comes home by itself
+        except LinkNotFound as error:  # a container that has just gone: its device comes home by itself
+            LOG.info("the device of %s is not looked for there: %s", pci_address, error)
             return False
 
     def _send_home(self, pci_address: str, name: str, home: int) -> bool:

@@ -9,9 +9,28 @@ from kuryr_libnetwork.model.records import EndpointRecord, NetworkRecord, Subnet
 from kuryr_libnetwork.protocol.messages import InterfaceName, JoinResponse, StaticRoute
 from kuryr_libnetwork.rules.addresses import canonical_ip, contains, usable_routes
 from kuryr_libnetwork.rules.networks import subnet_for
+from kuryr_libnetwork.text import shown
 
 ROUTE_BY_NEXT_HOP = 0
 ROUTE_ON_LINK = 1
+
+
+LONGEST_PATH = 4095
+"""Bytes; ``PATH_MAX`` with the zero at its end."""
+
+
+def refuse_no_path(sandbox: str) -> None:
+    """A ``SandboxKey`` that names no place. In which folder it is depends on how the engine is run, and the file may come later.
+
+    Engines: ``EXEC_ROOT/netns/ID``, as a rule ``/var/run/docker/netns/ID``; rootless and in containers elsewhere.
+    """
+    if not sandbox:
+        return
+    parts = sandbox.split("/")
+    if parts[0] or {".", ".."} & set(parts) or "\0" in sandbox or len(sandbox.encode()) > LONGEST_PATH:
+        raise InvalidRequest(
+            f"SandboxKey '{shown(sandbox)}' is not the path of a network namespace: absolute, without '..'"
+        )
 
 
 def subnets_of(network: NetworkRecord, endpoint: EndpointRecord) -> list[SubnetRecord]:

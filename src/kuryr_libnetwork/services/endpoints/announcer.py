@@ -40,6 +40,7 @@ class _Task:
     due: float
     deadline: float
     left: int = TIMES
+    reason: str = "there is no such interface with a carrier"
 
 
 class Announcer:
@@ -108,18 +109,22 @@ class Announcer:
         endpoint = self._journal.endpoints.get(task.endpoint.endpoint_id)
         if endpoint is None or endpoint.state != "ready":
             return True
-        sent = self._announce(task.endpoint)
+        sent = self._announce(task)
         task.left -= sent
         task.due = self._now() + (BETWEEN if sent else LOOK_AGAIN)
+        if task.due > task.deadline and task.left == TIMES:
+            LOG.warning("neighbours are not told of endpoint %s: %s", endpoint.endpoint_id[:12], task.reason)
         return not task.left or task.due > task.deadline
 
-    def _announce(self, endpoint: EndpointRecord) -> bool:
+    def _announce(self, task: _Task) -> bool:
         """A namespace that is not there is yet to come, or has gone already."""
+        endpoint = task.endpoint
         plug, given = endpoint.plug, (endpoint.address, endpoint.address_ipv6)
         driver = self._drivers.named(plug.driver) if plug else None
         if plug is None or not isinstance(driver, Enforcer):
             return True
         try:
             return driver.announce(plug, endpoint.sandbox_key, [canonical_ip(text) for text in given if text])
-        except LinkNotFound:
+        except LinkNotFound as error:
+            task.reason = str(error)
             return False

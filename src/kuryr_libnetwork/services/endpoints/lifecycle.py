@@ -30,7 +30,7 @@ from kuryr_libnetwork.protocol.messages import (
     JoinResponse,
 )
 from kuryr_libnetwork.rules.addresses import canonical_ip
-from kuryr_libnetwork.rules.endpoints import join_answer
+from kuryr_libnetwork.rules.endpoints import join_answer, refuse_no_path
 from kuryr_libnetwork.rules.exposure import PortRange, published
 from kuryr_libnetwork.rules.networks import subnet_for
 from kuryr_libnetwork.rules.options import (
@@ -278,6 +278,7 @@ class Endpoints:
     # -- join, leave, delete ---------------------------------------------------------------------------------------
 
     def join(self, request: JoinRequest) -> JoinResponse:
+        refuse_no_path(request.sandbox_key)
         with self._locks.hold("endpoint", request.endpoint_id):
             record = self._journal.endpoints.get(request.endpoint_id)
             if record is None or record.state != "ready":
