@@ -21,6 +21,7 @@ import msgspec
 
 from kuryr_libnetwork.errors import JournalError, UnsafePath
 from kuryr_libnetwork.host.files import FILE_MODE, Folder
+from kuryr_libnetwork.host.journal_rows import REBUILD, RowReader, read_any_text
 from kuryr_libnetwork.model.records import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord
 from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.model.value import Value
@@ -39,8 +40,7 @@ WAL_LIMIT = RESERVE
 
 R = TypeVar("R", bound=Value)
 
-_REBUILD = "stop the service and delete the file, it is rebuilt from Neutron"
-_DAMAGED = f"is damaged: {_REBUILD}"
+_DAMAGED = f"is damaged: {REBUILD}"
 _REASONS = {
     sqlite3.SQLITE_FULL: "cannot be written: the disk is full",
     sqlite3.SQLITE_READONLY: "cannot be written: no permission, or a read-only file system",
@@ -59,7 +59,8 @@ _NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 class SqliteJournal:
     """Implements :class:`~kuryr_libnetwork.interfaces.journal.Journal` in the file ``path``; its folder is made if missing.
 
-    One connection behind a lock: writers wait for the same disk anyway, and a read takes microseconds.
+    Every record is read once here, and one that cannot be read stops the start: without it the service would take what it stood
+    for as nobody's, or fail in each call that meets it. One connection behind a lock: writers wait for the same disk anyway, and a read takes microseconds.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,6 +71,10 @@ class SqliteJournal:
         self.endpoints = _Table(self._store, "endpoints", "endpoint_id", EndpointRecord)
         self.intents = _Table(self._store, "intents", "token", IntentRecord)
         self.devices = _Table(self._store, "devices", "pci_address", DeviceLease)
+        with Undo() as undo:
+            undo.add("close the journal", self._store.close)
+            for table in (self.pools, self.networks, self.leases, self.endpoints, self.intents, self.devices):
+                table.check()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -88,9 +93,9 @@ class _Table(Generic[R]):
     def __init__(self, store: _Store, table: str, key: str, kind: type[R]) -> None:
         self._store = store
         self._key = key
-        self._decoder = msgspec.json.Decoder(kind)
-        self._get = f"SELECT record FROM {table} WHERE key = ?"  # noqa: S608 - the name is one of TABLES
-        self._all = f"SELECT record FROM {table} ORDER BY rowid"  # noqa: S608
+        self._reader = RowReader(store.path, table, key, kind)
+        self._get = f"SELECT key, record FROM {table} WHERE key = ?"  # noqa: S608 - the name is one of TABLES
+        self._all = f"SELECT key, record FROM {table} ORDER BY rowid"  # noqa: S608
         self._drop = f"DELETE FROM {table} WHERE key = ?"  # noqa: S608
         self._put = (
             f"INSERT INTO {table} (key, record) VALUES (?, ?) "  # noqa: S608
@@ -99,10 +104,14 @@ class _Table(Generic[R]):
 
     def get(self, key: str) -> R | None:
         rows = self._store.run(self._get, key)
-        return self._decode(rows[0]) if rows else None
+        return self._reader.read(rows[0]) if rows else None
 
     def all(self) -> list[R]:
-        return [self._decode(row) for row in self._store.run(self._all)]
+        return [self._reader.read(row) for row in self._store.run(self._all)]
+
+    def check(self) -> None:
+        """Raises ``JournalError`` for the first record that cannot be read."""
+        self.all()
 
     def put(self, record: R) -> None:
         key = getattr(record, self._key)
@@ -116,18 +125,12 @@ class _Table(Generic[R]):
     def drop(self, key: str) -> None:
         self._store.change(self._drop, key)
 
-    def _decode(self, row: tuple[str]) -> R:
-        try:
-            return self._decoder.decode(row[0])
-        except (msgspec.DecodeError, UnicodeError) as error:
-            raise self._store.failure(f"holds a record that cannot be read ({error}): {_REBUILD}") from error
-
 
 class _Store:
     """The connection, its lock against our own threads, and the lock file against other processes."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._reserve_name = f"{path.name}.reserve"
         self._reserved = False
         self._lock = threading.RLock()
@@ -146,9 +149,9 @@ class _Store:
             self._release = undo.pop_all().close
 
     def failure(self, reason: str) -> JournalError:
-        return JournalError(f"the journal {self._path} {reason}")
+        return JournalError(f"the journal {self.path} {reason}")
 
-    def run(self, statement: str, *values: str) -> list[tuple[str]]:
+    def run(self, statement: str, *values: str) -> list[tuple[str, ...]]:
         """One statement, on disk when it returns unless inside a transaction."""
         with self._lock, self._translated():
             return self._connection.execute(statement, values).fetchall()
@@ -232,11 +235,12 @@ class _Store:
             yield
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            raise self.failure(_REASONS.get(code, f"cannot be used: {error}")) from error
+            strange = f"cannot be used: {error}{f'; {REBUILD}' if code == sqlite3.SQLITE_ERROR else ''}"
+            raise self.failure(_REASONS.get(code, strange)) from error
 
     def _hold(self) -> int:
         """Hold ``<path>.lock`` until the process ends, however it ends."""
-        lock = self._folder.open(f"{self._path.name}.lock", os.O_RDWR | os.O_CREAT)
+        lock = self._folder.open(f"{self.path.name}.lock", os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -250,13 +254,15 @@ class _Store:
 
     def _open(self) -> sqlite3.Connection:
         """SQLite opens by path, and gives the mode of the file to those that it makes beside it."""
-        for name in (self._reserve_name, *(self._path.name + end for end in BESIDE)):
+        for name in (self._reserve_name, *(self.path.name + end for end in BESIDE)):
             self._folder.check(name)
-        file = self._folder.open(self._path.name, os.O_RDWR | os.O_CREAT)
+        file = self._folder.open(self.path.name, os.O_RDWR | os.O_CREAT)
         os.fchmod(file, FILE_MODE)
         os.close(file)
         with self._translated():
-            return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        read_any_text(connection)
+        return connection
 
     def _prepare(self) -> None:
         """Writes nothing to a file that is as it should be, so that the service starts on a full disk."""

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-import msgspec
-
 from kuryr_libnetwork.errors import JournalError, UnsafePath
 from kuryr_libnetwork.host.files import Folder
 from kuryr_libnetwork.host.journal import BESIDE
+from kuryr_libnetwork.host.journal_rows import RowReader, read_any_text
 from kuryr_libnetwork.model.records import EndpointRecord, NetworkRecord
 from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.model.value import Value
@@ -43,9 +42,9 @@ def look(path: Path) -> JournalView:
         return JournalView()
     with _reading(path) as connection:
         return JournalView(
-            devices=_records(connection, "devices", DeviceLease),
-            endpoints=_records(connection, "endpoints", EndpointRecord),
-            networks=_records(connection, "networks", NetworkRecord),
+            devices=_records(connection, "devices", RowReader(path, "devices", "pci_address", DeviceLease)),
+            endpoints=_records(connection, "endpoints", RowReader(path, "endpoints", "endpoint_id", EndpointRecord)),
+            networks=_records(connection, "networks", RowReader(path, "networks", "docker_id", NetworkRecord)),
         )
 
 
@@ -90,16 +89,15 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     still = "" if Path(f"{path}-wal").exists() else "&immutable=1"
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro{still}", uri=True, timeout=5)) as connection:
+            read_any_text(connection)
             yield connection
     except sqlite3.Error as error:
         raise _unseen(path, error) from error
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise JournalError(f"the journal {path} holds a record that cannot be read: {error}") from error
 
 
-def _records(connection: sqlite3.Connection, table: str, kind: type[R]) -> tuple[R, ...]:
+def _records(connection: sqlite3.Connection, table: str, reader: RowReader[R]) -> tuple[R, ...]:
     """Nothing where the journal was written by a release that had no such table."""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone():
         return ()
-    rows = connection.execute(f"SELECT record FROM {table} ORDER BY rowid")  # noqa: S608 - a name of our own
-    return tuple(msgspec.json.decode(row[0], type=kind) for row in rows)
+    rows = connection.execute(f"SELECT key, record FROM {table} ORDER BY rowid")  # noqa: S608 - a name of our own
+    return tuple(reader.read(row) for row in rows)
