@@ -5,12 +5,16 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from pyroute2.netlink.exceptions import NetlinkDecodeError, NetlinkDumpInterrupted, NetlinkError
 
 from kuryr_libnetwork.errors import LinkError, LinkNotFound
 from kuryr_libnetwork.host import elsewhere, namespaces
+from kuryr_libnetwork.host.netdevs import KernelNetdevs
 from kuryr_libnetwork.host.netlink import DUMPS, listed, netlink
 
 
@@ -49,6 +53,11 @@ def test_a_list_that_always_changes_is_given_up() -> None:
         NetlinkDecodeError(struct.error("unpack requires a buffer of 4 bytes")),
         struct.error("'I' format requires 0 <= number <= 4294967295"),
         OSError("strange"),
+        KeyError("index"),
+        IndexError("list index out of range"),
+        AttributeError("'NoneType' object has no attribute 'get_attr'"),
+        TypeError("'NoneType' object is not subscriptable"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
         NetlinkError(22),
     ],
 )
@@ -66,6 +75,63 @@ def test_messages_of_no_length_end(data: bytes) -> None:
     assert len(found) <= 3
     for _, content in found:
         assert len(elsewhere._attributes(content)) <= len(content)
+
+
+class Socket:
+    """The kernel's messages, whatever they are."""
+
+    def __init__(self, messages: list[Any]) -> None:
+        self._messages = messages
+
+    def link(self, *_: object, **__: object) -> list[Any]:
+        return self._messages
+
+    get_links = get_addr = get_routes = link
+
+
+class Message(dict[str, Any]):
+    def __init__(self, attributes: dict[str, Any], **fields: Any) -> None:
+        super().__init__(fields)
+        self._attributes = attributes
+
+    def get_attr(self, name: str) -> Any:
+        return self._attributes.get(name)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [None],
+        [Message({})],
+        [Message({"IFLA_IFNAME": "vf0"})],
+        [Message({"IFLA_IFNAME": "vf0", "IFLA_LINKINFO": "x", "IFA_LOCAL": "no address"}, index=1, flags=None)],
+        [Message({"IFLA_IFNAME": "vf0", "IFLA_AF_SPEC": 5}, index="x", flags=0)],
+    ],
+)
+def test_messages_that_lack_what_is_asked_for(messages: list[Any]) -> None:
+    """Docker would read "internal error", or the background stop at one odd interface."""
+
+    @contextmanager
+    def connect(task: str) -> Iterator[Any]:
+        with netlink(task):
+            yield Socket(messages)
+
+    netdevs = KernelNetdevs(connect=connect)
+    looks: list[Callable[[], object]] = [
+        lambda: netdevs.state("vf0"),
+        lambda: netdevs.uses(["vf0"]),
+        lambda: netdevs.in_use("vf0"),
+        lambda: netdevs.carries_default_route(["vf0"]),
+        lambda: netdevs.set_up("vf0"),
+    ]
+    errors = []
+    for look in looks:
+        try:
+            look()
+        except LinkError as error:
+            errors.append(str(error))
+    assert errors
+    assert all(text.startswith("cannot ") and text.isprintable() for text in errors)
 
 
 def test_a_sandbox_that_no_file_can_be_called() -> None:

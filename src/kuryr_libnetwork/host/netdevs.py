@@ -55,7 +55,7 @@ class KernelNetdevs:
     def state(self, name: str) -> NetdevState | None:
         with self._connect(f"look at device {name}") as socket:
             message = find(socket, name)
-        return None if message is None else _state(message)
+            return None if message is None else _state(message)
 
     def in_use(self, name: str) -> str:
         found = self.uses([name])
@@ -67,12 +67,12 @@ class KernelNetdevs:
         wanted = set(names)
         with self._connect("look at the use of devices") as socket:
             host = _Host(listed(socket.get_links), listed(socket.get_addr), _default_devices(socket))
-        found = ((link.get_attr("IFLA_IFNAME"), link) for link in host.links)
-        return {
-            name: DeviceUse(reason=host.use_of(link), default_route=link["index"] in host.defaults)
-            for name, link in found
-            if name in wanted
-        }
+            found = ((link.get_attr("IFLA_IFNAME"), link) for link in host.links)
+            return {
+                name: DeviceUse(reason=host.use_of(link), default_route=link["index"] in host.defaults)
+                for name, link in found
+                if name in wanted
+            }
 
     def carries_default_route(self, names: Iterable[str]) -> bool:
         with self._connect("look at the default routes") as socket:

@@ -50,7 +50,8 @@ def netlink(task: str) -> Iterator[Any]:
         raise translated(task, error.code, error) from error
     except OSError as error:
         raise translated(task, error.errno or 0, error) from error
-    except (NetlinkDecodeError, struct.error) as error:
+    except (NetlinkDecodeError, struct.error, AttributeError, LookupError, TypeError, ValueError) as error:
+        # The latter four: an attribute is missing, or is not what it should be, where the answer is read.
         raise LinkError(
             f"cannot {task}: a message of the kernel, or for it, is malformed: {described(error)}"
         ) from error

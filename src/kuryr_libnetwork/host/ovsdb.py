@@ -12,17 +12,23 @@ isolates ports itself: on the VLAN that it drops, and by its mode closed for eve
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from kuryr_libnetwork.errors import BridgeNotFound, Conflict, OvsdbError, OvsdbUnavailable
+from kuryr_libnetwork.health import described
 from kuryr_libnetwork.model.links import OvsInterface
 
 OWNER = "kuryr"
 BACKOFF = (100, 1000)
 """Milliseconds between attempts to connect, first and at most; by default they grow to 8 s, longer than a call waits."""
+LOOK_AGAIN = 1000
+"""Milliseconds."""
 DEAD_VLAN = 4095
 """Source: Neutron, ``neutron/agent/common/ovs_lib.py`` (``_set_port_dead``); bugs 1734320 and 1930414."""
 CLOSED = "trunk"
@@ -98,7 +104,7 @@ class OvsDatabase:
     def close(self) -> None:
         with self._lock:
             if self._connection is not None:
-                self._connection.stop(self._timeout)
+                _end(self._connection, self._timeout)
                 self._connection = None
 
     def _run(self, action: Callable[[_View], A]) -> A:
@@ -113,13 +119,24 @@ class OvsDatabase:
         try:
             work.commit()
         except TimeoutException as error:
-            job.abandoned = True
+            job.give_up()
+            self._discard(connection)
             raise self._unavailable() from error
         except RuntimeError as error:
             if "timed out" in str(error):
                 raise self._unavailable() from error
             raise OvsdbError(f"Open vSwitch's database refused a change: {error}") from error
+        except _strange() as error:
+            self._discard(connection)
+            raise self._misunderstood(error) from error
         return job.result[-1]
+
+    def _discard(self, connection: Any) -> None:
+        """An answer that the library could not digest leaves it in the middle of a transaction, and it takes no further ones."""
+        with self._lock:
+            if self._connection is connection:
+                self._connection = None
+        _end(connection, 0)
 
     def _connected(self) -> Any:
         if not self._lock.acquire(timeout=self._timeout):
@@ -146,6 +163,9 @@ class OvsDatabase:
         except TimeoutException as error:
             idl.close()
             raise self._unavailable() from error
+        except _strange() as error:
+            idl.close()
+            raise self._misunderstood(error) from error
         return made
 
     def _is_absent(self) -> bool:
@@ -158,6 +178,27 @@ class OvsDatabase:
             "is ovsdb-server running, and is [ovs] ovsdb_connection right?"
         )
 
+    def _misunderstood(self, error: Exception) -> OvsdbError:
+        return OvsdbError(
+            f"Open vSwitch's database at {self._address} answered what cannot be understood ({described(error)}); "
+            "is [ovs] ovsdb_connection right?"
+        )
+
+
+def _strange() -> tuple[type[Exception], ...]:
+    """What ovs and ovsdbapp raise where rows or answers are not as they should be."""
+    from ovs.db.error import Error
+
+    return (Error, AssertionError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
+
+
+def _end(connection: Any, timeout: float) -> None:
+    """Have the connection's thread end; its own ``stop`` waits for room in a queue that nobody may empty any more."""
+    connection.is_running = False
+    with suppress(queue.Full):  # then it is awake
+        connection.txns.put(None, block=False)
+    connection.thread.join(timeout)
+
 
 class _Job(Generic[A]):
     """A command and its API, as ovsdbapp's transaction wants to have them.
@@ -168,17 +209,32 @@ class _Job(Generic[A]):
     def __init__(self, idl: Any, action: Callable[[_View], A]) -> None:
         self.idl = idl
         self.result: list[A] = []
-        self.abandoned = False
+        self._abandoned = False
+        self._txn: Any = None
         self._action = action
 
     def run_idl(self, txn: Any) -> None:
-        if self.abandoned:
+        if self._abandoned:
             raise OvsdbUnavailable("given up")
+        self._txn = txn
+        txn.wait = partial(_wait, txn.wait)
         if self.idl.state == self.idl.IDL_S_MONITORING:  # else half the rows are missing, and the commit will say so
             self.result = [self._action(_View(self.idl.tables, txn))]
 
+    def give_up(self) -> None:
+        """The library would wait for an answer for ever, even after one that is none."""
+        self._abandoned = True
+        if self._txn is not None:
+            self._txn.abort()
+
     def post_commit(self, txn: Any) -> None:
         """Nothing to do."""
+
+
+def _wait(wait: Callable[[Any], object], poller: Any) -> None:
+    """Look from time to time whether the transaction has been given up."""
+    wait(poller)
+    poller.timer_wait(LOOK_AGAIN)
 
 
 class _View:
@@ -187,6 +243,7 @@ class _View:
     def __init__(self, tables: Any, txn: Any) -> None:
         self._tables = tables
         self._txn = txn
+        txn.wait = partial(_wait, txn.wait)
 
     def synchronise(self) -> None:
         """A round trip: after it, the replica has everything that was committed before."""
@@ -288,7 +345,7 @@ class _View:
 
 
 def _is_ours(row: Any) -> bool:
-    return bool(row.external_ids.get("owner") == OWNER)
+    return isinstance(row.name, str) and bool(row.external_ids.get("owner") == OWNER)
 
 
 def _isolate(port: Any) -> None:
