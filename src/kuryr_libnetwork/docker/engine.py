@@ -1,21 +1,72 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Docker's Engine API, for the background only: a plugin call that asks Docker deadlocks (docker-plugin-protocol §2.6)."""
+"""Docker's Engine API, for the background only: a plugin call that asks Docker deadlocks (docker-plugin-protocol §2.6).
+
+What Docker does not know any more is removed. So an answer counts only if all of it is as it should be: one that lacks the containers
+of a network does not mean that it has none.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
+
+import msgspec
 
 from kuryr_libnetwork.errors import EngineUnavailable
+from kuryr_libnetwork.health import described
 from kuryr_libnetwork.model.engine import EngineView, NetworkWord
 
+T = TypeVar("T")
 TIMEOUT = 10
 """Seconds for one request."""
+LIMIT = 60.0
+"""Seconds for all of them, of which there is one for each network."""
 ID_WITH_DATA = "1.44"
 """Docker 25: from here on its id is kept with its data, and another data folder is another engine."""
 BUILT_IN = {"bridge", "host", "null", "overlay", "macvlan", "ipvlan"}
+_Id = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64}|[0-9a-z]{25})$")]
+_NoId = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")]
+
+
+class _Said(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """A part of an answer. Go writes ``null`` for an empty list or map."""
+
+
+class _Summary(_Said, frozen=True, kw_only=True):
+    id: _Id
+    driver: str
+
+
+class _Config(_Said, frozen=True, kw_only=True):
+    subnet: str | None = None
+
+
+class _Ipam(_Said, frozen=True, kw_only=True):
+    options: dict[str, str] | None = None
+    config: list[_Config] | None = None
+
+
+class _Container(_Said, frozen=True, kw_only=True):
+    name: str = ""
+    endpoint_id: _NoId = msgspec.field(name="EndpointID")
+
+
+class _Network(_Said, frozen=True, kw_only=True):
+    """``containers``: those that run."""
+
+    id: _Id
+    options: dict[str, str] | None = None
+    ipam: _Ipam | None = msgspec.field(name="IPAM", default=None)
+    internal: bool = False
+    containers: dict[str, _Container] | None
+
+
+class _Info(_Said, frozen=True, kw_only=True):
+    id: Annotated[str, msgspec.Meta(min_length=1)] = msgspec.field(name="ID")
 
 
 class DockerEngine:
@@ -24,53 +75,83 @@ class DockerEngine:
 
     def view(self) -> EngineView:
         """All networks of drivers that are not Docker's own, and the endpoints of running containers on them."""
-        import docker  # loaded on first use: it is slow, and the first call of Docker must not wait for it
-        from docker.errors import DockerException, NotFound
-        from docker.utils import version_gte
-        from requests.exceptions import RequestException
-
-        try:
-            client = docker.APIClient(base_url=f"unix://{self._socket_path}", timeout=TIMEOUT, version="auto")
-        except (DockerException, RequestException) as error:
-            raise EngineUnavailable(f"Docker at {self._socket_path} does not answer: {error}") from None
-        try:
-            networks: dict[str, Any] = {}
-            for summary in client.networks():
-                if summary["Driver"] in BUILT_IN:
-                    continue
-                try:
-                    networks[summary["Id"]] = client.inspect_network(summary["Id"])
-                except NotFound:
-                    continue  # removed in between
-            engine_id: str = client.info()["ID"] if version_gte(client.api_version, ID_WITH_DATA) else ""
-        except (DockerException, RequestException) as error:
-            raise EngineUnavailable(f"Docker at {self._socket_path} does not answer: {error}") from None
-        finally:
-            client.close()
+        with self._asking() as client:
+            networks = self._networks(client)
+            engine_id = self._engine_id(client)
         containers = {
-            str(container["EndpointID"]): str(container.get("Name", ""))
-            for network in networks.values()
-            for container in (network.get("Containers") or {}).values()
-            if container.get("EndpointID")
+            container.endpoint_id: container.name
+            for network in networks
+            for container in (network.containers or {}).values()
+            if container.endpoint_id
         }
         return EngineView(
-            network_ids=frozenset(networks),
+            network_ids=frozenset(network.id for network in networks),
             endpoint_ids=frozenset(containers),
             engine_id=engine_id,
             containers=containers,
-            words={network_id: _word(shown) for network_id, shown in networks.items()},
+            words={network.id: _word(network) for network in networks},
         )
 
+    @contextmanager
+    def _asking(self) -> Iterator[Any]:
+        import docker  # loaded on first use: it is slow, and the first call of Docker must not wait for it
+        from docker.errors import DockerException
+        from requests.exceptions import RequestException
+        from urllib3.exceptions import HTTPError
 
-def _word(shown: Mapping[str, Any]) -> NetworkWord:
-    ipam = shown.get("IPAM") or {}
+        client = None
+        try:
+            client = docker.APIClient(base_url=f"unix://{self._socket_path}", timeout=TIMEOUT, version="auto")
+            yield client
+        except (DockerException, RequestException, HTTPError, OSError) as error:
+            raise self._unavailable(f"does not answer: {error}") from None
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            # From the client, where an answer is no JSON or of another form than it expects, or from ours.
+            raise self._unavailable(
+                f"answers what cannot be understood, nothing of it counts: {described(error)}"
+            ) from None
+        finally:
+            if client is not None:
+                client.close()
+
+    def _networks(self, client: Any) -> list[_Network]:
+        from docker.errors import NotFound
+
+        end = time.monotonic() + LIMIT
+        found = []
+        for summary in _read(client.networks(), list[_Summary]):
+            if summary.driver in BUILT_IN:
+                continue
+            if time.monotonic() > end:
+                raise self._unavailable(f"has not told of all its networks within {LIMIT:g} s")
+            try:
+                network = _read(client.inspect_network(summary.id), _Network)
+            except NotFound:
+                continue  # removed in between
+            if network.id != summary.id:
+                raise ValueError(f"asked for network {summary.id}, told of {network.id}")
+            found.append(network)
+        return found
+
+    def _engine_id(self, client: Any) -> str:
+        from docker.utils import version_gte
+
+        return _read(client.info(), _Info).id if version_gte(client.api_version, ID_WITH_DATA) else ""
+
+    def _unavailable(self, what: str) -> EngineUnavailable:
+        return EngineUnavailable(f"Docker at {self._socket_path} {what}")
+
+
+def _read(said: Any, kind: type[T]) -> T:
+    """By way of JSON once more, for Docker's client lets halves of surrogate pairs pass, which nobody can store."""
+    return msgspec.json.decode(msgspec.json.encode(said), type=kind)
+
+
+def _word(network: _Network) -> NetworkWord:
+    ipam = network.ipam or _Ipam()
     return NetworkWord(
-        options=_texts(shown.get("Options")),
-        ipam_options=_texts(ipam.get("Options")),
-        cidrs=tuple(str(each.get("Subnet") or "") for each in ipam.get("Config") or []),
-        internal=shown.get("Internal") is True,
+        options=network.options or {},
+        ipam_options=ipam.options or {},
+        cidrs=tuple(each.subnet or "" for each in ipam.config or []),
+        internal=network.internal,
     )
-
-
-def _texts(options: object) -> dict[str, str]:
-    return {str(key): str(value) for key, value in options.items()} if isinstance(options, dict) else {}
