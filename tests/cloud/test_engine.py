@@ -12,14 +12,14 @@ from lab.api import Host
 from tests.cloud.user import User, unique_cidr
 
 
-def test_networks_of_ours_and_their_endpoints_are_seen(user: User, h1: Host) -> None:
+def test_networks_of_ours_and_their_endpoints_are_seen(user: User, host: Host) -> None:
     """Living containers would look forgotten, or every network of Docker's own be looked up in Neutron."""
-    net = user.network(h1, f"--subnet={unique_cidr()}")
-    box = user.run(h1, net)
-    view = DockerEngine(h1.paths.docker_socket).view()
-    assert h1.docker_inspect(net)["Id"] in view.network_ids
-    assert h1.docker_inspect("bridge")["Id"] not in view.network_ids
-    endpoint = user.settings(h1, box, net)["EndpointID"]
+    net = user.network(host, f"--subnet={unique_cidr()}")
+    box = user.run(host, net)
+    view = DockerEngine(host.paths.docker_socket).view()
+    assert host.docker_inspect(net)["Id"] in view.network_ids
+    assert host.docker_inspect("bridge")["Id"] not in view.network_ids
+    endpoint = user.settings(host, box, net)["EndpointID"]
     assert endpoint in view.endpoint_ids
     assert view.containers[endpoint] == box
 

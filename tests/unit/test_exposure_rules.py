@@ -87,7 +87,7 @@ def test_several_published_ports_are_one_line() -> None:
 
 def test_rules_are_for_both_ip_versions_and_from_anywhere() -> None:
     """IPv6 clients would be shut out, as with upstream."""
-    rules = exposure.new_rules("g", [PortRange("tcp", 80, 81)])
+    (rules,) = exposure.new_rules("g", [PortRange("tcp", 80, 81)])
     same = {
         "security_group_id": "g",
         "direction": "ingress",
@@ -112,3 +112,31 @@ def test_a_group_of_ours_is_known_by_name_and_description() -> None:
 def test_the_ports_own_groups_stay_in_their_order() -> None:
     """An adopted port would get other groups back than it had."""
     assert exposure.without(["b", "x", "a"], ["x", "y"]) == ["b", "a"]
+
+
+def test_rules_come_in_calls_that_neutron_has_time_for() -> None:
+    """600 rules in one call took longer than the call's time limit: the container did not start."""
+    ranges = [PortRange("tcp", port, port) for port in range(1, 600, 2)]
+    parts = exposure.new_rules("g", ranges)
+    assert [len(part) for part in parts] == [100] * 6
+    rules = [rule for part in parts for rule in part]
+    assert [(rule["ethertype"], rule["port_range_min"]) for rule in rules] == [
+        (ethertype, each.first) for each in ranges for ethertype in ("IPv4", "IPv6")
+    ]
+    assert [len(part) for part in exposure.new_rules("g", ranges[:51])] == [100, 2]
+    assert exposure.new_rules("g", []) == []
+
+
+def test_an_absurd_number_of_ports_is_refused() -> None:
+    """Docker would wait for minutes, and the quota of the project be gone."""
+    exposure.refuse_too_many([PortRange("tcp", 1, 65535)])
+    ranges = [PortRange("tcp", port, port) for port in range(1, 60001, 2)]
+    exposure.refuse_too_many(ranges[:500])
+    with pytest.raises(
+        InvalidRequest, match="exposes 501 ports in 501 ranges, which needs 1002 security group rules, and at most"
+    ):
+        exposure.refuse_too_many(ranges[:501])
+    with pytest.raises(InvalidRequest) as refused:
+        exposure.refuse_too_many(ranges)
+    for part in ("30000 ports", "60000 security group rules", "at most 1000", "process_external_connectivity = false"):
+        assert part in str(refused.value)

@@ -23,6 +23,11 @@ DESCRIPTION = "Docker exposed ports created by Kuryr."
 SUFFIX = "-exposed_ports"
 PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
 """IP protocol numbers, the only ones that Docker knows."""
+ETHERTYPES = ("IPv4", "IPv6")
+RULES_OF_A_CALL = 100
+"""Neutron takes some ten milliseconds for each, and a call has ``[neutron] timeout``."""
+MOST_RULES = 1000
+"""For one container, which waits for all of them."""
 _PORT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -67,9 +72,21 @@ def new_group(port_id: str) -> dict[str, Any]:
     return {"name": group_name(port_id), "description": DESCRIPTION}
 
 
-def new_rules(group_id: str, ranges: Iterable[PortRange]) -> list[dict[str, Any]]:
-    """From anywhere, over both IP versions: the port may have, or get, addresses of either."""
-    return [
+def refuse_too_many(ranges: Sequence[PortRange]) -> None:
+    """Before anything is made for them."""
+    needed = len(ranges) * len(ETHERTYPES)
+    if needed > MOST_RULES:
+        raise InvalidRequest(
+            f"the container exposes {sum(each.last - each.first + 1 for each in ranges)} ports in {len(ranges)} ranges, which needs "
+            f"{needed} security group rules, and at most {MOST_RULES} are made; expose consecutive ports, each range of which needs "
+            f"{len(ETHERTYPES)}, or open none (process_external_connectivity = false) and give the container a group "
+            "(neutron.security_groups)"
+        )
+
+
+def new_rules(group_id: str, ranges: Iterable[PortRange]) -> list[list[dict[str, Any]]]:
+    """Call by call. From anywhere, over both IP versions: the port may have, or get, addresses of either."""
+    rules = [
         {
             "security_group_id": group_id,
             "direction": "ingress",
@@ -79,8 +96,9 @@ def new_rules(group_id: str, ranges: Iterable[PortRange]) -> list[dict[str, Any]
             "port_range_max": each.last,
         }
         for each in ranges
-        for ethertype in ("IPv4", "IPv6")
+        for ethertype in ETHERTYPES
     ]
+    return [rules[start : start + RULES_OF_A_CALL] for start in range(0, len(rules), RULES_OF_A_CALL)]
 
 
 def without(groups: Sequence[str], ours: Iterable[str]) -> list[str]:

@@ -25,6 +25,8 @@ V4, V6 = "10.1.0.0/24", "fd00:1::/64"
 TENANT = "tenant"
 MINE, PREPARED, RESERVED = "10.1.0.99", "10.1.0.98", "10.1.0.97"
 WEB = [(6, 80), (17, 53)]
+MANY = [(6, port) for port in range(1, 103, 2)]
+"""More than one call opens."""
 RANGE = "10.1.0.64/26"
 GROUPS, QOS, DOMAIN = "neutron.security_groups", "neutron.qos_policy", "neutron.dns_domain"
 NETWORK_SAYS = {GROUPS: "web", QOS: "gold", DOMAIN: "example.org"}
@@ -240,6 +242,7 @@ def _runs() -> dict[str, tuple[str, Callable[[Trial], None]]]:
         "existing": ("existing", lambda trial: trial.run()),
         "adopt": ("existing", lambda trial: trial.run(ip=MINE)),
         "exposed": ("new", lambda trial: trial.run(expose=WEB)),
+        "exposed-many": ("new", lambda trial: trial.run(expose=MANY)),
         "adopt-exposed": ("existing", lambda trial: trial.run(ip=MINE, expose=WEB)),
         "range": ("range", lambda trial: trial.run()),
         "adopt-mac": ("existing", lambda trial: trial.run(ip=MINE, mac="02:42:ac:11:00:02")),

@@ -60,6 +60,73 @@ class World:
         return [group for group in groups if group["name"] not in ("default", "of the user")]
 
 
+SINGLE = [(TCP, port) for port in range(1, 600, 2)]
+"""300 ports, none beside another."""
+
+
+def test_many_ports_take_several_calls() -> None:
+    """600 rules in one call are beyond its time limit, and the container would not start."""
+    world = World()
+    net = world.network()
+    with count_calls() as calls:
+        box = world.docker.run(net, expose=SINGLE)
+    assert calls.neutron == 4 + 5
+    made = world.rig.neutron.called("create_security_group_rules")
+    assert [len(rules) for _, rules in made] == [100] * 6
+    assert len(world.opened(world.port(box))) == 600
+    with count_calls() as calls:
+        world.docker.rm(box)
+    assert calls.neutron == 2
+    assert world.made() == []
+
+
+def test_a_long_range_takes_one_call() -> None:
+    """Docker names each port of -p 1-60000 by itself."""
+    world = World()
+    with count_calls() as calls:
+        box = world.docker.run(world.network(), expose=[(TCP, port) for port in range(1, 60001)])
+    assert world.opened(world.port(box)) == {(ip, "tcp", 1, 60000) for ip in ("IPv4", "IPv6")}
+    assert [path for _, path in calls.requests].count("/v2.0/security-group-rules") == 1
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["not made", "answer lost"])
+@pytest.mark.parametrize("failing", range(6))
+def test_a_call_in_the_middle_fails(failing: int, after: bool) -> None:
+    """A group with half of the rules would stay, or a port be open that the next container does not expose."""
+    world = World()
+    net = world.network()
+    world.rig.settle()
+    before = world.rig.state()
+    count = 0
+
+    def fail(name: str, _: object) -> None:
+        nonlocal count
+        if name == ("after " if after else "") + "neutron.create_security_group_rules":
+            count += 1
+            if count == failing + 1:
+                raise NeutronUnavailable("no answer")
+
+    world.rig.outside.hook = fail
+    with pytest.raises(PluginError, match="no answer"):
+        world.docker.run(net, expose=SINGLE)
+    world.rig.outside.hook = None
+    world.rig.settle()
+    assert world.made() == []
+    assert world.rig.state() == before
+    box = world.docker.run(net, expose=SINGLE)
+    assert len(world.opened(world.port(box))) == 600
+
+
+def test_an_absurd_number_of_ports_is_refused_before_anything_is_made() -> None:
+    """Docker would wait for minutes, or the container start with some of them."""
+    world = World()
+    net = world.network()
+    before = world.rig.state()
+    with pytest.raises(PluginError, match="exposes 30000 ports in 30000 ranges"):
+        world.docker.run(net, expose=[(TCP, port) for port in range(1, 60001, 2)])
+    assert world.rig.state() == before
+
+
 @pytest.mark.parametrize("version", [20, 26, 28, 29])
 def test_exposed_ports_are_open_while_the_container_lives(version: int) -> None:
     """Upstream's --expose did nothing (kuryr-compat B1): nobody but members of the default group reached a container."""

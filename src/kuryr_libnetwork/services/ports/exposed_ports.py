@@ -64,6 +64,7 @@ class ExposedPorts:
         own = list(lease.security_groups)
         if not ranges or not lease.port_security or vnic_type != FILTERED:
             return lease, {} if lease.exposed_groups is None else {"security_groups": own}
+        rules.refuse_too_many(ranges)
         former = self._groups(lease)
         self._journal.leases.put(msgspec.structs.replace(lease, exposed_groups=()))
         group = self._make(lease.port_id, ranges)
@@ -93,7 +94,8 @@ class ExposedPorts:
             )
         try:
             group = self._neutron.create_security_group(rules.new_group(port_id))
-            self._neutron.create_security_group_rules(rules.new_rules(group.id, ranges))
+            for part in rules.new_rules(group.id, ranges):
+                self._neutron.create_security_group_rules(part)
         except (NeutronConflict, NeutronForbidden, NeutronRefused) as error:
             text = (
                 f"the ports that the container exposes cannot be opened: {str(error).rstrip('.')}; mend that, {_HINT}"
