@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, strategies as st
 from msgspec.structs import replace
 
-from kuryr_libnetwork.model.engine import EngineView
-from kuryr_libnetwork.rules.leftovers import Suspect, overdue, remember, suspects, trusted
+from kuryr_libnetwork.model.engine import EngineView, NetworkWord
+from kuryr_libnetwork.rules.leftovers import Suspect, kept_for, overdue, remember, suspects, trusted
 from tests.unit.values import DOCKER_ID, ENDPOINT, ENDPOINT_ID, LEASE, OTHER_ID, POOL, POOL_ID, PORT_ID, RECORD
 
 IN_USE = replace(LEASE, endpoint_id=ENDPOINT_ID)
@@ -97,3 +98,26 @@ def test_removal_goes_from_the_inside_out() -> None:
         ("network", "c"),
         ("pool", "d"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("cidrs", "kept"),
+    [
+        (("10.1.0.0/24",), "a"),
+        (("10.1.0.7/24",), "a"),
+        (("10.1.0.0/16",), "ab"),
+        (("10.2.0.0/24",), ""),
+        (("10.2.0.0/24", "fd00::/64"), "c"),
+        ((), "abc"),
+        (("",), "abc"),
+        (("no CIDR", "10.2.0.0/24"), "abc"),
+    ],
+)
+def test_the_pools_of_a_network_that_was_not_found_are_kept(cidrs: tuple[str, ...], kept: str) -> None:
+    """After a lost journal its pool would be removed, or one network that cannot be told keep those of all others for ever."""
+    pools = [
+        replace(POOL, pool_id=name, cidr=cidr)
+        for name, cidr in (("a", "10.1.0.0/24"), ("b", "10.1.1.0/28"), ("c", "fd00::/48"))
+    ]
+    assert kept_for([NetworkWord(cidrs=cidrs)], pools) == {("pool", name) for name in kept}
+    assert kept_for([], pools) == set()

@@ -47,6 +47,15 @@ def contains(cidr: str, ip: str) -> bool:
     return ipaddress.ip_address(ip) in ipaddress.ip_network(cidr)
 
 
+def may_overlap(cidr: str, other: str) -> bool:
+    """Whether two CIDRs have addresses in common; what is none may be anything."""
+    try:
+        one, two = ipaddress.ip_network(canonical_cidr(cidr)), ipaddress.ip_network(canonical_cidr(other))
+    except InvalidRequest:
+        return True
+    return one.overlaps(two)
+
+
 def first_address(cidr: str) -> str:
     """The gateway that Neutron would choose: the first address after the network's own."""
     network = ipaddress.ip_network(cidr)

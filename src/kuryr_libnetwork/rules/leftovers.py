@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from kuryr_libnetwork.model.engine import EngineView
+from kuryr_libnetwork.model.engine import EngineView, NetworkWord
 from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, PoolRecord
+from kuryr_libnetwork.rules.addresses import may_overlap
 from kuryr_libnetwork.rules.networks import pools_of
 
 Suspect = tuple[str, str]
@@ -65,6 +66,15 @@ def suspects(
     found |= {("endpoint", e.endpoint_id) for e in endpoints if e.endpoint_id not in believed.endpoint_ids}
     found |= {("network", n.docker_id) for n in networks if n.docker_id not in believed.network_ids}
     return found
+
+
+def kept_for(unfound: Iterable[NetworkWord], pools: Iterable[PoolRecord]) -> set[Suspect]:
+    """The pools that Docker networks which were not found again may stand on: those of their CIDRs, or of a part of one.
+
+    Upstream took ``--ip-range`` for the CIDR. Of a network of which Docker tells no CIDR, or none that is one, it may be any.
+    """
+    cidrs = [cidr for word in unfound for cidr in word.cidrs or ("",)]
+    return {("pool", pool.pool_id) for pool in pools if any(may_overlap(cidr, pool.cidr) for cidr in cidrs)}
 
 
 def remember(seen: Mapping[Suspect, float], now_suspect: Iterable[Suspect], now: float) -> dict[Suspect, float]:

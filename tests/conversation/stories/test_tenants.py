@@ -284,6 +284,19 @@ def test_two_networks_of_ours_that_claim_to_be_one_are_refused(cloud: Cloud) -> 
     assert cloud.neutron.find_networks(id=[cloud.home, twin.id])
 
 
+def test_a_network_that_cannot_be_told_keeps_its_own_pools_only(cloud: Cloud) -> None:
+    """Every pool that nothing came of would stay, on this host and for ever, because of one network."""
+    cloud.neutron.seed_network(tags=network_tags(cloud.net.network_id, existing=False), project_id=PROJECT)
+    client = cloud.docker.client
+    unused = client.call("IpamDriver.RequestPool", {"AddressSpace": "s", "Pool": "10.77.0.0/24"})["PoolID"]
+    same = client.call("IpamDriver.RequestPool", {"AddressSpace": "s", "Pool": CIDR})["PoolID"]
+    cloud.lose_journal()
+    cloud.rig.settle()
+    there = {pool.id for pool in cloud.neutron.find_subnetpools()}
+    assert unused not in there
+    assert {same, cloud.net.pools[0].pool_id} <= there
+
+
 def test_a_network_that_says_that_we_made_it_stays(cloud: Cloud) -> None:
     """The tenant's own network would be deleted with the last Docker network that uses it, and subnets with it."""
     made = intent_description("h9", TOKEN)

@@ -94,7 +94,7 @@ class Reconciler:
         self._looked: Look = {}
         self._not_ours: set[str] = set()
         self._pools_known = False
-        self._networks_known = True
+        self._unfound: list[NetworkWord] = []
 
     def run(self, stop: threading.Event, interval: float) -> None:
         """Once at the start; then every ``interval`` seconds, or, at 0, once more after the grace time."""
@@ -175,8 +175,7 @@ class Reconciler:
             view=view,
             idle=self._host_survey.idle(endpoints),
         )
-        if not self._networks_known:  # the pools of one that was not found again look unused
-            found = {suspect for suspect in found if suspect[0] != "pool"}
+        found -= leftovers.kept_for(self._unfound, pools)  # those of a network that was not found again look unused
         look = {suspect: known.get(suspect) for suspect in found | self._unfinished.all()}
         look |= {("plug", plug.port_id): plug for plug in self._host_survey.stray_plugs()}
         look |= {("group", group.id): group for group in self._exposed_ports.strays()}
@@ -213,13 +212,14 @@ class Reconciler:
     def _recover_networks(self, view: EngineView) -> None:
         """After the journal was lost: what Docker has, and Neutron knows as ours, or its user named, is in it again."""
         known = {docker_id: self._is_known(docker_id) for docker_id in sorted(view.network_ids - self._not_ours)}
-        words = {
-            docker_id: view.words.get(docker_id, NetworkWord()) for docker_id, found in known.items() if found is False
+        unsure = {
+            docker_id: view.words.get(docker_id, NetworkWord()) for docker_id, found in known.items() if not found
         }
+        words = {docker_id: word for docker_id, word in unsure.items() if known[docker_id] is False}
         if words:
             self._attempts.run("take up Docker's networks", partial(self._take_up, words))
             self._attempts.run("release what was released early", self._releaser.release_unplaced)
-        self._networks_known = None not in known.values() and words.keys() <= self._not_ours
+        self._unfound = [word for docker_id, word in unsure.items() if docker_id not in self._not_ours]
 
     def _is_known(self, docker_id: str) -> bool | None:
         """``None``: it cannot be told, as where two claim to be it, and Docker's word cannot help."""
