@@ -67,6 +67,64 @@ def world() -> World:
 # -- exactly as it was ---------------------------------------------------------------------------------------------
 
 
+def vanish(world: World, box: Container, **by_hand: Any) -> None:
+    """The container goes while the service is down, its journal is lost, and somebody tidies up by hand."""
+    rig = world.rigs[0]
+    rig.engine.endpoints.discard(box.endpoint_id)
+    rig.links.delete(rig.links.names()[0])
+    world.neutron.update_port(world.before.id, by_hand)
+    rig.revive(lose_journal=True)
+
+
+def test_a_port_that_somebody_unbound_by_hand_is_put_back(world: World) -> None:
+    """It would keep the owner, the device and the MAC of a container that is gone, until a container gets it again."""
+    box = world.run(mac=MAC)
+    vanish(world, box, **{"binding:host_id": ""})
+    assert (world.port.host_id, world.port.device_owner, world.port.mac_address) == ("", "compute:kuryr", MAC)
+    world.rigs[0].settle()
+    world.assert_as_before()
+
+
+def test_one_that_docker_still_has_is_left(world: World) -> None:
+    """A container that lives would lose what is left of its port."""
+    box = world.run(mac=MAC)
+    vanish(world, box, **{"binding:host_id": ""})
+    world.rigs[0].engine.endpoints.add(box.endpoint_id)
+    before = world.port
+    world.rigs[0].settle()
+    assert world.port == before
+
+
+def test_one_of_another_host_or_with_a_new_owner_is_left(world: World) -> None:
+    """Two services would work on one port, or a virtual machine lose what it has just been given."""
+    box = world.run(mac=MAC)
+    vanish(world, box, **{"binding:host_id": ""})
+    before = world.port
+    world.rigs[1].settle()
+    assert world.port == before
+    world.neutron.update_port(world.before.id, {"device_owner": "compute:nova", "device_id": "vm"})
+    before = world.port
+    world.rigs[0].settle()
+    assert world.port == before
+
+
+def test_looking_for_them_costs_nothing(world: World) -> None:
+    """Every minute, each host would read all ports of the cloud that no host has."""
+    box = world.run(mac=MAC)
+    rig = world.rigs[0]
+    rig.settle()
+    world.neutron.calls.clear()
+    rig.services.reconciler.round()
+    steady = [call for call in world.neutron.calls if call[0] == "find_ports"]
+    asked = [dict(query) for _, query in steady if "binding:host_id" in dict(query)]
+    assert [query["binding:host_id"] for query in asked] == [["h1"]]
+    vanish(world, box, **{"binding:host_id": ""})
+    world.neutron.calls.clear()
+    rig.services.reconciler.round()
+    first = [call for call in world.neutron.calls if call[0] == "find_ports"]
+    assert len(first) == len(steady)
+
+
 @pytest.mark.parametrize("lost", [False, True], ids=["", "journal-lost"])
 @pytest.mark.parametrize(
     "attributes", [{}, {"admin_state_up": False}, {"device_owner": "compute:kuryr", "device_id": "u-u"}]

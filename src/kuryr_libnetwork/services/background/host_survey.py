@@ -14,6 +14,7 @@ from kuryr_libnetwork.model.engine import EngineView
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import EndpointRecord, PlugRecord
 from kuryr_libnetwork.rules.identity import DEVICE_OWNER, UNBOUND_PORT_NAME, is_docker_id, made_on
+from kuryr_libnetwork.rules.ownership import memory_of
 from kuryr_libnetwork.rules.ports import Unknown, release_of_unknown
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.state.attempts import Attempts
@@ -42,6 +43,7 @@ class HostSurvey:
         self._releaser = releaser
         self._locks = locks
         self._host = host
+        self._unbound_looked = False
 
     def idle(self, endpoints: Iterable[EndpointRecord]) -> list[str]:
         """The endpoints whose interface is in no container; where that cannot be told, they are not among them."""
@@ -94,8 +96,21 @@ class HostSurvey:
         if any(driver.bound_by == "nobody" for driver in self._drivers.all()):
             found += self._unbound_in_use()
         if view is not None:
-            found += self._neutron.find_ports(**{"device_owner": DEVICE_OWNER, "binding:host_id": self._host})
+            found += self._of_this_host()
         return found
+
+    def _of_this_host(self) -> list[Port]:
+        """Bound ones; and after the start, until there are none, those that somebody has unbound, which may be many in the cloud."""
+        hosts = [self._host] if self._unbound_looked else [self._host, ""]
+        found = self._neutron.find_ports(**{"device_owner": DEVICE_OWNER, "binding:host_id": hosts})
+        unbound = [port for port in found if not port.host_id and self._journal.leases.get(port.id) is None]
+        self._unbound_looked = not any(map(self._is_remembered, unbound))
+        return found
+
+    def _is_remembered(self, port: Port) -> bool:
+        """Whether the port's profile says that a container of this host has it."""
+        memory = memory_of(port)
+        return memory is not None and memory.host == self._host
 
     def _is_one(self, port: Port, view: EngineView | None) -> bool:
         what = f"judge port {port.id} in Neutron"
@@ -111,7 +126,7 @@ class HostSurvey:
         unknown = release_of_unknown(port, project, self._host, named=False)
         if unknown is None:
             return False
-        if not port.host_id:
+        if not port.host_id and not self._is_remembered(port):
             own = project.port(port)
             return own is not None and made_on(own) == self._host
         return view is not None and _endpoint_of(port, unknown) not in {"", *view.endpoint_ids}
