@@ -24,7 +24,7 @@ def measure(bench: Bench) -> Section:
         section.data[name] = {"calls": len(methods), "goal": int(goal[2:]) if goal else None, "which": methods}
     section.notes.append(
         "Counted in Neutron's access log with the service warm: the very first call reads the extensions once. "
-        "Not counted are the background's calls, up to three a minute. upstream: design notes of kuryr-libnetwork 18.0.0."
+        "Not counted are the background's calls, up to three a minute. upstream: kuryr-libnetwork 18.0.0."
     )
     return section
 

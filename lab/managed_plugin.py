@@ -53,7 +53,7 @@ _ENVIRONMENT = {
 
 
 def config() -> dict[str, Any]:
-    """config.json (docker-plugin-protocol §1.7)."""
+    """config.json (docs/notes/docker-plugin.md, "Managed plugins")."""
     return {
         "description": "Neutron networks for containers (kuryr-libnetwork)",
         "documentation": "docs/managed-plugin.md of kuryr-libnetwork",

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""``kuryr config docker-plugin``: how Docker finds the service (docker-plugin-protocol §1.1)."""
+"""``kuryr config docker-plugin``: how Docker finds the service (docs/notes/docker-plugin.md, "Finding the plugin")."""
 
 from __future__ import annotations
 

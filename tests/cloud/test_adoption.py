@@ -92,7 +92,7 @@ def test_what_the_owner_changes_meanwhile_stays(user: User, h1: Host) -> None:
 
 
 def test_calls_stay_in_the_budget(user: User, h1: Host, lab: Lab) -> None:
-    """Every call more than design §5 allows costs each docker run a tenth of a second, for ever."""
+    """Every call more than the budget allows costs each docker run a tenth of a second, for ever."""
     ground = Ground(user, h1)
     at = lab.neutron_log_position()
     box = user.run(h1, ground.nets[0], f"--ip={ground.ip}")

@@ -67,7 +67,7 @@ def test_a_container_that_is_the_router(user: User, host: Host) -> None:
 
 
 def test_neutron_calls_stay_in_the_budget(user: User, h1: Host, lab: Lab) -> None:
-    """Every call more than design §5 allows costs each docker run a tenth of a second, for ever."""
+    """Every call more than the budget allows costs each docker run a tenth of a second, for ever."""
     at = lab.neutron_log_position()
     net = user.network(h1, f"--subnet={unique_cidr()}")
     assert len(calls := calls_of_kuryr(lab, at)) <= 7, calls
@@ -97,7 +97,7 @@ def test_tcp_works_on_the_user_space_datapath(user: User, h1: Host) -> None:
 
 
 def test_dual_stack(user: User, h1: Host) -> None:
-    """A fresh dual-stack container failed with upstream (kuryr-compat B2); both families must work."""
+    """A fresh dual-stack container failed with upstream (docs/compatibility.md, B2); both families must work."""
     cidr_v6 = unique_cidr_v6()
     net = user.network(h1, f"--subnet={unique_cidr()}", "--ipv6", f"--subnet={cidr_v6}")
     one, two = user.run(h1, net), user.run(h1, net)
@@ -172,7 +172,7 @@ def test_adopting_an_unbound_port(user: User, h1: Host) -> None:
 
 
 def test_a_bound_port_is_refused_with_its_owner(user: User, h1: Host) -> None:
-    """--ip would take the port of a running virtual machine (kuryr-compat B5)."""
+    """--ip would take the port of a running virtual machine (docs/compatibility.md, B5)."""
     cidr = unique_cidr()
     network = user.make("network", name="tenant")
     subnet = user.make("subnet", network_id=network["id"], cidr=cidr, ip_version=4)

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What differs between Docker's engines (docker-plugin-protocol §2.4): on those of both hosts, or on the newest of them.
+"""What differs between Docker's engines (docs/notes/docker-plugin.md, "What differs by version"): on those of both
+hosts, or on the newest of them.
 
 ``./dev test`` has two engines, ``./dev test --engines`` each one that this machine can have.
 """

@@ -64,7 +64,7 @@ def groups_of(user: User, port: dict[str, object]) -> list[dict[str, object]]:
 
 
 def test_exposed_ports_are_reached_and_no_others(user: User, h1: Host, lab: Lab) -> None:
-    """--expose would open nothing, as with upstream (kuryr-compat B1), or everything."""
+    """--expose would open nothing, as with upstream (docs/compatibility.md, B1), or everything."""
     site = Site(user, h1)
     at = lab.neutron_log_position()
     box = user.run(h1, site.net, "--expose=7000-7001", "-p", "8002:7002", "--expose=53/udp")

@@ -43,7 +43,7 @@ def stop_the_start(user: User, host: Host) -> str:
 
 
 def test_a_dead_ovn_controller_stops_the_container(user: User, strict: Host) -> None:
-    """Upstream waits for ever with the container locked in Docker, and leaves everything plugged (kuryr-compat B9)."""
+    """Upstream waits for ever with the container locked, and leaves everything plugged (docs/compatibility.md, B9)."""
     said = stop_the_start(user, strict)
     assert f"is DOWN, not ACTIVE, {WAIT} s after it was plugged" in said
     assert "is an agent alive on host 'h2'?" in said

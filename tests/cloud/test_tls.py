@@ -60,7 +60,7 @@ def test_containers_over_tls(user: User, host: Host) -> None:
 
 
 def test_docker_without_its_certificate_is_refused(host: Host, over_tls: Path) -> None:
-    """Whoever reaches the port could command the network (kuryr-compat B6)."""
+    """Whoever reaches the port could command the network (docs/compatibility.md, B6)."""
     found = json.loads(over_tls.read_text())
     found["TLSConfig"] |= {"CertFile": "", "KeyFile": ""}
     stranger = over_tls.with_name("kuryr-stranger.json")

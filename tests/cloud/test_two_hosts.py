@@ -22,7 +22,7 @@ def test_containers_of_two_hosts_ping_across_geneve(user: User, h1: Host, h2: Ho
 
 
 def test_the_first_to_leave_takes_nothing_from_the_other(user: User, h1: Host, h2: Host) -> None:
-    """A docker network rm on one host would remove the pool and the tags that the other one needs (kuryr-compat B4)."""
+    """One host's docker network rm would remove pool and tags that the other needs (docs/compatibility.md, B4)."""
     cidr = unique_cidr()
     network = user.make("network", name="tenant")
     user.make("subnet", network_id=network["id"], cidr=cidr, ip_version=4)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""OpenStack Zun's use of the plugin with the real Neutron and Docker (kuryr-compat §6): its options, its ports, its order."""
+"""OpenStack Zun's use of the plugin with the real Neutron and Docker: its options, its ports, its order."""
 
 from __future__ import annotations
 

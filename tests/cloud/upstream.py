@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""An installation of upstream's kuryr-libnetwork 18, as it leaves Neutron, the host and Open vSwitch (kuryr-compat §0).
+"""An installation of upstream's kuryr-libnetwork 18, as it leaves Neutron, the host and Open vSwitch
+(docs/notes/upstream.md).
 
 Docker has its networks and containers from our own service; what that one says of itself (descriptions, names of bound
 ports, aliases of interfaces, the journal) is then taken away, and upstream's marks are put in its place.

@@ -33,7 +33,7 @@ def plugin(tmp_path: Path) -> Iterator[Plugin]:
 
 @pytest.fixture(params=[20, 26, 27, 28, 29])
 def docker(request: pytest.FixtureRequest, plugin: Plugin) -> Docker:
-    """An engine of each generation in turn: their calls differ (docker-plugin-protocol §2.4)."""
+    """Engines of each generation, whose calls differ (docs/notes/docker-plugin.md, "What differs by version")."""
     version: int = request.param
     docker = plugin.docker(version)
     docker.activate()

@@ -124,7 +124,7 @@ def test_what_cannot_be_had_is_said(arguments: dict[str, Any], message: str) -> 
 
 
 def test_the_four_names_of_the_sriov_guide() -> None:
-    """The guide's kuryr.conf would load no SR-IOV driver, as with upstream (kuryr-compat B3)."""
+    """The guide's kuryr.conf would load no SR-IOV driver, as with upstream (docs/compatibility.md, B3)."""
     registry = build(
         (PORT_DRIVER, "kuryr_libnetwork.port_driver.drivers.sriov"),
         PORT_DRIVER,
@@ -145,7 +145,7 @@ def test_the_four_names_of_the_sriov_guide() -> None:
     ],
 )
 def test_containers_in_a_virtual_machine(driver: str, bindings: list[str], binding: str, used: str) -> None:
-    """kuryr.conf could not choose these drivers, as with upstream (kuryr-compat B3), or the binding would be another."""
+    """kuryr.conf could not choose these drivers, as with upstream (docs/compatibility.md, B3), or get another one."""
     made = build((driver,), driver, bindings, binding).for_port(port("normal"))
     assert made.name == driver.rpartition(".")[2]
     assert made.recover(port("normal")).binding == used

@@ -180,7 +180,7 @@ def test_the_keys_of_the_profile_that_a_device_needs_are_remembered_singly() -> 
 
 
 def test_where_nothing_is_changed_nothing_is_remembered() -> None:
-    """Each container of Zun would cost a PUT that changes nothing but the profile (kuryr-compat §1.5)."""
+    """Each container of Zun would cost a PUT of the profile alone (docs/notes/upstream.md, "Binding a port")."""
     assert with_profile([], ADOPTED_ZUN, HOST, ENDPOINT_ID) == ()
     assert taken(ADOPTED_ZUN, rules.binding(ADOPTED_ZUN, ENDPOINT_ID, HOST, ""), {}) == (ADOPTED_ZUN, ())
 

@@ -243,7 +243,7 @@ def test_an_adopted_port_keeps_its_name_and_device() -> None:
 
 @pytest.mark.parametrize("mac", ["", MAC, MAC.upper()])
 def test_a_prepared_port_needs_no_change(mac: str) -> None:
-    """Each container of Zun would wait for an update that changes nothing (kuryr-compat §1.5)."""
+    """Each container of Zun would wait for an update for nothing (docs/notes/upstream.md, "Binding a port")."""
     assert rules.changes_of(ADOPTED_ZUN, rules.binding(ADOPTED_ZUN, ENDPOINT_ID, HOST, mac)) == ()
 
 

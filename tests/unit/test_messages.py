@@ -16,7 +16,7 @@ NETWORK = "ab" * 32
 ENDPOINT = "cd" * 32
 IDS = f'"NetworkID":"{NETWORK}","EndpointID":"{ENDPOINT}"'
 
-# Requests as the Go client writes them (docker-plugin-protocol §2.1, §3), and the value each has to become.
+# Requests as the Go client writes them (docs/notes/docker-plugin.md, "Messages"), and the value each has to become.
 REQUESTS: list[tuple[str, m.Message]] = [
     (
         '{"Options":{"com.docker.network.generic":{}}}',

@@ -15,7 +15,7 @@ from kuryr_libnetwork.protocol.routes import Constants, build_routes
 NETWORK = "ab" * 32
 ENDPOINT = "cd" * 32
 
-# docker-plugin-protocol §1.2, §2.1 and §3: every method of every engine from 20.10 to 29.
+# Every method of every engine from 20.10 to 29 (docs/notes/docker-plugin.md, "Messages").
 HANDSHAKE = {
     "/Plugin.Activate",
     "/NetworkDriver.GetCapabilities",

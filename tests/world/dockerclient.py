@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""One call of the plugin protocol as Docker's Go client sends and reads it (docker-plugin-protocol §1.3 to 1.5)."""
+"""One call, as Docker's Go client sends it and reads the answer (docs/notes/docker-plugin.md, "Transport")."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Docker's side of the plugin protocol: what an engine calls, in which order, and what it undoes after a failure.
 
-:class:`Docker` replays an engine of a given version (docker-plugin-protocol §2.2 to 2.5) for ``network create``, ``run``,
-``network connect``, ``restart``, ``rm`` and ``network rm``. It keeps Docker's own view of networks, containers and which
-endpoint is a container's gateway, so that a test reads as a story.
+:class:`Docker` replays an engine of a given version (docs/notes/docker-plugin.md, "Order of calls") for ``network
+create``, ``run``, ``network connect``, ``restart``, ``rm`` and ``network rm``. It keeps Docker's own view of networks,
+containers and which endpoint is a container's gateway, so that a test reads as a story.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Docker:
         return answer
 
     def lose_answer(self, method: str) -> None:
-        """Let the connection break before the next answer to this method; Docker repeats it with an empty body (§1.5)."""
+        """Let the connection break before the next answer to this method; Docker repeats it with an empty body."""
         self._to_lose.add(method)
 
     # -- networks --------------------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ class Docker:
         return network
 
     def network_again(self, network: DockerNetwork, ipam_options: Mapping[str, str] | None = None) -> DockerNetwork:
-        """A network of a swarm is not kept over Docker's end: it is made once more, with its old id (§2.2)."""
+        """A network of a swarm is not kept over Docker's end: it is made once more, with its old id."""
         self._call("IpamDriver.GetDefaultAddressSpaces")
         again = DockerNetwork(network.network_id, [], network.internal, network.name, network.options)
         for pool in network.pools:
@@ -176,7 +176,7 @@ class Docker:
         self._leave(container, delete_endpoint=True, leaves=1)
 
     def rm(self, container: Container, *, delete_endpoint: bool = True, leaves: int = 1) -> None:
-        """``docker rm -f``, all its networks; errors are only logged. The knobs are the engine's own faults (§2.5)."""
+        """``docker rm -f``, all its networks; errors are only logged. The knobs are the engine's own faults."""
         for each in list(container.sandbox.endpoints):
             self._leave(each, delete_endpoint=delete_endpoint, leaves=leaves)
 
@@ -189,13 +189,13 @@ class Docker:
         return new[old.index(container)]
 
     def crash(self, container: Container) -> None:
-        """dockerd died under the container: at its next start it only releases the addresses (§2.2, daemon restart)."""
+        """dockerd died under the container: at its next start it only releases the addresses."""
         for each in container.sandbox.endpoints:
             self._release_addresses(each)
         container.sandbox.endpoints.clear()
 
     def live_restore(self, container: Container) -> None:
-        """Docker starts again under a container that went on; before 27 it says nothing (§2.2)."""
+        """Docker starts again under a container that went on; before 27 it says nothing."""
         if self.version >= 27:
             self._look(container.sandbox)
 
@@ -220,7 +220,7 @@ class Docker:
             self._take_back(box, leaves=1 if self.version >= 29 else 0)
             raise
         sandbox.endpoints.append(box)
-        if wish.no_ipv6 and self.version >= 28 and "v6" in box.addresses:  # nobody else is told (§3)
+        if wish.no_ipv6 and self.version >= 28 and "v6" in box.addresses:  # nobody else is told
             self._release_one(box, "v6", box.addresses.pop("v6"))
         try:
             self._choose_gateway(sandbox)
@@ -252,11 +252,11 @@ class Docker:
         box.gateway = answer.get("Gateway", "")
         box.gateway_v6 = answer.get("GatewayIPv6", "")
         box.routes = answer.get("StaticRoutes") or []
-        assert all(route["Destination"] for route in box.routes), "an empty Destination ends dockerd (§2.1)"
+        assert all(route["Destination"] for route in box.routes), "an empty Destination ends dockerd"
         box.disable_gateway_service = answer.get("DisableGatewayService", False)
 
     def _choose_gateway(self, sandbox: Sandbox) -> None:
-        """The endpoint with most gateways, then the network's name (§2.3); engines before 28 see IPv4 only."""
+        """The endpoint with most gateways, then the network's name; engines before 28 see IPv4 only."""
 
         def gateways(box: Container) -> int:
             return bool(box.gateway) + bool(box.gateway_v6)
@@ -336,5 +336,5 @@ class Docker:
 
 
 def _each(subnets: str | Sequence[str] | None) -> Sequence[str]:
-    """No subnet is one empty one (§2.2)."""
+    """No subnet is one empty one."""
     return [subnets or ""] if subnets is None or isinstance(subnets, str) else subnets

@@ -65,7 +65,7 @@ class Wish:
 
     @property
     def labels(self) -> dict[str, Any]:
-        """What the engine says of ``--expose`` and ``-p``: pairs of IP protocol and port (§2.1)."""
+        """What the engine says of ``--expose`` and ``-p``: pairs of IP protocol and port."""
         exposed = [{"Proto": proto, "Port": port} for proto, port in (*self.expose, *self.publish)]
         mapped = [
             {"Proto": proto, "IP": "", "Port": port, "HostIP": "", "HostPort": port + 8000, "HostPortEnd": port + 8000}

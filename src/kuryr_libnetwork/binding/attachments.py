@@ -63,7 +63,7 @@ class HybridBridge:
     """Between the host's end and Open vSwitch stands a bridge of Linux, on which the agent's iptables rules work.
 
     ``tap`` and ``qvb`` are in the bridge ``qbr``; ``qvo``, the other end of ``qvb``, is in Open vSwitch. The names are those
-    that Neutron's agent and upstream's script derive from the port (kuryr-compat §4.3).
+    that Neutron's agent and upstream's script derive from the port (docs/notes/upstream.md, "Interfaces on the host").
     """
 
     def __init__(self, links: Links, ovs: Ovs) -> None:

@@ -3,7 +3,7 @@
 """The binding ``hostdev_physical``: a whole PF for one container.
 
 On a flat network the PF's device itself moves. On a VLAN network Neutron expects the tag to be made by whoever has the PF
-(sriov §3.4): the PF stays and is set up, and a VLAN device on it moves.
+(docs/notes/sriov.md, "Whole PFs"): the PF stays and is set up, and a VLAN device on it moves.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The binding ``hw_veb``: the NIC's own switch forwards for a VF, whose network device moves into the container.
 
-The recipe that gave the right MAC in every run (sriov §2.4): set VLAN, MAC, trust, spoof check, rates and link state at the
-PF while the VF is down or without driver, then look whether the VF's own MAC agrees; a rebind makes it agree where the
-driver does not follow. Before the first change everything that will change is read; :meth:`VfBinding.give_back` writes it
-again, from whatever namespace and name the VF is in.
+The recipe that gave the right MAC in every run (docs/notes/sriov.md, "MAC addresses"): set VLAN, MAC, trust, spoof
+check, rates and link state at the PF while the VF is down or without driver, then look whether the VF's own MAC agrees;
+a rebind makes it agree where the driver does not follow. Before the first change everything that will change is read;
+:meth:`VfBinding.give_back` writes it again, from whatever namespace and name the VF is in.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class VfBinding:
         return lease
 
     def _set_pf_up(self, pf_netdev: str) -> None:
-        """A VF has no carrier while its PF is down (sriov §2.5). It stays up: other VFs may need it by then."""
+        """A VF has no carrier while its PF is down. It stays up: other VFs may need it by then."""
         state = self._netdevs.state(pf_netdev)
         if state is not None and not state.up:
             LOG.info("PF %s is down, and is set up for its VFs, without IP of the host's own", pf_netdev)
@@ -125,8 +125,8 @@ class VfBinding:
     def enforce(self, lease: DeviceLease, wanted: VfSettings) -> None:
         """Set at the PF what is not as wanted, each by itself: what the NIC cannot do keeps nothing else from being done.
 
-        Never the MAC: a new one cuts off a container that runs (sriov §2.4), and the PF of a trusted VF shows what the
-        container chose.
+        Never the MAC: a new one cuts off a container that runs, and the PF of a trusted VF shows what the container
+        chose (docs/notes/sriov.md, "MAC addresses").
         """
         pf_netdev, refused = self.pf_netdev(lease), []
         found = self._control.read(pf_netdev, lease.index)
@@ -177,7 +177,7 @@ class VfBinding:
         return wrong
 
     def _bring_home(self, lease: DeviceLease, vf: VirtualFunction, sandboxes: Sequence[str]) -> None:
-        """From a container's namespace; a rebind makes a new device here whatever became of the old one (sriov §0.5)."""
+        """From a container's namespace; a rebind makes a new device here whatever became of the old one."""
         if vf.netdevs:
             return
         if vf.netdev_elsewhere and self._netdevs.fetch_from_sandbox(lease.pci_address, sandboxes, lease.temporary_name):

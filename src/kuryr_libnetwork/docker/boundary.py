@@ -3,8 +3,8 @@
 """From bytes to bytes: one request of Docker is decoded, answered and logged here.
 
 The one error boundary of the service. Every exception becomes ``{"Err": m, "Error": m}`` with status 400 or 500: the
-network driver's client reads ``Err``, the IPAM driver's ``Error`` or, where the status is not 200, ``Err`` (§1.4).
-404 is for paths that we do not serve, and for nothing else.
+network driver's client reads ``Err``, the IPAM driver's ``Error`` or, where the status is not 200, ``Err``
+(docs/notes/docker-plugin.md, "Errors"). 404 is for paths that we do not serve, and for nothing else.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Docker's Engine API, for the background only: a plugin call that asks Docker deadlocks (docker-plugin-protocol §2.6).
+"""Docker's Engine API, for the background only: a plugin call that asks Docker deadlocks.
+
+Why: docs/notes/docker-plugin.md, "Calls at the same time".
 
 What Docker does not know any more is removed. So an answer counts only if all of it is as it should be: one that lacks the containers
 of a network does not mean that it has none.

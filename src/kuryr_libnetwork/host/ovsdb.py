@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open vSwitch's configuration database; the only module that knows ovsdbapp (imported at the first use).
 
-Of the database only the columns below are replicated, so that the statistics that Open vSwitch writes every few
-seconds do not reach us. ``external_ids`` are those of upstream's ``ovs`` script (kuryr-compat §4.3); keys of others in
-the same row, such as ovn-controller's ``ovn-installed``, are left alone.
+Of the database only the columns below are replicated, so that the statistics that Open vSwitch writes every few seconds
+do not reach us. ``external_ids`` are those of upstream's ``ovs`` script (docs/notes/upstream.md, "Open vSwitch's
+external_ids"); keys of others in the same row, such as ovn-controller's ``ovn-installed``, are left alone.
 
 A port without a VLAN is a trunk of all of them. Where Neutron's agent is to give it one, it is inserted as that agent
 isolates ports itself: on the VLAN that it drops, and by its mode closed for everything else. The agent ends that.

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's executables in ``bindir``, run as upstream ran them (kuryr-compat §4.3), but never for ever."""
+"""The operator's executables in ``bindir``, run as upstream ran them, but never for ever.
+
+Their arguments: docs/notes/upstream.md, "Binding scripts".
+"""
 
 from __future__ import annotations
 

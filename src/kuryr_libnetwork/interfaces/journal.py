@@ -23,7 +23,7 @@ class Table(Protocol[T]):
 
 
 class Journal(Protocol):
-    """The journal on disk (design §4)."""
+    """The journal on disk; what it is for: ARCHITECTURE.md, "What is never lost"."""
 
     @property
     def pools(self) -> Table[PoolRecord]: ...

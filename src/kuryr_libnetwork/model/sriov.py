@@ -21,7 +21,10 @@ USER_SPACE_DRIVERS = frozenset({"vfio-pci", "uio_pci_generic", "igb_uio"})
 
 
 REFUSES_FOR_GOOD = frozenset({"igbvf", "ixgbevf"})
-"""Drivers of VFs that refuse, at once, every MAC but the one they were bound with: only a rebind helps (sriov §2.4)."""
+"""Drivers of VFs that refuse, at once, every MAC but the one they were bound with: only a rebind helps.
+
+Source: docs/notes/sriov.md, "Drivers that refuse".
+"""
 
 
 def in_user_space(driver: str) -> bool:

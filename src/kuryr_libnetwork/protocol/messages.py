@@ -4,7 +4,7 @@
 
 Field names are the wire names in snake case (``network_id`` is ``NetworkID``). Docker's own quirks end here: lists and
 objects that may be ``null`` are read through properties that give an empty value. Unknown members are ignored, as
-Docker itself does. Source: docker-plugin-protocol §2.1 and §3.
+Docker itself does. What the structs do not say: docs/notes/docker-plugin.md, "Messages" and "Addresses".
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 """Docker's paths, and what stands behind each: a typed request, a method, and the way back.
 
 ``Plugin.Activate`` and the capabilities are constants that need nothing: Docker caches their first outcome for its whole
-life, a failure included (docker-plugin-protocol §1.2).
+life, a failure included (docs/notes/docker-plugin.md, "Handshake").
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ class Route(Generic[Q, A]):
     """One path. Without ``request`` the call has no arguments and ``answer`` ignores its body.
 
     ``undo`` takes the request and the answer that Docker never got, and puts things back: Docker then believes that
-    the call failed and sends no undo of its own (docker-plugin-protocol §1.5).
+    the call failed and sends no undo of its own
+    (docs/notes/docker-plugin.md, "Retries with an empty body").
     """
 
     def __init__(

@@ -13,7 +13,10 @@ from kuryr_libnetwork.model.value import IpVersion
 from kuryr_libnetwork.text import shown
 
 NO_GATEWAY = {4: "0.0.0.0", 6: "::"}  # noqa: S104  - a placeholder in an answer to Docker, no listener
-"""What Docker is told where a subnet has no gateway: it accepts no empty answer (kuryr-compat §5)."""
+"""What Docker is told where a subnet has no gateway: it accepts no empty answer.
+
+Upstream's words (docs/notes/upstream.md, "Gateways").
+"""
 
 
 def canonical_cidr(text: str) -> str:
@@ -69,10 +72,10 @@ def no_gateway_answer(version: IpVersion) -> str:
 def usable_routes(routes: Iterable[HostRoute], *, has_gateway: bool, on_link: Collection[str] = ()) -> list[HostRoute]:
     """The host routes to give to Docker: any other would fail the start of the container.
 
-    1. An empty destination makes dockerd 28 and later panic (docker-plugin-protocol §2.1). 2. The kernel says "file
-    exists" to a default route beside a gateway (§7, cilium#26190), 3. to a second route of one destination (Neutron
-    accepts it) and 4. to one of the subnet itself. 5. A next hop must be reachable through the interface (§2.3);
-    ``on_link`` are the CIDRs that are, not checked when none is given.
+    1. An empty destination makes dockerd 28 and later panic. 2. The kernel says "file exists" to a default route beside
+    a gateway, 3. to a second route of one destination (Neutron accepts it) and 4. to one of the subnet itself. 5. A
+    next hop must be reachable through the interface; ``on_link`` are the CIDRs that are, not checked when none is
+    given. Source: docs/notes/docker-plugin.md, "Gateways and routes".
     """
     usable: dict[str, HostRoute] = {}
     for route in routes:

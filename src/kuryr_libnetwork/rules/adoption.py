@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Taking over a port of the user's for a container, and giving it back exactly as it was.
 
-An address that a port of the user already holds means that port. It is bound by one PUT that says no more than what differs: a
-port that is bound to this host already, as Zun prepares them (kuryr-compat §6), needs none. What the PUT changes is remembered,
-in the journal and, by the same PUT, in the port's own binding profile (:mod:`~.ownership`), and put back at the end; what the
-owner does to his port meanwhile stays.
+An address that a port of the user already holds means that port. It is bound by one PUT that says no more than what
+differs: a port that is bound to this host already, as Zun prepares them (docs/notes/upstream.md, "How Zun uses the
+plugin"), needs none. What the PUT changes is remembered, in the journal and, by the same PUT, in the port's own binding
+profile (:mod:`~.ownership`), and put back at the end; what the owner does to his port meanwhile stays.
 
 Two hosts must never get one port. Neutron lets two simultaneous changes both through, also when they rest on the same revision of
 the port (seen with release 29: 40 of 40), and the second one's profile replaces the first one's. So before the PUT each host
@@ -173,7 +173,7 @@ def binding(port: Port, endpoint_id: str, host: str, mac: str) -> dict[str, Any]
 
 
 def by_neutron(port: Port, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """What Neutron changes besides: a whole PF keeps its own MAC, which the port gets (sriov §0.9)."""
+    """What Neutron changes besides: a whole PF keeps its own MAC, which the port gets."""
     mac = given_mac(wanted.get(PROFILE, port.profile))
     return {MAC: mac} if port.vnic_type == "direct-physical" and mac else {}
 

@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which things of Neutron's the user chose for a Docker network: the keys that upstream has (kuryr-compat §2).
+"""Which things of Neutron's the user chose for a Docker network: the keys that upstream has.
 
-Each key may be given with ``-o`` (Docker tells it in CreateNetwork) or with ``--ipam-opt`` (RequestPool, which comes first).
-Upstream wants most of them in both places; here once is enough, and twice must agree. An id wins over a name.
+Upstream's meaning of them: docs/notes/upstream.md, "Options". Each key may be given with ``-o`` (Docker tells it in
+CreateNetwork) or with ``--ipam-opt`` (RequestPool, which comes first). Upstream wants most of them in both places; here
+once is enough, and twice must agree. An id wins over a name.
 """
 
 from __future__ import annotations

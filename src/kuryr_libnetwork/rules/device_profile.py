@@ -80,7 +80,7 @@ def says_trusted(profile: Mapping[str, Any]) -> bool:
 
 
 def given_mac(profile: Mapping[str, Any]) -> str:
-    """The MAC of a whole PF, which Neutron gives its port (sriov §0.9); "" where the profile has none that could be one."""
+    """The MAC of a whole PF, which Neutron gives its port; "" where the profile has none that could be one."""
     try:
         return device_profile({"device_mac_address": profile.get("device_mac_address")}).mac
     except InvalidOption:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""How Docker finds a plugin that it does not manage itself (docker-plugin-protocol §1.1).
+"""How Docker finds a plugin that it does not manage itself (docs/notes/docker-plugin.md, "Finding the plugin").
 
 For a name it takes the first of: a socket in :data:`SOCKETS`; in each of :data:`FOLDERS` a ``.spec``, which is one line
 with an address, then a ``.json``, which also says how to use TLS. ``NAME/NAME.ext`` is as good as ``NAME.ext``, after it.

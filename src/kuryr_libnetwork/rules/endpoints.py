@@ -46,10 +46,11 @@ def join_answer(network: NetworkRecord, endpoint: EndpointRecord, dst_prefix: st
     """Interface, gateways and routes of a container.
 
     ``DisableGatewayService`` is always set: without it Docker adds a NATed second way out through docker_gwbridge when
-    we give no gateway (docker-plugin-protocol §2.3). An internal network gets neither gateway nor routes: Docker does
-    not enforce ``--internal`` for remote drivers. A gateway outside of its subnet, as Neutron allows, is reachable by a
-    route of its own (§2.3). A container that has the gateway's address, or a next hop's, is itself the router: a route to
-    itself would be refused by the kernel, and the container not start. A VF on a driver for user space has no interface to be moved, nor anything to route by (§4.3).
+    we give no gateway. An internal network gets neither gateway nor routes: Docker does not enforce ``--internal`` for
+    remote drivers. A gateway outside of its subnet, as Neutron allows, is reachable by a route of its own. A container
+    that has the gateway's address, or a next hop's, is itself the router: a route to itself would be refused by the
+    kernel, and the container not start. A VF on a driver for user space has no interface to be moved, nor anything to
+    route by. Source: docs/notes/docker-plugin.md, "Gateways and routes".
     """
     if endpoint.plug is None:
         raise InvalidRequest(f"endpoint {endpoint.endpoint_id[:12]} has no interface")

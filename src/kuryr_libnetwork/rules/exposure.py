@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ports that a container exposes, as a security group of its Neutron port.
 
-Docker names them with the endpoint (docker-plugin-protocol §2.1): what ``--expose``, ``-p`` and the image's ``EXPOSE`` say.
-Neutron's default group lets in nobody but its own members, so they are opened by one group more per port, with
-upstream's name and description (kuryr-compat §0). Upstream forgot IPv6 and SCTP.
+Docker names them with the endpoint (docs/notes/docker-plugin.md, "Messages"): what ``--expose``, ``-p`` and the image's
+``EXPOSE`` say. Neutron's default group lets in nobody but its own members, so they are opened by one group more per
+port, with upstream's name and description (docs/notes/upstream.md, "Names in Neutron"). Upstream forgot IPv6 and SCTP.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How Docker's ids and our ownership are written into Neutron: tags, names, descriptions.
 
-Neutron limits a tag to 60 characters, so a Docker id (64 hex, or 25 in swarm) is cut into a lower half, its first 32
-characters, and an upper half, the rest. Networks carry the halves of the Docker network id, ports those of the
-endpoint id, under the same two keys. Source: kuryr-compat §0; the values must match upstream's byte for byte.
+Neutron limited a tag to 60 characters, so upstream cuts a Docker id (64 hex, or 25 in swarm) into a lower half, its
+first 32 characters, and an upper half, the rest. Networks carry the halves of the Docker network id, ports those of the
+endpoint id, under the same two keys. The values must match upstream's byte for byte (docs/notes/upstream.md, "Tags" and
+"Names in Neutron").
 
 Neutron also limits a resource to 50 tags, so a Neutron network has room for 16 Docker networks, and a subnet for 50 pools. But
 each Docker network has a subnetpool of its own for each of its subnets, and that one has room: where network or subnet are
@@ -180,7 +181,7 @@ def made_by_us(port: OwnPort) -> bool:
 
 
 def subnet_made_by_us(subnet: OwnSubnet) -> bool:
-    """Whether kuryr (this service or upstream's) created the subnet: its name says so (kuryr-compat §0)."""
+    """Whether kuryr (this service or upstream's) created the subnet: its name says so."""
     return subnet.name.startswith(SUBNET_PREFIX)
 
 

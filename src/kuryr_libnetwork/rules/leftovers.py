@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the journal holds that nobody uses any more.
 
-Docker forgets things without telling us: it crashes, its DeleteEndpoint never comes, a release is skipped after a failure
-(docker-plugin-protocol §2.5, §5.9). Being unused for one moment proves nothing, a call may be under way; so a leftover
-is only a suspect, and :func:`overdue` convicts those that were suspects without a break for the whole grace time.
+Docker forgets things without telling us: it crashes, its DeleteEndpoint never comes, a release is skipped after a
+failure (docs/notes/docker-plugin.md, "What Docker forgets"). Being unused for one moment proves nothing, a call may be
+under way; so a leftover is only a suspect, and :func:`overdue` convicts those that were suspects without a break for
+the whole grace time.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a Neutron port's network interfaces are called on this host, and how they are marked as ours.
 
-Source: kuryr-compat §0. Scripts and monitoring of operators know upstream's names, so they are taken whenever free.
+Scripts and monitoring of operators know upstream's names (docs/notes/upstream.md, "Interfaces on the host"), so they
+are taken whenever free.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which Neutron network and which subnets a Docker network stands for.
 
-Docker first asks the IPAM side for a pool (RequestPool), then for the gateway's address, and only then tells the network
-side which options the user gave (CreateNetwork). So a pool is no more than a name for what CreateNetwork will choose: a
-subnetpool of our own for each request, and Docker's later requests for addresses name exactly one Docker network by it.
-On removal the order is the same: the pool goes before the network that uses it (docker-plugin-protocol §2.2), which is
-why a pool in use is only marked as released.
+Docker first asks the IPAM side for a pool (RequestPool), then for the gateway's address, and only then tells the
+network side which options the user gave (CreateNetwork). So a pool is no more than a name for what CreateNetwork will
+choose: a subnetpool of our own for each request, and Docker's later requests for addresses name exactly one Docker
+network by it. On removal the order is the same: the pool goes before the network that uses it, which is why a pool in
+use is only marked as released (docs/notes/docker-plugin.md, "Order of calls").
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def gateway_answer(cidr: str, version: IpVersion, asked: str, subnets: Sequence[
 def match_subnet(network: Network, subnets: Sequence[Subnet], pool: PoolRecord) -> Subnet | None:
     """The network's own subnet for a pool; ``None``: make one. Refuses a gateway that the user gave differently.
 
-    With upstream the ``--ip-range`` is the subnet (kuryr-compat §2): where there is none of the pool's CIDR, but one of the
+    With upstream the ``--ip-range`` is the subnet: where there is none of the pool's CIDR, but one of the
     range's, that one is meant. Neutron would take no other beside it.
     """
     same = [subnet for subnet in subnets if canonical_cidr(subnet.cidr) == pool.cidr]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The options of ``docker network create`` and of an endpoint that this service understands (kuryr-compat §2).
+"""The options of ``docker network create`` and of an endpoint that this service understands (docs/options.md).
 
 An endpoint's options are ``docker run --network name=N,driver-opt=KEY=VALUE`` (``docker network connect --driver-opt``).
 

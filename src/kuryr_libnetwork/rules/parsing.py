@@ -20,7 +20,7 @@ def boolean(option: str, value: object) -> bool:
 
 
 def truthy(value: object) -> bool:
-    """Booleans of Docker's own options arrive as JSON booleans or as text (docker-plugin-protocol §5.17)."""
+    """Booleans of Docker's own options arrive as JSON booleans or as text."""
     return value is True or (isinstance(value, str) and value.strip().lower() in _TRUE)
 
 

@@ -190,8 +190,9 @@ def pending_spare(
 ) -> tuple[LeaseRecord, FixedIp] | None:
     """The lease whose IPv6 address Docker asks for now, be it on another of the network's IPv6 subnets.
 
-    Docker makes one endpoint after the other on a network, the addresses of an endpoint one after the other, IPv4 first,
-    and CreateEndpoint last (docker-plugin-protocol §2.6); so it is the newest lease of the network without an endpoint.
+    Docker makes one endpoint after the other on a network, the addresses of an endpoint one after the other, IPv4
+    first, and CreateEndpoint last (docs/notes/docker-plugin.md, "Order of calls" and "Calls at the same time"); so it
+    is the newest lease of the network without an endpoint.
     """
     if subnet.ip_version == 4:
         return None

@@ -5,8 +5,8 @@
 Upstream gives the whole first prefix of the default pool, so that the first Docker network is the only one. Here each gets
 a prefix of the pool's own default length, as Neutron itself would choose; where that is not longer than the prefix, the whole.
 
-Docker asks again, holding what it got, while the answer overlaps a route of the host (docker-plugin-protocol §3): so no
-prefix is given twice, and after some that nobody used the answer is an error.
+Docker asks again, holding what it got, while the answer overlaps a route of the host (docs/notes/docker-plugin.md,
+"Addresses"): so no prefix is given twice, and after some that nobody used the answer is an error.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a Neutron port to what the NIC must enforce for its VF, and to the port's ``binding:profile``.
 
-Neutron's SR-IOV agent does not see a VF inside a container (sriov §0.1), so this service does what the agent would: it
-derives spoof check, trust, link state and rates from the port, as the agent and Nova derive them, sets them, and sets them
-again when the port changes. VLAN and MAC were never the agent's work; Nova and libvirt do that for virtual machines.
+Neutron's SR-IOV agent does not see a VF inside a container (docs/notes/sriov.md, "What Neutron's agent cannot see"), so
+this service does what the agent would: it derives spoof check, trust, link state and rates from the port, as the agent
+and Nova derive them, sets them, and sets them again when the port changes. VLAN and MAC were never the agent's work;
+Nova and libvirt do that for virtual machines.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ def vf_profile(existing: Mapping[str, Any], vf: VirtualFunction, physical_networ
 
 
 def pf_profile(existing: Mapping[str, Any], pf: PhysicalFunction, physical_network: str, mac: str) -> dict[str, Any]:
-    """The profile of a ``direct-physical`` port: Neutron gives the port the PF's MAC, which must stand here (sriov §0.9)."""
+    """The profile of a ``direct-physical`` port: Neutron gives the port the PF's MAC, which must stand here."""
     return {
         **existing,
         "pci_vendor_info": f"{pf.vendor_id}:{pf.device_id}",
@@ -141,7 +142,8 @@ def without_ours(profile: Mapping[str, Any]) -> dict[str, Any]:
 def restored(original: VfSettings) -> VfSettings:
     """What to set on a VF that comes back: what was there; a VF without an administrative MAC gets none again.
 
-    The port's MAC left on it would make the PF unable to reach the port elsewhere (sriov §0.10).
+    The port's MAC left on it would make the PF unable to reach the port elsewhere
+    (docs/notes/sriov.md, "MAC addresses").
     """
     return msgspec.structs.replace(original, mac=original.mac or NO_MAC)
 

@@ -69,7 +69,7 @@ def starts_isolated(port: Port, bridge: str) -> bool:
 
 
 def bind_arguments(port: Port, ifname: str, endpoint_id: str) -> tuple[str, ...]:
-    """Source: kuryr-compat §4.3."""
+    """Upstream's order (docs/notes/upstream.md, "Binding scripts")."""
     return (
         "bind",
         port.id,
@@ -83,7 +83,7 @@ def bind_arguments(port: Port, ifname: str, endpoint_id: str) -> tuple[str, ...]
 
 
 def unbind_arguments(port: Port, ifname: str, endpoint_id: str) -> tuple[str, ...]:
-    """The order differs from that of ``bind``. Source: kuryr-compat §4.3."""
+    """The order differs from that of ``bind``."""
     details = details_argument(port.vif_details)
     return ("unbind", port.id, ifname, endpoint_id, port.mac_address, details, port.network_id)
 

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The IPAM side of the plugin: pools are Neutron subnetpools, addresses are Neutron ports.
 
-Docker names no network when it asks for an address, only the pool, which is one network's alone (:mod:`~.pool_requests`); the
-journal (else Neutron's tags) says which one's. Releasing what is unknown succeeds: Docker releases twice in some failures (docker-plugin-protocol §2.5).
+Docker names no network when it asks for an address, only the pool, which is one network's alone
+(:mod:`~.pool_requests`); the journal (else Neutron's tags) says which one's. Releasing what is unknown succeeds: Docker
+releases twice in some failures.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class IpamDriver:
 
     def _any(self, network: NetworkRecord, subnet: SubnetRecord, name: str) -> RequestAddressResponse:
         """From the subnet, or when that is full from the next of its family: Docker itself goes on to another pool only for
-        an error that a plugin cannot tell (docker-plugin-protocol §3).
+        an error that a plugin cannot tell (docs/notes/docker-plugin.md, "Addresses").
         """
         family = [each for each in network.subnets if each.ip_version == subnet.ip_version]
         *first, last = [subnet, *(each for each in family if each.subnet_id != subnet.subnet_id)]

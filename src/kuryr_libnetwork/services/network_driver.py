@@ -77,7 +77,7 @@ class NetworkDriver:
         return self._endpoints.join(request)
 
     def leave(self, request: EndpointRequest) -> Empty:  # noqa: ARG002  - the protocol's form
-        """Nothing: Docker brings the interface back after this call, and DeleteEndpoint takes it (§4.3)."""
+        """Nothing: Docker brings the interface back after this call, and DeleteEndpoint takes it."""
         return Empty()
 
     def program_external_connectivity(self, request: ExternalConnectivityRequest) -> Empty:

@@ -48,7 +48,7 @@ def engine(rig: Rig) -> DirectDocker:
 
 
 class Upstream:
-    """What upstream's kuryr-libnetwork leaves in Neutron and on the host (kuryr-compat §0)."""
+    """What upstream's kuryr-libnetwork leaves in Neutron and on the host (docs/notes/upstream.md)."""
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig

@@ -20,7 +20,7 @@ from tests.world.outside import Fault
 from tests.world.rig import DirectDocker, Rig
 
 ENGINES = (27, 29)
-"""Docker's last engine of each order of calls (docker-plugin-protocol §2.2, §2.5)."""
+"""Docker's last engine of each order of calls (docs/notes/docker-plugin.md, "What differs by version")."""
 V4, V6 = "10.1.0.0/24", "fd00:1::/64"
 TENANT = "tenant"
 MINE, PREPARED, RESERVED = "10.1.0.99", "10.1.0.98", "10.1.0.97"

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The fake of Docker's side calls what the engines call (docker-plugin-protocol §2.2, §2.3, §2.5).
+"""The fake of Docker's side calls what the engines call (docs/notes/docker-plugin.md).
 
 All other conversations rest on it: an order of calls that no engine uses would prove nothing.
 """

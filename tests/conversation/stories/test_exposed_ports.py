@@ -129,7 +129,7 @@ def test_an_absurd_number_of_ports_is_refused_before_anything_is_made() -> None:
 
 @pytest.mark.parametrize("version", [20, 26, 28, 29])
 def test_exposed_ports_are_open_while_the_container_lives(version: int) -> None:
-    """Upstream's --expose did nothing (kuryr-compat B1): nobody but members of the default group reached a container."""
+    """Upstream's --expose did nothing (docs/compatibility.md, B1): only the default group reached a container."""
     world = World(version)
     net = world.network()
     box = world.docker.run(net, expose=WEB)
@@ -222,7 +222,7 @@ def test_program_and_revoke_without_a_container() -> None:
 
 
 def test_it_can_be_turned_off() -> None:
-    """Zun makes groups of its own and demands that nothing of this happens (kuryr-compat §6)."""
+    """Zun makes groups of its own and demands that nothing of this happens."""
     world = World()
     world.rig.process_external_connectivity = False
     world.rig.revive()

@@ -112,7 +112,7 @@ def test_a_network_of_before_is_refused_when_the_container_starts() -> None:
 
 
 def test_somebody_else_changes_the_machines_port() -> None:
-    """His change would be overwritten, or the container fail (kuryr-compat §7: read-modify-write without a check)."""
+    """His change would be overwritten, or the container fail (upstream reads, changes and writes without a check)."""
     world = World("ipvlan")
     net = world.network()
     his = AddressPair(ip_address="10.1.0.99", mac_address=world.vm.mac_address)

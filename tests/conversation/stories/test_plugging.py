@@ -61,7 +61,7 @@ def test_without_the_option_nobody_waits() -> None:
     ],
 )
 def test_after_the_time_everything_is_undone_and_the_agent_named(alive: bool | None, words: str) -> None:
-    """Upstream waits for ever with the container locked in Docker, and leaves everything plugged (kuryr-compat B9)."""
+    """Upstream waits for ever with the container locked, and leaves everything plugged (docs/compatibility.md, B9)."""
     rig, docker, net = world(0)
     there = list(rig.neutron.store.all("agents"))
     rig.neutron.seed_agent("elsewhere", "OVN Controller agent")

@@ -54,7 +54,7 @@ def fails(party: str) -> Callable[[str, tuple[Any, ...]], None]:
 
 
 def forgotten_address(docker: DirectDocker, rig: Rig, net: DockerNetwork) -> None:
-    """The first address of a dual-stack endpoint whose second one failed is never released (§2.5)."""
+    """The first address of a dual-stack endpoint whose second one failed is never released."""
     request_address(docker, net)
 
 

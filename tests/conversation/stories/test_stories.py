@@ -18,7 +18,7 @@ UNUSED_UUID = "11111111-2222-3333-4444-555555555555"
 
 @contextmanager
 def at_most(plugin: Plugin, budget: int) -> Iterator[None]:
-    """The budget of Neutron calls of one operation (design §5); the once-only look at the extensions is not counted."""
+    """The budget of Neutron calls of one operation (docs/benchmarks.md), less the first look at the extensions."""
     before = len(plugin.neutron.calls)
     yield
     made = [name for name, *_ in plugin.neutron.calls[before:] if name != "extensions"]
@@ -81,7 +81,7 @@ def test_existing_network_by_name(plugin: Plugin, docker: Docker) -> None:
 
 
 def test_dual_stack_is_one_port(plugin: Plugin, docker: Docker) -> None:
-    """A dual-stack container would need two ports, or fail as with upstream (kuryr-compat B2)."""
+    """A dual-stack container would need two ports, or fail as with upstream (docs/compatibility.md, B2)."""
     with at_most(plugin, 12):
         net = docker.network_create("10.3.0.0/24", subnet_v6="fd00:3::/64")
     with at_most(plugin, 2):
@@ -170,7 +170,7 @@ def test_adopting_a_port_by_its_address(plugin: Plugin, docker: Docker) -> None:
     ],
 )
 def test_a_port_in_use_is_not_taken(plugin: Plugin, attributes: dict[str, str], owner: str) -> None:
-    """--ip would steal the port of a virtual machine or a router (kuryr-compat B5)."""
+    """--ip would steal the port of a virtual machine or a router (docs/compatibility.md, B5)."""
     network = plugin.neutron.create_network({"name": "tenant"})
     subnet = plugin.neutron.create_subnet({"network_id": network.id, "cidr": "10.5.0.0/24", "ip_version": 4})
     fixed = {"subnet_id": subnet.id, "ip_address": "10.5.0.9"}
@@ -277,7 +277,7 @@ def test_no_subnet_and_no_default_pool(plugin: Plugin, docker: Docker) -> None:
 
 
 def test_default_pool_is_used_once_and_never_deleted(plugin: Plugin, docker: Docker) -> None:
-    """The operator's default pool would be deleted (kuryr-compat B4), or Docker would ask for it for ever."""
+    """The operator's default pool would be deleted (docs/compatibility.md, B4), or Docker would ask for it for ever."""
     pool = plugin.neutron.create_subnetpool({"name": "kuryr", "prefixes": ["10.9.0.0/24"], "default_prefixlen": 24})
     net = docker.network_create(None)
     assert net.pools[0].cidr == "10.9.0.0/24"

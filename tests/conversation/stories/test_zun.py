@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""OpenStack Zun's use of the plugin, call by call (kuryr-compat §6; zun/network/kuryr_network.py and neutron.py).
+"""OpenStack Zun's use of the plugin, call by call (docs/notes/upstream.md, "How Zun uses the plugin").
 
 Zun makes one Docker network per Neutron network and host, named by the Neutron network's id. It makes or takes the port of a
 container itself: device, owner, host, groups and, for SR-IOV, the profile. Docker is then told its address, with the MAC when

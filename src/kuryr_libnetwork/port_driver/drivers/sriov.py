@@ -5,7 +5,8 @@
 A device is leased before its port is bound, for the binding names it (``binding:profile``). The lease stands in the journal
 from then until the device is verified to be as it was; one that cannot be verified is quarantined and shown, never given
 out again. A device is known by its PCI address, whatever it is called and wherever it is. Neutron's agent does not see what
-is in a container, so what the port says is enforced here, and again whenever it changes (sriov §0.1).
+is in a container, so what the port says is enforced here, and again whenever it changes
+(docs/notes/sriov.md, "What Neutron's agent cannot see").
 """
 
 from __future__ import annotations

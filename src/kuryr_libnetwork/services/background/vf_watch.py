@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Neutron's agent for ports that no agent sees: what a port says is enforced again when it has changed.
 
-Neutron's SR-IOV agent is blind to a VF inside a container (sriov §0.1), so its driver enforces port security, trust, link
-state and rates, and goes on doing so. Neutron calls per round: 1 for all ports of the host, 1 more where any of them has a
-QoS policy; none where no such driver is enabled.
+Neutron's SR-IOV agent is blind to a VF inside a container (docs/notes/sriov.md, "What Neutron's agent cannot see"), so
+its driver enforces port security, trust, link state and rates, and goes on doing so. Neutron calls per round: 1 for all
+ports of the host, 1 more where any of them has a QoS policy; none where no such driver is enabled.
 """
 
 from __future__ import annotations

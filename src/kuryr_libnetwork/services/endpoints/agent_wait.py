@@ -21,7 +21,7 @@ from kuryr_libnetwork.rules.plugging import ACTIVE, GONE, UNBOUND, is_awaited, i
 
 LOG = logging.getLogger(__name__)
 REPORTED_VNIC_TYPES = {"normal", "direct-physical"}
-"""Nobody reports a VF inside a container as up (sriov §0.1): waiting for it would always time out."""
+"""Nobody reports a VF inside a container as up: waiting for it would always time out."""
 
 
 class PlugWaiter:

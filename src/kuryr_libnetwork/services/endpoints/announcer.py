@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Telling the neighbours of a new container where its addresses are now.
 
-Docker does this itself from 28 on, and for endpoints with a MAC only (docker-plugin-protocol §2.4). Earlier engines move the
-interface into the container some time after Join and say nothing, so that neighbours on a physical network go on sending to
-the place where the address was before. This is done beside the calls: a container never waits for it.
+Docker does this itself from 28 on, and to 29.2 for endpoints with a MAC only (docs/notes/docker-plugin.md, "What
+differs by version"). Earlier engines move the interface into the container some time after Join and say nothing, so
+that neighbours on a physical network go on sending to the place where the address was before. This is done beside the
+calls: a container never waits for it.
 """
 
 from __future__ import annotations

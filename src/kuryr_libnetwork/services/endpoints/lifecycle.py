@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Docker endpoints: CreateEndpoint, Join, DeleteEndpoint.
 
-A failed CreateEndpoint is followed by ReleaseAddress, never by DeleteEndpoint (docker-plugin-protocol §2.5): it takes its
-own interface away, and the port goes with its address. Neutron calls: CreateEndpoint 1 (adopted 2), all others 0.
+A failed CreateEndpoint is followed by ReleaseAddress, never by DeleteEndpoint (docs/notes/docker-plugin.md, "What is
+undone after failures"): it takes its own interface away, and the port goes with its address. Neutron calls:
+CreateEndpoint 1 (adopted 2), all others 0.
 """
 
 from __future__ import annotations
@@ -272,7 +273,7 @@ class Endpoints:
         return lease
 
     def _answer(self, record: EndpointRecord) -> EndpointInterface:
-        """Only what Docker left empty may be answered (§2.1): the MAC, so that Docker sets and announces the port's."""
+        """Only what Docker left empty may be answered: the MAC, so that Docker sets and announces the port's."""
         return EndpointInterface(mac_address="" if record.mac_requested else record.mac_address)
 
     # -- join, leave, delete ---------------------------------------------------------------------------------------
@@ -313,7 +314,7 @@ class Endpoints:
         )
 
     def program(self, request: ExternalConnectivityRequest) -> None:
-        """Docker names ports here that it kept from CreateEndpoint where another endpoint had published some (§2.1)."""
+        """Docker names ports here that it kept from CreateEndpoint where another endpoint had published some."""
         exposed = self._exposed_ports.wanted(request.options)
         record = self._journal.endpoints.get(request.endpoint_id)
         if not exposed or record is None or record.exposes:
@@ -331,7 +332,7 @@ class Endpoints:
             self._releaser.end_endpoint(record)
 
     def status(self, endpoint_id: str) -> dict[str, str]:
-        """What ``EndpointOperInfo`` shows; from the journal, for Docker asks often (§2.1)."""
+        """What ``EndpointOperInfo`` shows; from the journal, for Docker asks often."""
         record = self._journal.endpoints.get(endpoint_id)
         return {"port": record.port_id, "status": record.state} if record else {}
 

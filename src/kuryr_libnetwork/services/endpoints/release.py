@@ -134,7 +134,7 @@ class Releaser:
                 return
             held = tuple(ip for ip in current.held if ip not in released)
             if held:
-                # Docker gives the IPv6 address back while a container without IPv6 starts (§3), and not once more.
+                # Docker gives the IPv6 address back while a container without IPv6 starts, and not once more.
                 self._journal.leases.put(msgspec.structs.replace(current, held=held))
             elif self._has_endpoint(current):
                 LOG.warning("ReleaseAddress %s is not for port %s: its container is alive", address, lease.port_id)

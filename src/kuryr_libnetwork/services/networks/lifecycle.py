@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Docker networks: CreateNetwork and DeleteNetwork.
 
-``CreateNetwork`` is never sent again by Docker, and after its failure no ``DeleteNetwork`` comes (docker-plugin-protocol
-§2.5): it leaves everything or nothing. So the record is in the journal from the first step on, with what stands in Neutron
-so far, and what is half made or half gone is finished by the reconciler (:mod:`~.teardown`). Neutron calls: new 4 (with the
-pool's 3: 7), existing 4.
+``CreateNetwork`` is never sent again by Docker, and after its failure no ``DeleteNetwork`` comes
+(docs/notes/docker-plugin.md, "What is undone after failures"): it leaves everything or nothing. So the record is in the
+journal from the first step on, with what stands in Neutron so far, and what is half made or half gone is finished by
+the reconciler (:mod:`~.teardown`). Neutron calls: new 4 (with the pool's 3: 7), existing 4.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ class Networks:
         self._teardown.end(record, last_try=last_try)
 
     def _end_all(self, docker_id: str) -> None:
-        """A dockerd that crashed removes a network with endpoints that it no longer knows (§5.6)."""
+        """A dockerd that crashed removes a network with endpoints that it no longer knows."""
         for endpoint in self._journal.endpoints.all():
             if endpoint.docker_network_id == docker_id:
                 self._releaser.end_endpoint(endpoint)

@@ -91,7 +91,7 @@ class PoolKeeper:
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def forgotten(self, pool_id: str) -> None:
-        """Docker requested another pool for the same subnet after its own restart (§2.2), and releases only that one."""
+        """Docker, restarted in a swarm, requested another pool for the same subnet, and releases only that one."""
         with self._held(pool_id) as record:
             if record is not None:
                 self._journal.pools.put(msgspec.structs.replace(record, requests=0))

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opening the ports that containers expose, and closing them again.
 
-In CreateEndpoint, with the binding: upstream does it in ProgramExternalConnectivity, which Docker calls only for the endpoint
-that becomes the container's way out (docker-plugin-protocol §2.3), so that names of networks would decide where the ports are
-open; and it takes one call more for the group and two more to take it off. The group goes with the port: Revoke may come
-without Program, or never. Neutron calls: open 2 (the binding's own PUT adds the group), close 1.
+In CreateEndpoint, with the binding: upstream does it in ProgramExternalConnectivity, which Docker calls only for the
+endpoint that becomes the container's way out (docs/notes/docker-plugin.md, "Gateways and routes"), so that names of
+networks would decide where the ports are open; and it takes one call more for the group and two more to take it off.
+The group goes with the port: Revoke may come without Program, or never. Neutron calls: open 2 (the binding's own PUT
+adds the group), close 1.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from kuryr_libnetwork.services.state.own_things import OwnThings
 LOG = logging.getLogger(__name__)
 EXTENSION = "security-group"
 FILTERED = "normal"
-"""The only vnic_type whose traffic passes something that enforces security groups (sriov §3.5)."""
+"""The only vnic_type whose traffic passes something that enforces security groups."""
 _HINT = "or set [DEFAULT] process_external_connectivity = false to open none"
 
 

@@ -103,7 +103,7 @@ class Intents:
     def adopt_pools(self, ours: Callable[[OwnSubnetPool], bool]) -> None:
         """Take up pools that this host made and nobody knows, after the journal was lost; they go as all pools go.
 
-        Engines 27 and 28 forget pools of a creation that failed (docker-plugin-protocol §2.5). Neutron calls: 1, and 1 for 50 of them.
+        Engines 27 and 28 forget pools of a creation that failed. Neutron calls: 1, and 1 for 50 of them.
         """
         mine = [pool for pool in self._own.subnetpools() if made_on(pool) == self._host]
         mine = [pool for pool in mine if ours(pool) and not network_of_pool(pool)]

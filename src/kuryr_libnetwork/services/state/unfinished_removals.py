@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Docker told us to remove while we could not.
 
-Docker forgets an endpoint or a network whatever we answer (docker-plugin-protocol §2.5) and never asks again. Where the
-journal works it says so as well; this is the memory for when it does not, as on a full disk.
+Docker forgets an endpoint or a network whatever we answer, and never asks again (docs/notes/docker-plugin.md, "What
+Docker forgets"). Where the journal works it says so as well; this is the memory for when it does not, as on a full
+disk.
 """
 
 from __future__ import annotations
