@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from kuryr_libnetwork.docker.boundary import MOST_LEVELS
 from kuryr_libnetwork.protocol.messages import EXPOSED_PORTS, GENERIC, PORT_MAP
