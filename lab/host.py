@@ -99,7 +99,7 @@ def start_ovs(paths: LabPaths, host: HostPaths, registry: Registry) -> None:
         argv = ("ovs-vswitchd", f"unix:{host.ovsdb_socket}", f"--unixctl={control}", "-vconsole:info")
         record = registry.start(Program(name, argv, where, paths.log(name), env))
         wait_until(control.is_socket, record, 20)
-        _connect_data_network(host, where)
+        _connect_data_network(host, where, record)
     name = f"{host.name}-ovn-controller"
     if not registry.running(name):
         controller = ("ovn-controller", f"unix:{host.ovsdb_socket}", "-vconsole:info")
@@ -126,10 +126,12 @@ def _configure_ovs(paths: LabPaths, host: HostPaths, where: Place) -> None:
     _vsctl(host, where, "--no-wait", "set", "open", ".", *settings)
 
 
-def _connect_data_network(host: HostPaths, where: Place) -> None:
+def _connect_data_network(host: HostPaths, where: Place, vswitchd: Record) -> None:
     """A user-space tunnel is sent by OVS itself, so the tunnel's own address must be on a bridge of OVS."""
     bridge = ["--may-exist", "add-br", "br-phy", "--", "set", "bridge", "br-phy", "datapath_type=netdev"]
     _vsctl(host, where, "--timeout=20", *bridge, "--", "--may-exist", "add-port", "br-phy", "data0")
+    # ovs-vsctl has been seen to return before the device was there.
+    wait_until(lambda: '"br-phy"' in run(where.enter(["ip", "-json", "link"])), vswitchd, 20)
     run(where.enter(["ip", "addr", "replace", f"{host.tunnel_address}/24", "dev", "br-phy"]))
     run(where.enter(["ip", "link", "set", "br-phy", "up"]))
 
