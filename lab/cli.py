@@ -77,6 +77,10 @@ def _parser() -> argparse.ArgumentParser:
         each.add_argument("--host", default="h1")
         each.add_argument("--as", dest="user", default=people.ADMIN.name, help=f"who openstack is: {_USERS}")
     command.add_argument("command", nargs=argparse.REMAINDER)
+    shell = verb("shell", _shell, "a shell inside a host: docker, openstack, ovs-vsctl just work")
+    shell.add_argument("--host", default="h1")
+    shell.add_argument("--sriov", dest="host", action="store_const", const="s1", help="the SR-IOV machine s1")
+    shell.add_argument("--as", dest="user", default=people.ADMIN.name, help=f"who openstack is: {_USERS}")
     kuryr = verb("kuryr", _kuryr, "start, stop, restart or kill a host's kuryr-server")
     kuryr.add_argument("--host", default="h1")
     kuryr.add_argument("action", choices=("start", "stop", "restart", "kill"))
@@ -175,6 +179,12 @@ def _exec(arguments: argparse.Namespace) -> int:
         argv = host.enter(command)
         os.execvpe(argv[0], argv, {**os.environ, **host.environment(people.named(arguments.user))})
     return host.execute(command)
+
+
+def _shell(arguments: argparse.Namespace) -> int:
+    os.environ["PS1"] = rf"({arguments.name}/{arguments.host}) \w\$ "
+    arguments.command = ["bash", "--norc"]
+    return _exec(arguments)
 
 
 def _kuryr(arguments: argparse.Namespace) -> int:

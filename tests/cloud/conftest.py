@@ -21,7 +21,10 @@ from tests.cloud.user import User, somebody
 
 @pytest.fixture(scope="session")
 def lab() -> Lab:
-    return laboratory.connect(os.environ.get("KURYR_LAB", "test"))
+    """Where there are several, each of pytest's workers (gw0, gw1 …) has one for itself."""
+    names = os.environ.get("KURYR_LAB", "test").split(",")
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    return laboratory.connect(names[int(worker.removeprefix("gw"))])
 
 
 @pytest.fixture(scope="session")

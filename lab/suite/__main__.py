@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""`./dev check` and `./dev test`; `needs` tells `dev` what to install before."""
+
+import argparse
+import fcntl
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from lab.errors import LabError
+from lab.paths import REPO
+from lab.suite import labs, tiers
+from lab.suite.results import Outcome, line_coverage, summary
+from lab.suite.runner import RESULTS, Runner
+
+OPTIONS = ("--engines", "-h", "--help")
+
+
+def main(argv: list[str]) -> int:
+    # Asked to end, it clears up like after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    verb, *rest = argv
+    arguments, for_pytest = parsed(rest)
+    try:
+        chosen = tiers.chosen(arguments.tier)
+        if verb == "needs":
+            print(tiers.needs(chosen).value)
+            return 0
+        with _alone() as runner:
+            runner.arguments = tuple(for_pytest)
+            if verb == "check":
+                return _tell(runner.checks())
+            return _test(runner, chosen, whole=arguments.tier is None, every_engine=arguments.engines)
+    except LabError as error:
+        print(f"dev: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("dev: interrupted", file=sys.stderr)
+        return 130
+
+
+def parsed(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Our own arguments (``tier``: a name or None, ``engines``) and those for pytest, of the words after the verb."""
+    ours: list[str] = []
+    for_pytest: list[str] = []
+    for place, word in enumerate(words):
+        # A tier is the first word or none: the word after a -k is pytest's.
+        tier = place == 0 and not word.startswith("-")
+        (ours if tier or word in OPTIONS else for_pytest).append(word)
+    return _parser().parse_args(ours), for_pytest
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="./dev test",
+        description="Every check and every test tier but sriov, or one tier. Further options are pytest's, such as -k.",
+        allow_abbrev=False,
+    )
+    names = dict.fromkeys(tier.asked_for for tier in tiers.TIERS)
+    parser.add_argument("tier", nargs="?", help=f"one of: {' '.join(names)}")
+    parser.add_argument("--engines", action="store_true", help="tests/cloud on every Docker Engine that can be had")
+    return parser
+
+
+@contextmanager
+def _alone() -> Iterator[Runner]:
+    """One run at a time: two would overwrite each other's reports. Its programs have ended when it has."""
+    runner = Runner()
+    with (REPO / ".dev" / "test.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            msg = f"another ./dev check or ./dev test is running in {REPO}"
+            raise LabError(msg) from None
+        shutil.rmtree(RESULTS, ignore_errors=True)
+        RESULTS.mkdir(parents=True)
+        try:
+            yield runner
+        finally:
+            runner.children.end()
+
+
+def _test(runner: Runner, chosen: tuple[tiers.Tier, ...], *, whole: bool, every_engine: bool) -> int:
+    runner.live = len(chosen) == 1
+    without_lab = [tier for tier in chosen if tier.name not in tiers.IN_A_LAB]
+    outcomes = runner.checks_and_tiers(without_lab) if whole else runner.tiers(without_lab)
+    for tier in chosen:
+        if tier.name == "cloud":
+            outcomes += labs.cloud(runner, tier, every_engine=every_engine)
+        elif tier.name == "sriov":
+            outcomes += labs.sriov(runner, tier)
+    if not any(each.passed or each.failed or each.skipped for each in outcomes if not each.is_check):
+        msg = f"no test matches {' '.join(runner.arguments)}"
+        raise LabError(msg)
+    # The rules are pure decisions: every branch of them must have been taken by some test.
+    if runner.measured() and whole and not runner.arguments:
+        outcomes.append(runner.check("branch coverage of rules", tiers.COVERAGE_OF_RULES))
+    return _tell(outcomes, line_coverage(RESULTS / "coverage.json"))
+
+
+def _tell(outcomes: list[Outcome], coverage: str = "") -> int:
+    text, failed = summary(outcomes, coverage)
+    print(text)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the tiers that need a lab, with labs of their own that are gone afterwards."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from lab import engines
+from lab.paths import LabPaths
+from lab.progress import say
+from lab.suite.children import Children
+from lab.suite.results import Outcome, broken
+from lab.suite.runner import SIDE_BY_SIDE, Runner
+from lab.suite.tiers import Tier
+
+NAME = "test"
+FEW = 12
+"""So many tests take no longer than a second lab takes to start."""
+
+
+def cloud(runner: Runner, tier: Tier, *, every_engine: bool) -> list[Outcome]:
+    """Two engines at once: the tests for one host use h1's, those for what only newer engines do the newest there is."""
+    count = runner.count(tier)
+    if not count:
+        return []
+    if not every_engine:
+        return [_cloud_on(runner, tier, "cloud", "own,newest", count)]
+    found = engines.Choice(LabPaths(NAME).cache).all
+    pairs = [(each, engines.OWN if each == found[-1] else engines.NEWEST) for each in found]
+    return [
+        _cloud_on(runner, tier, f"cloud-{first.version.split('.')[0]}", f"{first.release},{second}", count)
+        for first, second in pairs
+    ]
+
+
+def sriov(runner: Runner, tier: Tier) -> list[Outcome]:
+    if not runner.count(tier):
+        return []
+    # Which physical network a network is on, Neutron shows to administrators only.
+    options = ["--sriov", "2", "--role", "admin"]
+    say(f"== a lab with two SR-IOV machines for {tier.folder}")
+    # An emulated machine may hang on a busy one. Then the lab is tried again, never a test.
+    with _labs(runner, [NAME], options, attempts=2) as up:
+        return [runner.tier(tier, tier.report, env={"KURYR_LAB": NAME}) if up else broken(tier.report)]
+
+
+def _cloud_on(runner: Runner, tier: Tier, report: str, chosen: str, count: int) -> Outcome:
+    # One lab keeps one processor busy.
+    names = [NAME] if count <= FEW else [f"{NAME}{number}" for number in range(1, SIDE_BY_SIDE + 1)]
+    say(f"== {len(names)} lab(s) of two hosts for {tier.folder} (Docker Engines: {chosen})")
+    shared = ["--numprocesses", str(len(names)), "--dist", "loadfile"] if len(names) > 1 else []
+    with _labs(runner, names, ["--hosts", "2", "--engine", chosen]) as up:
+        return runner.tier(tier, report, shared, {"KURYR_LAB": ",".join(names)}) if up else broken(report)
+
+
+@contextmanager
+def _labs(runner: Runner, names: Sequence[str], options: Sequence[str], *, attempts: int = 1) -> Iterator[bool]:
+    """Whether all of them are up."""
+    try:
+        yield all(_up(runner.children, name, options, attempts) for name in names)
+    finally:
+        # The run's own children may have been ended already.
+        last = Children()
+        for name in names:
+            _lab(last, "down", name)
+
+
+def _up(children: Children, name: str, options: Sequence[str], attempts: int) -> bool:
+    _lab(children, "down", name)
+    return any(_lab(children, "up", name, *options) == 0 for _ in range(attempts))
+
+
+def _lab(children: Children, verb: str, name: str, *options: str) -> int:
+    return children.run([sys.executable, "-m", "lab", verb, "--name", name, *options])

@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The checks and the test tiers, and what each needs."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab.errors import LabError
+from lab.paths import REPO
+
+
+class Needs(StrEnum):
+    """What `dev` installs before a tier can run; each includes the one before."""
+
+    PROJECT = "project"
+    """The project and its tools."""
+    LAB = "lab"
+    """Open vSwitch, Docker, Neutron …"""
+    SRIOV = "sriov"
+    """Machines in QEMU."""
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One folder of tests.
+
+    ``part_of``: the tier by whose name it is asked for, if that is another one. ``measured``: whether it counts for the
+    coverage; measuring makes a test about half as slow again. ``whole``: whether it is part of the whole run.
+    """
+
+    name: str
+    needs: Needs = Needs.PROJECT
+    part_of: str = ""
+    measured: bool = True
+    whole: bool = True
+
+    @property
+    def asked_for(self) -> str:
+        return self.part_of or self.name
+
+    @property
+    def folder(self) -> str:
+        return f"tests/{self.name}"
+
+    @property
+    def report(self) -> str:
+        """The name of its files below ``.dev/results``."""
+        return self.name.replace("/", "-")
+
+
+# The longest first: the others are run beside it.
+TIERS = (
+    Tier("conversation/faults", part_of="conversation", measured=False),
+    Tier("adapters", Needs.LAB),
+    Tier("linux", Needs.LAB, measured=False),
+    Tier("conversation"),
+    Tier("unit"),
+    Tier("services"),
+    Tier("drivers"),
+    Tier("cli"),
+    Tier("names", measured=False),
+    Tier("cloud", Needs.LAB, measured=False),
+    Tier("sriov", Needs.SRIOV, measured=False, whole=False),
+)
+IN_A_LAB = ("cloud", "sriov")
+
+COVERAGE_OF_RULES = ("coverage", "report", "--include=*/kuryr_libnetwork/rules/*", "--fail-under=100")
+_FOLDERS = ("src", "lab", "tests", "bench")
+
+
+def checks() -> dict[str, tuple[str, ...]]:
+    """Name and command line, below the project's environment, of every check of the code itself."""
+    folders = tuple(folder for folder in _FOLDERS if (REPO / folder).is_dir())
+    return {
+        "mypy --strict": ("mypy", "--strict", *folders),
+        "ruff check": ("ruff", "check", *folders),
+        "ruff format": ("ruff", "format", "--check", *folders),
+        "import contracts": ("lint-imports",),
+    }
+
+
+def chosen(name: str | None) -> tuple[Tier, ...]:
+    """The tiers of this name; without one, those of the whole run. Raises `LabError` with the names there are."""
+    if name is None:
+        return tuple(tier for tier in TIERS if tier.whole)
+    found = tuple(tier for tier in TIERS if tier.asked_for == name)
+    if not found:
+        names = " ".join(dict.fromkeys(tier.asked_for for tier in TIERS))
+        msg = f"there is no test tier {name}; tiers: {names}"
+        raise LabError(msg)
+    return found
+
+
+def needs(tiers: tuple[Tier, ...]) -> Needs:
+    order = list(Needs)
+    return max((tier.needs for tier in tiers), key=order.index)
