@@ -12,6 +12,7 @@ isolates ports itself: on the VLAN that it drops, and by its mode closed for eve
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -153,6 +154,11 @@ class OvsDatabase:
         from ovsdbapp.backend.ovs_idl import connection
         from ovsdbapp.exceptions import TimeoutException
 
+        if self._is_forbidden():  # else ovsdbapp would try until the time is over
+            raise OvsdbUnavailable(
+                f"no permission to connect to Open vSwitch's database at {self._address}; where it is not root's, "
+                "the service needs CAP_DAC_OVERRIDE"
+            )
         helper = SchemaHelper(schema_json=_SCHEMA)
         helper.register_all()
         idl = connection.OvsdbIdl(self._address, helper)
@@ -169,8 +175,22 @@ class OvsDatabase:
         return made
 
     def _is_absent(self) -> bool:
+        try:
+            return bool(self._socket) and not Path(self._socket).exists()
+        except PermissionError:
+            return False
+
+    def _is_forbidden(self) -> bool:
+        try:
+            return bool(self._socket) and Path(self._socket).exists() and not os.access(self._socket, os.R_OK | os.W_OK)
+        except PermissionError:  # a folder on the way
+            return True
+
+    @property
+    def _socket(self) -> str:
+        """The path of a Unix socket, or ``""``."""
         scheme, _, path = self._address.partition(":")
-        return scheme == "unix" and not Path(path).exists()
+        return path if scheme == "unix" else ""
 
     def _unavailable(self) -> OvsdbUnavailable:
         return OvsdbUnavailable(
