@@ -46,10 +46,18 @@ def config_files(argv: Sequence[str], project: str, prog: str) -> list[str]:
     flags.add_argument("--config-file", action="append")
     flags.add_argument("--config-dir", action="append")
     given, _ = flags.parse_known_args(argv)
+    if not given.config_file:
+        check_searchable(Path("/etc", project))
     files = [Path(name) for name in given.config_file or cfg.find_config_files(project, prog)]
     for folder in given.config_dir or cfg.find_config_dirs(project, prog):
         files += sorted(Path(folder).expanduser().glob("*.conf"))
     return [str(name.expanduser().absolute()) for name in files]
+
+
+def check_searchable(folder: Path) -> None:
+    """oslo.config takes a file for missing where it may not even look."""
+    if folder.is_dir() and not os.access(folder, os.X_OK):
+        raise ConfigError(f"{folder / folder.name}.conf cannot be read: permission denied for the folder {folder}")
 
 
 class Sources:
