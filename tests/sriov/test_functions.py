@@ -66,7 +66,7 @@ def test_a_port_is_changed_while_the_service_goes_on(watchful: Machine, guide: G
     # The 82576 has no link state: that is told, and keeps nothing else from being done.
     guide.change("port", port["id"], admin_state_up=False, port_security_enabled=True, qos_policy_id=None)
     assert becomes(guide, 1, True, True, 0, 150)
-    told = f"not everything that port {port['id']} says is enforced: cannot set link state of VF 1 of pf0 to disable"
+    told = f"cannot enforce all that port {port['id']} says: cannot set link state of VF 1 of pf0 to disable"
     assert wait_for(lambda: told in watchful.kuryr.log.read_text(), 60)
     assert guide.link(box)["address"] == port["mac_address"]
     assert watchful.kuryr.pid == service
