@@ -158,9 +158,19 @@ def start_kuryr(paths: LabPaths, each: MachinePaths, guest: Image) -> None:
     """Start our service as it is in the check-out now."""
     if not service_runs(each, KURYR):
         bring_source(paths, each, guest)
-        each.channel.start(KURYR, ["/usr/local/bin/kuryr-server", "--config-file", KURYR_CONF], "/mnt/logs/kuryr.log")
+        argv = [*_as_the_unit(paths), "/usr/local/bin/kuryr-server", "--config-file", KURYR_CONF]
+        each.channel.start(KURYR, argv, "/mnt/logs/kuryr.log")
     connect = each.channel.unix(PLUGIN_SOCKET)
     _wait_for(each, KURYR, lambda: http.answers(connect, "POST", "/Plugin.Activate"), PATIENCE)
+
+
+def _as_the_unit(paths: LabPaths) -> list[str]:
+    """No systemd runs there, but the service has the rights that its unit gives it, and no more."""
+    unit = (paths.repo / "etc" / "systemd" / "kuryr-libnetwork.service").read_text().splitlines()
+    key = "CapabilityBoundingSet="
+    given = [word for line in unit if line.startswith(key) for word in line.removeprefix(key).split()]
+    bounds = ["-all", *(f"+{word.removeprefix('CAP_').lower()}" for word in given)]
+    return ["setpriv", "--no-new-privs", f"--bounding-set={','.join(bounds)}"]
 
 
 def service_runs(each: MachinePaths, name: str) -> bool:
