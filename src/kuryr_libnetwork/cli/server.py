@@ -8,7 +8,6 @@ therefore never run in the middle of the service's own work.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import signal
@@ -18,18 +17,19 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import closing
 from pathlib import Path
 from types import FrameType
 from typing import Protocol, Self
 
 from oslo_config import cfg
 
+from kuryr_libnetwork.cli import server_log, server_signals
 from kuryr_libnetwork.config import read as config
-from kuryr_libnetwork.errors import ConfigError, KuryrError, UnsafePath
-from kuryr_libnetwork.host.files import check_folder, claim_place
+from kuryr_libnetwork.docker.waiting import WaitingCalls
+from kuryr_libnetwork.errors import ConfigError, KuryrError
 from kuryr_libnetwork.model.settings import Settings
-from kuryr_libnetwork.text import one_line, printable, shortened
+from kuryr_libnetwork.text import one_line
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
@@ -40,11 +40,9 @@ DESCRIPTION = (
 )
 # Ten seconds are promised; the rest is for the interpreter's own end.
 STOP_SECONDS = 9.5
-LONGEST_MESSAGE = 20_000
-"""Characters; with --debug whole answers of Neutron are logged."""
 _CAP_NET_ADMIN = 12
-_LINE = "%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s %(message)s"
-_LINE_FOR_JOURNAL = "%(levelname)s %(name)s %(message)s"
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+_ASKING = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 LOG = logging.getLogger(__name__)
 
@@ -66,79 +64,55 @@ Build = Callable[[Settings, cfg.ConfigOpts], Service]
 
 def main(argv: Sequence[str] | None = None, build: Build | None = None) -> int:
     """Run ``kuryr-server``; the answer is the exit code. Tests give a ``build`` of their own."""
-    words = sys.argv[1:] if argv is None else argv
+    for number in _ASKING:
+        signal.signal(number, _do_nothing)  # the default is to die, also while the service starts
+    with closing(WaitingCalls(os.environ)) as waiting:
+        try:
+            return _start(sys.argv[1:] if argv is None else argv, build)
+        except _NotStarted as failure:
+            waiting.answer(f"{PROG} does not start: {failure}")
+            return failure.code
+        except SystemExit as end:  # --help, or words that argparse does not know
+            if end.code:
+                waiting.answer(f"{PROG} does not start: its command line is wrong; its log says more")
+            raise
+
+
+class _NotStarted(Exception):
+    """The line that people have been told."""
+
+    def __init__(self, line: str, code: int) -> None:
+        super().__init__(line)
+        self.code = code
+
+
+def _start(words: Sequence[str], build: Build | None) -> int:
     try:
         found = config.read(words, prog=PROG, description=DESCRIPTION)
-        _set_up_logging(found.conf)
+        server_log.set_up(found.conf)
     except ConfigError as error:
-        return _fail(error, EXIT_CONFIG)
+        raise _failed(error, EXIT_CONFIG) from error
     for notice in found.notices:
         LOG.log(notice.level, "%s", notice.text)
     _warn_of_missing_rights()
+    debug = found.settings.plugin.debug
     try:
         return _run(found, build or _real_build())
     except ConfigError as error:
-        return _fail(error, EXIT_CONFIG, debug=found.settings.plugin.debug)
+        raise _failed(error, EXIT_CONFIG, debug=debug) from error
     except (KuryrError, OSError) as error:
-        return _fail(error, EXIT_FAILED, debug=found.settings.plugin.debug)
-    except Exception as error:  # noqa: BLE001  # the last boundary: whatever it is, people get one line
+        raise _failed(error, EXIT_FAILED, debug=debug) from error
+    except Exception as error:  # the last boundary: whatever it is, people get one line
         text = f"internal error, --debug shows more: {type(error).__name__}: {error}"
-        return _fail(error, EXIT_FAILED, debug=found.settings.plugin.debug, text=text)
+        raise _failed(error, EXIT_FAILED, debug=debug, text=text) from error
 
 
-def _fail(error: Exception, code: int, *, debug: bool = False, text: str = "") -> int:
+def _failed(error: Exception, code: int, *, debug: bool = False, text: str = "") -> _NotStarted:
     if debug:
         traceback.print_exception(error)
-    print(f"{PROG}: {one_line(text or str(error))}", file=sys.stderr)  # the log may be a file nobody looks into
-    return code
-
-
-def _set_up_logging(conf: cfg.ConfigOpts) -> None:
-    from oslo_log import log  # loaded by config.read
-
-    under_systemd = "JOURNAL_STREAM" in os.environ
-    conf.set_default("logging_default_format_string", _LINE_FOR_JOURNAL if under_systemd else _LINE)
-    # use_journal needs systemd's Python bindings; without them stderr gets to the journal as well.
-    no_journal = conf.use_journal and importlib.util.find_spec("systemd") is None
-    if no_journal:
-        conf.set_override("use_journal", False)
-        conf.set_override("use_stderr", True)
-    try:
-        _check_log_files(conf)
-        log.setup(conf, "kuryr")
-    except (UnsafePath, log.LogConfigError, OSError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"logging cannot be set up: {error}") from error
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(OneLine())
-    if no_journal:
-        LOG.info("use_journal: Python's systemd module is not installed, the log goes to stderr")
-
-
-class OneLine(logging.Filter):
-    """No name and no answer of others can make a line of the log, or fill it; the lines of a traceback are indented."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        try:
-            text = record.getMessage()
-        except (TypeError, ValueError):  # words and values do not fit; the handler says so
-            return True
-        if len(text) > LONGEST_MESSAGE or not text.isprintable():
-            record.msg, record.args = shortened(printable(text), LONGEST_MESSAGE), ()
-        if record.exc_info and record.exc_info[0] is not None:
-            lines = "".join(traceback.format_exception(*record.exc_info)).splitlines()
-            record.exc_text = "\n".join(f"    {printable(line)}" for line in lines)
-            record.exc_info = None
-        return True
-
-
-def _check_log_files(conf: cfg.ConfigOpts) -> None:
-    """The log is opened by its path: a link that somebody else put there would have root write to his target."""
-    folder = Path(conf.log_dir or "")
-    with suppress(OSError):  # the library says what is wrong with a folder that is not there
-        if conf.log_file:
-            claim_place(folder / conf.log_file)
-        elif conf.log_dir:
-            check_folder(folder, sticky=False)  # the library chooses the name
+    line = one_line(text or str(error))
+    server_log.say_at_last(f"{PROG}: {line}")
+    return _NotStarted(line, code)
 
 
 def _warn_of_missing_rights(status: Path = Path("/proc/self/status")) -> None:
@@ -162,15 +136,30 @@ def _run(found: config.Configuration, build: Build) -> int:
         server = thread.submit(service.serve)
         server.add_done_callback(lambda _: wake.up())
         notify("READY=1")
-        reason = wake.wait()
-        if reason:
-            _stop(service, server, reason)
+        while (number := wake.wait()) in _ASKING:
+            _answer(number, found.conf)
+        if number is not None:
+            _stop(service, server, number.name)
         server.result()
     return 0
 
 
+def _answer(number: signal.Signals, conf: cfg.ConfigOpts) -> None:
+    try:
+        if number is signal.SIGHUP:
+            server_signals.read_again(conf)
+        elif number is signal.SIGUSR2:
+            server_signals.report(conf)
+    except Exception:  # a boundary: what an operator asks for never ends the service
+        LOG.exception("%s: unexpected error", number.name)
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    """Not SIG_IGN, which the operator's scripts would inherit. The number reaches :class:`_Wake` by itself."""
+
+
 class _Wake:
-    """What the main thread waits for: the name of a signal, or "" from :meth:`up`.
+    """What the main thread waits for: a signal, or ``None`` from :meth:`up`.
 
     The signal's number comes through a socket (``signal.set_wakeup_fd``): a handler alone is not run while the main thread
     waits for a lock, if the signal came just before it began to wait.
@@ -181,10 +170,8 @@ class _Wake:
         self._outer.setblocking(False)
         self._seen = False
         signal.set_wakeup_fd(self._outer.fileno())
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _ENDING:
             signal.signal(number, self._on_signal)
-        # Log files that were moved away are reopened by themselves, so there is nothing to do, but the default is to die.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -200,9 +187,9 @@ class _Wake:
     def up(self) -> None:
         self._outer.send(b"\0")
 
-    def wait(self) -> str:
+    def wait(self) -> signal.Signals | None:
         number = self._inner.recv(1)[0]
-        return signal.Signals(number).name if number else ""
+        return signal.Signals(number) if number else None
 
 
 def _stop(service: Service, server: Future[None], reason: str) -> None:

@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Callable, Collection, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from pathlib import Path
 
 from kuryr_libnetwork.errors import AddressInUse, ConfigError, UnsafePath
@@ -111,11 +111,18 @@ def _make_room(path: Path) -> None:
 
 def handed_over(environment: MutableMapping[str, str]) -> list[Listener]:
     """The unix sockets of systemd's socket activation, if any; the variables are taken out of the environment."""
-    pid, count = environment.pop("LISTEN_PID", ""), environment.pop("LISTEN_FDS", "")
-    environment.pop("LISTEN_FDNAMES", None)
-    if pid != str(os.getpid()) or not count.isdecimal():
-        return []
-    return [_taken_over(number) for number in range(FIRST_HANDED_OVER, FIRST_HANDED_OVER + int(count))]
+    numbers = handed_over_numbers(environment)
+    for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
+        environment.pop(name, None)
+    return [_taken_over(number) for number in numbers]
+
+
+def handed_over_numbers(environment: Mapping[str, str]) -> range:
+    """The descriptors that systemd has passed to this process."""
+    count = environment.get("LISTEN_FDS", "")
+    if environment.get("LISTEN_PID") != str(os.getpid()) or not count.isdecimal():
+        return range(0)
+    return range(FIRST_HANDED_OVER, FIRST_HANDED_OVER + int(count))
 
 
 def _taken_over(number: int) -> Listener:

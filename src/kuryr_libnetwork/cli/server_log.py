@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where kuryr-server's log goes and what its lines look like: oslo.log's options, with lines that fit their reader.
+
+The journal has the time of each line by itself, and learns its priority from ``<N>`` at its beginning (sd-daemon(3)), so that
+``journalctl -p warning`` finds the warnings. A file or a terminal gets date and time.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+
+from kuryr_libnetwork.errors import ConfigError, UnsafePath
+from kuryr_libnetwork.host.files import check_folder, claim_place
+from kuryr_libnetwork.text import printable, shortened
+
+LONGEST_MESSAGE = 20_000
+"""Characters; with --debug whole answers of Neutron are logged."""
+LINE = "%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s %(message)s"
+LINE_FOR_JOURNAL = "%(levelname)s %(name)s %(message)s"
+_FORMAT_OPTION = "logging_default_format_string"
+# syslog(3)
+_ERROR = 3
+_PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, _ERROR), (logging.WARNING, 4), (logging.INFO, 6))
+_DEBUG = 7
+
+LOG = logging.getLogger(__name__)
+
+
+def set_up(conf: cfg.ConfigOpts) -> None:
+    """Raises :class:`~kuryr_libnetwork.errors.ConfigError`."""
+    from oslo_log import log  # loaded by config.read
+
+    conf.set_default(_FORMAT_OPTION, LINE)
+    # use_journal needs systemd's Python bindings; without them stderr gets to the journal as well.
+    no_journal = conf.use_journal and importlib.util.find_spec("systemd") is None
+    if no_journal:
+        conf.set_override("use_journal", False)
+        conf.set_override("use_stderr", True)
+    try:
+        _check_log_files(conf)
+        log.setup(conf, "kuryr")
+    except (UnsafePath, log.LogConfigError, OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"logging cannot be set up: {error}") from error
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(OneLine())
+        _set_format(conf, handler)
+    if no_journal:
+        LOG.info("use_journal: Python's systemd module is not installed, the log goes to stderr")
+
+
+def _check_log_files(conf: cfg.ConfigOpts) -> None:
+    """The log is opened by its path: a link that somebody else put there would have root write to his target."""
+    folder = Path(conf.log_dir or "")
+    with suppress(OSError):  # the library says what is wrong with a folder that is not there
+        if conf.log_file:
+            claim_place(folder / conf.log_file)
+        elif conf.log_dir:
+            check_folder(folder, sticky=False)  # the library chooses the name
+
+
+def _set_format(conf: cfg.ConfigOpts, handler: logging.Handler) -> None:
+    """Formats that the operator chose stay his; oslo.log's own formatter says the text of an error twice."""
+    if conf.use_json or conf.log_config_append or not isinstance(handler, logging.StreamHandler):
+        return
+    journal = is_journal(handler.stream)
+    location = conf.get_location(_FORMAT_OPTION)
+    if location is None or location.location is cfg.Locations.set_default:
+        handler.setFormatter(logging.Formatter(LINE_FOR_JOURNAL if journal else LINE, conf.log_date_format))
+    if journal and handler.formatter is not None:
+        handler.setFormatter(WithPriority(handler.formatter))
+
+
+def is_journal(stream: Any, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether what is written there goes to systemd's journal, which names the file by device and inode."""
+    wanted = environment.get("JOURNAL_STREAM", "")
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError, AttributeError):  # no file, or closed
+        return False
+    return wanted == f"{found.st_dev}:{found.st_ino}"
+
+
+class WithPriority(logging.Formatter):
+    """Each line of a message becomes an entry of its own in the journal, so each has the priority."""
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = next((number for level, number in _PRIORITIES if record.levelno >= level), _DEBUG)
+        return "\n".join(f"<{priority}>{line}" for line in self._inner.format(record).split("\n"))
+
+
+def say_at_last(line: str) -> None:
+    """Why the service ends, on stderr: the log may be a file that nobody looks into."""
+    print(f"<{_ERROR}>{line}" if is_journal(sys.stderr) else line, file=sys.stderr)
+
+
+class OneLine(logging.Filter):
+    """No name and no answer of others can make a line of the log, or fill it; the lines of a traceback are indented."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):  # words and values do not fit; the handler says so
+            return True
+        if len(text) > LONGEST_MESSAGE or not text.isprintable():
+            record.msg, record.args = shortened(printable(text), LONGEST_MESSAGE), ()
+        if record.exc_info and record.exc_info[0] is not None:
+            lines = "".join(traceback.format_exception(*record.exc_info)).splitlines()
+            record.exc_text = "\n".join(f"    {printable(line)}" for line in lines)
+            record.exc_info = None
+        return True
