@@ -59,6 +59,7 @@ TIERS = (
     Tier("drivers"),
     Tier("cli"),
     Tier("names", measured=False),
+    Tier("systemd", Needs.LAB, measured=False),
     Tier("cloud", Needs.LAB, measured=False),
     Tier("sriov", Needs.SRIOV, measured=False, whole=False),
 )

@@ -161,9 +161,12 @@ class Docker:
         expose: Sequence[tuple[int, int]] = (),
         publish: Sequence[tuple[int, int]] = (),
         no_ipv6: bool = False,
+        sandbox: Sandbox | None = None,
     ) -> Container:
         """``docker run --network``; after a failure what the engine undoes, and the error."""
-        return self._connect(Sandbox(), network, Wish(ip, ip6, mac, name, options or {}, expose, publish, no_ipv6))
+        return self._connect(
+            sandbox or Sandbox(), network, Wish(ip, ip6, mac, name, options or {}, expose, publish, no_ipv6)
+        )
 
     def connect(self, container: Container, network: DockerNetwork, wish: Wish | None = None) -> Container:
         """``docker network connect``: one more interface for a running container."""

@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator does with the units: restart, mend, stop, reload; what the journal then shows."""
+
+from __future__ import annotations
+
+from http.client import RemoteDisconnected
+
+import pytest
+
+from tests.systemd.machine import until
+from tests.systemd.world import SERVICE, SOCKET, World
+from tests.world.dockerside import PluginError
+
+OWN_UNITS = (SERVICE, SOCKET)
+WRONG = "worker_threads = many"
+
+
+def states(world: World) -> list[str]:
+    return [world.state(unit) for unit in OWN_UNITS]
+
+
+def test_restarts_have_no_limit(world: World) -> None:
+    """Fails if an operator who tries one setting after the other finds both units failed."""
+    for _ in range(12):
+        world.machine.systemctl("restart", SERVICE)
+    assert states(world) == ["active", "active"]
+    world.docker.activate()
+
+
+def test_a_wrong_configuration_is_told_and_a_mended_one_starts(world: World) -> None:
+    """Fails if a call of Docker hangs or ends both units for good while kuryr.conf is wrong, or if more than mending it is
+    needed for the next call.
+    """
+    world.configure(WRONG)
+    assert world.machine.try_run("systemctl", "restart", SERVICE).returncode != 0
+    for _ in range(8):
+        with pytest.raises(PluginError, match=r"kuryr-server does not start: .*\[DEFAULT\] worker_threads = many"):
+            world.docker.activate()
+    assert world.state(SOCKET) == "active"
+    world.configure()
+    world.docker.activate()
+    assert states(world) == ["active", "active"]
+
+
+def test_a_broken_program_hangs_no_call(world: World) -> None:
+    """Fails if Docker waits for ever for a service whose program cannot run, or if a restart does not bring all back."""
+    world.machine.drop_in(SERVICE, "[Service]\nExecStart=\nExecStart=/bin/false\nRestartSec=100ms\n")
+    assert world.machine.try_run("systemctl", "restart", SERVICE).returncode != 0
+    with pytest.raises((ConnectionError, RemoteDisconnected)):  # the socket that it waits in goes away
+        world.docker.activate()
+    world.machine.drop_in(SERVICE, "")
+    world.machine.systemctl("restart", SERVICE)
+    world.docker.activate()
+    assert states(world) == ["active", "active"]
+
+
+def test_a_killed_service_comes_back(world: World) -> None:
+    """Fails if a call that comes while the service is dead is lost."""
+    world.machine.run("kill", "-KILL", str(world.main_pid()))
+    world.docker.activate()
+    assert states(world) == ["active", "active"]
+
+
+def test_stopped_for_good(world: World) -> None:
+    """Fails if stopping both units does not last, or if stopping the service alone loses Docker's next call."""
+    world.machine.systemctl("stop", SERVICE)
+    world.docker.activate()
+    assert world.state(SERVICE) == "active"
+    world.machine.systemctl("stop", SOCKET, SERVICE)
+    with pytest.raises(FileNotFoundError):
+        world.docker.activate()
+    assert states(world) == ["inactive", "inactive"]
+
+
+def test_a_reload_takes_over_the_log_level(world: World) -> None:
+    """Fails if an operator has to restart the service to see more."""
+    before = world.main_pid()
+    world.configure("debug = true")
+    world.machine.systemctl("reload", SERVICE)
+    for attempt in until():
+        with attempt:
+            assert any("debug taken over" in line for line in world.journal())
+    assert world.main_pid() == before
+
+
+def test_a_report_is_in_the_journal(world: World) -> None:
+    """Fails if SIGUSR2 ends the service, or shows nothing."""
+    before = world.main_pid()
+    world.machine.systemctl("kill", "--kill-whom=main", "--signal=USR2", SERVICE)
+    for attempt in until():
+        with attempt:
+            assert any("Guru Meditation" in line for line in world.journal())
+    world.docker.activate()
+    assert world.main_pid() == before
+
+
+def test_warnings_are_found_by_priority(world: World) -> None:
+    """Fails if ``journalctl -p warning`` shows no warning, or shows what is none."""
+    world.configure("whatever = 1\nenabled_port_drivers = veth\nport_driver = x")
+    world.machine.systemctl("restart", SERVICE)
+    world.docker.activate()
+    warnings, errors = world.journal("--priority=warning"), world.journal("--priority=err")
+    assert [line for line in warnings if not line.startswith("WARNING ")] == []
+    assert warnings
+    assert errors == []
+    assert any(line.startswith("INFO ") for line in world.journal())
+
+
+def test_why_it_failed_is_an_error(world: World) -> None:
+    """Fails if ``journalctl -p err`` does not show why the service does not start."""
+    world.configure(WRONG)
+    assert world.machine.try_run("systemctl", "restart", SERVICE).returncode != 0
+    assert any("worker_threads = many" in line for line in world.journal("--priority=err"))
+
+
+def test_a_log_file_has_dates(world: World) -> None:
+    """Fails if the log folder of the unit cannot be used, or a file's lines have no time."""
+    world.configure("log_dir = /var/log/kuryr")
+    world.machine.systemctl("restart", SERVICE)
+    world.docker.activate()
+    for attempt in until():
+        with attempt:
+            lines = world.machine.run("sh", "-c", "cat /var/log/kuryr/*.log").splitlines()
+            assert any("Plugin.Activate ok" in line for line in lines)
+    assert [line for line in lines if not line.startswith("20")] == []
