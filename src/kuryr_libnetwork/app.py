@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from oslo_config import cfg
@@ -29,6 +29,7 @@ from kuryr_libnetwork.interfaces.drivers import Drivers
 from kuryr_libnetwork.interfaces.engine import Engine
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
+from kuryr_libnetwork.liveness import Pulse
 from kuryr_libnetwork.model.settings import PluginSettings, ServiceSettings, Settings
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.session import build_adapter
@@ -46,6 +47,11 @@ from kuryr_libnetwork.services.state.attempts import Attempts
 
 LOG = logging.getLogger(__name__)
 JOURNAL_FILE = "kuryr.db"
+# Seconds after which something hangs for good, each several times of what it takes at worst.
+TURN_LIMIT = 30.0
+DISK_LIMIT = 60.0
+CALLS_LIMIT = 300.0
+BEAT_LIMIT = 900.0
 
 
 class App:
@@ -58,12 +64,15 @@ class App:
         interval: float,
         warm_ups: Mapping[str, Callable[[], object]],
         health: Health,
+        pulses: Sequence[Pulse] = (),
     ) -> None:
         self._server = server
         self._services = services
         self._interval = interval
         self._warm_ups = warm_ups
         self._end = threading.Event()
+        self._health = health
+        self._pulses = pulses
         self._first = Attempts(health, RECONCILER, time.time)
         self._background = health.thread(RECONCILER, self._run_background)
         self._announcer = health.thread(ANNOUNCER, services.announcer.run)
@@ -81,11 +90,25 @@ class App:
         self._server.stop()
         LOG.info("stopped")
 
+    def hangs(self) -> list[str]:
+        """What does not move any more, in words; does not wait."""
+        found = [text for text in (pulse.hangs() for pulse in self._pulses) if text]
+        stuck = self._server.stuck()
+        if stuck > CALLS_LIMIT:
+            found.append(f"no call of Docker has been taken up for {stuck:.0f} s, though some wait")
+        silent = self._health.silent(BEAT_LIMIT)
+        return found + [f"the thread {name} has not moved for {seconds:.0f} s" for name, seconds in silent.items()]
+
     def _run_background(self) -> None:
         self._server.ready.wait()
         for what, warm_up in self._warm_ups.items():
             self._first.run(what, warm_up)  # what fails is tried again by the first call that needs it
         self._services.reconciler.run(self._end, self._interval)
+
+
+def _write_nothing(journal: Journal) -> None:
+    with journal.transaction():
+        """Whoever waits for the disk holds the lock."""
 
 
 def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
@@ -121,7 +144,11 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     }
     if any(driver.name == VethDriver.name for driver in drivers.all()):
         warm_ups["reach Open vSwitch"] = ovs.owned  # a virtual machine has none
-    return App(server, services, plugin.reconcile_interval, warm_ups, health)
+    pulses = (
+        Pulse("the journal", partial(_write_nothing, journal), DISK_LIMIT),
+        Pulse("the thread of Docker's socket", server.wait_for_turn, TURN_LIMIT),
+    )
+    return App(server, services, plugin.reconcile_interval, warm_ups, health, pulses)
 
 
 def _reach(neutron: Neutron, *, physical_networks: bool) -> None:

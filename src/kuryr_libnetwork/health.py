@@ -25,25 +25,37 @@ PAUSE = 1.0
 
 @dataclass(frozen=True)
 class ThreadState:
-    """``last_beat``: seconds of the clock, 0 before the first. ``last_error``: of the last unforeseen exception, "" if none."""
+    """``last_beat``: seconds of the clock; None before the first, and once the thread's work is done.
 
-    last_beat: float = 0.0
+    ``last_error``: of the last unforeseen exception, "" if none.
+    """
+
+    last_beat: float | None = None
     unforeseen: int = 0
     last_error: str = ""
 
 
 class Health:
-    """Safe for many threads. ``now``: seconds since the epoch."""
+    """Safe for many threads. ``now``: seconds, of any clock that runs on."""
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._lock = threading.Lock()
         self._states: dict[str, ThreadState] = {}
 
     def beat(self, thread: str) -> None:
         """The thread is at work, or waits for work as it should."""
+        self._set_beat(thread, self._now())
+
+    def _set_beat(self, thread: str, beat: float | None) -> None:
         with self._lock:
-            self._states[thread] = replace(self._states.get(thread, ThreadState()), last_beat=self._now())
+            self._states[thread] = replace(self._states.get(thread, ThreadState()), last_beat=beat)
+
+    def silent(self, limit: float) -> dict[str, float]:
+        """The threads that have not given a beat for more than ``limit`` seconds, with the time since their last."""
+        now = self._now()
+        since = {name: now - state.last_beat for name, state in self.report().items() if state.last_beat is not None}
+        return {name: seconds for name, seconds in since.items() if seconds > limit}
 
     def unforeseen(self, thread: str, doing: str, error: BaseException, *, log: bool = True) -> None:
         """Count an exception that is none of ours. Without ``log`` it was told before."""
@@ -70,6 +82,7 @@ class Health:
                     self.unforeseen(name, "its whole work", error)
                     time.sleep(PAUSE)
                 else:
+                    self._set_beat(name, None)
                     return
 
         return threading.Thread(target=run, name=name, daemon=True)

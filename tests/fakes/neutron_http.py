@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, cast
 from urllib.parse import quote, unquote, urlencode
 
@@ -38,7 +39,7 @@ class NeutronFront(Loopback):
     """Serves ``fake`` at :attr:`url` while the ``with`` block lasts.
 
     ``page_size`` cuts lists as ``pagination_max_limit`` does. ``answers``: what the next requests get instead of the
-    cloud's own answer. ``tokens``: if set, any other token gets 401.
+    cloud's own answer. ``tokens``: if set, any other token gets 401. ``open``: answers wait while it is not set.
     """
 
     def __init__(self, fake: FakeNeutron, page_size: int | None = None) -> None:
@@ -47,8 +48,11 @@ class NeutronFront(Loopback):
         self.page_size = page_size
         self.answers: list[Answer] = []
         self.tokens: set[str] | None = None
+        self.open = threading.Event()
+        self.open.set()
 
     def answer(self, request: Request) -> Answer:
+        self.open.wait()
         return self.answers.pop(0) if self.answers else self._answer(request)
 
     def _answer(self, request: Request) -> Answer:

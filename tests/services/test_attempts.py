@@ -49,7 +49,19 @@ def test_success_and_its_answer() -> None:
     assert desk.attempts.result(WHAT, lambda: 1, 0) == 1
     assert desk.attempts.is_due(WHAT)
     assert not desk.attempts.has_failed(WHAT)
-    assert desk.health.report() == {}
+    assert desk.health.report()["reconciler"].unforeseen == 0
+
+
+def test_each_piece_of_work_is_a_sign_of_life() -> None:
+    """A round with much to do would be taken for one that hangs."""
+    desk = Desk()
+    beats: list[float | None] = []
+    for _ in range(2):
+        desk.attempts.run(WHAT, lambda: beats.append(desk.health.report()["reconciler"].last_beat))
+    first, second = beats
+    assert first is not None
+    assert second is not None
+    assert second > first
 
 
 @pytest.mark.parametrize("error", [NeutronRefused("not so"), AttributeError("'int' object has no attribute 'items'")])

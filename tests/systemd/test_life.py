@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from http.client import RemoteDisconnected
 
 import pytest
@@ -13,6 +14,8 @@ from tests.systemd.world import SERVICE, SOCKET, World
 from tests.world.dockerside import PluginError
 
 OWN_UNITS = (SERVICE, SOCKET)
+WATCHDOG_SECONDS = 3
+SHORT_WATCHDOG = f"[Service]\nWatchdogSec={WATCHDOG_SECONDS}\n"
 WRONG = "worker_threads = many"
 
 
@@ -60,6 +63,39 @@ def test_a_killed_service_comes_back(world: World) -> None:
     world.machine.run("kill", "-KILL", str(world.main_pid()))
     world.docker.activate()
     assert states(world) == ["active", "active"]
+
+
+def test_a_frozen_service_is_started_anew(world: World) -> None:
+    """Fails if every ``docker run`` of the host waits for ever, until somebody is woken up."""
+    world.machine.drop_in(SERVICE, SHORT_WATCHDOG)
+    world.machine.systemctl("restart", SERVICE)
+    before = world.main_pid()
+    world.machine.run("kill", "-STOP", str(before))
+    world.docker.activate()
+    assert world.main_pid() != before
+    assert states(world) == ["active", "active"]
+
+
+def test_a_call_that_takes_long_is_left_alone(world: World) -> None:
+    """Fails if a slow Neutron makes systemd end the service, in the middle of the call."""
+    world.machine.drop_in(SERVICE, SHORT_WATCHDOG)
+    world.machine.systemctl("restart", SERVICE)
+    world.docker.activate()
+    before = world.main_pid()
+    world.front.open.clear()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            begin = world.last_fed()
+            call = pool.submit(world.docker.network_create)
+            for attempt in until():
+                with attempt:
+                    assert world.last_fed() > begin + 2 * WATCHDOG_SECONDS
+            assert not call.done()
+        finally:
+            world.front.open.set()
+        network = call.result()
+    world.docker.network_rm(network)
+    assert world.main_pid() == before
 
 
 def test_stopped_for_good(world: World) -> None:

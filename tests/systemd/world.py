@@ -93,7 +93,7 @@ class World:
     def __init__(self, machine: Machine, front: NeutronFront) -> None:
         self.machine = machine
         self.neutron: FakeNeutron = front.fake
-        self._front = front
+        self.front = front
 
     @property
     def docker(self) -> Docker:
@@ -104,7 +104,7 @@ class World:
         """Write kuryr.conf; ``more`` stands at the end of ``[DEFAULT]``."""
         text = (
             f"[DEFAULT]\nhost = h1\ndocker_socket =\n{more}\n"
-            f"[neutron]\nauth_type = none\nendpoint = {self._front.url}\n"
+            f"[neutron]\nauth_type = none\nendpoint = {self.front.url}\n"
             f"[ovs]\novsdb_connection = unix:{_OVSDB}\n"
         )
         self.machine.write(CONF, text, 0o600)
@@ -151,6 +151,10 @@ class World:
         """What the service has made on the host and not taken away."""
         links = json.loads(self.machine.run("ip", "-json", "link"))
         return [link["ifname"] for link in links if link["ifname"].startswith(("tap", "t_c", "q", "brq"))]
+
+    def last_fed(self) -> float:
+        """When the service fed its watchdog last, in seconds of the machine's monotonic clock."""
+        return int(self.machine.show(SERVICE, "WatchdogTimestampMonotonic")) / 1e6
 
     def main_pid(self) -> int:
         """As it is numbered in the machine."""

@@ -38,6 +38,11 @@ def test_a_crash_loop_ends_and_restarts_do_not() -> None:
     assert {"TriggerLimitIntervalSec=60", "TriggerLimitBurst=20"} <= lines("kuryr-libnetwork.socket")
 
 
+def test_a_service_that_hangs_is_started_anew_and_leaves_no_core() -> None:
+    """Fails if Docker waits for ever for a service that hangs, or if the password of the cloud is in a core file then."""
+    assert {"Type=notify", "WatchdogSec=60", "LimitCORE=0"} <= lines("kuryr-libnetwork.service")
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_understands_the_units(tmp_path: Path) -> None:
     """Fails if systemd does not know an option or value of the units."""

@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Protocol, Self
@@ -25,6 +26,7 @@ from typing import Protocol, Self
 from oslo_config import cfg
 
 from kuryr_libnetwork.cli import server_log, server_signals
+from kuryr_libnetwork.cli.systemd import Watchdog, notify
 from kuryr_libnetwork.config import read as config
 from kuryr_libnetwork.docker.waiting import WaitingCalls
 from kuryr_libnetwork.errors import ConfigError, KuryrError
@@ -56,6 +58,10 @@ class Service(Protocol):
 
     def stop(self) -> None:
         """Take no new calls, finish those under way."""
+        ...
+
+    def hangs(self) -> list[str]:
+        """What does not move any more, in words; never waits."""
         ...
 
 
@@ -136,7 +142,8 @@ def _run(found: config.Configuration, build: Build) -> int:
         server = thread.submit(service.serve)
         server.add_done_callback(lambda _: wake.up())
         notify("READY=1")
-        while (number := wake.wait()) in _ASKING:
+        watchdog = Watchdog(os.environ, service.hangs, partial(server_signals.report, found.conf))
+        while (number := wake.wait(watchdog)) in _ASKING:
             _answer(number, found.conf)
         if number is not None:
             _stop(service, server, number.name)
@@ -187,9 +194,15 @@ class _Wake:
     def up(self) -> None:
         self._outer.send(b"\0")
 
-    def wait(self) -> signal.Signals | None:
-        number = self._inner.recv(1)[0]
-        return signal.Signals(number) if number else None
+    def wait(self, watchdog: Watchdog) -> signal.Signals | None:
+        self._inner.settimeout(watchdog.interval)
+        while True:
+            try:
+                number = self._inner.recv(1)[0]
+            except TimeoutError:
+                watchdog.look()
+            else:
+                return signal.Signals(number) if number else None
 
 
 def _stop(service: Service, server: Future[None], reason: str) -> None:
@@ -206,16 +219,3 @@ def _give_up() -> None:
     LOG.warning("calls still under way after %s s are left unfinished; the journal knows of them", STOP_SECONDS)
     logging.shutdown()
     os._exit(0)
-
-
-def notify(message: str) -> None:
-    """Tell systemd (sd_notify(3)); does nothing where it did not ask."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
-        return
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-            channel.connect("\0" + address[1:] if address.startswith("@") else address)
-            channel.send(message.encode())
-    except OSError as error:
-        LOG.warning("systemd cannot be told %s: %s", message, error)

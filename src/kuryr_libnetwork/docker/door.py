@@ -99,6 +99,7 @@ class Door:
         self._wake_in, self._wake_out = socket.socketpair()
         self._clients: dict[Connection, None] = {}  # in the order in which they came
         self._returned: SimpleQueue[Connection] = SimpleQueue()
+        self._asked: SimpleQueue[threading.Event] = SimpleQueue()
         self._accept_again = 0.0
         self._stopping = False
         self._all_read = threading.Event()
@@ -108,6 +109,17 @@ class Door:
     @property
     def waiting(self) -> int:
         return self._workers.waiting
+
+    def stuck(self) -> float:
+        """Seconds for which calls have waited without that a worker took one."""
+        return self._workers.stuck()
+
+    def wait_for_turn(self) -> None:
+        """Until the door's thread looks after its clients. Without end where it hangs, and before and after its time."""
+        moved = threading.Event()
+        self._asked.put(moved)
+        self._wake()
+        moved.wait()
 
     def start(self) -> None:
         """Before :meth:`serve`."""
@@ -165,6 +177,9 @@ class Door:
     def _woken(self) -> None:
         with suppress(BlockingIOError):
             self._wake_in.recv(4096)
+        with suppress(Empty):
+            while True:
+                self._asked.get_nowait().set()
         with suppress(Empty):
             while True:
                 self._write_on(self._returned.get_nowait())

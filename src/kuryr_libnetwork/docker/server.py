@@ -83,6 +83,16 @@ class PluginServer:
         """Calls that wait for a worker."""
         return sum(door.waiting for door in self._doors)
 
+    def stuck(self) -> float:
+        """Seconds for which calls have waited at a listener without that a worker took one; 0 if none waits."""
+        return max((door.stuck() for door in self._doors), default=0.0)
+
+    def wait_for_turn(self) -> None:
+        """Until every listener looks after its clients; without end where one hangs."""
+        self.ready.wait()
+        for door in self._doors:
+            door.wait_for_turn()
+
     def serve(self) -> None:
         """Answer until :meth:`stop`, which may come first."""
         threads = [threading.Thread(target=each.serve, name=f"listen-{n}") for n, each in enumerate(self._doors)]

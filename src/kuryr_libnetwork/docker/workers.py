@@ -26,6 +26,7 @@ class Workers:
 
     def __init__(self, threads: int) -> None:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._waiting_since = time.monotonic()
         self._threads = [threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(threads)]
 
     def start(self) -> None:
@@ -33,12 +34,18 @@ class Workers:
             thread.start()
 
     def put(self, job: Job) -> None:
+        if not self.waiting:
+            self._waiting_since = time.monotonic()
         self._jobs.put(job)
 
     @property
     def waiting(self) -> int:
         """Jobs that no thread has taken yet."""
         return self._jobs.qsize()
+
+    def stuck(self) -> float:
+        """Seconds for which jobs have waited without that any thread took one; 0 if none waits."""
+        return time.monotonic() - self._waiting_since if self.waiting else 0.0
 
     def stop(self, timeout: float) -> None:
         """Finish what was taken, within ``timeout`` seconds. Threads that hang end with the process."""
@@ -64,6 +71,7 @@ class Workers:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
+            self._waiting_since = time.monotonic()
             try:
                 job.run()
             except Exception:  # a thread's boundary: whatever it is, the next call must find a worker

@@ -82,9 +82,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(folder: Path) -> Iterator[Start]:
     servers: list[Server] = []
 
-    def _start(*words: str, program: str = "") -> Server:
+    def _start(*words: str, program: str = "", environment: dict[str, str] | None = None) -> Server:
         first = [sys.executable, "-c", program] if program else [str(PROGRAM)]
-        servers.append(Server(folder, [*first, *words]))
+        servers.append(Server(folder, [*first, *words], environment))
         return servers[-1]
 
     yield _start
@@ -280,7 +280,8 @@ def test_help_needs_no_configuration(folder: Path, start: Start, words: list[str
 
 FRAME = """
 import sys, threading
-from kuryr_libnetwork.cli.server import main, notify
+from kuryr_libnetwork.cli.server import main
+from kuryr_libnetwork.cli.systemd import notify
 from kuryr_libnetwork.errors import ConfigError, HostError
 
 class Service:
@@ -290,6 +291,8 @@ class Service:
         {serve}
     def stop(self):
         {stop}
+    def hangs(self):
+        return {hangs}
 
 def build(settings, conf):
     {build}
@@ -299,8 +302,49 @@ sys.exit(main(build=build))
 """
 
 
-def frame(serve: str = "self.over.wait()", stop: str = "self.over.set()", build: str = "pass") -> str:
-    return FRAME.format(serve=serve, stop=stop, build=build)
+def frame(
+    serve: str = "self.over.wait()", stop: str = "self.over.set()", build: str = "pass", hangs: str = "[]"
+) -> str:
+    return FRAME.format(serve=serve, stop=stop, build=build, hangs=hangs)
+
+
+WATCHED = {"WATCHDOG_USEC": "300000"}
+
+
+def test_the_watchdog_is_fed(folder: Path, start: Start) -> None:
+    """Fails if systemd ends a service that is well, or if a signal is lost between two looks."""
+    server = start(*configure(folder), environment=WATCHED)
+    assert [server.told() for _ in range(4)] == ["READY=1", *["WATCHDOG=1"] * 3]
+    server.process.send_signal(signal.SIGTERM)
+    while (word := server.told()) == "WATCHDOG=1":
+        pass
+    assert word == "STOPPING=1"
+    assert server.end()[0] == 0
+
+
+def test_the_watchdog_of_another_process_is_left_alone(folder: Path, start: Start) -> None:
+    """Fails if a service that was started by a supervisor speaks for it."""
+    server = start(*configure(folder), program=frame(), environment=WATCHED | {"WATCHDOG_PID": "1"})
+    assert server.told() == "READY=1"
+    server.process.send_signal(signal.SIGTERM)
+    assert server.told() == "STOPPING=1"
+
+
+def test_a_service_that_hangs_says_what_and_is_not_fed(folder: Path, start: Start) -> None:
+    """Fails if systemd believes that a service lives that serves nobody, or if nobody learns what hung.
+
+    It hangs for the first two looks; what its threads are at is written once.
+    """
+    program = frame(build="Service.looks = [['the journal hangs']] * 2", hangs="self.looks.pop() if self.looks else []")
+    server = start(*configure(folder), program=program, environment=WATCHED)
+    assert [server.told() for _ in range(2)] == ["READY=1", "WATCHDOG=1"]
+    server.process.send_signal(signal.SIGTERM)
+    code, out, err = server.end()
+    assert code == 0
+    lines = [line for line in out.splitlines() if "is going to start the service anew" in line]
+    assert len(lines) == 1
+    assert "the journal hangs: systemd is going to start the service anew; what each thread is at:" in lines[0]
+    assert err.count("Guru Meditation") == 1
 
 
 def test_second_signal_ends_at_once(folder: Path, start: Start) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from kuryr_libnetwork.docker.boundary import Boundary
 from kuryr_libnetwork.docker.http import MAX_BODY
 from kuryr_libnetwork.docker.listeners import tcp_listener
 from kuryr_libnetwork.protocol import messages as m
@@ -306,3 +307,49 @@ def test_what_docker_is_not_told_over_tcp_is_undone(tmp_path: Path, caplog: pyte
         gone.set()
         until(lambda: "connection lost" in caplog.text, "the failed answer is noticed")
         assert edge.verbs.calls[1:] == [UNDONE["NetworkDriver.Join"]]
+
+
+# -- whether it moves, as the watchdog asks ----------------------------------------------------------------------
+
+
+class Gate:
+    """What comes here hangs until it is opened."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.open = threading.Event()
+
+    def __call__(self, *_: object) -> bool:
+        self.reached.set()
+        return self.open.wait(LIMIT)
+
+
+def moves(edge: Edge, seconds: float) -> bool:
+    question = threading.Thread(target=edge.server.wait_for_turn, daemon=True)
+    question.start()
+    question.join(seconds)
+    return not question.is_alive()
+
+
+def test_a_door_whose_calls_all_hang_moves(tmp_path: Path) -> None:
+    """Fails if a slow Neutron is taken for a service that hangs."""
+    gate = Gate()
+    with serving(tmp_path, threads=1) as edge, ThreadPoolExecutor(1) as pool:
+        edge.verbs.does["join"] = lambda _: ANSWERS["join"] if gate() else ANSWERS["leave"]
+        call = pool.submit(edge.post, "NetworkDriver.Join", IDS)
+        assert gate.reached.wait(LIMIT)
+        assert moves(edge, LIMIT)
+        gate.open.set()
+        assert call.result()[0] == 200
+
+
+def test_a_door_whose_thread_hangs_does_not_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if the watchdog believes that Docker is served, though nobody reads its calls."""
+    gate = Gate()
+    monkeypatch.setattr(Boundary, "answers_at_once", gate)
+    with serving(tmp_path) as edge, ThreadPoolExecutor(1) as pool:
+        pool.submit(edge.post, "Plugin.Activate")
+        assert gate.reached.wait(LIMIT)
+        assert not moves(edge, 0.2)
+        gate.open.set()
+        assert moves(edge, LIMIT)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -41,6 +42,8 @@ from kuryr_libnetwork.services.state.lookup import Lookup
 from kuryr_libnetwork.services.state.unfinished_removals import UnfinishedRemovals
 
 LOG = logging.getLogger(__name__)
+IDLE = 60.0
+"""Seconds between two beats of a thread that waits for its next round."""
 _ROUND = "look for what nobody uses"
 Look = dict[Suspect, Value | None]
 """The suspects of one moment, each as it is then."""
@@ -100,10 +103,19 @@ class Reconciler:
         """Once at the start; then every ``interval`` seconds, or, at 0, once more after the grace time."""
         self._attempts.run("finish what was interrupted", self.finish_interrupted)
         self._attempts.run(_ROUND, self.round)
-        while not stop.wait(interval or self._grace):
+        while not self._pause(stop, interval or self._grace):
             self._attempts.run(_ROUND, self.round)
             if not interval:
                 return
+
+    def _pause(self, stop: threading.Event, seconds: float) -> bool:
+        """Wait, seen to be alive; whether the service ends."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._attempts.beat()
+            if stop.wait(min(left, IDLE)):
+                return True
+        return stop.is_set()
 
     def finish_interrupted(self) -> None:
         """Undo what a former process was doing when it died. Docker saw these calls fail, or will release them."""

@@ -62,6 +62,7 @@ class Attempts:
 
     def run(self, what: str, work: Callable[[], object]) -> bool:
         """Do the work; whether it succeeded. Being kept from it by a call of Docker is no failure, and no success."""
+        self.beat()
         try:
             work()
         except Busy as error:

@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What systemd is told by the service that it has started (sd_notify(3)): that it is ready, that it ends, and that it lives."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+
+LOG = logging.getLogger(__name__)
+PER_LIMIT = 3
+"""How often the watchdog is fed within the time after which systemd ends the service."""
+
+
+def notify(message: str) -> None:
+    """Does nothing where nobody asked for it."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.connect("\0" + address[1:] if address.startswith("@") else address)
+            channel.send(message.encode())
+    except OSError as error:
+        LOG.warning("systemd cannot be told %s: %s", message, error)
+
+
+class Watchdog:
+    """Fed as long as nothing hangs (``WatchdogSec=`` of the unit); where something does, systemd starts the service anew.
+
+    ``hangs``: what does not move, in words, without waiting. ``report``: writes down, before the end, what every thread is at.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str], hangs: Callable[[], list[str]], report: Callable[[], None]
+    ) -> None:
+        self._hangs = hangs
+        self._report = report
+        self._told = False
+        for_us = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        limit = environment.get("WATCHDOG_USEC", "") if for_us else ""
+        self.interval = int(limit) / 1e6 / PER_LIMIT if limit.isdecimal() and int(limit) else None
+        """Seconds between two looks; None where systemd does not watch."""
+
+    def look(self) -> None:
+        """Feed it, or say once why not."""
+        hanging = self._hangs()
+        if not hanging:
+            self._told = False
+            notify("WATCHDOG=1")
+        elif not self._told:
+            self._told = True
+            LOG.error("%s: systemd is going to start the service anew; what each thread is at:", "; ".join(hanging))
+            self._report()
