@@ -41,6 +41,7 @@ from kuryr_libnetwork.protocol.routes import Constants, build_routes
 from kuryr_libnetwork.rules.devices import DevicePolicy
 from kuryr_libnetwork.rules.roles import reads_physical_networks
 from kuryr_libnetwork.services.assembly import RECONCILER, Services, assemble
+from kuryr_libnetwork.services.background.agent_warning import warn_of_host
 from kuryr_libnetwork.services.background.role_warning import warn_of_roles
 from kuryr_libnetwork.services.endpoints.announcer import THREAD as ANNOUNCER
 from kuryr_libnetwork.services.state.attempts import Attempts
@@ -140,6 +141,7 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     # What the first container would have to wait for: slow imports, connections, the list of Neutron's extensions.
     warm_ups: dict[str, Callable[[], object]] = {
         "reach Neutron": partial(_reach, neutron, physical_networks=reads_physical_networks(settings)),
+        "look for Neutron's agent on this host": partial(warn_of_host, neutron, plugin.host),
         "look at the interfaces of this host": partial(links.get, "lo"),
     }
     if any(driver.name == VethDriver.name for driver in drivers.all()):

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from kuryr_libnetwork.model.neutron import Agent, Port
 from kuryr_libnetwork.rules import plugging
-from kuryr_libnetwork.rules.plugging import is_awaited, why_unbound
+from kuryr_libnetwork.rules.plugging import SHOWN_HOSTS, is_awaited, unknown_host, why_unbound
 from tests.unit.values import HOST, PORT_ID
 
 DEAD = Agent(id="a", agent_type="OVN Controller agent", host=HOST, alive=False)
@@ -98,3 +98,15 @@ def test_a_failed_binding_names_the_likely_cause() -> None:
     assert why_unbound(port, HOST, [NIC, alive(DEAD)]) == f"{head}: OVN Controller agent {mapping}"
     direct = replace(port, vnic_type="direct")
     assert why_unbound(direct, HOST, [alive(NIC), DEAD]) == f"{head}: NIC Switch agent {mapping}"
+
+
+def test_the_likeliest_names_of_a_host_are_shown() -> None:
+    """The name that was meant would be lost among those of a thousand hosts, or all of them would be shown."""
+    names = [*(f"rack{number:03}-compute" for number in range(500)), "db7.example.org"]
+    agents = [replace(ALIVE, host=name) for name in names]
+    line = unknown_host("db7", agents)
+    assert "501 hosts are known, such as db7.example.org" in line
+    assert line.count("rack") < SHOWN_HOSTS
+    assert unknown_host("z", agents).endswith("such as db7.example.org, rack000-compute, rack001-compute")
+    assert unknown_host("rack001-compute", agents) == ""
+    assert unknown_host("db7", []) == ""

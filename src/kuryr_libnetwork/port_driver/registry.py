@@ -159,6 +159,8 @@ def _ordered(names: DriverNames) -> list[str]:
     """The bare names, the default one first."""
     wanted = _bare_names(names.enabled_port_drivers, PORT_DRIVER_PATHS)
     default = _bare_name(names.default_port_driver, PORT_DRIVER_PATHS)
+    for name in wanted:
+        _factory(name)  # what does not exist is told before what the default one is missing in
     if default not in wanted:
         raise ConfigError(f"{_DEFAULT} = {names.default_port_driver}: must be one of {_ENABLED} ({', '.join(wanted)})")
     return sorted(wanted, key=lambda name: name != default)

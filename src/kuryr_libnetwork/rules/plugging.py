@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 
 from kuryr_libnetwork.model.neutron import Agent, Port
@@ -12,6 +13,8 @@ UNBOUND = {"unbound", "binding_failed"}
 """``binding:vif_type`` of a port that is on no host, or that no mechanism driver could bind."""
 NIC_SWITCH = "NIC Switch agent"
 VSWITCHES = ("OVN Controller agent", "OVN Controller Gateway agent", "Open vSwitch agent", "Linux bridge agent")
+SHOWN_HOSTS = 3
+"""How many names of other hosts a line shows."""
 ACTIVE = "ACTIVE"
 GONE = "gone"
 """Instead of a status: somebody has deleted the port."""
@@ -52,6 +55,19 @@ def why_unbound(port: Port, host: str, agents: Sequence[Agent] | None, waited: f
     if alive:
         return f"{head}: {names} is alive; is the network's physical network mapped on this host?"
     return f"{head}: {names} on this host is not alive{after}"
+
+
+def unknown_host(host: str, agents: Sequence[Agent]) -> str:
+    """One line where none of the cloud's ``agents`` is on this host; "" where one is, or none is shown."""
+    hosts = sorted({agent.host for agent in agents})
+    if not hosts or host in hosts:
+        return ""
+    similar = difflib.get_close_matches(host, hosts, SHOWN_HOSTS, 0.3)
+    shown = similar or hosts[:SHOWN_HOSTS]
+    return (
+        f"Neutron knows no agent or chassis on host {host!r}, so no container gets a port here: set [DEFAULT] host to the name "
+        f"that 'openstack network agent list' shows for this machine; {len(hosts)} hosts are known, such as {', '.join(shown)}"
+    )
 
 
 def is_settled(status: str) -> bool:
