@@ -85,6 +85,20 @@ def test_a_container_of_zun(user: User, h1: Host, lab: Lab) -> None:
     assert user.get("network", zun.network)["tags"] == []
 
 
+def test_attaching_another_network(user: User, h1: Host) -> None:
+    """Zun's containers would have one network only: for another one it makes a port with a device, and no owner or host."""
+    zun = Zun(user, h1)
+    port = zun.port(**{"device_owner": "", "binding:host_id": ""})
+    box = user.run(h1, zun.net)
+    h1.docker("network", "disconnect", zun.net, box)
+    h1.docker("network", "connect", *zun.addresses(port), zun.net, box)
+    assert user.settings(h1, box, zun.net)["MacAddress"] == port["mac_address"]
+    assert zun.now(port)["device_id"] == CONTAINER
+    h1.docker("network", "disconnect", zun.net, box)
+    assert zun.now(port) == port
+    user.rm(h1, box)
+
+
 @pytest.mark.parametrize("unbinds", [False, True], ids=["deletes", "unbinds"])
 def test_zun_takes_its_port_before_we_let_go(user: User, h1: Host, unbinds: bool) -> None:
     """A port that Zun has given up would be bound again by us, or its interface stay on the host."""

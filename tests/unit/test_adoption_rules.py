@@ -170,7 +170,6 @@ def test_a_users_port_with_our_marks_is_his(port: Port) -> None:
         (replace(ADOPTED_ZUN, host_id=OTHER_HOST), f"host {OTHER_HOST} by compute:kuryr"),
         (replace(LEFT_BOUND, host_id=OTHER_HOST), f"host {OTHER_HOST} by compute:kuryr"),
         (replace(PORT, host_id=HOST), r"host compute-1 by an unnamed owner \(device none\)"),
-        (replace(PORT, device_id="vm"), r"reserved by an unnamed owner \(device vm\)"),
         (replace(PORT, device_owner="compute:nova", device_id=ENDPOINT_ID), "reserved by compute:nova"),
         (replace(PORT, device_owner="trunk:subport"), r"reserved by trunk:subport \(device none\)"),
     ],

@@ -54,8 +54,9 @@ def may_adopt(port: Port, project: OwnProject, host: str, leased: Iterable[str])
     1. A container of this host has it already. 2. Kuryr made it: for a container of another host, or one that is about to
     be cleaned up here. 3. The binding is not visible: we cannot know. 4. Neutron's own ports (routers, DHCP …) are never
     given away. 5. Zun's, which prepares ports for us with its own container as the device: free. 6. Bound to a host: in use.
-    7. Upstream leaves the id of the last endpoint as device, and nothing else: free. 8. Not bound, but with a device or an
-    owner (a trunk's subport has no device): somebody is about to use it.
+    7. Not bound, but with an owner (a trunk's subport has no device): somebody is about to use it. 8. With a device alone: free.
+    Zun makes such ports for the networks that a running container is connected to, and upstream leaves the id of the last
+    endpoint there. A virtual machine's or a load balancer's port gets its owner together with its device.
     """
     what = f"port {port.id} ({', '.join(ip.ip_address for ip in port.fixed_ips)})"
     own = project.port(port)
@@ -73,9 +74,7 @@ def may_adopt(port: Port, project: OwnProject, host: str, leased: Iterable[str])
         return
     if port.host_id:
         raise PortNotAdoptable(f"{what} is bound to host {port.host_id} by {_owner(port)}")
-    if is_docker_id(port.device_id) and not port.device_owner:
-        return
-    if port.device_id or port.device_owner:
+    if port.device_owner:
         raise PortNotAdoptable(f"{what} is reserved by {_owner(port)}")
 
 
