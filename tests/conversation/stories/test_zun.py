@@ -121,10 +121,10 @@ FOR_ATTACH = {"device_owner": "", "binding:host_id": ""}
 """Zun makes a port for another network of a container with its device alone; a requested one gets no more either."""
 
 
-@pytest.mark.parametrize("more", [{}, FOR_ATTACH], ids=["prepared", "device-only"])
-def test_connecting_a_running_container(zun: Zun, network: DockerNetwork, more: dict[str, Any]) -> None:
+@pytest.mark.parametrize("prepared", [{}, FOR_ATTACH], ids=["prepared", "device-only"])
+def test_connecting_a_running_container(zun: Zun, network: DockerNetwork, prepared: dict[str, Any]) -> None:
     """zun network-attach: the second interface comes without a MAC, and goes again."""
-    first, second = zun.port(), zun.port(**more)
+    first, second = zun.port(), zun.port(**prepared)
     box = zun.create_container(network, first)
     more = zun.docker.connect(box, network, zun.wish(second, mac=False))
     assert more.mac == second.mac_address
