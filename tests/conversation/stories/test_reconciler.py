@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -198,6 +199,36 @@ def test_a_docker_that_has_none_of_our_networks_any_more(rig: Rig, docker: Direc
     rig.engine.networks.clear()
     rig.settle()
     assert rig.state() == before
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_the_wrong_docker_is_told_once(rig: Rig, docker: DirectDocker, caplog: pytest.LogCaptureFixture) -> None:
+    """The operator would not learn why nothing is cleaned up, or read it once a minute for ever."""
+    docker.network_create(CIDR)
+    rig.engine.networks, rig.engine.engine_id = {new_id()}, "another"
+    for _ in range(3):
+        look(rig)
+    assert warnings(caplog) == [
+        "Docker at docker_socket knows none of our 1 networks: what it says is not in use stays"
+    ]
+
+
+def test_what_docker_removed_is_not_called_unused(
+    rig: Rig, docker: DirectDocker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The end of an ordinary ``docker network rm`` that Neutron held up for a while would look like a fault."""
+    net = docker.network_create(CIDR)
+    rig.outside.hook = fails("neutron")
+    docker.network_rm(net)
+    rig.outside.hook = None
+    rig.engine.networks.clear()
+    caplog.clear()
+    rig.settle()
+    assert rig.journal.networks.all() == []
+    assert warnings(caplog) == []
 
 
 def test_an_old_docker_without_an_id_of_its_data(rig: Rig, docker: DirectDocker) -> None:

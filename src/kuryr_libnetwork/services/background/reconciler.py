@@ -97,6 +97,7 @@ class Reconciler:
         self._looked: Look = {}
         self._not_ours: set[str] = set()
         self._pools_known = False
+        self._strange = False
         self._unfound: list[NetworkWord] = []
 
     def run(self, stop: threading.Event, interval: float) -> None:
@@ -166,7 +167,10 @@ class Reconciler:
             return False
         self._attempts.beat()
         if not self._attempts.has_failed(what):
-            LOG.warning("removing %s %s: unused for %.0f s", suspect[0], suspect[1][:12], self._grace)
+            if isinstance(seen, EndpointRecord | NetworkRecord) and seen.state == "deleting":  # Docker asked for it
+                LOG.info("finishing the removal of %s %s", suspect[0], suspect[1][:12])
+            else:
+                LOG.warning("removing %s %s: unused for %.0f s", suspect[0], suspect[1][:12], self._grace)
         return self._attempts.run(what, partial(self._remove, *suspect, seen))
 
     # -- looking ---------------------------------------------------------------------------------------------------
@@ -209,9 +213,18 @@ class Reconciler:
             self._note_engine(view, networks)
         elif self._host_survey.in_container(each for each in endpoints if each.endpoint_id not in view.endpoint_ids):
             view = msgspec.structs.replace(view, engine_id="")
-        if networks and not leftovers.trusted(view, networks):
-            LOG.warning("Docker at docker_socket knows none of our %d networks; its word is not taken", len(networks))
+        self._tell_if_strange(view, networks)
         return view
+
+    def _tell_if_strange(self, view: EngineView, networks: list[NetworkRecord]) -> None:
+        """Once. What Docker has removed is no network that it should know."""
+        expected = [network for network in networks if network.state != "deleting"]
+        strange = bool(expected) and not leftovers.trusted(view, networks)
+        if strange and not self._strange:
+            LOG.warning(
+                "Docker at docker_socket knows none of our %d networks: what it says is not in use stays", len(expected)
+            )
+        self._strange = strange
 
     def _note_engine(self, view: EngineView, networks: list[NetworkRecord]) -> None:
         """Whose a network is, so that this engine is also believed when it has none of ours any more."""
