@@ -13,11 +13,10 @@ import pytest
 from lab.api import Host, Lab
 from lab.people import ADMIN, TENANT_MEMBER, Person
 from tests.cloud.test_restarts import lose_journal
-from tests.cloud.user import User, together, unique_cidr
+from tests.cloud.user import MOVING, User, together, unique_cidr
 
 MAC = "02:42:ac:11:99:01"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-MOVING = {"revision_number", "updated_at", "status"}
 
 
 class Ground:

@@ -10,12 +10,11 @@ import pytest
 
 from lab.api import Host, Lab
 from lab.people import OPERATOR
-from tests.cloud.user import User, unique_cidr, unique_cidr_v6
+from tests.cloud.user import MOVING, User, unique_cidr, unique_cidr_v6
 
 CONTAINER = "1a2b3c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d"
 BOUND = {"device_id": CONTAINER, "device_owner": "compute:kuryr", "binding:host_id": "h1"}
 UNBIND = {"device_id": "", "device_owner": "", "binding:host_id": "", "binding:profile": {}}
-MOVING = {"revision_number", "updated_at", "status"}
 
 
 class Zun:

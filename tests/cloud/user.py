@@ -15,6 +15,8 @@ from lab.api import Lab
 from lab.people import TENANT_MEMBER, Person
 from tests.cloud.tenant import Tenant
 
+MOVING = {"revision_number", "updated_at", "status"}
+"""What of a port changes by itself, as when it becomes active."""
 _NUMBERS = itertools.count(1)
 
 
