@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from kuryr_libnetwork.binding.ipvlan import IpvlanBinding
-from kuryr_libnetwork.binding.vlan import VlanBinding
+from kuryr_libnetwork.binding.child import ChildBinding
 from kuryr_libnetwork.errors import LinkError, LinkExists, NeutronConflict, NeutronUnavailable
 from kuryr_libnetwork.model.neutron import Port, SubPort
 from kuryr_libnetwork.model.records import PlugRecord
@@ -38,8 +37,8 @@ class Host:
         self.trunk = self.neutron.seed_trunk(self.vm.id)
         self.port = self.neutron.seed_port(network.id)
         self.machine = Machine(self.links, self.neutron, "ens3", longest_wait=5)
-        self.nested = NestedDriver(self.neutron, self.machine, IpvlanBinding(self.links))
-        self.vlan = VlanDriver(self.neutron, self.machine, VlanBinding(self.links), "h1", choose=_first)
+        self.nested = NestedDriver(self.neutron, self.machine, ChildBinding(self.links, "ipvlan"))
+        self.vlan = VlanDriver(self.neutron, self.machine, ChildBinding(self.links, "vlan"), "h1", choose=_first)
 
     def plug(self, driver: NestedDriver | VlanDriver) -> PlugRecord:
         plug = driver.plan(self.port, "e1")

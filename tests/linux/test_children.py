@@ -18,19 +18,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from kuryr_libnetwork.binding.child import ChildBinding
-from kuryr_libnetwork.binding.ipvlan import IpvlanBinding
-from kuryr_libnetwork.binding.macvlan import MacvlanBinding
-from kuryr_libnetwork.binding.vlan import VlanBinding
+from kuryr_libnetwork.binding.child import KINDS, ChildBinding
 from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
 from kuryr_libnetwork.host.links import KernelLinks
-from kuryr_libnetwork.model.links import ChildSpec
+from kuryr_libnetwork.model.links import ChildKind, ChildSpec
 from kuryr_libnetwork.model.records import PlugRecord
 from tests.fakes.host import FakeLinks
 from tests.linux.inside import Inside
 from tests.linux.namespace import Namespace, namespace
 
-KINDS: dict[str, type[ChildBinding]] = {each.name: each for each in (MacvlanBinding, IpvlanBinding, VlanBinding)}
 PARENT = "ens3"
 MAC = "fa:16:3e:00:00:01"
 SPEC = ChildSpec(kind="macvlan", name="t_c1", parent=PARENT, mac=MAC, mtu=1442, alias="kuryr:p1")
@@ -70,7 +66,7 @@ def made(links: Inside | FakeLinks, spec: ChildSpec) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_is_made_as_asked(links: Inside | FakeLinks, kind: str) -> None:
+def test_it_is_made_as_asked(links: Inside | FakeLinks, kind: ChildKind) -> None:
     """The container would have another MAC or MTU than its port, or nobody would know whose interface it is."""
     made(links, spec_of(kind))
     found, parent = links.get("t_c1"), links.get(PARENT)
@@ -151,7 +147,7 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
-def plug_of(kind: str, number: int) -> PlugRecord:
+def plug_of(kind: ChildKind, number: int) -> PlugRecord:
     return PlugRecord(
         driver="nested",
         binding=kind,
@@ -163,8 +159,8 @@ def plug_of(kind: str, number: int) -> PlugRecord:
     )
 
 
-def plugged(machine: Namespace, kind: str, number: int) -> tuple[ChildBinding, PlugRecord]:
-    binding, plug = KINDS[kind](KernelLinks()), plug_of(kind, number)
+def plugged(machine: Namespace, kind: ChildKind, number: int) -> tuple[ChildBinding, PlugRecord]:
+    binding, plug = ChildBinding(KernelLinks(), kind), plug_of(kind, number)
     vlan = number if kind == "vlan" else 0
     try:
         machine.run(binding.plug, plug, f"fa:16:3e:00:00:{number:02x}", 1442, vlan)
@@ -176,7 +172,7 @@ def plugged(machine: Namespace, kind: str, number: int) -> tuple[ChildBinding, P
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_to_a_container_and_back(machine: Namespace, stack: ExitStack, kind: str) -> None:
+def test_to_a_container_and_back(machine: Namespace, stack: ExitStack, kind: ChildKind) -> None:
     """A living container would be taken for a dead one, or its interface stay on the host when it is gone."""
     binding, plug = plugged(machine, kind, 5)
     assert machine.run(binding.where, plug) == "host"
@@ -207,7 +203,7 @@ def test_it_dies_with_its_container(machine: Namespace) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_plugging_again_and_a_remnant(machine: Namespace, kind: str) -> None:
+def test_plugging_again_and_a_remnant(machine: Namespace, kind: ChildKind) -> None:
     """A repeated call would fail, or a container get an interface of an earlier attempt with another MTU."""
     binding, plug = plugged(machine, kind, 5)
     vlan = 5 if kind == "vlan" else 0
@@ -220,7 +216,7 @@ def test_plugging_again_and_a_remnant(machine: Namespace, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["macvlan", "ipvlan"])
-def test_two_containers_and_the_cloud_reach_each_other(machine: Namespace, stack: ExitStack, kind: str) -> None:
+def test_two_containers_and_the_cloud_reach_each_other(machine: Namespace, stack: ExitStack, kind: ChildKind) -> None:
     """Containers of one machine could not talk to each other, or to nobody outside of it."""
     cloud = stack.enter_context(namespace())
     pid = cloud.run(lambda: os.path.basename(os.readlink("/proc/thread-self")))

@@ -6,9 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from kuryr_libnetwork.binding.ipvlan import IpvlanBinding
-from kuryr_libnetwork.binding.macvlan import MacvlanBinding
-from kuryr_libnetwork.binding.vlan import VlanBinding
+from kuryr_libnetwork.binding.child import ChildBinding
 from kuryr_libnetwork.interfaces.drivers import PortDriver
 from kuryr_libnetwork.interfaces.host import Links
 from kuryr_libnetwork.interfaces.neutron import Neutron
@@ -44,8 +42,8 @@ class MachineRig(Rig):
 def port_driver(inside: Inside, neutron: Neutron, links: Links, host: str) -> PortDriver:
     machine = Machine(links, neutron, IFACE, longest_wait=5)
     if inside == "vlan":
-        return VlanDriver(neutron, machine, VlanBinding(links), host, choose=min)
-    return NestedDriver(neutron, machine, (MacvlanBinding if inside == "macvlan" else IpvlanBinding)(links))
+        return VlanDriver(neutron, machine, ChildBinding(links, "vlan"), host, choose=min)
+    return NestedDriver(neutron, machine, ChildBinding(links, inside))
 
 
 def seed_port(neutron: FakeNeutron, links: FakeLinks, network_id: str) -> Port:

@@ -1,29 +1,38 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the bindings ``macvlan``, ``ipvlan`` and ``vlan`` have in common: an interface that stands on the machine's own.
+"""The bindings ``macvlan``, ``ipvlan`` and ``vlan``: an interface of the container's that stands on the machine's own.
 
 It dies with the container's namespace, and with a reboot. Ours is told by its alias, wherever it is.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import NamedTuple
 
 from kuryr_libnetwork.errors import LinkError, LinkExists
 from kuryr_libnetwork.interfaces.host import Links
-from kuryr_libnetwork.model.links import ChildSpec, Link
+from kuryr_libnetwork.model.links import ChildKind, ChildSpec, Link
 from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
 from kuryr_libnetwork.rules import names
 
 
+class _Traits(NamedTuple):
+    keeps_mac: bool
+    """The interface has its parent's MAC, and no other."""
+
+
+KINDS: dict[ChildKind, _Traits] = {
+    "macvlan": _Traits(keeps_mac=False),  # containers of one machine reach each other (mode bridge)
+    "ipvlan": _Traits(keeps_mac=True),  # mode L2
+    "vlan": _Traits(keeps_mac=False),  # the frames leave in a VLAN of the machine's interface
+}
+
+
 class ChildBinding:
-    """``keeps_mac``: the interface has its parent's MAC, and no other."""
-
-    name: ClassVar[Literal["macvlan", "ipvlan", "vlan"]]
-    keeps_mac: ClassVar[bool] = False
-
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, kind: ChildKind) -> None:
         self._links = links
+        self.name = kind
+        self.keeps_mac = KINDS[kind].keeps_mac
 
     def free_name(self, port_id: str) -> str:
         """Upstream's name, or with a character more when somebody else's interface has it."""

@@ -60,13 +60,16 @@ class BindingRequest(Value, frozen=True):
     numa_node: int | None = None
 
 
+ChildKind = Literal["macvlan", "ipvlan", "vlan"]
+
+
 class ChildSpec(Value, frozen=True):
     """An interface on another one, to be made: macvlan (mode bridge), ipvlan (mode L2) or a VLAN.
 
     ``mac`` is not for ipvlan, which has that of its parent; ``vlan`` is for a VLAN only.
     """
 
-    kind: Literal["macvlan", "ipvlan", "vlan"]
+    kind: ChildKind
     name: str
     parent: str
     mtu: int

@@ -12,10 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import NamedTuple
 
-from kuryr_libnetwork.binding.child import ChildBinding
-from kuryr_libnetwork.binding.ipvlan import IpvlanBinding
-from kuryr_libnetwork.binding.macvlan import MacvlanBinding
-from kuryr_libnetwork.binding.vlan import VlanBinding
+from kuryr_libnetwork.binding.child import KINDS, ChildBinding
 from kuryr_libnetwork.errors import ConfigError, UnsupportedVif
 from kuryr_libnetwork.interfaces.drivers import PortDriver
 from kuryr_libnetwork.interfaces.host import Links, Ovs, Scripts
@@ -74,13 +71,13 @@ def _sriov(parts: DriverParts) -> PortDriver:
 
 def _nested(parts: DriverParts) -> PortDriver:
     """The first of its bindings that is enabled; whether one is, is checked for all drivers alike."""
-    kinds: dict[str, type[ChildBinding]] = {each.name: each for each in (MacvlanBinding, IpvlanBinding)}
-    enabled = [name for name in parts.bindings if name in kinds] or [MacvlanBinding.name]
-    return NestedDriver(parts.neutron, parts.machine, kinds[enabled[0]](parts.links))
+    kinds = {str(kind): kind for kind in KINDS if kind in NestedDriver.bindings}
+    enabled = [kinds[name] for name in parts.bindings if name in kinds] or list(kinds.values())
+    return NestedDriver(parts.neutron, parts.machine, ChildBinding(parts.links, enabled[0]))
 
 
 def _vlan(parts: DriverParts) -> PortDriver:
-    return VlanDriver(parts.neutron, parts.machine, VlanBinding(parts.links), parts.host)
+    return VlanDriver(parts.neutron, parts.machine, ChildBinding(parts.links, "vlan"), parts.host)
 
 
 Factory = Callable[[DriverParts], PortDriver]

@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kuryr_libnetwork.binding.child import ChildBinding
-from kuryr_libnetwork.binding.ipvlan import IpvlanBinding
-from kuryr_libnetwork.binding.macvlan import MacvlanBinding
 from kuryr_libnetwork.errors import InvalidOption, NeutronChanged, NeutronRefused
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.links import BindingRequest, BoundBy, Link
@@ -34,7 +32,7 @@ class NestedDriver:
 
     name = "nested"
     vnic_types = frozenset({"normal"})
-    bindings = frozenset({MacvlanBinding.name, IpvlanBinding.name})
+    bindings = frozenset[str]({"macvlan", "ipvlan"})
     bound_by: BoundBy = "nobody"
 
     def __init__(self, neutron: Neutron, machine: Machine, binding: ChildBinding) -> None:

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kuryr_libnetwork.binding.vlan import VlanBinding
+from kuryr_libnetwork.binding.child import ChildBinding
 from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound, ParentPortError
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.links import BindingRequest, BoundBy
@@ -37,11 +37,11 @@ class VlanDriver:
 
     name = "vlan"
     vnic_types = frozenset({"normal"})
-    bindings = frozenset({VlanBinding.name})
+    bindings = frozenset({"vlan"})
     bound_by: BoundBy = "trunk"
 
     def __init__(
-        self, neutron: Neutron, machine: Machine, binding: VlanBinding, host: str, choose: Choose = secrets.choice
+        self, neutron: Neutron, machine: Machine, binding: ChildBinding, host: str, choose: Choose = secrets.choice
     ) -> None:
         self._neutron = neutron
         self._machine = machine
