@@ -33,12 +33,12 @@ from kuryr_libnetwork.liveness import Pulse
 from kuryr_libnetwork.model.settings import PluginSettings, ServiceSettings, Settings
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.session import build_adapter
-from kuryr_libnetwork.port_driver.drivers.sriov import SriovSettings
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.machine import Machine
-from kuryr_libnetwork.port_driver.registry import DriverNames, DriverParts, build_registry
+from kuryr_libnetwork.port_driver.parts import DriverParts, SriovParts, VethParts
+from kuryr_libnetwork.port_driver.qos import QosRules
+from kuryr_libnetwork.port_driver.registry import DriverNames, build_registry
 from kuryr_libnetwork.protocol.routes import Constants, build_routes
-from kuryr_libnetwork.rules.devices import DevicePolicy
 from kuryr_libnetwork.rules.roles import reads_physical_networks
 from kuryr_libnetwork.services.assembly import RECONCILER, Services, assemble
 from kuryr_libnetwork.services.background.agent_warning import warn_of_host
@@ -168,37 +168,23 @@ def driver_names(settings: Settings) -> DriverNames:
 def _parts(
     settings: Settings, neutron: Neutron, journal: SqliteJournal, links: KernelLinks, ovs: OvsDatabase
 ) -> DriverParts:
-    sriov = settings.sriov
-    policy = DevicePolicy(
-        mappings=sriov.mappings,
-        exclusions=sriov.exclusions,
-        specs=sriov.specs,
-        allow_vfio=sriov.allow_vfio,
-        allow_direct_physical=sriov.allow_direct_physical,
-        selection=sriov.selection,
-        agents_own=sriov.agents_own,
-    )
-    chosen = SriovSettings(
-        policy=policy,
-        rebind=sriov.rebind,
-        unsupported=sriov.unsupported,
-        carrier_timeout=sriov.carrier_timeout,
-        allow_trust=sriov.allow_trust,
-    )
-    return DriverParts(
-        neutron=neutron,
-        host=settings.plugin.host,
-        links=links,
-        ovs=ovs,
-        scripts=_scripts(settings),
-        script_vif_types=frozenset(settings.binding.script_vif_types),
-        devices=journal.devices,
+    host = settings.plugin.host
+    sriov = SriovParts(
+        leases=journal.devices,
         pci=SysfsPci(),
         control=KernelVfControl(),
         netdevs=KernelNetdevs(),
-        sriov=chosen,
-        machine=Machine(links, neutron, settings.binding.link_iface),
+        qos=QosRules(neutron),
+        neighbours=lambda: neutron.find_ports(**{"binding:host_id": host}),
+        settings=settings.sriov,
         now=time.time,
+    )
+    return DriverParts(
+        neutron=neutron,
+        host=host,
+        veth=VethParts(links, ovs, _scripts(settings), frozenset(settings.binding.script_vif_types)),
+        sriov=sriov,
+        machine=Machine(links, neutron, settings.binding.link_iface),
     )
 
 

@@ -13,10 +13,11 @@ from hypothesis import given, settings, strategies as st
 from kuryr_libnetwork.errors import InvalidOption, KuryrError, NoFreeDevice
 from kuryr_libnetwork.model.links import BindingRequest
 from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.settings import SriovSettings
 from kuryr_libnetwork.model.sriov import VfSettings
-from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
+from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver
+from kuryr_libnetwork.port_driver.parts import SriovParts
 from kuryr_libnetwork.port_driver.qos import QosRules
-from kuryr_libnetwork.rules.devices import DevicePolicy
 from tests.fakes.host import FakeJournal
 from tests.fakes.neutron import FakeNeutron
 from tests.fakes.sriov import FakeNic
@@ -39,21 +40,24 @@ class Host:
             self.nic.add_pf(ICE, 2, address, name)
         self.journal = FakeJournal()
         self.vfs = [self.nic.vf_address(index) for index in range(6)]
-        self.policy = DevicePolicy(
+        self.policy = SriovSettings(
             mappings={"physnet2": ("pf0",), "physnet3": ("pf1",)},
             exclusions={"pf0": frozenset({self.vfs[3]})},
             allow_direct_physical=True,
+            allow_trust=frozenset({"physnet3"}),
             **policy,
         )
         self.driver = SriovDriver(
-            leases=self.journal.devices,
-            pci=self.nic.pci,
-            control=self.nic.control,
-            netdevs=self.nic.netdevs,
-            qos=QosRules(FakeNeutron()),
-            neighbours=list,
-            settings=SriovSettings(policy=self.policy, allow_trust=frozenset({"physnet3"})),
-            now=lambda: 1.0,
+            SriovParts(
+                leases=self.journal.devices,
+                pci=self.nic.pci,
+                control=self.nic.control,
+                netdevs=self.nic.netdevs,
+                qos=QosRules(FakeNeutron()),
+                neighbours=list,
+                settings=self.policy,
+                now=lambda: 1.0,
+            )
         )
         self.start(BindingRequest(port_id="container", vnic_type="direct", physical_network="physnet2"))
         self.nic.move(self.nic.of(self.vfs[0]).name, "/run/docker/netns/1", "eth0")

@@ -13,11 +13,12 @@ import pytest
 
 from kuryr_libnetwork.errors import ConfigError, UnsupportedVif
 from kuryr_libnetwork.model.neutron import Port
-from kuryr_libnetwork.port_driver.drivers.sriov import SriovSettings
+from kuryr_libnetwork.model.settings import SriovSettings
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.machine import Machine
-from kuryr_libnetwork.port_driver.registry import DriverNames, DriverParts, DriverRegistry, build_registry, check_names
-from kuryr_libnetwork.rules.devices import DevicePolicy
+from kuryr_libnetwork.port_driver.parts import DriverParts, SriovParts, VethParts
+from kuryr_libnetwork.port_driver.qos import QosRules
+from kuryr_libnetwork.port_driver.registry import DriverNames, DriverRegistry, build_registry, check_names
 from tests.fakes.host import FakeJournal, FakeLinks, FakeOvs, FakeScripts
 from tests.fakes.neutron import FakeNeutron
 from tests.fakes.sriov import FakeNic
@@ -32,17 +33,18 @@ LINKS.add("ens3", mac="fa:16:3e:00:00:aa", up=True)
 PARTS = DriverParts(
     neutron=FakeNeutron(),
     host="h1",
-    links=FakeLinks(),
-    ovs=FakeOvs(),
-    scripts=FakeScripts(),
-    script_vif_types=frozenset(),
-    devices=FakeJournal().devices,
-    pci=NIC.pci,
-    control=NIC.control,
-    netdevs=NIC.netdevs,
-    sriov=SriovSettings(policy=DevicePolicy()),
+    veth=VethParts(FakeLinks(), FakeOvs(), FakeScripts()),
+    sriov=SriovParts(
+        leases=FakeJournal().devices,
+        pci=NIC.pci,
+        control=NIC.control,
+        netdevs=NIC.netdevs,
+        qos=QosRules(FakeNeutron()),
+        neighbours=list,
+        settings=SriovSettings(),
+        now=lambda: 0.0,
+    ),
     machine=Machine(LINKS, FakeNeutron(), "ens3"),
-    now=lambda: 0.0,
 )
 
 
@@ -50,7 +52,7 @@ class SmartDriver(VethDriver):
     """What another package could bring."""
 
     def __init__(self, parts: DriverParts) -> None:
-        super().__init__(parts.links, parts.ovs, parts.scripts)
+        super().__init__(*parts.veth)
 
     name = "smart"
     vnic_types = frozenset({"normal", "smart-nic"})

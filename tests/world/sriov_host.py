@@ -11,10 +11,11 @@ import msgspec
 from kuryr_libnetwork.model.links import BindingRequest
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import PlugRecord
+from kuryr_libnetwork.model.settings import SriovSettings
 from kuryr_libnetwork.model.sriov import DeviceLease
-from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
+from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver
+from kuryr_libnetwork.port_driver.parts import SriovParts
 from kuryr_libnetwork.port_driver.qos import QosRules
-from kuryr_libnetwork.rules.devices import DevicePolicy
 from tests.fakes.host import FakeJournal
 from tests.fakes.neutron import FakeNeutron
 from tests.fakes.sriov import FakeNic
@@ -32,22 +33,24 @@ class Host:
         self.journal = FakeJournal()
         self.neutron = FakeNeutron()
         self.neighbours: list[Port] = []
-        policy = DevicePolicy(mappings={"physnet2": ("pf0",)}, allow_direct_physical=True, allow_vfio=allow_vfio)
-        self.settings = SriovSettings(policy=policy, **settings)
+        wire: dict[str, tuple[str, ...]] = {"physnet2": ("pf0",)}
+        self.settings = SriovSettings(mappings=wire, allow_direct_physical=True, allow_vfio=allow_vfio, **settings)
         self.driver = self.restarted()
         self.before = self.picture()
         self.first_settings = [self.nic.control.read("pf0", index) for index in range(4)]
 
     def restarted(self) -> SriovDriver:
         return SriovDriver(
-            leases=self.journal.devices,
-            pci=self.nic.pci,
-            control=self.nic.control,
-            netdevs=self.nic.netdevs,
-            qos=QosRules(self.neutron),
-            neighbours=lambda: self.neighbours,
-            settings=self.settings,
-            now=lambda: 1.0,
+            SriovParts(
+                leases=self.journal.devices,
+                pci=self.nic.pci,
+                control=self.nic.control,
+                netdevs=self.nic.netdevs,
+                qos=QosRules(self.neutron),
+                neighbours=lambda: self.neighbours,
+                settings=self.settings,
+                now=lambda: 1.0,
+            )
         )
 
     def picture(self) -> list[object]:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import msgspec
 
 from kuryr_libnetwork.errors import DeviceError, LinkError
 from kuryr_libnetwork.interfaces.sriov import Netdevs, PciFunctions, VfControl
+from kuryr_libnetwork.model.settings import Rebind, Unsupported
 from kuryr_libnetwork.model.sriov import (
     REFUSES_FOR_GOOD,
     DeviceLease,
@@ -33,8 +33,6 @@ from kuryr_libnetwork.rules.vf_settings import FACTORY, NO_MAC, TOGETHER, random
 LOG = logging.getLogger(__name__)
 BIND_TIMEOUT = 10.0
 """Seconds for a driver to make the network device of a VF."""
-RebindPolicy = Literal["always", "if-needed", "never"]
-UnsupportedPolicy = Literal["error", "warn"]
 
 
 class VfBinding:
@@ -47,8 +45,8 @@ class VfBinding:
         pci: PciFunctions,
         control: VfControl,
         netdevs: Netdevs,
-        rebind: RebindPolicy,
-        unsupported: UnsupportedPolicy,
+        rebind: Rebind,
+        unsupported: Unsupported,
     ) -> None:
         self._pci = pci
         self._control = control

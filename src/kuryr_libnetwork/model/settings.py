@@ -109,12 +109,11 @@ class DeviceSpec(Value, frozen=True):
     trusted: bool = False
 
 
-class SriovSettings(Value, frozen=True):
-    """``[sriov]``: which PFs and VFs may be used, and how. The first seven members are those of ``DevicePolicy``.
+class DevicePolicy(Value, frozen=True):
+    """Which PFs and VFs the operator allows.
 
     ``mappings``: physical network -> names of its PFs; ``exclusions``: name of a PF -> addresses of VFs that are not for
-    us; ``agents_own``: the mappings are those of Neutron's agent, from its own file; ``allow_trust``: physical networks
-    whose ports may ask for a trusted VF; ``carrier_timeout`` in seconds.
+    us; ``agents_own``: the mappings are those of Neutron's agent, from its own file.
     """
 
     mappings: dict[str, tuple[str, ...]] = {}
@@ -124,6 +123,24 @@ class SriovSettings(Value, frozen=True):
     allow_direct_physical: bool = False
     selection: Selection = "spread"
     agents_own: bool = False
+
+    @property
+    def networks(self) -> frozenset[str]:
+        """The physical networks that this host has devices on."""
+        return frozenset(self.mappings) | {spec.physical_network for spec in self.specs if spec.physical_network}
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the operator said anything about which device belongs where."""
+        return bool(self.mappings or self.specs)
+
+
+class SriovSettings(DevicePolicy, frozen=True):
+    """``[sriov]``: the policy, and what is done with the devices that it allows.
+
+    ``allow_trust``: physical networks whose ports may ask for a trusted VF; ``carrier_timeout`` in seconds.
+    """
+
     allow_trust: frozenset[str] = frozenset()
     rebind: Rebind = "if-needed"
     carrier_timeout: float = 5.0

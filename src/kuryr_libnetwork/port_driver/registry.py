@@ -15,69 +15,31 @@ from typing import NamedTuple
 from kuryr_libnetwork.binding.child import KINDS, ChildBinding
 from kuryr_libnetwork.errors import ConfigError, UnsupportedVif
 from kuryr_libnetwork.interfaces.drivers import PortDriver
-from kuryr_libnetwork.interfaces.host import Links, Ovs, Scripts
-from kuryr_libnetwork.interfaces.journal import Table
-from kuryr_libnetwork.interfaces.neutron import Neutron
-from kuryr_libnetwork.interfaces.sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.model.neutron import Port
-from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.port_driver.drivers.nested import NestedDriver
-from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
+from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.drivers.vlan import VlanDriver
-from kuryr_libnetwork.port_driver.machine import Machine
-from kuryr_libnetwork.port_driver.qos import QosRules
-
-
-class DriverParts(NamedTuple):
-    """What a driver may be made of.
-
-    ``host``: of the bindings in Neutron; ``bindings``: those enabled here, the default one first; ``now``: seconds since
-    the epoch. ``script_vif_types``: for which of them the operator's script counts although the driver knows them.
-    """
-
-    neutron: Neutron
-    host: str
-    links: Links
-    ovs: Ovs
-    scripts: Scripts
-    script_vif_types: frozenset[str]
-    devices: Table[DeviceLease]
-    pci: PciFunctions
-    control: VfControl
-    netdevs: Netdevs
-    sriov: SriovSettings
-    machine: Machine
-    now: Callable[[], float]
-    bindings: tuple[str, ...] = ()
+from kuryr_libnetwork.port_driver.parts import DriverParts
 
 
 def _veth(parts: DriverParts) -> PortDriver:
-    return VethDriver(parts.links, parts.ovs, parts.scripts, parts.script_vif_types)
+    return VethDriver(*parts.veth)
 
 
 def _sriov(parts: DriverParts) -> PortDriver:
-    return SriovDriver(
-        leases=parts.devices,
-        pci=parts.pci,
-        control=parts.control,
-        netdevs=parts.netdevs,
-        qos=QosRules(parts.neutron),
-        neighbours=lambda: parts.neutron.find_ports(**{"binding:host_id": parts.host}),
-        settings=parts.sriov,
-        now=parts.now,
-    )
+    return SriovDriver(parts.sriov)
 
 
 def _nested(parts: DriverParts) -> PortDriver:
     """The first of its bindings that is enabled; whether one is, is checked for all drivers alike."""
     kinds = {str(kind): kind for kind in KINDS if kind in NestedDriver.bindings}
     enabled = [kinds[name] for name in parts.bindings if name in kinds] or list(kinds.values())
-    return NestedDriver(parts.neutron, parts.machine, ChildBinding(parts.links, enabled[0]))
+    return NestedDriver(parts.neutron, parts.machine, ChildBinding(parts.veth.links, enabled[0]))
 
 
 def _vlan(parts: DriverParts) -> PortDriver:
-    return VlanDriver(parts.neutron, parts.machine, ChildBinding(parts.links, "vlan"), parts.host)
+    return VlanDriver(parts.neutron, parts.machine, ChildBinding(parts.veth.links, "vlan"), parts.host)
 
 
 Factory = Callable[[DriverParts], PortDriver]

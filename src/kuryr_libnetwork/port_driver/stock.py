@@ -6,18 +6,18 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kuryr_libnetwork.errors import InvalidOption, NoFreeDevice
-from kuryr_libnetwork.interfaces.journal import Table
-from kuryr_libnetwork.interfaces.sriov import Netdevs, PciFunctions
 from kuryr_libnetwork.model.links import BindingRequest
 from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.settings import DevicePolicy
 from kuryr_libnetwork.model.sriov import DeviceLease, DeviceRequest, DeviceUse, PhysicalFunction, VirtualFunction
+from kuryr_libnetwork.port_driver.parts import SriovParts
 from kuryr_libnetwork.rules import names, vf_settings
 from kuryr_libnetwork.rules.device_profile import device_profile, named_slot
-from kuryr_libnetwork.rules.devices import PHYSICAL, DevicePolicy, FoundPf, choose, choose_pf, judge, physical_network
+from kuryr_libnetwork.rules.devices import PHYSICAL, FoundPf, choose, choose_pf, judge, physical_network
 
 VANISHED = DeviceUse(reason="its network device has just gone")
 Functions = tuple[PhysicalFunction, tuple[VirtualFunction, ...]]
@@ -27,25 +27,16 @@ Functions = tuple[PhysicalFunction, tuple[VirtualFunction, ...]]
 class DeviceStock:
     """One choice at a time: a device is leased in the journal before the next one is chosen.
 
-    ``neighbours`` lists the ports bound to this host; asked once, for a choice that comes before the first
-    :meth:`note_ports` of the background. ``now``: seconds since the epoch.
+    The neighbours are asked once, for a choice that comes before the first :meth:`note_ports` of the background.
     """
 
-    def __init__(
-        self,
-        leases: Table[DeviceLease],
-        pci: PciFunctions,
-        netdevs: Netdevs,
-        policy: DevicePolicy,
-        neighbours: Callable[[], Sequence[Port]],
-        now: Callable[[], float],
-    ) -> None:
-        self._leases = leases
-        self._pci = pci
-        self._netdevs = netdevs
-        self._policy = policy
-        self._neighbours = neighbours
-        self._now = now
+    def __init__(self, parts: SriovParts) -> None:
+        self._leases = parts.leases
+        self._pci = parts.pci
+        self._netdevs = parts.netdevs
+        self._policy: DevicePolicy = parts.settings
+        self._neighbours = parts.neighbours
+        self._now = parts.now
         self._choosing = threading.RLock()
         self._named_by: Mapping[str, str] | None = None
         self._ended: set[str] = set()

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
 from kuryr_libnetwork.errors import Conflict, NoFreeDevice
 from kuryr_libnetwork.model.records import EndpointRecord
+from kuryr_libnetwork.model.settings import DevicePolicy
 from kuryr_libnetwork.model.sriov import (
     Candidate,
     DeviceLease,
@@ -26,7 +26,7 @@ from kuryr_libnetwork.model.sriov import (
     in_user_space,
 )
 from kuryr_libnetwork.model.value import Value
-from kuryr_libnetwork.rules.pci import DeviceSpec, allowed_by, networks_of
+from kuryr_libnetwork.rules.pci import allowed_by, networks_of
 from kuryr_libnetwork.text import shown
 
 PHYSICAL = "direct-physical"
@@ -35,28 +35,6 @@ UNSEEN = (
     "Neutron does not say which physical network its network is on, and [sriov] maps devices to physical networks: the network is on "
     "none, or the service's user lacks the role admin"
 )
-
-
-class DevicePolicy(Value, frozen=True):
-    """What the operator allows (``[sriov]`` in kuryr.conf). ``agents_own``: the mappings are those of Neutron's agent."""
-
-    mappings: dict[str, tuple[str, ...]] = {}
-    exclusions: dict[str, frozenset[str]] = {}
-    specs: tuple[DeviceSpec, ...] = ()
-    allow_vfio: bool = False
-    allow_direct_physical: bool = False
-    selection: Literal["spread", "pack"] = "spread"
-    agents_own: bool = False
-
-    @property
-    def networks(self) -> frozenset[str]:
-        """The physical networks that this host has devices on."""
-        return frozenset(self.mappings) | {spec.physical_network for spec in self.specs if spec.physical_network}
-
-    @property
-    def speaks(self) -> bool:
-        """Whether the operator said anything about which device belongs where."""
-        return bool(self.mappings or self.specs)
 
 
 class FoundPf(Value, frozen=True):

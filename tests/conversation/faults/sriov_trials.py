@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.interfaces.drivers import PortDriver
+from kuryr_libnetwork.model.settings import SriovSettings
 from kuryr_libnetwork.model.sriov import VfSettings
-from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
+from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver
+from kuryr_libnetwork.port_driver.parts import SriovParts
 from kuryr_libnetwork.port_driver.qos import QosRules
-from kuryr_libnetwork.rules.devices import DevicePolicy
 from tests.conversation.faults.trials import Operation, Trial, on_each_engine
 from tests.world.dockerside import Container
 from tests.world.outside import TappedNeutron, TappedNic
@@ -37,14 +38,16 @@ class SriovRig(Rig):
             return []
         neutron = self.neutron
         driver = SriovDriver(
-            leases=self.journal.devices,
-            pci=self.nic.pci,
-            control=self.nic.control,
-            netdevs=self.nic.netdevs,
-            qos=QosRules(neutron),
-            neighbours=lambda: neutron.find_ports(**{"binding:host_id": self.host}),
-            settings=SriovSettings(policy=DevicePolicy()),
-            now=lambda: self.now,
+            SriovParts(
+                leases=self.journal.devices,
+                pci=self.nic.pci,
+                control=self.nic.control,
+                netdevs=self.nic.netdevs,
+                qos=QosRules(neutron),
+                neighbours=lambda: neutron.find_ports(**{"binding:host_id": self.host}),
+                settings=SriovSettings(),
+                now=lambda: self.now,
+            )
         )
         return [driver]
 

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.settings import DevicePolicy
 from kuryr_libnetwork.rules.adoption import CLAIM_MINUTES, claim_tags
-from kuryr_libnetwork.rules.devices import DevicePolicy
 from kuryr_libnetwork.rules.identity import id_tags
 from kuryr_libnetwork.rules.ownership import memory_of
 from tests.conversation.stories.test_sriov_stories import SriovPlugin

@@ -8,16 +8,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from kuryr_libnetwork.cli.service_client import call
 from kuryr_libnetwork.errors import HostError, LinkError
 from kuryr_libnetwork.interfaces.drivers import PortDriver
 from kuryr_libnetwork.model.neutron import Network, Port
-from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver, SriovSettings
+from kuryr_libnetwork.model.settings import DevicePolicy, SriovSettings
+from kuryr_libnetwork.port_driver.drivers.sriov import SriovDriver
+from kuryr_libnetwork.port_driver.parts import SriovParts
 from kuryr_libnetwork.port_driver.qos import QosRules
 from kuryr_libnetwork.protocol.routes import RELEASE_DEVICE
-from kuryr_libnetwork.rules.devices import DevicePolicy
 from kuryr_libnetwork.rules.names import device_name
 from kuryr_libnetwork.rules.ownership import without_memory
 from tests.conversation.stories.test_stories import at_most
@@ -40,14 +42,16 @@ class SriovPlugin(Plugin):
 
     def extra_drivers(self) -> list[PortDriver]:
         driver = SriovDriver(
-            leases=self.journal.devices,
-            pci=self.nic.pci,
-            control=self.nic.control,
-            netdevs=self.nic.netdevs,
-            qos=QosRules(self.neutron),
-            neighbours=lambda: self.neutron.find_ports(**{"binding:host_id": HOST}),
-            settings=SriovSettings(policy=self.policy, **self.settings),
-            now=lambda: self.now,
+            SriovParts(
+                leases=self.journal.devices,
+                pci=self.nic.pci,
+                control=self.nic.control,
+                netdevs=self.nic.netdevs,
+                qos=QosRules(self.neutron),
+                neighbours=lambda: self.neutron.find_ports(**{"binding:host_id": HOST}),
+                settings=SriovSettings(**msgspec.structs.asdict(self.policy), **self.settings),
+                now=lambda: self.now,
+            )
         )
         return [driver]
 

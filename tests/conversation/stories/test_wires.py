@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from kuryr_libnetwork.rules.devices import DevicePolicy
+from kuryr_libnetwork.model.settings import DevicePolicy
 from kuryr_libnetwork.rules.ownership import without_memory
 from tests.conversation.stories.test_sriov_stories import CIDR, SriovPlugin
 from tests.fakes.neutron.policy import Policy, Role

@@ -15,7 +15,7 @@ from kuryr_libnetwork.host.journal_view import JournalView
 from kuryr_libnetwork.interfaces.engine import Engine
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.sriov import Netdevs, PciFunctions, VfControl
-from kuryr_libnetwork.model.settings import Settings, SriovSettings
+from kuryr_libnetwork.model.settings import DevicePolicy, Settings
 from kuryr_libnetwork.model.sriov import (
     DeviceLease,
     DeviceRequest,
@@ -25,7 +25,7 @@ from kuryr_libnetwork.model.sriov import (
     unchanged,
 )
 from kuryr_libnetwork.model.value import Value
-from kuryr_libnetwork.rules.devices import DevicePolicy, FoundPf, judge
+from kuryr_libnetwork.rules.devices import FoundPf, judge
 from kuryr_libnetwork.rules.pci import canonical_pci, networks_of
 
 UNITS = Path("/etc/systemd/system")
@@ -97,18 +97,6 @@ class VfRow(Value, frozen=True):
     found: VfSettings | None
 
 
-def policy_of(settings: SriovSettings) -> DevicePolicy:
-    return DevicePolicy(
-        mappings=settings.mappings,
-        exclusions=settings.exclusions,
-        specs=settings.specs,
-        allow_vfio=settings.allow_vfio,
-        allow_direct_physical=settings.allow_direct_physical,
-        selection=settings.selection,
-        agents_own=settings.agents_own,
-    )
-
-
 def gather(host: Host) -> list[FoundPf]:
     """Every PF with its VFs; ``in_use`` speaks of VFs only."""
     return [gather_pf(host, pf) for pf in host.pci.physical_functions()]
@@ -155,7 +143,7 @@ def pf_rows(host: Host) -> list[PfRow]:
     return [_pf_row(each, host.settings.sriov, leases) for each in gather(host)]
 
 
-def _pf_row(each: FoundPf, settings: SriovSettings, leases: Mapping[str, DeviceLease]) -> PfRow:
+def _pf_row(each: FoundPf, policy: DevicePolicy, leases: Mapping[str, DeviceLease]) -> PfRow:
     pf = each.pf
     return PfRow(
         name="/".join(pf.netdevs),
@@ -165,17 +153,17 @@ def _pf_row(each: FoundPf, settings: SriovSettings, leases: Mapping[str, DeviceL
         numa_node=pf.numa_node,
         num_vfs=pf.num_vfs,
         total_vfs=pf.total_vfs,
-        physical_networks=tuple(sorted(_networks_of_pf(each, settings))),
-        note=_pf_note(each, settings, leases),
+        physical_networks=tuple(sorted(_networks_of_pf(each, policy))),
+        note=_pf_note(each, policy, leases),
     )
 
 
-def _networks_of_pf(each: FoundPf, settings: SriovSettings) -> set[str]:
-    mapped = {name for name, devices in settings.mappings.items() if set(devices) & set(each.pf.netdevs)}
-    return mapped.union(*(networks_of(each.pf, settings.mappings, settings.specs, vf) for vf in each.vfs))
+def _networks_of_pf(each: FoundPf, policy: DevicePolicy) -> set[str]:
+    mapped = {name for name, devices in policy.mappings.items() if set(devices) & set(each.pf.netdevs)}
+    return mapped.union(*(networks_of(each.pf, policy.mappings, policy.specs, vf) for vf in each.vfs))
 
 
-def _pf_note(each: FoundPf, settings: SriovSettings, leases: Mapping[str, DeviceLease]) -> str:
+def _pf_note(each: FoundPf, policy: DevicePolicy, leases: Mapping[str, DeviceLease]) -> str:
     lease = leases.get(each.pf.pci_address)
     if lease is not None:
         return f"{lease.state} as a whole to port {lease.port_id}"
@@ -185,7 +173,7 @@ def _pf_note(each: FoundPf, settings: SriovSettings, leases: Mapping[str, Device
         return "has no network driver"
     if each.default_route:
         return "carries a default route: its VFs are not given out"
-    if policy_of(settings).speaks and not _networks_of_pf(each, settings):
+    if policy.speaks and not _networks_of_pf(each, policy):
         return "not mapped: its VFs are not given out"
     return "" if each.vfs else "has no VFs: kuryr vf create"
 
@@ -201,7 +189,7 @@ def _vf_row(
     host: Host, each: FoundPf, vf: VirtualFunction, leases: Mapping[str, DeviceLease], containers: Mapping[str, str]
 ) -> VfRow:
     lease, found = leases.get(vf.pci_address), _found_settings(host, each.pf, vf)
-    note = _lease_note(lease, found) if lease else _obstacle(each, vf, leases, policy_of(host.settings.sriov))
+    note = _lease_note(lease, found) if lease else _obstacle(each, vf, leases, host.settings.sriov)
     return VfRow(
         pci_address=vf.pci_address,
         pf="/".join(each.pf.netdevs) or each.pf.pci_address,

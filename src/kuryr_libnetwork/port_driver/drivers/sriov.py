@@ -19,21 +19,18 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.binding.hostdev_physical import PfBinding
-from kuryr_libnetwork.binding.hw_veb import RebindPolicy, UnsupportedPolicy, VfBinding
+from kuryr_libnetwork.binding.hw_veb import VfBinding
 from kuryr_libnetwork.binding.macvtap import MacvtapBinding
 from kuryr_libnetwork.errors import DeviceError, LinkNotFound
-from kuryr_libnetwork.interfaces.journal import Table
-from kuryr_libnetwork.interfaces.sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.model.links import BindingRequest, BoundBy
 from kuryr_libnetwork.model.neutron import Port, QosRule
 from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
 from kuryr_libnetwork.model.sriov import DeviceLease, VfSettings, in_user_space
-from kuryr_libnetwork.model.value import Value
-from kuryr_libnetwork.port_driver.qos import QosRules
+from kuryr_libnetwork.port_driver.parts import SriovParts
 from kuryr_libnetwork.port_driver.stock import DeviceStock
 from kuryr_libnetwork.rules import names, vf_settings
 from kuryr_libnetwork.rules.device_profile import named_slot
-from kuryr_libnetwork.rules.devices import PHYSICAL, DevicePolicy, forbidden
+from kuryr_libnetwork.rules.devices import PHYSICAL, forbidden
 from kuryr_libnetwork.undo import Undo
 
 LOG = logging.getLogger(__name__)
@@ -42,48 +39,25 @@ _BINDINGS = {DIRECT: VfBinding.name, MACVTAP: MacvtapBinding.name, PHYSICAL: PfB
 _VNIC_TYPES = {binding: vnic_type for vnic_type, binding in _BINDINGS.items()}
 
 
-class SriovSettings(Value, frozen=True):
-    """``carrier_timeout`` in seconds; ``allow_trust``: physical networks on which a port may be trusted."""
-
-    policy: DevicePolicy
-    rebind: RebindPolicy = "if-needed"
-    unsupported: UnsupportedPolicy = "error"
-    carrier_timeout: float = 5.0
-    allow_trust: frozenset[str] = frozenset()
-
-
 class SriovDriver:
-    """Implements :class:`~kuryr_libnetwork.interfaces.drivers.PortDriver` and :class:`~kuryr_libnetwork.interfaces.drivers.Enforcer`.
-
-    ``neighbours``: lists the ports bound to this host (one Neutron call).
-    """
+    """Implements :class:`~kuryr_libnetwork.interfaces.drivers.PortDriver` and :class:`~kuryr_libnetwork.interfaces.drivers.Enforcer`."""
 
     name = "sriov"
     vnic_types = frozenset(_BINDINGS)
     bindings = frozenset(_BINDINGS.values())
     bound_by: BoundBy = "host"
 
-    def __init__(
-        self,
-        *,
-        leases: Table[DeviceLease],
-        pci: PciFunctions,
-        control: VfControl,
-        netdevs: Netdevs,
-        qos: QosRules,
-        neighbours: Callable[[], Sequence[Port]],
-        settings: SriovSettings,
-        now: Callable[[], float],
-    ) -> None:
-        self._leases = leases
-        self._pci = pci
-        self._netdevs = netdevs
-        self._qos = qos
+    def __init__(self, parts: SriovParts) -> None:
+        settings = parts.settings
+        self._leases = parts.leases
+        self._pci = parts.pci
+        self._netdevs = parts.netdevs
+        self._qos = parts.qos
         self._settings = settings
-        self._stock = DeviceStock(leases, pci, netdevs, settings.policy, neighbours, now)
-        self._vf = VfBinding(pci, control, netdevs, settings.rebind, settings.unsupported)
-        self._macvtap = MacvtapBinding(netdevs, self._vf)
-        self._pf = PfBinding(pci, netdevs)
+        self._stock = DeviceStock(parts)
+        self._vf = VfBinding(parts.pci, parts.control, parts.netdevs, settings.rebind, settings.unsupported)
+        self._macvtap = MacvtapBinding(parts.netdevs, self._vf)
+        self._pf = PfBinding(parts.pci, parts.netdevs)
         self._give_back_of: dict[str, Callable[[DeviceLease, Sequence[str]], str]] = {
             DIRECT: self._vf.give_back,
             MACVTAP: self._macvtap.give_back,
@@ -162,7 +136,7 @@ class SriovDriver:
 
     def _is_forbidden(self, slot: str, vnic_type: str) -> bool:
         """The operator's word counts for what a profile names, also where nobody remembers who had it."""
-        policy = self._settings.policy
+        policy = self._settings
         if vnic_type == PHYSICAL:
             return not policy.allow_direct_physical
         vf = self._pci.virtual_function(slot)

@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What port drivers are made of. Each gets its own part, and no more than that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from kuryr_libnetwork.interfaces.host import Links, Ovs, Scripts
+from kuryr_libnetwork.interfaces.journal import Table
+from kuryr_libnetwork.interfaces.neutron import Neutron
+from kuryr_libnetwork.interfaces.sriov import Netdevs, PciFunctions, VfControl
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.settings import SriovSettings
+from kuryr_libnetwork.model.sriov import DeviceLease
+from kuryr_libnetwork.port_driver.machine import Machine
+from kuryr_libnetwork.port_driver.qos import QosRules
+
+
+class VethParts(NamedTuple):
+    """``script_vif_types``: for which of them the operator's script counts although the driver knows them."""
+
+    links: Links
+    ovs: Ovs
+    scripts: Scripts
+    script_vif_types: frozenset[str] = frozenset()
+
+
+class SriovParts(NamedTuple):
+    """``neighbours``: lists the ports bound to this host (one Neutron call); ``now``: seconds since the epoch."""
+
+    leases: Table[DeviceLease]
+    pci: PciFunctions
+    control: VfControl
+    netdevs: Netdevs
+    qos: QosRules
+    neighbours: Callable[[], Sequence[Port]]
+    settings: SriovSettings
+    now: Callable[[], float]
+
+
+class DriverParts(NamedTuple):
+    """What a driver's factory chooses from.
+
+    ``host``: of the bindings in Neutron; ``bindings``: those enabled here, the default one first.
+    """
+
+    neutron: Neutron
+    host: str
+    veth: VethParts
+    sriov: SriovParts
+    machine: Machine
+    bindings: tuple[str, ...] = ()
