@@ -4,14 +4,12 @@
 
 A device is leased before its port is bound, for the binding names it (``binding:profile``). The lease stands in the journal
 from then until the device is verified to be as it was; one that cannot be verified is quarantined and shown, never given
-out again. A device is known by its PCI address, whatever it is called and wherever it is. Neutron's agent does not see what
-is in a container, so what the port says is enforced here, and again whenever it changes
-(docs/notes/sriov.md, "What Neutron's agent cannot see").
+out again. A device is known by its PCI address, whatever it is called and wherever it is. What a port says is enforced
+by :mod:`..enforcement`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,11 +19,12 @@ import msgspec
 from kuryr_libnetwork.binding.hostdev_physical import PfBinding
 from kuryr_libnetwork.binding.hw_veb import VfBinding
 from kuryr_libnetwork.binding.macvtap import MacvtapBinding
-from kuryr_libnetwork.errors import DeviceError, LinkNotFound
+from kuryr_libnetwork.errors import DeviceError
 from kuryr_libnetwork.model.links import BindingRequest, BoundBy
-from kuryr_libnetwork.model.neutron import Port, QosRule
+from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
-from kuryr_libnetwork.model.sriov import DeviceLease, VfSettings, in_user_space
+from kuryr_libnetwork.model.sriov import DeviceLease, in_user_space
+from kuryr_libnetwork.port_driver.enforcement import VfEnforcer
 from kuryr_libnetwork.port_driver.parts import SriovParts
 from kuryr_libnetwork.port_driver.stock import DeviceStock
 from kuryr_libnetwork.rules import names, vf_settings
@@ -52,19 +51,17 @@ class SriovDriver:
         self._leases = parts.leases
         self._pci = parts.pci
         self._netdevs = parts.netdevs
-        self._qos = parts.qos
         self._settings = settings
         self._stock = DeviceStock(parts)
         self._vf = VfBinding(parts.pci, parts.control, parts.netdevs, settings.rebind, settings.unsupported)
         self._macvtap = MacvtapBinding(parts.netdevs, self._vf)
         self._pf = PfBinding(parts.pci, parts.netdevs)
+        self._enforcer = VfEnforcer(parts, self._stock, self._vf)
         self._give_back_of: dict[str, Callable[[DeviceLease, Sequence[str]], str]] = {
             DIRECT: self._vf.give_back,
             MACVTAP: self._macvtap.give_back,
             PHYSICAL: self._pf.give_back,
         }
-        self._observed: Mapping[str, Port] = {}
-        self._rules: Mapping[str, Sequence[QosRule]] = {}
 
     # -- before the binding ----------------------------------------------------------------------------------------
 
@@ -159,61 +156,26 @@ class SriovDriver:
         if lease.vnic_type == PHYSICAL:
             self._pf.hand_over(lease, vf_settings.vlan_of(port), mtu, self._leases.put)
         else:
-            wanted = self._wanted(lease, port, self._qos.of([port]).get(port.id, ()))
+            wanted = self._enforcer.first_settings(lease, port)
             lease = self._vf.prepare(lease, wanted, self._leases.put)
             if not in_user_space(lease.driver):
                 (self._vf if lease.vnic_type == DIRECT else self._macvtap).hand_over(lease, mtu)
         lease = self._leases.get(lease.pci_address) or lease
         self._leases.put(msgspec.structs.replace(lease, state="leased"))
 
-    def _wanted(self, lease: DeviceLease, port: Port, qos: Sequence[QosRule]) -> VfSettings:
-        trust = bool(lease.physical_network) and lease.physical_network in self._settings.allow_trust
-        return vf_settings.wanted_settings(port, qos, trust_allowed=trust)
-
-    def wait_for_carrier(self, plug: PlugRecord) -> None:
-        """A VF without a carrier is no reason to fail: its link may be down on purpose, or the cable not plugged yet.
-
-        Not done by :meth:`plug`: Docker makes the endpoints of a network one after the other, but joins them side by side.
-        """
-        lease = self._leases.get(plug.pci_address)
-        if lease is None or lease.port_id != plug.port_id or in_user_space(lease.driver):
-            return
-        if lease.wanted is not None and lease.wanted.link_state == "disable":
-            return
-        with contextlib.suppress(LinkNotFound):
-            if not self._netdevs.wait_carrier(lease.temporary_name, self._settings.carrier_timeout):
-                LOG.warning("%s of port %s has no carrier yet", lease.pci_address, lease.port_id)
-
     # -- while it is in use ----------------------------------------------------------------------------------------
 
+    def wait_for_carrier(self, plug: PlugRecord) -> None:
+        self._enforcer.wait_for_carrier(plug)
+
     def note_ports(self, ports: Sequence[Port]) -> None:
-        self._stock.note_ports(ports)
-        leased = {lease.port_id for lease in self._leases.all()}
-        mine = [port for port in ports if port.id in leased]
-        self._rules = self._qos.of(mine)
-        self._observed = {port.id: port for port in mine}
+        self._enforcer.note_ports(ports)
 
     def reapply(self, port_id: str) -> None:
-        """A port that is bound no more says nothing about its VLAN; its VF keeps what it has until it is given back."""
-        lease, port = self._stock.lease_of(port_id), self._observed.get(port_id)
-        if lease is None or lease.state != "leased" or lease.wanted is None or port is None:
-            return
-        if port.vif_type != VfBinding.name:
-            raise DeviceError(f"it is {port.vif_type} in Neutron now; VF {lease.pci_address} is left as it is")
-        wanted = self._wanted(lease, port, self._rules.get(port_id, ()))
-        wanted = msgspec.structs.replace(wanted, mac=lease.wanted.mac)
-        if wanted != lease.wanted:
-            LOG.info("port %s changed in Neutron; VF %s is set up anew", port_id, lease.pci_address)
-            lease = msgspec.structs.replace(lease, wanted=wanted)
-            self._leases.put(lease)
-        self._vf.enforce(lease, wanted)
+        self._enforcer.reapply(port_id)
 
     def announce(self, plug: PlugRecord, sandbox: str, addresses: Sequence[str]) -> bool:
-        lease = self._leases.get(plug.pci_address)
-        if lease is None or lease.port_id != plug.port_id or in_user_space(lease.driver):
-            return True
-        mac = lease.wanted.mac if lease.wanted else lease.original_netdev.mac if lease.original_netdev else ""
-        return self._netdevs.announce(sandbox, mac, addresses)
+        return self._enforcer.announce(plug, sandbox, addresses)
 
     # -- giving back -----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a port says is enforced for its VF while a container has it: Neutron's agent does not see it there.
+
+See docs/notes/sriov.md, "What Neutron's agent cannot see".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from kuryr_libnetwork.binding.hw_veb import VfBinding
+from kuryr_libnetwork.errors import DeviceError, LinkNotFound
+from kuryr_libnetwork.model.neutron import Port, QosRule
+from kuryr_libnetwork.model.records import PlugRecord
+from kuryr_libnetwork.model.sriov import DeviceLease, VfSettings, in_user_space
+from kuryr_libnetwork.port_driver.parts import SriovParts
+from kuryr_libnetwork.port_driver.stock import DeviceStock
+from kuryr_libnetwork.rules import vf_settings
+
+LOG = logging.getLogger(__name__)
+
+
+class VfEnforcer:
+    """Implements what :class:`~kuryr_libnetwork.interfaces.drivers.Enforcer` adds to a port driver."""
+
+    def __init__(self, parts: SriovParts, stock: DeviceStock, binding: VfBinding) -> None:
+        self._leases = parts.leases
+        self._netdevs = parts.netdevs
+        self._qos = parts.qos
+        self._settings = parts.settings
+        self._stock = stock
+        self._vf = binding
+        self._observed: Mapping[str, Port] = {}
+        self._rules: Mapping[str, Sequence[QosRule]] = {}
+
+    def first_settings(self, lease: DeviceLease, port: Port) -> VfSettings:
+        """What the port says as it is bound; one Neutron call if it has a QoS policy."""
+        return self._wanted(lease, port, self._qos.of([port]).get(port.id, ()))
+
+    def _wanted(self, lease: DeviceLease, port: Port, qos: Sequence[QosRule]) -> VfSettings:
+        trust = bool(lease.physical_network) and lease.physical_network in self._settings.allow_trust
+        return vf_settings.wanted_settings(port, qos, trust_allowed=trust)
+
+    def wait_for_carrier(self, plug: PlugRecord) -> None:
+        """A VF without a carrier is no reason to fail: its link may be down on purpose, or the cable not plugged yet.
+
+        Not done by :meth:`plug`: Docker makes the endpoints of a network one after the other, but joins them side by side.
+        """
+        lease = self._leases.get(plug.pci_address)
+        if lease is None or lease.port_id != plug.port_id or in_user_space(lease.driver):
+            return
+        if lease.wanted is not None and lease.wanted.link_state == "disable":
+            return
+        with contextlib.suppress(LinkNotFound):
+            if not self._netdevs.wait_carrier(lease.temporary_name, self._settings.carrier_timeout):
+                LOG.warning("%s of port %s has no carrier yet", lease.pci_address, lease.port_id)
+
+    def note_ports(self, ports: Sequence[Port]) -> None:
+        self._stock.note_ports(ports)
+        leased = {lease.port_id for lease in self._leases.all()}
+        mine = [port for port in ports if port.id in leased]
+        self._rules = self._qos.of(mine)
+        self._observed = {port.id: port for port in mine}
+
+    def reapply(self, port_id: str) -> None:
+        """A port that is bound no more says nothing about its VLAN; its VF keeps what it has until it is given back."""
+        lease, port = self._stock.lease_of(port_id), self._observed.get(port_id)
+        if lease is None or lease.state != "leased" or lease.wanted is None or port is None:
+            return
+        if port.vif_type != VfBinding.name:
+            raise DeviceError(f"it is {port.vif_type} in Neutron now; VF {lease.pci_address} is left as it is")
+        wanted = self._wanted(lease, port, self._rules.get(port_id, ()))
+        wanted = msgspec.structs.replace(wanted, mac=lease.wanted.mac)
+        if wanted != lease.wanted:
+            LOG.info("port %s changed in Neutron; VF %s is set up anew", port_id, lease.pci_address)
+            lease = msgspec.structs.replace(lease, wanted=wanted)
+            self._leases.put(lease)
+        self._vf.enforce(lease, wanted)
+
+    def announce(self, plug: PlugRecord, sandbox: str, addresses: Sequence[str]) -> bool:
+        lease = self._leases.get(plug.pci_address)
+        if lease is None or lease.port_id != plug.port_id or in_user_space(lease.driver):
+            return True
+        mac = lease.wanted.mac if lease.wanted else lease.original_netdev.mac if lease.original_netdev else ""
+        return self._netdevs.announce(sandbox, mac, addresses)
