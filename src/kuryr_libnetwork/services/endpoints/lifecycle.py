@@ -51,6 +51,7 @@ from kuryr_libnetwork.rules.port_options import (
 from kuryr_libnetwork.services.endpoints.agent_wait import PlugWaiter
 from kuryr_libnetwork.services.endpoints.announcer import Announcer
 from kuryr_libnetwork.services.endpoints.release import Releaser
+from kuryr_libnetwork.services.ports.binding import Binding
 from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
 from kuryr_libnetwork.services.ports.lifecycle import Ports
 from kuryr_libnetwork.services.ports.port_options import PortOptions
@@ -198,37 +199,39 @@ class Endpoints:
                 profile=device.get("binding:profile", lease.profile),
             )
             by = self._driver(_vnic_type(lease, device)).bound_by
-            mine = self._ports.intend(mine, record.endpoint_id, record.mac_address, device, by)
-            self._journal.leases.put(mine)
+            asked = Binding(
+                lease=mine, endpoint_id=record.endpoint_id, mac=record.mac_address, device=dict(device), by=by
+            )
+            binding = self._ports.intend(asked)
+            self._journal.leases.put(binding.lease)
         undo.add("forget the endpoint", lambda: self._forget(record.endpoint_id))
-        record, port = self._plug(network, mine, record, device, undo)
+        record, port = self._plug(network, binding, record, undo)
         record = msgspec.structs.replace(record, state="ready")
         with self._journal.transaction():
             self._journal.endpoints.put(record)
-            self._journal.leases.put(msgspec.structs.replace(mine, mac_address=port.mac_address, bound=True))
+            self._journal.leases.put(msgspec.structs.replace(binding.lease, mac_address=port.mac_address, bound=True))
         return record
 
     def _plug(
         self,
         network: NetworkRecord,
-        lease: LeaseRecord,
+        binding: Binding,
         record: EndpointRecord,
-        device: Mapping[str, Any],
         undo: Undo,
     ) -> tuple[EndpointRecord, Port]:
         """The binding in Neutron and the interface here, in the order that the driver's kind of binding needs."""
-        driver = self._driver(_vnic_type(lease, device))
-        port = self._ports.bind(lease, record.endpoint_id, record.mac_address, device, driver.bound_by)
-        if driver.bound_by == "host":
+        driver = self._driver(_vnic_type(binding.lease, binding.device))
+        port = self._ports.bind(binding)
+        if binding.by == "host":
             port = self._plugged.bound(port)
         plug = driver.plan(port, record.endpoint_id)
         record = msgspec.structs.replace(record, plug=plug, mac_address="" if plug.keeps_mac else port.mac_address)
         self._journal.endpoints.put(record)
         undo.add("unplug", lambda: driver.unplug(plug))
         driver.plug(plug, port, record.endpoint_id, network.mtu)
-        if driver.bound_by == "trunk":
-            port = self._ports.give_device(lease, record.endpoint_id, record.mac_address, device)
-        if driver.bound_by != "nobody":
+        if binding.by == "trunk":
+            port = self._ports.give_device(binding)
+        if binding.by != "nobody":
             self._plugged.wait(port)
         return record, port
 

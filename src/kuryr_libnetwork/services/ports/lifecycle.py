@@ -27,7 +27,6 @@ from kuryr_libnetwork.errors import (
 from kuryr_libnetwork.interfaces.drivers import Drivers
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
-from kuryr_libnetwork.model.links import BoundBy
 from kuryr_libnetwork.model.neutron import FixedIp, Port
 from kuryr_libnetwork.model.records import LeaseRecord, NetworkRecord, SubnetRecord
 from kuryr_libnetwork.rules import adoption, ports as rules
@@ -36,6 +35,7 @@ from kuryr_libnetwork.rules.identity import OWN_PORT, made_by_us, made_on
 from kuryr_libnetwork.rules.port_options import attributes_of, missing, refuse_admins, refuse_ignored
 from kuryr_libnetwork.services.ports.address_choice import AddressChoice, FixedIps
 from kuryr_libnetwork.services.ports.adoption import Adoption
+from kuryr_libnetwork.services.ports.binding import Binding
 from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.locks import KeyedLocks
@@ -240,30 +240,30 @@ class Ports:
 
     # -- binding and giving back -----------------------------------------------------------------------------------
 
-    def intend(
-        self, lease: LeaseRecord, endpoint_id: str, mac: str, device: Mapping[str, Any], by: BoundBy
-    ) -> LeaseRecord:
-        """The lease as :meth:`bind` needs it, to be written before."""
+    def intend(self, binding: Binding) -> Binding:
+        """The binding with its lease as :meth:`bind` needs it, which is to be written before."""
+        lease = binding.lease
         if lease.original is None:
-            return msgspec.structs.replace(lease, claim=endpoint_id)
-        before, after = self._steps(lease, endpoint_id, mac, device, by)
+            return binding.with_lease(msgspec.structs.replace(lease, claim=binding.endpoint_id))
+        before, after = self._steps(binding)
         wanted = before | after
         if adoption.GROUPS in wanted:  # those made for exposed ports come and go by themselves
             wanted[adoption.GROUPS] = without(wanted[adoption.GROUPS], lease.exposed_groups or ())
         wanted |= adoption.by_neutron(lease.original, wanted)
-        return self._adoption.intend(lease, lease.original, endpoint_id, adoption.changes_of(lease.original, wanted))
+        changes = adoption.changes_of(lease.original, wanted)
+        return binding.with_lease(self._adoption.intend(lease, lease.original, binding.endpoint_id, changes))
 
-    def bind(self, lease: LeaseRecord, endpoint_id: str, mac: str, device: Mapping[str, Any], by: BoundBy) -> Port:
+    def bind(self, binding: Binding) -> Port:
         """Bind the port to this host for an endpoint; the answer says how (vif_type, vif_details).
 
-        ``device``: what has to be said besides (``binding:profile``, ``binding:vnic_type``, ``security_groups``). ``by``:
-        for a port that its trunk will bind only the MAC is set here, the rest by :meth:`give_device`.
+        For a port that its trunk will bind only the MAC is set here, the rest by :meth:`give_device`.
         """
-        before, _ = self._steps(lease, endpoint_id, mac, device, by)
+        lease, device = binding.lease, binding.device
+        before, _ = self._steps(binding)
         try:
             port = self._bind(lease, before)
         except NeutronConflict:
-            self._refuse_foreign_mac(lease, mac)
+            self._refuse_foreign_mac(lease, binding.mac)
             raise
         except NeutronForbidden as error:
             if lease.original is not None and self._own.project.port(lease.original) is None:
@@ -293,17 +293,19 @@ class Ports:
                         adoption.why_not_by_mac(port, mac, lease.held, self._own.project, self._host, leased)
                     )
 
-    def _steps(
-        self, lease: LeaseRecord, endpoint_id: str, mac: str, device: Mapping[str, Any], by: BoundBy
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _steps(self, binding: Binding) -> tuple[dict[str, Any], dict[str, Any]]:
+        lease, endpoint_id, mac = binding.lease, binding.endpoint_id, binding.mac
         if lease.original is not None:
-            return rules.steps(adoption.binding(lease.original, endpoint_id, self._host, mac) | dict(device), by)
-        unsure = msgspec.structs.replace(lease, mac_address="")  # an attempt that failed may have changed it
-        return rules.steps(rules.binding(unsure, endpoint_id, self._host, mac) | dict(device), by)
+            said = adoption.binding(lease.original, endpoint_id, self._host, mac)
+        else:
+            unsure = msgspec.structs.replace(lease, mac_address="")  # an attempt that failed may have changed it
+            said = rules.binding(unsure, endpoint_id, self._host, mac)
+        return rules.steps(said | binding.device, binding.by)
 
-    def give_device(self, lease: LeaseRecord, endpoint_id: str, mac: str, device: Mapping[str, Any]) -> Port:
+    def give_device(self, binding: Binding) -> Port:
         """What :meth:`bind` had to leave out for a port that is put on a trunk."""
-        _, after = self._steps(lease, endpoint_id, mac, device, "trunk")
+        lease = binding.lease
+        _, after = self._steps(binding)
         if lease.original is not None:
             port = self._adoption.change_further(lease, after)
         else:
