@@ -18,7 +18,7 @@ from kuryr_libnetwork.docker.engine import DockerEngine
 from kuryr_libnetwork.docker.listeners import Listener, handed_over, tcp_listener, unix_listener
 from kuryr_libnetwork.docker.server import PluginServer, Tls
 from kuryr_libnetwork.health import Health
-from kuryr_libnetwork.host.journal import SqliteJournal
+from kuryr_libnetwork.host.journal import JOURNAL_FILE, SqliteJournal
 from kuryr_libnetwork.host.links import KernelLinks
 from kuryr_libnetwork.host.netdevs import KernelNetdevs
 from kuryr_libnetwork.host.ovsdb import OvsDatabase
@@ -47,7 +47,6 @@ from kuryr_libnetwork.services.endpoints.announcer import THREAD as ANNOUNCER
 from kuryr_libnetwork.services.state.attempts import Attempts
 
 LOG = logging.getLogger(__name__)
-JOURNAL_FILE = "kuryr.db"
 # Seconds after which something hangs for good, each several times of what it takes at worst.
 TURN_LIMIT = 30.0
 DISK_LIMIT = 60.0

@@ -10,11 +10,10 @@ import msgspec
 import pytest
 
 from kuryr_libnetwork.errors import DeviceError, LinkError, LinkNotFound, NoFreeDevice, UnsupportedVif
-from kuryr_libnetwork.model.links import BindingRequest
+from kuryr_libnetwork.model.links import NO_MAC, BindingRequest
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import PlugRecord
 from kuryr_libnetwork.rules import names
-from kuryr_libnetwork.rules.vf_settings import NO_MAC
 from tests.fakes.host import FakeJournal
 from tests.fakes.sriov_profiles import ICE, IGB, MLX5, Profile
 from tests.world.sriov_host import FAMILIES, MAC, PORT, SANDBOX, Host

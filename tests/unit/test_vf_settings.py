@@ -143,7 +143,7 @@ def test_the_users_keys_of_the_profile_stay(profile: dict[str, str]) -> None:
 
 def test_a_vf_without_a_mac_gets_none_again() -> None:
     """The port's MAC would stay on the freed VF and black-hole the port elsewhere."""
-    assert rules.restored(VfSettings(mac="")).mac == rules.NO_MAC
+    assert rules.restored(VfSettings(mac="")).mac == "00:00:00:00:00:00"
     assert rules.restored(VfSettings(mac="02:00:00:00:00:01", vlan=7)) == VfSettings(mac="02:00:00:00:00:01", vlan=7)
 
 

@@ -36,8 +36,7 @@ class ChildBinding:
 
     def free_name(self, port_id: str) -> str:
         """Upstream's name, or with a character more when somebody else's interface has it."""
-        for alternative in range(names.MAX_ALTERNATIVES + 1):
-            name = names.container_name(port_id, alternative)
+        for _, name in names.name_pairs(port_id):
             link = self._links.get(name)
             if link is None or link.alias == names.alias(port_id):
                 return name

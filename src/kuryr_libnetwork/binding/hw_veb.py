@@ -17,6 +17,7 @@ import msgspec
 
 from kuryr_libnetwork.errors import DeviceError, LinkError
 from kuryr_libnetwork.interfaces.sriov import Netdevs, PciFunctions, VfControl
+from kuryr_libnetwork.model.links import NO_MAC
 from kuryr_libnetwork.model.settings import Rebind, Unsupported
 from kuryr_libnetwork.model.sriov import (
     REFUSES_FOR_GOOD,
@@ -28,7 +29,7 @@ from kuryr_libnetwork.model.sriov import (
     unchanged,
 )
 from kuryr_libnetwork.rules.host_ip import SILENT
-from kuryr_libnetwork.rules.vf_settings import FACTORY, NO_MAC, TOGETHER, random_mac, restored, single_step
+from kuryr_libnetwork.rules.vf_settings import FACTORY, TOGETHER, random_mac, restored, single_step
 
 LOG = logging.getLogger(__name__)
 BIND_TIMEOUT = 10.0

@@ -22,13 +22,12 @@ from kuryr_libnetwork.cli.host.probes import real_probes
 from kuryr_libnetwork.cli.service_client import call
 from kuryr_libnetwork.config import read as config
 from kuryr_libnetwork.docker.engine import DockerEngine
-from kuryr_libnetwork.host.journal import SqliteJournal
+from kuryr_libnetwork.host.journal import JOURNAL_FILE, SqliteJournal
 from kuryr_libnetwork.host.journal_view import look, service_runs
 from kuryr_libnetwork.host.netdevs import KernelNetdevs
 from kuryr_libnetwork.host.sysfs import SysfsPci
 from kuryr_libnetwork.host.vf_control import KernelVfControl
 
-JOURNAL_FILE = "kuryr.db"
 COMMANDS: Mapping[str, type[Command]] = {
     "pf list": devices.PfList,
     "vf list": devices.VfList,

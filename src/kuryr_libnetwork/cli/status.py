@@ -22,16 +22,16 @@ from kuryr_libnetwork.config.sources import Sources, config_files
 from kuryr_libnetwork.errors import ConfigError, UnsafePath
 from kuryr_libnetwork.host.files import Folder, check_program
 from kuryr_libnetwork.port_driver.registry import check_names
+from kuryr_libnetwork.rules.discovery import FOLDERS
+from kuryr_libnetwork.rules.parsing import truthy
 
 PROJECT, SERVER = "kuryr", "kuryr-server"
 TITLE = "Upgrade Check Results"
 WIDTH = 76
-SPEC_FOLDERS = (Path("/etc/docker/plugins"), Path("/usr/lib/docker/plugins"))
 DISTRIBUTIONS = frozenset({"kuryr-lib", "kuryr-libnetwork"})
 DEFAULT_BINDIR, DEFAULT_SOCKET = "/usr/libexec/kuryr", "/run/docker/plugins/kuryr.sock"
 DEFAULT_STATE = "/var/lib/kuryr"
 IDLE = ": without effect"
-_TRUE = {"1", "true", "yes", "on"}
 
 
 class Places(NamedTuple):
@@ -40,7 +40,7 @@ class Places(NamedTuple):
     ``doors``: to the cloud and to Docker.
     """
 
-    specs: Sequence[Path] = SPEC_FOLDERS
+    specs: Sequence[Path] = FOLDERS
     packages: Sequence[str] | None = None
     bindir: str = DEFAULT_BINDIR
     state: str = DEFAULT_STATE
@@ -99,7 +99,7 @@ def gather(words: Sequence[str], places: Places) -> UpgradeFacts:
         drivers=told.drivers,
         distributions=_distributions(places.packages),
         uri=_written(sources, "kuryr_uri"),
-        tls=_written(sources, "enable_ssl").lower() in _TRUE,
+        tls=truthy(_written(sources, "enable_ssl")),
         certified=bool(_written(sources, "ssl_ca_file")),
         state=_unsafe(Path(_written(sources, "state_path", places.state))),
         socket=_written(sources, "socket_path", DEFAULT_SOCKET),

@@ -4,17 +4,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 from urllib.parse import urlsplit
 
 from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules import vifs
+from kuryr_libnetwork.rules.addresses import is_loopback
+from kuryr_libnetwork.rules.discovery import SOCKET_FOLDERS
 from kuryr_libnetwork.rules.foreign_networks import ForeignNetwork
 from kuryr_libnetwork.rules.roles import RoleFinding
-
-SOCKET_FOLDERS = ("/run/docker/plugins", "/var/run/docker/plugins")
 
 
 class Code(IntEnum):
@@ -115,7 +114,7 @@ def drivers(facts: UpgradeFacts) -> Result:
 def transport(facts: UpgradeFacts) -> Result:
     """Upstream served everybody who reached the address; whoever does so can have any port of the cloud."""
     check = "Address of the plugin"
-    if not facts.uri or (facts.tls and facts.certified) or is_loopback(facts.uri):
+    if not facts.uri or (facts.tls and facts.certified) or _is_local(facts.uri):
         return Result(check=check)
     lacks = "asks for no client certificate (ssl_ca_file)" if facts.tls else "has no TLS"
     text = (
@@ -225,14 +224,9 @@ def worst(results: Iterable[Result]) -> Code:
     return max((result.code for result in results), default=Code.SUCCESS)
 
 
-def is_loopback(uri: str) -> bool:
+def _is_local(uri: str) -> bool:
     host = urlsplit(uri if "//" in uri else f"//{uri}").hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(host)
 
 
 def _unread(check: str) -> Result:

@@ -12,6 +12,7 @@ from kuryr_libnetwork.cli.host.probes import connect_to_neutron
 from kuryr_libnetwork.cli.upgrade_checks import CloudState
 from kuryr_libnetwork.docker.engine import DockerEngine
 from kuryr_libnetwork.errors import EngineUnavailable, KuryrError, NeutronForbidden
+from kuryr_libnetwork.host.journal import JOURNAL_FILE
 from kuryr_libnetwork.host.journal_view import JournalView, look
 from kuryr_libnetwork.interfaces.engine import Engine
 from kuryr_libnetwork.interfaces.neutron import Neutron
@@ -23,8 +24,6 @@ from kuryr_libnetwork.rules.foreign_networks import ForeignNetwork, foreign_netw
 from kuryr_libnetwork.rules.identity import docker_id_of, network_name
 from kuryr_libnetwork.rules.roles import judge_roles, reads_physical_networks
 from kuryr_libnetwork.services.state.own_things import OwnThings
-
-JOURNAL_FILE = "kuryr.db"
 
 
 class Doors(NamedTuple):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import ipaddress
 import logging
 import os
 import pwd
@@ -42,6 +41,7 @@ from kuryr_libnetwork.model.settings import (
     Settings,
     TcpSettings,
 )
+from kuryr_libnetwork.rules.addresses import is_loopback
 
 __all__ = ["VIF_TIMEOUT_CAP", "Configuration", "Notice", "Settings", "list_opts", "load", "read"]
 
@@ -276,7 +276,7 @@ def _tcp(reader: Reader) -> TcpSettings | None:
     if uri.scheme == "https" and not secure:
         reader.refuse("kuryr_uri", "DEFAULT", "https needs enable_ssl = true, ssl_cert_file and ssl_key_file")
     if not secure:
-        if not _is_loopback(host):
+        if not is_loopback(host):
             reader.refuse(
                 "kuryr_uri",
                 "DEFAULT",
@@ -285,7 +285,7 @@ def _tcp(reader: Reader) -> TcpSettings | None:
             )
         return TcpSettings(host=host, port=port, users=_users(reader))
     certified = bool(reader.get("ssl_ca_file"))
-    if not certified and not _is_loopback(host):
+    if not certified and not is_loopback(host):
         reader.refuse(
             "kuryr_uri",
             "DEFAULT",
@@ -327,13 +327,6 @@ def _split(reader: Reader, text: str) -> tuple[SplitResult, int]:
     if uri.scheme not in ("http", "https", "tcp") or not uri.hostname or not port or extra:
         reader.refuse("kuryr_uri", "DEFAULT", "must be http://ADDRESS:PORT or https://ADDRESS:PORT")
     return uri, port
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host in ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 
 
 # -- what nobody reads -------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ network driver's client reads ``Err``, the IPAM driver's ``Error`` or, where the
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -22,11 +21,11 @@ from kuryr_libnetwork.calls import count_calls
 from kuryr_libnetwork.errors import InvalidRequest, KuryrError
 from kuryr_libnetwork.protocol.messages import Empty, Message
 from kuryr_libnetwork.protocol.routes import Route, Routes
+from kuryr_libnetwork.rules.identity import is_docker_id
 from kuryr_libnetwork.text import one_line, shown
 
 LOG = logging.getLogger(__name__)
 
-_ID = re.compile(r"[0-9a-f]{64}|[0-9a-z]{25}")
 _NAMES = ("network_id", "endpoint_id", "pool_id", "address")
 MOST_LEVELS = 32
 """Of objects and lists in one another; Docker's own messages have four or five."""
@@ -108,7 +107,7 @@ class Boundary:
             raise InvalidRequest(f"{path[1:]}: more than {MOST_LEVELS} objects and lists are nested in one another")
         for name in ("network_id", "endpoint_id"):
             value = getattr(request, name, None)
-            if value is not None and not _ID.fullmatch(value):
+            if value is not None and not is_docker_id(value):
                 raise InvalidRequest(
                     f"{path[1:]}: '{shown(value)}' is not a Docker id (64 hexadecimal or 25 characters)"
                 )

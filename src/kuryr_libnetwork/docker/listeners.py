@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import os
 import socket
@@ -16,6 +15,7 @@ from pathlib import Path
 from kuryr_libnetwork.errors import AddressInUse, ConfigError, UnsafePath
 from kuryr_libnetwork.host.files import check_folder, make_folder
 from kuryr_libnetwork.host.socket_owner import tcp_owner, unix_owner
+from kuryr_libnetwork.rules.addresses import is_loopback
 
 LOG = logging.getLogger(__name__)
 BACKLOG = 512
@@ -151,11 +151,11 @@ def tcp_listener(
     ``certified``: TLS asks clients for a certificate. Where it does not, only a loopback address is bound, and only ``users``
     (ids) of this host are served, root and our own user besides; ``None``: all of them.
     """
-    if not encrypted and not _is_loopback(host):
+    if not encrypted and not is_loopback(host):
         raise ConfigError(
             f"[DEFAULT] kuryr_uri: {host} without TLS; use 127.0.0.1, or set enable_ssl with certificates"
         )
-    if not certified and not _is_loopback(host):
+    if not certified and not is_loopback(host):
         raise ConfigError(
             f"[DEFAULT] kuryr_uri: {host} without ssl_ca_file; set it to the authority of Docker's certificate, or use 127.0.0.1"
         )
@@ -200,10 +200,3 @@ def _refusal_of_all_but(users: Collection[int]) -> Callable[[socket.socket], str
 
 def _nobody_refused(_: socket.socket) -> str:
     return ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -27,6 +27,9 @@ from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.undo import Undo
 
+JOURNAL_FILE = "kuryr.db"
+"""In ``state_path``."""
+
 VERSION = 2
 """1: the first. 2: with ``devices``."""
 TABLES = ("pools", "networks", "leases", "endpoints", "intents", "devices")

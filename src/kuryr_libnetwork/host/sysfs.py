@@ -19,8 +19,8 @@ from pathlib import Path
 from kuryr_libnetwork.errors import DeviceError
 from kuryr_libnetwork.health import described
 from kuryr_libnetwork.model.sriov import PhysicalFunction, VirtualFunction, in_user_space
+from kuryr_libnetwork.rules.pci import ADDRESS
 
-ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 DRIVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 NETWORK_CLASS = "0x02"
 NO_OVERRIDE = "(null)"

@@ -9,6 +9,9 @@ from typing import Any, Literal
 from kuryr_libnetwork.model.neutron import SubPort
 from kuryr_libnetwork.model.value import Value
 
+NO_MAC = "00:00:00:00:00:00"
+"""Of an interface, or of a VF at its PF, that has none."""
+
 
 class HostIp(Value, frozen=True):
     """What the host's own IP does on an interface, named as the kernel's settings are (ip-sysctl.rst, if_link.h).

@@ -143,6 +143,14 @@ def _without_zone(text: str) -> str:
     return text
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, by its address or by a name that stands for this machine, is reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+
+
 def _unmapped(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return (ip.ipv4_mapped or ip) if isinstance(ip, ipaddress.IPv6Address) else ip
 

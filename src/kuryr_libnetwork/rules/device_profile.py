@@ -16,9 +16,9 @@ from typing import Any
 
 from kuryr_libnetwork.errors import InvalidOption
 from kuryr_libnetwork.model.value import Value
+from kuryr_libnetwork.rules.parsing import truthy
 from kuryr_libnetwork.rules.pci import canonical_pci
 
-_TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _SLOT = "must be a PCI address such as 0000:07:00.2"
 
@@ -59,7 +59,7 @@ def _text(profile: Mapping[str, Any], key: str, allowed: str) -> str:
 
 def _trusted(value: Any) -> bool:
     if isinstance(value, str):
-        return value.lower() in _TRUE
+        return truthy(value)
     if value is None or isinstance(value, int):
         return value == 1
     raise InvalidOption("binding:profile trusted", value, "must be true or false")

@@ -17,6 +17,8 @@ from kuryr_libnetwork.model.settings import PluginSettings, TcpSettings
 from kuryr_libnetwork.model.value import Value
 
 SOCKETS = Path("/run/docker/plugins")
+SOCKET_FOLDERS = (str(SOCKETS), f"/var{SOCKETS}")
+"""The same one, as it may be written."""
 FOLDERS = (Path("/etc/docker/plugins"), Path("/usr/lib/docker/plugins"))
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

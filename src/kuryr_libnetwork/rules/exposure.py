@@ -9,7 +9,6 @@ port, with upstream's name and description (docs/notes/upstream.md, "Names in Ne
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ import msgspec
 from kuryr_libnetwork.errors import InvalidRequest
 from kuryr_libnetwork.protocol.messages import EXPOSED_PORTS, PORT_MAP, PublishedPort, TransportPort
 from kuryr_libnetwork.rules.ownership import OwnSecurityGroup
+from kuryr_libnetwork.rules.parsing import UUID
 
 DESCRIPTION = "Docker exposed ports created by Kuryr."
 SUFFIX = "-exposed_ports"
@@ -28,7 +28,6 @@ RULES_OF_A_CALL = 100
 """Neutron takes some ten milliseconds for each, and a call has ``[neutron] timeout``."""
 MOST_RULES = 1000
 """For one container, which waits for all of them."""
-_PORT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class PortRange(NamedTuple):
@@ -64,7 +63,7 @@ def group_name(port_id: str) -> str:
 def port_of_group(group: OwnSecurityGroup) -> str:
     """The port that a group was made for; "" for a group of anybody else."""
     port_id = group.name.removesuffix(SUFFIX)
-    ours = group.description == DESCRIPTION and group.name == group_name(port_id) and _PORT_ID.fullmatch(port_id)
+    ours = group.description == DESCRIPTION and group.name == group_name(port_id) and UUID.fullmatch(port_id)
     return port_id if ours else ""
 
 

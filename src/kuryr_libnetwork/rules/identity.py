@@ -23,6 +23,7 @@ from collections.abc import Iterable
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.rules.addresses import canonical_cidr
 from kuryr_libnetwork.rules.ownership import OwnNetwork, OwnPort, OwnSubnet, OwnSubnetPool
+from kuryr_libnetwork.rules.parsing import UUID
 
 LOWER_HALF = "kuryr.net.uuid.lh:"
 UPPER_HALF = "kuryr.net.uuid.uh:"
@@ -46,7 +47,6 @@ AUX_PORT_NAME = "kuryr-aux-address"
 AUX_OWNER = "kuryr:aux-address"
 """``device_owner`` of a port that keeps an auxiliary address; its device is the Docker network."""
 _MADE_ON = "made by kuryr-libnetwork on "
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DOCKER_ID = re.compile(r"[0-9a-f]{64}|[0-9a-z]{25}")
 MAX_TAGS = 50
 """Tags per resource (neutron/extensions/tagging.py)."""
@@ -120,7 +120,7 @@ def range_of_pool(pool: OwnSubnetPool) -> str:
 
 def pool_marks(subnet: OwnSubnet) -> tuple[str, ...]:
     """The tags of a subnet that may be ids of pools: bare UUIDs. (The user's own tags may look so as well.)"""
-    return tuple(tag for tag in subnet.tags if _UUID.fullmatch(tag))
+    return tuple(tag for tag in subnet.tags if UUID.fullmatch(tag))
 
 
 def is_marked(port: Port) -> bool:

@@ -8,6 +8,7 @@ are taken whenever free.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 HOST_PREFIX = "tap"
@@ -35,6 +36,12 @@ def host_name(port_id: str, alternative: int = 0) -> str:
 def container_name(port_id: str, alternative: int = 0) -> str:
     """The end that Docker moves into the container; ``alternative`` 0 is upstream's name."""
     return _name(CONTAINER_PREFIX, port_id, alternative)
+
+
+def name_pairs(port_id: str) -> Iterator[tuple[str, str]]:
+    """The names to try for host's and container's end: upstream's, then with a character more."""
+    for alternative in range(MAX_ALTERNATIVES + 1):
+        yield host_name(port_id, alternative), container_name(port_id, alternative)
 
 
 def device_name(port_id: str) -> str:

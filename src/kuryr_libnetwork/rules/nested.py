@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from kuryr_libnetwork.errors import NeutronRefused, ParentPortError
-from kuryr_libnetwork.model.links import Link
+from kuryr_libnetwork.model.links import NO_MAC, Link
 from kuryr_libnetwork.model.neutron import AddressPair, Port, SubPort
 from kuryr_libnetwork.rules.addresses import canonical_ip
 from kuryr_libnetwork.rules.identity import SUBPORT_OWNER
@@ -20,7 +20,6 @@ from kuryr_libnetwork.rules.names import ALIAS_PREFIX
 
 OPTION = "[binding] link_iface"
 FIRST_VLAN, LAST_VLAN = 1, 4094
-NO_MAC = "00:00:00:00:00:00"
 
 IPVLAN = "set [binding] default_driver and enabled_drivers to ipvlan"
 _HINTS = {

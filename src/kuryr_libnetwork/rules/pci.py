@@ -34,7 +34,7 @@ __all__ = [
     "required_pci",
 ]
 
-_ADDRESS = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([01][0-9a-f])\.([0-7])")
+ADDRESS = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([01][0-9a-f])\.([0-7])")
 _SHORT = re.compile(r"[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 _PARTS = ("domain", "bus", "slot", "function")
 _SPEC_KEYS = {"vendor_id", "product_id", "address", "devname", "physical_network", "trusted"}
@@ -45,7 +45,7 @@ def canonical_pci(text: str) -> str | None:
     address = text.strip().lower()
     if _SHORT.fullmatch(address):
         return f"0000:{address}"
-    return address if _ADDRESS.fullmatch(address) else None
+    return address if ADDRESS.fullmatch(address) else None
 
 
 def required_pci(option: str, text: str) -> str:
@@ -160,7 +160,7 @@ def _address(option: str, value: Any) -> tuple[tuple[str, str, str, str], bool]:
 
 
 def _address_fits(spec: DeviceSpec, address: str) -> bool:
-    found = _ADDRESS.fullmatch(address)
+    found = ADDRESS.fullmatch(address)
     if found is None:
         return False
     if spec.regular:

@@ -10,7 +10,6 @@ once.
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -20,7 +19,7 @@ import msgspec
 from kuryr_libnetwork.errors import InvalidOption
 from kuryr_libnetwork.model.records import LeaseRecord, NetworkRecord, PortSettings
 from kuryr_libnetwork.rules.ownership import OwnSubnetPool
-from kuryr_libnetwork.rules.parsing import boolean, uuid_of
+from kuryr_libnetwork.rules.parsing import ANY_UUID, DNS_LABEL, boolean, uuid_of
 
 SECURITY_GROUPS = "neutron.security_groups"
 QOS_POLICY = "neutron.qos_policy"
@@ -37,8 +36,6 @@ EXTENSIONS = {
 }
 """What a cloud needs for each."""
 
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 OPTION = "kuryr.opt:"
 GROUP = "security group"
 LONGEST_DOMAIN = 45
@@ -79,7 +76,7 @@ def refuse_missing(settings: PortSettings, extensions: frozenset[str]) -> None:
 
 
 def is_id(text: str) -> bool:
-    return _UUID.fullmatch(text) is not None
+    return ANY_UUID.fullmatch(text) is not None
 
 
 def pick(key: str, text: str, found: Sequence[str], what: str) -> str:
@@ -236,7 +233,7 @@ def _domain(text: str) -> str:
     name = text.lower().rstrip(".")
     if name in ("", NONE):
         return ""
-    if len(name) > LONGEST_DOMAIN or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+    if len(name) > LONGEST_DOMAIN or not all(DNS_LABEL.fullmatch(label) for label in name.split(".")):
         raise InvalidOption(
             DNS_DOMAIN, text, f"must be a DNS domain such as example.org, at most {LONGEST_DOMAIN} characters"
         )

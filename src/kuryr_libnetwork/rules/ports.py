@@ -11,7 +11,6 @@ address that a port of the user already holds means that port (:mod:`~.adoption`
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -29,14 +28,13 @@ from kuryr_libnetwork.rules.identity import (
     port_name,
 )
 from kuryr_libnetwork.rules.ownership import OwnProject, memory_of
-
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+from kuryr_libnetwork.rules.parsing import DNS_LABEL
 
 
 def dns_label(container_name: str) -> str:
     """The port's ``dns_name`` for a container name: "" where it is no DNS label (RFC 1123) after lower-casing."""
     label = container_name.strip("/").lower().replace("_", "-")
-    return label if _LABEL.fullmatch(label) else ""
+    return label if DNS_LABEL.fullmatch(label) else ""
 
 
 def new_port(

@@ -18,13 +18,13 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.errors import UnsupportedVif
+from kuryr_libnetwork.model.links import NO_MAC
 from kuryr_libnetwork.model.neutron import Port, QosRule
 from kuryr_libnetwork.model.sriov import LinkState, PhysicalFunction, VfSettings, VirtualFunction
 from kuryr_libnetwork.rules.device_profile import says_trusted
 from kuryr_libnetwork.text import shown
 
 MAX_VLAN = 4094
-NO_MAC = "00:00:00:00:00:00"
 OURS = ("pci_vendor_info", "pci_slot", "physical_network", "pf_mac_address", "vf_num", "device_mac_address")
 """What a binding writes into the profile, and an unbinding takes out; Nova's list (nova/network/neutron.py)."""
 FACTORY = VfSettings(mac="", trust=False, link_state="auto", min_tx_rate=0, max_tx_rate=0)

@@ -16,9 +16,9 @@ from kuryr_libnetwork.errors import HostError
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.session import build_adapter
+from kuryr_libnetwork.rules.discovery import SOCKET_FOLDERS
 
 SECONDS = 5.0
-FOLDERS = ("/run/docker/plugins", "/var/run/docker/plugins")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def connect_to_neutron(words: Sequence[str]) -> Neutron:
     return NeutronClient(adapter, chosen.timeout)
 
 
-def ask_plugin(path: Path, folders: Sequence[str] = FOLDERS, seconds: float = SECONDS) -> str:
+def ask_plugin(path: Path, folders: Sequence[str] = SOCKET_FOLDERS, seconds: float = SECONDS) -> str:
     """Ask the service what Docker asks first."""
     if str(path.parent) not in folders:
         return f"Docker does not look for plugins in {path.parent}: socket_path has to be in {folders[0]}"

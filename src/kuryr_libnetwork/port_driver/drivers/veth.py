@@ -129,8 +129,7 @@ class VethDriver:
 
     def _free_names(self, port_id: str, attachment: Attachment) -> tuple[str, str]:
         """Upstream's names, or with a character more when somebody else's interface has one of them."""
-        for alternative in range(names.MAX_ALTERNATIVES + 1):
-            pair = names.host_name(port_id, alternative), names.container_name(port_id, alternative)
+        for pair in names.name_pairs(port_id):
             if all(self._is_free(name, port_id) for name in pair):
                 return pair
             if attachment in KNOWN_BY_NAME:
