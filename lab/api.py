@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import dockerd, engines, host as programs, http, lifecycle, openstack, people
+from lab import dockerd, engines, host as programs, http, lifecycle, openstack, ovs_agent, people
+from lab.backend import Backend
 from lab.errors import LabError
 from lab.openstack import Session
 from lab.paths import HostPaths, LabPaths
@@ -68,7 +69,10 @@ class Service:
         elif self._kind == "dockerd":
             dockerd.start(self._paths, self._host, self._registry)
         else:
-            programs.start_ovs(self._paths, self._host, self._registry)
+            backend = lifecycle.backend_of(self._paths)
+            programs.start_ovs(self._paths, self._host, self._registry, backend)
+            if not backend.is_ovn:
+                ovs_agent.start(self._paths, self._host, self._registry, backend)
 
     def stop(self) -> None:
         """SIGTERM, and wait for the end."""
@@ -91,7 +95,7 @@ class Host:
         self.kuryr = Service(paths, host, registry, "kuryr")
         self.dockerd = Service(paths, host, registry, "dockerd")
         self.vswitchd = Service(paths, host, registry, "vswitchd")
-        self.ovn_controller = Service(paths, host, registry, "ovn-controller")
+        self.agent = Service(paths, host, registry, lifecycle.backend_of(paths).agent)
         self._lab = paths
         self._registry = registry
 
@@ -200,6 +204,10 @@ class Lab:
         self.hosts = {each.name: Host(paths, each, self.programs) for each in lifecycle.hosts_of(paths)}
         self.machines = sriov_api.machines(paths, self.programs)
         self._sessions: dict[Person, Session] = {}
+
+    @property
+    def backend(self) -> Backend:
+        return lifecycle.backend_of(self.paths)
 
     def machine(self, name: str = "s1") -> sriov_api.Machine:
         """An SR-IOV machine; `./dev up --sriov` starts it."""

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from lab import api, engines, lifecycle, managed_plugin, people
+from lab.backend import BACKENDS, DESCRIPTION
 from lab.errors import LabError
 from lab.paths import REPO, LabPaths
 from lab.progress import say
@@ -63,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
         help="kuryr-server has the role service, and this one besides (default: member; of a lab that is up: what it has)",
     )
     start.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        help=f"what carries out Neutron's networks: {DESCRIPTION} (default: ovn; of a lab that is up: what it has)",
+    )
+    start.add_argument(
         "--sriov", type=int, nargs="?", const=1, default=0, help="SR-IOV machines, 1 or 2 (default: none)"
     )
     start.add_argument("--release", default=DEFAULT_RELEASE, help=f"their Debian release (default: {DEFAULT_RELEASE})")
@@ -103,6 +109,7 @@ def _up(arguments: argparse.Namespace) -> int:
         fleet=fleet,
         engine=arguments.engine,
         role=arguments.role,
+        backend=arguments.backend,
     )
     say(f"the lab {arguments.name!r} is up ({time.monotonic() - begin:.1f} s)")
     return 0

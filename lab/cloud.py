@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 from lab import network, neutron_config, openstack, people
+from lab.backend import Backend
 from lab.paths import LabPaths
 from lab.process import Place, Program, Registry, end_all, run, wait_until
 
@@ -67,11 +68,15 @@ def start_ovsdb(
     wait_until(socket.is_socket, record, 20)
 
 
-def start_neutron(paths: LabPaths, registry: Registry, transport_url: str = neutron_config.NO_BROKER) -> None:
+def start_neutron(paths: LabPaths, registry: Registry, backend: Backend, transport_url: str) -> None:
     if not registry.running("neutron"):
         _end_orphans(paths, registry)
         neutron_config.write(
-            paths, conf=paths.neutron_conf, mysql_socket=paths.mysql_socket, transport_url=transport_url
+            paths,
+            conf=paths.neutron_conf,
+            mysql_socket=paths.mysql_socket,
+            transport_url=transport_url,
+            backend=backend,
         )
         argv = (str(paths.neutron_venv / "bin" / "uwsgi"), "--ini", str(neutron_config.uwsgi_file(paths)))
         env = {"OS_NEUTRON_CONFIG_FILES": str(paths.neutron_conf)}

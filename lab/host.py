@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""One Docker host: namespaces, Open vSwitch, an OVN chassis and kuryr-server; `lab.dockerd` has its Docker."""
+"""One Docker host: namespaces, Open vSwitch, an OVN chassis and kuryr-server.
+
+`lab.dockerd` has its Docker, `lab.ovs_agent` what a host has instead of an OVN chassis.
+"""
 
 import signal
 from collections.abc import Mapping
@@ -8,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from lab import http
+from lab.backend import Backend
 from lab.cloud import start_ovsdb
 from lab.errors import LabError
 from lab.paths import HostPaths, LabPaths
@@ -79,7 +83,7 @@ def start_holder(paths: LabPaths, host: HostPaths, registry: Registry) -> None:
     wait_until(ready.exists, record, 20)
 
 
-def start_ovs(paths: LabPaths, host: HostPaths, registry: Registry) -> None:
+def start_ovs(paths: LabPaths, host: HostPaths, registry: Registry, backend: Backend) -> None:
     where = place(host, registry)
     env = {"OVS_RUNDIR": str(host.ovs_run), "OVN_RUNDIR": str(host.ovs_run)}
     start_ovsdb(
@@ -93,14 +97,17 @@ def start_ovs(paths: LabPaths, host: HostPaths, registry: Registry) -> None:
     )
     name = f"{host.name}-vswitchd"
     if not registry.running(name):
-        _configure_ovs(paths, host, where)
+        _configure_ovs(paths, host, where, backend)
         control = host.ovs_run / "vswitchd.ctl"
         control.unlink(missing_ok=True)
         argv = ("ovs-vswitchd", f"unix:{host.ovsdb_socket}", f"--unixctl={control}", "-vconsole:info")
         record = registry.start(Program(name, argv, where, paths.log(name), env))
         wait_until(control.is_socket, record, 20)
         _connect_data_network(host, where, record)
-    name = f"{host.name}-ovn-controller"
+    if not backend.is_ovn:
+        _vsctl(host, where, "--timeout=20", *_bridge("br-int"))
+        return
+    name = f"{host.name}-{backend.agent}"
     if not registry.running(name):
         controller = ("ovn-controller", f"unix:{host.ovsdb_socket}", "-vconsole:info")
         registry.start(Program(name, controller, where, paths.log(name), env))
@@ -110,30 +117,32 @@ def _vsctl(host: HostPaths, where: Place, *args: str) -> str:
     return run(where.enter(["ovs-vsctl", f"--db=unix:{host.ovsdb_socket}", *args])).strip()
 
 
-def _configure_ovs(paths: LabPaths, host: HostPaths, where: Place) -> None:
-    ids = {
-        "system-id": f"{paths.name}-{host.name}",
-        "hostname": host.name,
+def _configure_ovs(paths: LabPaths, host: HostPaths, where: Place, backend: Backend) -> None:
+    ids = {"system-id": f"{paths.name}-{host.name}", "hostname": host.name}
+    for_ovn = {
         "ovn-remote": f"unix:{paths.sb_socket}",
-        "ovn-encap-type": "geneve",
+        "ovn-encap-type": backend.tunnel,
         "ovn-encap-ip": host.tunnel_address,
         "ovn-bridge": "br-int",
         "ovn-bridge-datapath-type": "netdev",
         "ovn-bridge-mappings": "physnet1:br-phy",
     }
-    settings = [f'external_ids:{name}="{value}"' for name, value in ids.items()]
+    settings = [f'external_ids:{name}="{value}"' for name, value in (ids | (for_ovn if backend.is_ovn else {})).items()]
     _vsctl(host, where, "--no-wait", "init")
     _vsctl(host, where, "--no-wait", "set", "open", ".", *settings)
 
 
 def _connect_data_network(host: HostPaths, where: Place, vswitchd: Record) -> None:
     """A user-space tunnel is sent by OVS itself, so the tunnel's own address must be on a bridge of OVS."""
-    bridge = ["--may-exist", "add-br", "br-phy", "--", "set", "bridge", "br-phy", "datapath_type=netdev"]
-    _vsctl(host, where, "--timeout=20", *bridge, "--", "--may-exist", "add-port", "br-phy", "data0")
+    _vsctl(host, where, "--timeout=20", *_bridge("br-phy"), "--", "--may-exist", "add-port", "br-phy", "data0")
     # ovs-vsctl has been seen to return before the device was there.
     wait_until(lambda: '"br-phy"' in run(where.enter(["ip", "-json", "link"])), vswitchd, 20)
     run(where.enter(["ip", "addr", "replace", f"{host.tunnel_address}/24", "dev", "br-phy"]))
     run(where.enter(["ip", "link", "set", "br-phy", "up"]))
+
+
+def _bridge(name: str) -> list[str]:
+    return ["--may-exist", "add-br", name, "--", "set", "bridge", name, "datapath_type=netdev"]
 
 
 def wait_for_chassis(paths: LabPaths, host: HostPaths, registry: Registry) -> None:

@@ -14,7 +14,21 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab import cloud, database, dockerd, engines, host, keystone, network, people, teardown
+from lab import (
+    broker,
+    cloud,
+    database,
+    dockerd,
+    engines,
+    host,
+    keystone,
+    network,
+    neutron_config,
+    ovs_agent,
+    people,
+    teardown,
+)
+from lab.backend import OVN, Backend, named
 from lab.errors import LabError
 from lab.paths import RUN_ROOT, HostPaths, LabPaths
 from lab.people import Person
@@ -35,6 +49,7 @@ class Owner:
     boot: str
     hosts: int
     role: str = DEFAULT_ROLE  # who its kuryr-servers are, by `people.KURYR_BY_ROLE`
+    backend: str = OVN.name  # one of `lab.backend`
 
 
 def registry_of(paths: LabPaths) -> Registry:
@@ -46,6 +61,11 @@ def owner_of(paths: LabPaths) -> Owner | None:
         return Owner(**json.loads((paths.run / "owner.json").read_text()))
     except FileNotFoundError:
         return None
+
+
+def backend_of(paths: LabPaths) -> Backend:
+    owner = owner_of(paths)
+    return named(owner.backend) if owner else OVN
 
 
 def hosts_of(paths: LabPaths) -> list[HostPaths]:
@@ -66,11 +86,13 @@ def up(
     fleet: Fleet | None = None,
     engine: Sequence[str] = (engines.OWN,),
     role: str | None = None,
+    backend: str | None = None,
 ) -> None:
     """Start what is missing.
 
     `engine`: what `--engine` names, one for all new hosts or one for each host. `role`: who its kuryr-servers are, by
-    `people.KURYR_BY_ROLE`; without one they stay who they are, and are member in a new lab.
+    `people.KURYR_BY_ROLE`; without one they stay who they are, and are member in a new lab. `backend`: one of `lab.backend`;
+    without one it is what the lab has, and OVN in a new one.
     """
     with _alone(paths):
         registry = registry_of(paths)
@@ -84,13 +106,14 @@ def up(
         before, fleet_before, owner = hosts_of(paths), sriov_machine.fleet_of(paths), owner_of(paths)
         role_before = owner.role if owner else DEFAULT_ROLE
         role = role or role_before
+        carrier = _backend(paths, backend, fresh=fresh)
         hosts = max(hosts, len(before))
         fleet = sriov_lifecycle.grow(paths, fleet or fleet_before)
-        _own(paths, hosts, role)
+        _own(paths, Owner(str(paths.repo), boot_id(), hosts, role, carrier.name))
         sriov_machine.note_fleet(paths, fleet)
         try:
             engines.give_all([paths.host(number) for number in range(1, hosts + 1)], engine, paths.cache)
-            _start(paths, registry, hosts, fleet, people.KURYR_BY_ROLE[role], with_kuryr=with_kuryr)
+            _start(paths, registry, hosts, fleet, people.KURYR_BY_ROLE[role], carrier, with_kuryr=with_kuryr)
         except BaseException:
             # Ctrl-C too must leave nothing half-started behind.
             say("stopping what this run started")
@@ -100,7 +123,7 @@ def up(
                 teardown.programs([paths.host(number) for number in range(1, hosts + 1)], registry, registry.started)
                 for added in hosts_of(paths)[len(before) :]:
                     teardown.remains_of_host(added)
-                _own(paths, len(before), role_before)
+                _own(paths, Owner(str(paths.repo), boot_id(), len(before), role_before, carrier.name))
                 sriov_lifecycle.shrink(paths, fleet_before)
             raise
 
@@ -142,28 +165,53 @@ def _refuse_used_namespaces(paths: LabPaths, hosts: int) -> None:
         network.remove(netns)
 
 
-def _own(paths: LabPaths, hosts: int, role: str) -> None:
+def _backend(paths: LabPaths, wanted: str | None, *, fresh: bool) -> Backend:
+    has = backend_of(paths)
+    if fresh:
+        return named(wanted) if wanted else OVN
+    if wanted not in {None, has.name}:
+        msg = f"the lab {paths.name!r} runs with the backend {has.name}; run ./dev down first"
+        raise LabError(msg)
+    return has
+
+
+def _own(paths: LabPaths, owner: Owner) -> None:
     paths.run.mkdir(parents=True, exist_ok=True)
-    owner = Owner(str(paths.repo), boot_id(), hosts, role)
     (paths.run / "owner.json").write_text(json.dumps(asdict(owner)))
 
 
-def _start(paths: LabPaths, registry: Registry, hosts: int, fleet: Fleet, person: Person, *, with_kuryr: bool) -> None:
+def _start(
+    paths: LabPaths,
+    registry: Registry,
+    hosts: int,
+    fleet: Fleet,
+    person: Person,
+    backend: Backend,
+    *,
+    with_kuryr: bool,
+) -> None:
     all_hosts = [paths.host(number) for number in range(1, hosts + 1)]
+    with_broker = bool(fleet.machines) or not backend.is_ovn
     with step("namespaces and links"):
         network.make_cloud(paths)
         for each in all_hosts:
             network.make_host(paths, each)
-    sriov_lifecycle.stop_neutron_without_broker(paths, registry, fleet)
+    if with_broker:
+        _stop_neutron_without_broker(paths, registry)
     branches: list[Callable[[], None]] = [
-        lambda: _start_neutron(paths, registry, fleet),
+        lambda: _start_neutron(paths, registry, backend, with_broker=with_broker),
         lambda: _start_keystone(paths, registry),
     ]
-    branches.extend(_host_branch(paths, each, registry, person) for each in all_hosts)
+    if with_broker:
+        branches.append(lambda: _start_broker(paths, registry))
+    branches.extend(_host_branch(paths, each, registry, person, backend) for each in all_hosts)
     branches.extend(sriov_lifecycle.branches(paths, registry, fleet, person))
-    with step("OVN databases and northd"):
-        cloud.start_ovn_central(paths, registry)
+    if backend.is_ovn:
+        with step("OVN databases and northd"):
+            cloud.start_ovn_central(paths, registry)
     _side_by_side(branches, registry)
+    if not backend.is_ovn:
+        _side_by_side([_agent_branch(paths, each, registry, backend) for each in all_hosts], registry)
     host.acquaint(all_hosts, registry)
     if with_kuryr and paths.kuryr_server.exists():
         _side_by_side(
@@ -175,6 +223,17 @@ def _start(paths: LabPaths, registry: Registry, hosts: int, fleet: Fleet, person
         )
     elif with_kuryr:
         say(f"          kuryr-server is not installed in {paths.venv}: not started")
+
+
+def _stop_neutron_without_broker(paths: LabPaths, registry: Registry) -> None:
+    """The first SR-IOV machine comes to a lab that is up: its Neutron must be started anew, with a broker."""
+    if registry.running("neutron") and neutron_config.NO_BROKER in paths.neutron_conf.read_text():
+        cloud.stop_neutron(paths, registry)
+
+
+def _start_broker(paths: LabPaths, registry: Registry) -> None:
+    with step("RabbitMQ"):
+        broker.start_rabbitmq(paths, registry)
 
 
 def _side_by_side(branches: list[Callable[[], None]], registry: Registry) -> None:
@@ -190,12 +249,14 @@ def _side_by_side(branches: list[Callable[[], None]], registry: Registry) -> Non
             raise
 
 
-def _start_neutron(paths: LabPaths, registry: Registry, fleet: Fleet) -> None:
+def _start_neutron(paths: LabPaths, registry: Registry, backend: Backend, *, with_broker: bool) -> None:
     with step("MariaDB"):
         database.start(paths, registry)
     with step("Neutron API"):
-        cloud.start_neutron(paths, registry, sriov_lifecycle.transport_url(fleet))
-    sriov_lifecycle.after_neutron(paths, registry, fleet)
+        url = broker.transport_url() if with_broker else neutron_config.NO_BROKER
+        cloud.start_neutron(paths, registry, backend, url)
+    if with_broker:
+        broker.start_rpc_server(paths, registry)
 
 
 def _start_keystone(paths: LabPaths, registry: Registry) -> None:
@@ -203,18 +264,30 @@ def _start_keystone(paths: LabPaths, registry: Registry) -> None:
         keystone.start(paths, registry)
 
 
-def _host_branch(paths: LabPaths, each: HostPaths, registry: Registry, person: Person) -> Callable[[], None]:
+def _host_branch(
+    paths: LabPaths, each: HostPaths, registry: Registry, person: Person, backend: Backend
+) -> Callable[[], None]:
     def branch() -> None:
-        with step(f"{each.name}: Open vSwitch and OVN chassis"):
+        with step(f"{each.name}: Open vSwitch{' and OVN chassis' if backend.is_ovn else ''}"):
             if registry.running(f"{each.name}-holder") is None:
                 # Whatever still runs there is in namespaces that nobody can enter any more.
                 teardown.programs_of_host(each, registry)
             host.start_holder(paths, each, registry)
             host.write_kuryr_conf(each, person, registry)
-            host.start_ovs(paths, each, registry)
-            host.wait_for_chassis(paths, each, registry)
+            host.start_ovs(paths, each, registry, backend)
+            if backend.is_ovn:
+                host.wait_for_chassis(paths, each, registry)
         with step(f"{each.name}: {engines.of(each)} and the image busybox"):
             dockerd.start(paths, each, registry)
+
+    return branch
+
+
+def _agent_branch(paths: LabPaths, each: HostPaths, registry: Registry, backend: Backend) -> Callable[[], None]:
+    def branch() -> None:
+        with step(f"{each.name}: {backend.agent_type} ({backend.firewall})"):
+            ovs_agent.start(paths, each, registry, backend)
+            ovs_agent.wait_until_alive(paths, each, registry, backend)
 
     return branch
 

@@ -5,6 +5,7 @@
 from pathlib import Path
 
 from lab import people
+from lab.backend import OVN, Backend
 from lab.paths import KEYSTONE_URL, NEUTRON_PORT, LabPaths
 
 API_WORKERS = 3
@@ -15,7 +16,7 @@ _NEUTRON_CONF = """\
 [DEFAULT]
 auth_strategy = keystone
 core_plugin = ml2
-service_plugins = ovn-router,trunk,qos,segments
+service_plugins = {backend.router},trunk,qos,segments
 transport_url = {transport_url}
 rpc_workers = 1
 rpc_state_report_workers = 1
@@ -49,14 +50,17 @@ quota_security_group = -1
 quota_security_group_rule = -1
 
 [ml2]
-type_drivers = flat,vlan,geneve,local
-tenant_network_types = geneve
-mechanism_drivers = ovn,sriovnicswitch
+type_drivers = flat,vlan,{backend.tunnel},local
+tenant_network_types = {backend.tunnel}
+mechanism_drivers = {backend.mechanism},sriovnicswitch
 extension_drivers = port_security,qos,dns_domain_ports,port_trusted,tag_ports_during_bulk_creation
 
 [ml2_type_geneve]
 vni_ranges = 1:65535
 max_header_size = 38
+
+[ml2_type_vxlan]
+vni_ranges = 1:65535
 
 [ml2_type_flat]
 flat_networks = physnet1,physnet2
@@ -66,7 +70,9 @@ network_vlan_ranges = physnet1:100:199,physnet2:100:199
 
 [securitygroup]
 enable_security_group = true
+"""
 
+_OVN = """
 [ovn]
 ovn_nb_connection = unix:{nb}
 ovn_sb_connection = unix:{sb}
@@ -105,12 +111,16 @@ def uwsgi_file(paths: LabPaths) -> Path:
     return paths.neutron_conf.parent / "uwsgi.ini"
 
 
-def write(paths: LabPaths, *, conf: Path, mysql_socket: Path, transport_url: str = NO_BROKER) -> None:
+def write(
+    paths: LabPaths, *, conf: Path, mysql_socket: Path, transport_url: str = NO_BROKER, backend: Backend = OVN
+) -> None:
     """Write neutron.conf and what belongs to it beside it."""
     state = conf.parent
     state.mkdir(parents=True, exist_ok=True)
+    template = _NEUTRON_CONF + (_OVN if backend.is_ovn else "")
     conf.write_text(
-        _NEUTRON_CONF.format(
+        template.format(
+            backend=backend,
             venv=paths.neutron_venv,
             state=state,
             database=database_url(mysql_socket),

@@ -9,7 +9,7 @@ files to remove.
 import shutil
 from collections.abc import Iterable
 
-from lab import network
+from lab import broker, network
 from lab.paths import HostPaths, LabPaths
 from lab.process import Registry, end_all, kill_all
 from lab.sriov import lifecycle as sriov_lifecycle
@@ -21,6 +21,9 @@ _ORDER = (
     "neutron",
     "keystone",
     "ovn-controller",
+    "neutron-openvswitch-agent",
+    "neutron-rpc-server",
+    "rabbitmq",
     "vswitchd",
     "ovsdb",
     "ovn-northd",
@@ -38,7 +41,7 @@ def everything(paths: LabPaths, hosts: list[HostPaths], registry: Registry) -> N
         remains_of_host(host)
     end_all(lambda: network.processes_in(paths.netns))
     network.remove(paths.netns)
-    for folder in ("mariadb", "ovn", "neutron", "keystone", "template"):
+    for folder in ("mariadb", "ovn", "neutron", "keystone", "template", broker.RABBITMQ):
         shutil.rmtree(paths.state / folder, ignore_errors=True)
     shutil.rmtree(paths.run, ignore_errors=True)
 

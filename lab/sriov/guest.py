@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab import http, image
+from lab.broker import transport_url
 from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.people import Person, with_login
 from lab.process import wait_for
 from lab.sriov import channel as sriov_channel, image as sriov_image
-from lab.sriov.broker import transport_url
 from lab.sriov.channel import Channel
 from lab.sriov.image import Image
 from lab.sriov.machine import MachinePaths

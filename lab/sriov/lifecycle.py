@@ -2,17 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The part that SR-IOV machines have in bringing a lab up and taking it down."""
 
-import shutil
 from collections.abc import Callable
 from functools import partial
 
-from lab import cloud, neutron_config
 from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.people import Person
 from lab.process import Registry
 from lab.progress import step
-from lab.sriov import broker as sriov_broker, guest as sriov_guest, image as sriov_image, machine as sriov_machine
+from lab.sriov import guest as sriov_guest, image as sriov_image, machine as sriov_machine
 from lab.sriov.machine import Fleet, MachinePaths
 
 
@@ -35,29 +33,9 @@ def shrink(paths: LabPaths, fleet: Fleet) -> None:
     sriov_machine.note_fleet(paths, fleet)
 
 
-def transport_url(fleet: Fleet) -> str:
-    return sriov_broker.transport_url() if fleet.machines else neutron_config.NO_BROKER
-
-
-def stop_neutron_without_broker(paths: LabPaths, registry: Registry, fleet: Fleet) -> None:
-    """The first machine comes to a lab that is up: its Neutron must be started anew, with a broker."""
-    if fleet.machines and registry.running("neutron") and neutron_config.NO_BROKER in paths.neutron_conf.read_text():
-        cloud.stop_neutron(paths, registry)
-
-
 def branches(paths: LabPaths, registry: Registry, fleet: Fleet, person: Person) -> list[Callable[[], None]]:
     """What can start beside the cloud and the other hosts. `person`: who the service is."""
-    if not fleet.machines:
-        return []
-    return [
-        partial(_start_broker, paths, registry),
-        *(partial(_start_machine, paths, registry, fleet, person, each) for each in fleet.paths(paths)),
-    ]
-
-
-def _start_broker(paths: LabPaths, registry: Registry) -> None:
-    with step("RabbitMQ"):
-        sriov_broker.start_rabbitmq(paths, registry)
+    return [partial(_start_machine, paths, registry, fleet, person, each) for each in fleet.paths(paths)]
 
 
 def _start_machine(paths: LabPaths, registry: Registry, fleet: Fleet, person: Person, each: MachinePaths) -> None:
@@ -75,11 +53,6 @@ def _start_machine(paths: LabPaths, registry: Registry, fleet: Fleet, person: Pe
         sriov_guest.start_docker(each)
 
 
-def after_neutron(paths: LabPaths, registry: Registry, fleet: Fleet) -> None:
-    if fleet.machines:
-        sriov_broker.start_rpc_server(paths, registry)
-
-
 def kuryr_branches(paths: LabPaths, fleet: Fleet) -> list[Callable[[], None]]:
     return [partial(_start_kuryr, paths, fleet, each) for each in fleet.paths(paths)]
 
@@ -95,4 +68,3 @@ def remove(paths: LabPaths, registry: Registry) -> None:
     registry.stop([each.qemu for each in machines], sudden=True)
     for each in machines:
         sriov_machine.remove(each)
-    shutil.rmtree(paths.state / sriov_broker.RABBITMQ, ignore_errors=True)

@@ -10,13 +10,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from lab.backend import BACKENDS, DESCRIPTION, OVN
 from lab.errors import LabError
 from lab.paths import REPO
 from lab.suite import labs, tiers
 from lab.suite.results import Outcome, line_coverage, summary
 from lab.suite.runner import RESULTS, Runner
 
-OPTIONS = ("--engines", "-h", "--help")
+BACKEND = "--backend"
+OPTIONS = (BACKEND, "--engines", "-h", "--help")
 
 
 def main(argv: list[str]) -> int:
@@ -33,7 +35,7 @@ def main(argv: list[str]) -> int:
             runner.arguments = tuple(for_pytest)
             if verb == "check":
                 return _tell(runner.checks())
-            return _test(runner, chosen, whole=arguments.tier is None, every_engine=arguments.engines)
+            return _test(runner, chosen, arguments)
     except LabError as error:
         print(f"dev: {error}", file=sys.stderr)
         return 1
@@ -43,13 +45,15 @@ def main(argv: list[str]) -> int:
 
 
 def parsed(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Our own arguments (``tier``: a name or None, ``engines``) and those for pytest, of the words after the verb."""
+    """Our own arguments (``tier``: a name or None, ``engines``, ``backend``) and those for pytest, of the words after the verb."""
     ours: list[str] = []
     for_pytest: list[str] = []
     for place, word in enumerate(words):
         # A tier is the first word or none: the word after a -k is pytest's.
         tier = place == 0 and not word.startswith("-")
-        (ours if tier or word in OPTIONS else for_pytest).append(word)
+        value = place > 0 and words[place - 1] == BACKEND
+        own = tier or value or word in OPTIONS or word.startswith(f"{BACKEND}=")
+        (ours if own else for_pytest).append(word)
     return _parser().parse_args(ours), for_pytest
 
 
@@ -61,6 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     names = dict.fromkeys(tier.asked_for for tier in tiers.TIERS)
     parser.add_argument("tier", nargs="?", help=f"one of: {' '.join(names)}")
+    parser.add_argument(
+        BACKEND,
+        choices=BACKENDS,
+        help=f"tests/cloud on a lab with this backend: {DESCRIPTION} (default: ovn)",
+    )
     parser.add_argument("--engines", action="store_true", help="tests/cloud on every Docker Engine that can be had")
     return parser
 
@@ -83,13 +92,14 @@ def _alone() -> Iterator[Runner]:
             runner.children.end()
 
 
-def _test(runner: Runner, chosen: tuple[tiers.Tier, ...], *, whole: bool, every_engine: bool) -> int:
+def _test(runner: Runner, chosen: tuple[tiers.Tier, ...], arguments: argparse.Namespace) -> int:
+    whole = arguments.tier is None
     runner.live = len(chosen) == 1
     without_lab = [tier for tier in chosen if tier.name not in tiers.IN_A_LAB]
     outcomes = runner.checks_and_tiers(without_lab) if whole else runner.tiers(without_lab)
     for tier in chosen:
         if tier.name == "cloud":
-            outcomes += labs.cloud(runner, tier, every_engine=every_engine)
+            outcomes += labs.cloud(runner, tier, arguments.backend or OVN.name, every_engine=arguments.engines)
         elif tier.name == "sriov":
             outcomes += labs.sriov(runner, tier)
     if not any(each.passed or each.failed or each.skipped for each in outcomes if not each.is_check):

@@ -19,17 +19,17 @@ FEW = 12
 """So many tests take no longer than a second lab takes to start."""
 
 
-def cloud(runner: Runner, tier: Tier, *, every_engine: bool) -> list[Outcome]:
+def cloud(runner: Runner, tier: Tier, backend: str, *, every_engine: bool) -> list[Outcome]:
     """Two engines at once: the tests for one host use h1's, those for what only newer engines do the newest there is."""
     count = runner.count(tier)
     if not count:
         return []
     if not every_engine:
-        return [_cloud_on(runner, tier, "cloud", "own,newest", count)]
+        return [_cloud_on(runner, tier, "cloud", "own,newest", backend, count)]
     found = engines.Choice(LabPaths(NAME).cache).all
     pairs = [(each, engines.OWN if each == found[-1] else engines.NEWEST) for each in found]
     return [
-        _cloud_on(runner, tier, f"cloud-{first.version.split('.')[0]}", f"{first.release},{second}", count)
+        _cloud_on(runner, tier, f"cloud-{first.version.split('.')[0]}", f"{first.release},{second}", backend, count)
         for first, second in pairs
     ]
 
@@ -45,12 +45,12 @@ def sriov(runner: Runner, tier: Tier) -> list[Outcome]:
         return [runner.tier(tier, tier.report, env={"KURYR_LAB": NAME}) if up else broken(tier.report)]
 
 
-def _cloud_on(runner: Runner, tier: Tier, report: str, chosen: str, count: int) -> Outcome:
+def _cloud_on(runner: Runner, tier: Tier, report: str, chosen: str, backend: str, count: int) -> Outcome:
     # One lab keeps one processor busy.
     names = [NAME] if count <= FEW else [f"{NAME}{number}" for number in range(1, SIDE_BY_SIDE + 1)]
-    say(f"== {len(names)} lab(s) of two hosts for {tier.folder} (Docker Engines: {chosen})")
+    say(f"== {len(names)} lab(s) of two hosts for {tier.folder} (Docker Engines: {chosen}; backend: {backend})")
     shared = ["--numprocesses", str(len(names)), "--dist", "loadfile"] if len(names) > 1 else []
-    with _labs(runner, names, ["--hosts", "2", "--engine", chosen]) as up:
+    with _labs(runner, names, ["--hosts", "2", "--engine", chosen, "--backend", backend]) as up:
         return runner.tier(tier, report, shared, {"KURYR_LAB": ",".join(names)}) if up else broken(report)
 
 

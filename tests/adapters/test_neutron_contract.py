@@ -185,9 +185,13 @@ class NetworkContract:
 class AgentContract:
     """What an administrator is shown. Needs the fixtures ``neutron`` and ``host`` (one that can bind ports)."""
 
-    def test_agents(self, neutron: Neutron, host: str) -> None:
+    @pytest.fixture
+    def agent_type(self) -> str:
+        return "OVN Controller agent"
+
+    def test_agents(self, neutron: Neutron, host: str, agent_type: str) -> None:
         """The service would not see that a host's agent is alive."""
-        agents = neutron.find_agents(host=host, agent_type="OVN Controller agent")
+        agents = neutron.find_agents(host=host, agent_type=agent_type)
         assert [(agent.host, agent.alive) for agent in agents] == [(host, True)]
         assert neutron.find_agents(host="nowhere") == []
 
@@ -195,6 +199,7 @@ class AgentContract:
 class PortContract:
     """Ports and tags. Needs the fixtures ``neutron`` and ``host`` (one that can bind ports)."""
 
+    @pytest.mark.ovn("it has a metadata port on each network")
     def test_a_port_gets_an_address_but_not_the_gateways(self, tenant: Tenant) -> None:
         """A container would get the address of its gateway."""
         network = tenant.network()

@@ -56,6 +56,7 @@ class PairContract:
         assert set(both.allowed_address_pairs) == {one, two}
         assert both.vif_type == "ovs"
 
+    @pytest.mark.ovn("the agent of ML2/OVS lets any MAC pass")
     def test_a_pair_with_another_mac_is_refused(self, tenant: Tenant, neutron: Neutron, host: str) -> None:
         """A macvlan would be thought to work with ML2/OVN, which takes MACs of VRRP only (seen in release 29)."""
         vm = machine(tenant, host)
@@ -88,6 +89,7 @@ class PairContract:
         assert [each.id for each in found] == [port.id]
 
 
+@pytest.mark.ovn("with ML2/OVS a port that is bound cannot become a trunk's parent")
 class TrunkContract:
     """Trunks. Needs the fixtures ``neutron``, ``host`` and ``make_trunk``."""
 

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The real lab: Neutron, OVN, Open vSwitch, two Docker Engines and kuryr-server on two hosts. ``./dev test`` starts it."""
+"""The real lab: Neutron with OVN or its own agents, Open vSwitch, two Docker Engines and kuryr-server on two hosts.
+
+``./dev test`` starts it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import pytest
 import lab as laboratory
 from lab import http
 from lab.api import Host, Lab
+from lab.backend import Backend
 from lab.paths import CLOUD_ADDRESS, KEYSTONE_PORT, NEUTRON_PORT
 from lab.people import KURYR_ADMIN, KURYR_BY_ROLE, Person
 from tests.cloud.relay import relay
@@ -25,6 +29,15 @@ def lab() -> Lab:
     names = os.environ.get("KURYR_LAB", "test").split(",")
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     return laboratory.connect(names[int(worker.removeprefix("gw"))])
+
+
+@pytest.fixture(autouse=True)
+def backend(request: pytest.FixtureRequest, lab: Lab) -> Backend:
+    """What carries out the networks; a test of what OVN alone does is not run on another one."""
+    mark = request.node.get_closest_marker("ovn")
+    if mark is not None and not lab.backend.is_ovn:
+        pytest.skip(f"with ML2/OVN only: {mark.args[0]}")
+    return lab.backend
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import pytest
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import QosRule
 from lab.api import Lab
+from lab.backend import Backend
 from lab.people import KURYR, KURYR_ADMIN
 from tests.adapters.neutron_client import with_keystone
 from tests.adapters.test_neutron_contract import AgentContract, NeutronContract, tenant
@@ -37,6 +38,10 @@ def admin_client(keystone_url: str, neutron_url: str) -> Neutron:
 
 
 class TestAdmin(AgentContract):
+    @pytest.fixture
+    def agent_type(self, backend: Backend) -> str:
+        return backend.agent_type
+
     @pytest.fixture
     def neutron(self, admin_client: Neutron) -> Neutron:
         return admin_client

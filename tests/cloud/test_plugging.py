@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Containers on a host whose ovn-controller is not there: with vif_plugging_is_fatal, and after a boot."""
+"""Containers on a host whose agent (of OVN, or Neutron's for Open vSwitch) is not there: with vif_plugging_is_fatal, and after
+a boot.
+"""
 
 from __future__ import annotations
 
@@ -25,24 +27,24 @@ def strict(h2: Host) -> Iterator[Host]:
     file.write_text(text.replace("[neutron]\n", f"[neutron]\n{options}"))
     h2.kuryr.restart()
     yield h2
-    h2.ovn_controller.start()
+    h2.agent.start()
     file.write_text(text)
     h2.kuryr.restart()
 
 
 def stop_the_start(user: User, host: Host) -> str:
-    """A container starts, and the next one does not, without ovn-controller; answers what its user reads."""
+    """A container starts, and the next one does not, without the agent; answers what its user reads."""
     net = user.network(host, f"--subnet={unique_cidr()}")
     box = user.run(host, net)
     assert user.port_of(host, box, net)["status"] == "ACTIVE"
     before = leftovers(user.lab)
-    host.ovn_controller.kill()
+    host.agent.kill()
     said = user.refused(host, "run", "--rm", "--net", net, "busybox", "true")
     assert leftovers(user.lab) == before
     return said
 
 
-def test_a_dead_ovn_controller_stops_the_container(user: User, strict: Host) -> None:
+def test_a_dead_agent_stops_the_container(user: User, strict: Host) -> None:
     """Upstream waits for ever with the container locked, and leaves everything plugged (docs/compatibility.md, B9)."""
     said = stop_the_start(user, strict)
     assert f"is DOWN, not ACTIVE, {WAIT} s after it was plugged" in said
@@ -50,18 +52,27 @@ def test_a_dead_ovn_controller_stops_the_container(user: User, strict: Host) -> 
 
 
 @pytest.mark.usefixtures("service_admin")
-def test_a_dead_ovn_controller_is_named_to_the_admin(user: User, strict: Host) -> None:
+def test_a_dead_agent_is_named_to_the_admin(user: User, strict: Host) -> None:
     """The operator would have to ask Neutron himself which agent is dead."""
     said = stop_the_start(user, strict)
-    assert "on host 'h2', as far as Neutron knows, OVN Controller agent is" in said
+    assert f"on host 'h2', as far as Neutron knows, {user.lab.backend.agent_type} is" in said
 
 
-def test_a_container_that_starts_before_ovn_controller(user: User, h2: Host) -> None:
+def forget_agent(user: User, host: Host) -> None:
+    """Neutron would take it for alive for a minute more."""
+    if user.lab.backend.is_ovn:
+        host.run(["ovn-sbctl", "chassis-del", f"{user.lab.name}-{host.name}"])
+        return
+    (agent,) = user.neutron("GET", f"/agents?host={host.name}")["agents"]
+    user.neutron("DELETE", f"/agents/{agent['id']}")
+
+
+def test_a_container_that_starts_before_the_agent(user: User, h2: Host) -> None:
     """After a boot the containers of a host would stay down, as the service is shown no agent to wait for."""
     net = user.network(h2, f"--subnet={unique_cidr()}")
     h2.kuryr.stop()
-    h2.ovn_controller.stop()
-    h2.run(["ovn-sbctl", "chassis-del", f"{user.lab.name}-{h2.name}"])  # Neutron would take it for alive for a minute
+    h2.agent.stop()
+    forget_agent(user, h2)
     h2.kuryr.start()
     since = len(h2.kuryr.log.read_text())
     try:
@@ -69,6 +80,6 @@ def test_a_container_that_starts_before_ovn_controller(user: User, h2: Host) -> 
         started = h2.popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         waits = wait_for(lambda: "could not be bound; it is tried again" in h2.kuryr.log.read_text()[since:], 60)
     finally:
-        h2.ovn_controller.start()
+        h2.agent.start()
     assert together(started, timeout=100) == [(0, "")]
     assert waits

@@ -95,6 +95,8 @@ def test_an_interrupted_run_leaves_no_program_behind(tmp_path: Path) -> None:
         (["unit"], "unit", False, []),
         (["-k", "unit"], None, False, ["-k", "unit"]),
         (["cloud", "--engines", "-x", "-k", "ping"], "cloud", True, ["-x", "-k", "ping"]),
+        (["cloud", "--backend", "ovs", "-k", "ping"], "cloud", False, ["-k", "ping"]),
+        (["cloud", "-k", "ping", "--backend=ovs"], "cloud", False, ["-k", "ping"]),
     ],
 )
 def test_the_word_after_an_option_of_pytest_is_no_tier(
@@ -102,3 +104,4 @@ def test_the_word_after_an_option_of_pytest_is_no_tier(
 ) -> None:
     arguments, rest = parsed(words)
     assert (arguments.tier, arguments.engines, rest) == (tier, engines, for_pytest)
+    assert arguments.backend == ("ovs" if any("--backend" in word for word in words) else None)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""RabbitMQ, and the part of Neutron that takes the agents' reports from it. Only a lab with SR-IOV machines has them."""
+"""RabbitMQ, and the part of Neutron that takes the agents' reports from it: for SR-IOV machines, and for ML2/OVS."""
 
 import signal
 
