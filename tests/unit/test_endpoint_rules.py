@@ -64,11 +64,35 @@ def test_a_container_that_is_the_router_has_no_route_to_itself() -> None:
 
 
 def test_no_gateway_is_no_way_out() -> None:
-    """Docker would add a NATed second way out, or the subnet's own default route would be lost."""
-    record = replace(RECORD, subnets=(replace(USED, gateway_ip=None, host_routes=(DEFAULT,)),))
+    """Docker would add a NATed second way out."""
+    record = replace(RECORD, subnets=(replace(USED, gateway_ip=None, host_routes=(HOP,)),))
     answer = join_answer(record, ENDPOINT, "eth", "")
     assert (answer.gateway, answer.gateway_ipv6, answer.disable_gateway_service) == ("", "", True)
-    assert answer.static_routes == [via(DEFAULT)]
+    assert answer.static_routes == [via(HOP)]
+
+
+def test_the_default_route_of_a_subnet_without_gateway_is_its_gateway() -> None:
+    """With Docker 28 no container would start ("no default route"), with 20.10 none on a second such network."""
+    six = replace(USED6, gateway_ip=None, host_routes=(HostRoute(destination="::/0", nexthop="2001:DB8::fe"), HOP6))
+    record = replace(DUAL, subnets=(replace(USED, gateway_ip=None, host_routes=(DEFAULT, HOP)), six))
+    answer = join_answer(record, ENDPOINT_DUAL, "eth", "")
+    assert (answer.gateway, answer.gateway_ipv6) == ("10.0.0.254", "2001:db8::fe")
+    assert answer.static_routes == [via(HOP), via(HOP6)]
+    link_local = replace(six, host_routes=(HostRoute(destination="::/0", nexthop="fe80::1"),))
+    answer = join_answer(replace(DUAL, subnets=(USED, link_local)), ENDPOINT_DUAL, "eth", "")
+    assert answer.gateway_ipv6 == "fe80::1"
+    assert answer.static_routes == [StaticRoute(destination="fe80::1/128", route_type=1)]
+
+
+def test_a_default_route_that_leads_nowhere_is_no_gateway() -> None:
+    """The container would not start: Docker finds no route for the gateway, or it is the container itself."""
+    far = HostRoute(destination="0.0.0.0/0", nexthop="198.51.100.1")
+    record = replace(RECORD, subnets=(replace(USED, gateway_ip=None, host_routes=(far,)),))
+    assert join_answer(record, ENDPOINT, "eth", "").gateway == ""
+    itself = HostRoute(destination="0.0.0.0/0", nexthop="10.0.0.5")
+    record = replace(RECORD, subnets=(replace(USED, gateway_ip=None, host_routes=(itself,)),))
+    answer = join_answer(record, ENDPOINT, "eth", "")
+    assert (answer.gateway, answer.static_routes) == ("", [])
 
 
 def test_a_default_route_beside_the_gateway_is_left_out() -> None:

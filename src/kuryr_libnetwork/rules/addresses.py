@@ -69,6 +69,10 @@ def no_gateway_answer(version: IpVersion) -> str:
     return f"{NO_GATEWAY[version]}/0"
 
 
+def is_default(cidr: str) -> bool:
+    return cidr.endswith("/0")
+
+
 def usable_routes(routes: Iterable[HostRoute], *, has_gateway: bool, on_link: Collection[str] = ()) -> list[HostRoute]:
     """The host routes to give to Docker: any other would fail the start of the container.
 
@@ -82,7 +86,7 @@ def usable_routes(routes: Iterable[HostRoute], *, has_gateway: bool, on_link: Co
         if not route.destination or not route.nexthop:
             continue
         destination = canonical_cidr(route.destination)
-        beside_gateway = has_gateway and destination.endswith("/0")
+        beside_gateway = has_gateway and is_default(destination)
         if beside_gateway or destination in on_link or not _reachable(route.nexthop, on_link):
             continue
         usable.setdefault(destination, route)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from kuryr_libnetwork.errors import InvalidRequest
 from kuryr_libnetwork.model.records import EndpointRecord, NetworkRecord, SubnetRecord
 from kuryr_libnetwork.protocol.messages import InterfaceName, JoinResponse, StaticRoute
-from kuryr_libnetwork.rules.addresses import canonical_ip, contains, usable_routes
+from kuryr_libnetwork.rules.addresses import canonical_ip, contains, is_default, usable_routes
 from kuryr_libnetwork.rules.networks import subnet_for
 from kuryr_libnetwork.text import shown
 
@@ -58,7 +58,8 @@ def join_answer(network: NetworkRecord, endpoint: EndpointRecord, dst_prefix: st
         return JoinResponse(disable_gateway_service=True)
     subnets = [] if network.internal else subnets_of(network, endpoint)
     own = {canonical_ip(text) for text in (endpoint.address, endpoint.address_ipv6) if text}
-    gateways = {each.ip_version: each.gateway_ip for each in subnets if each.gateway_ip and each.gateway_ip not in own}
+    ways = {each.ip_version: default_gateway(each) for each in subnets}
+    gateways = {version: gateway for version, gateway in ways.items() if gateway not in own}
     routes = [route for subnet in subnets for route in _routes(subnet) if route.next_hop not in own]
     return JoinResponse(
         interface_name=InterfaceName(src_name=endpoint.plug.container_ifname, dst_prefix=dst_prefix, dst_name=ifname),
@@ -69,8 +70,20 @@ def join_answer(network: NetworkRecord, endpoint: EndpointRecord, dst_prefix: st
     )
 
 
+def default_gateway(subnet: SubnetRecord) -> str:
+    """Where the default route of a subnet leads; "" where it has none.
+
+    The host route to 0.0.0.0/0 or ::/0 of a subnet without gateway counts as one: engines before 28 install no other default
+    route, and to later ones a static default route of a second network is an error.
+    """
+    if subnet.gateway_ip:
+        return subnet.gateway_ip
+    usable = usable_routes(subnet.host_routes, has_gateway=False, on_link=(subnet.cidr,))
+    return next((canonical_ip(route.nexthop) for route in usable if is_default(route.destination)), "")
+
+
 def _routes(subnet: SubnetRecord) -> list[StaticRoute]:
-    gateway = subnet.gateway_ip
+    gateway = default_gateway(subnet)
     to_gateway = [] if not gateway or contains(subnet.cidr, gateway) else [_host_cidr(gateway)]
     usable = usable_routes(subnet.host_routes, has_gateway=bool(gateway), on_link=(subnet.cidr, *to_gateway))
     return [

@@ -213,6 +213,19 @@ def test_host_routes_reach_the_container(plugin: Plugin, docker: Docker) -> None
     docker.network_rm(net)
 
 
+def test_a_default_route_without_gateway_is_the_gateway(plugin: Plugin, docker: Docker) -> None:
+    """No container would start: Docker 28 takes the route for a way out, and finds no gateway."""
+    network = plugin.neutron.create_network({"name": "tenant"})
+    routes = [{"destination": "0.0.0.0/0", "nexthop": "10.5.0.8"}]
+    asked = {"network_id": network.id, "cidr": "10.5.0.0/24", "ip_version": 4, "gateway_ip": None}
+    plugin.neutron.create_subnet(asked | {"host_routes": routes})
+    net = docker.network_create("10.5.0.0/24", options={"neutron.net.uuid": network.id})
+    box = docker.run(net)
+    assert (box.gateway, box.routes) == ("10.5.0.8", [])
+    docker.rm(box)
+    docker.network_rm(net)
+
+
 def test_auxiliary_address_is_not_given_to_a_container(plugin: Plugin, docker: Docker) -> None:
     """--aux-address would fail (upstream) or be handed to a container as well."""
     net = docker.network_create("10.6.0.0/29", aux={"printer": "10.6.0.2"})
