@@ -14,7 +14,8 @@ from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.model.records import EndpointRecord
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.registry import DriverRegistry
-from kuryr_libnetwork.services.endpoints.announcer import BETWEEN, LIMIT, LOOK_AGAIN, TIMES, Announcer
+from kuryr_libnetwork.services.endpoints.after_join import LIMIT, LOOK_AGAIN
+from kuryr_libnetwork.services.endpoints.announcer import BETWEEN, TIMES, Announcer
 from tests.fakes.host import FakeLinks, FakeOvs, FakeScripts
 from tests.world.sriov_host import MAC, SANDBOX, Host
 
