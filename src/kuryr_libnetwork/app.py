@@ -22,6 +22,7 @@ from kuryr_libnetwork.host.journal import JOURNAL_FILE, SqliteJournal
 from kuryr_libnetwork.host.links import KernelLinks
 from kuryr_libnetwork.host.netdevs import KernelNetdevs
 from kuryr_libnetwork.host.ovsdb import OvsDatabase
+from kuryr_libnetwork.host.sandboxes import KernelSandboxes
 from kuryr_libnetwork.host.scripts import BindingScripts
 from kuryr_libnetwork.host.sysfs import SysfsPci
 from kuryr_libnetwork.host.vf_control import KernelVfControl
@@ -44,6 +45,7 @@ from kuryr_libnetwork.services.assembly import RECONCILER, Services, assemble
 from kuryr_libnetwork.services.background.agent_warning import warn_of_host
 from kuryr_libnetwork.services.background.role_warning import warn_of_roles
 from kuryr_libnetwork.services.endpoints.announcer import THREAD as ANNOUNCER
+from kuryr_libnetwork.services.endpoints.sandbox_routes import THREAD as ROUTES
 from kuryr_libnetwork.services.state.attempts import Attempts
 
 LOG = logging.getLogger(__name__)
@@ -76,17 +78,20 @@ class App:
         self._first = Attempts(health, RECONCILER, time.time)
         self._background = health.thread(RECONCILER, self._run_background)
         self._announcer = health.thread(ANNOUNCER, services.announcer.run)
+        self._routes = health.thread(ROUTES, services.routes.run)
 
     def serve(self) -> None:
         """Answer Docker until :meth:`stop`. The background starts once calls are taken, so that none waits for it."""
         self._background.start()
         self._announcer.start()
+        self._routes.start()
         self._server.serve()
 
     def stop(self) -> None:
         """Finish the calls under way, at most 9 s."""
         self._end.set()
         self._services.announcer.stop()
+        self._services.routes.stop()
         self._server.stop()
         LOG.info("stopped")
 
@@ -220,6 +225,7 @@ def _services(settings: Settings, neutron: Neutron, journal: Journal, drivers: D
         neutron=neutron,
         journal=journal,
         drivers=drivers,
+        sandboxes=KernelSandboxes(),
         engine=engine,
         settings=chosen,
         now=time.time,

@@ -11,15 +11,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from kuryr_libnetwork.errors import BindingScriptFailed, BridgeNotFound, Conflict, LinkError, LinkExists, LinkNotFound
-from kuryr_libnetwork.model.links import ChildSpec, HostIp, Link, OvsInterface, VethSpec
+from kuryr_libnetwork.model.links import ChildSpec, HostIp, Link, OvsInterface, SandboxRoute, SandboxView, VethSpec
 from kuryr_libnetwork.model.records import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord
 from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.model.value import Value
+from kuryr_libnetwork.rules.addresses import canonical_cidr, contains, is_default, may_overlap
 from kuryr_libnetwork.rules.host_ip import ROUTED, SILENT
 
 R = TypeVar("R", bound=Value)
@@ -200,6 +203,111 @@ class FakeLinks(Failing):
 
     def _visible(self) -> dict[str, Link]:
         return {link.name: link for link in self._links.values() if link.index not in self._away}
+
+
+@dataclass
+class Namespace:
+    """A container's: what its interfaces have, by index, and its routes."""
+
+    addresses: dict[int, list[str]] = field(default_factory=dict)
+    routes: list[SandboxRoute] = field(default_factory=list)
+
+    def way_to(self, ip: str) -> SandboxRoute | None:
+        """The kernel's choice: the longest prefix, then the smallest metric."""
+        able = [route for route in self.routes if contains(route.destination, ip)]
+        return max(able, key=lambda route: (ip_network(route.destination).prefixlen, -route.metric), default=None)
+
+
+class FakeSandboxes(Failing):
+    """Implements ``Sandboxes``. By path, the namespaces of containers that run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.namespaces: dict[str, Namespace] = {}
+        self._last_index = 1
+
+    def look(self, sandbox: str) -> SandboxView:
+        with self.called("look"):
+            inside = self._inside(sandbox)
+            found = {_ip(text): index for index, texts in inside.addresses.items() for text in texts}
+            return SandboxView(routes=tuple(inside.routes), addresses=found)
+
+    def add_route(self, sandbox: str, route: SandboxRoute) -> None:
+        with self.called("add_route"):
+            self._add(self._inside(sandbox), route)
+
+    def remove_route(self, sandbox: str, route: SandboxRoute) -> None:
+        with self.called("remove_route"):
+            inside = self._inside(sandbox)
+            inside.routes = [each for each in inside.routes if each != route]
+
+    def _inside(self, sandbox: str) -> Namespace:
+        if sandbox not in self.namespaces:
+            raise LinkNotFound(f"cannot enter the network namespace {sandbox}: No such file or directory")
+        return self.namespaces[sandbox]
+
+    def _add(self, inside: Namespace, route: SandboxRoute) -> None:
+        if any((each.destination, each.metric) == (route.destination, route.metric) for each in inside.routes):
+            raise LinkExists(f"cannot add the route to {route.destination} in a container: File exists")
+        ways = [each for each in inside.routes if each.interface == route.interface and not each.next_hop]
+        link_local = route.next_hop.startswith("fe80:")
+        if route.next_hop and not link_local and not any(contains(each.destination, route.next_hop) for each in ways):
+            raise LinkError(f"cannot add the route to {route.destination} in a container: Network is unreachable")
+        inside.routes.append(route)
+
+    # -- what Docker does there --
+
+    def interface(self, sandbox: str, addresses: Iterable[str]) -> int:
+        """One more interface. As Docker does, refuse an address that overlaps a route; the kernel adds routes of its own."""
+        with self.lock:
+            inside = self._inside(sandbox)
+            self._last_index += 1
+            for text in addresses:
+                cidr = canonical_cidr(text)
+                for route in inside.routes:
+                    if not is_default(route.destination) and may_overlap(cidr, route.destination):
+                        raise LinkError(
+                            f"cannot program address {text} in sandbox interface because it conflicts with existing route "
+                            f"{route.destination}"
+                        )
+                metric = 256 if ":" in cidr else 0
+                self._add(
+                    inside, SandboxRoute(destination=cidr, next_hop="", interface=self._last_index, metric=metric)
+                )
+                inside.addresses.setdefault(self._last_index, []).append(text)
+            return self._last_index
+
+    def remove_interface(self, sandbox: str, index: int) -> None:
+        with self.lock:
+            inside = self._inside(sandbox)
+            inside.addresses.pop(index, None)
+            inside.routes = [route for route in inside.routes if route.interface != index]
+
+    def static_route(self, sandbox: str, destination: str, next_hop: str, index: int = 0) -> None:
+        """``index``: of the interface, for a route on its link. Docker gives no metric; that of IPv6 is 1024 then."""
+        with self.lock:
+            inside = self._inside(sandbox)
+            way = inside.way_to(next_hop) if next_hop else None
+            if next_hop and not index and way is None:
+                raise LinkError(f"route for the next hop {next_hop} could not be found")
+            metric = 1024 if ":" in destination else 0
+            interface = index or (way.interface if way else 0)
+            self._add(
+                inside, SandboxRoute(destination=destination, next_hop=next_hop, interface=interface, metric=metric)
+            )
+
+    def gateways(self, sandbox: str, *next_hops: str) -> None:
+        """These instead of those that Docker has set before."""
+        with self.lock:
+            inside = self._inside(sandbox)
+            ours = [route for route in inside.routes if is_default(route.destination) and route.metric in {0, 1024}]
+            inside.routes = [route for route in inside.routes if route not in ours]
+            for next_hop in filter(None, next_hops):
+                self.static_route(sandbox, "::/0" if ":" in next_hop else "0.0.0.0/0", next_hop)
+
+
+def _ip(text: str) -> str:
+    return text.partition("/")[0]
 
 
 class FakeOvs(Failing):

@@ -57,23 +57,24 @@ class Thread:
 def test_no_thread_of_the_background_ends_with_an_error(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """After one wrong answer at the start, nothing forgotten would ever be removed, while the service looks well."""
     monkeypatch.setattr(health, "PAUSE", 0.0)
-    reconciler, announcer, server, found = Thread(2), Thread(1), Server(), Health()
+    reconciler, announcer, routes, server, found = Thread(2), Thread(1), Thread(1), Server(), Health()
     warmed: list[str] = []
 
     def fail() -> None:
         raise error
 
-    services = cast("Services", SimpleNamespace(reconciler=reconciler, announcer=announcer))
+    services = cast("Services", SimpleNamespace(reconciler=reconciler, announcer=announcer, routes=routes))
     warm_ups = {"reach Neutron": fail, "reach Open vSwitch": lambda: warmed.append("ovs")}
     app = App(cast("PluginServer", server), services, 60, warm_ups, found)
     serving = threading.Thread(target=app.serve)
     serving.start()
     assert reconciler.at_work.wait(TIMEOUT)
     assert announcer.at_work.wait(TIMEOUT)
+    assert routes.at_work.wait(TIMEOUT)
     app.stop()
     serving.join(TIMEOUT)
     assert not serving.is_alive()
-    assert (reconciler.begun, announcer.begun, warmed) == (3, 2, ["ovs"] * 3)
+    assert (reconciler.begun, announcer.begun, routes.begun, warmed) == (3, 2, 2, ["ovs"] * 3)
     report = found.report()
     expected = 2 if isinstance(error, NeutronUnavailable) else 5
-    assert (report["reconciler"].unforeseen, report["announcer"].unforeseen) == (expected, 1)
+    assert [report[name].unforeseen for name in ("reconciler", "announcer", "routes")] == [expected, 1, 1]

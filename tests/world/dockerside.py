@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kuryr_libnetwork.errors import LinkError
+from tests.fakes.host import FakeSandboxes, Namespace
 from tests.world.dockerclient import PluginClient, PluginError
 from tests.world.dockerview import Container, DockerNetwork, Pool, Sandbox, Wish, new_id
 
@@ -31,6 +33,7 @@ class Docker:
         self.version = version
         self.client = PluginClient(path, host="" if version < 23 else "plugin.moby.localhost")
         self.log: list[str] = []
+        self.sandboxes = FakeSandboxes()
         self._to_lose: set[str] = set()
 
     def activate(self) -> dict[str, Any]:
@@ -164,9 +167,17 @@ class Docker:
         sandbox: Sandbox | None = None,
     ) -> Container:
         """``docker run --network``; after a failure what the engine undoes, and the error."""
-        return self._connect(
-            sandbox or Sandbox(), network, Wish(ip, ip6, mac, name, options or {}, expose, publish, no_ipv6)
-        )
+        sandbox = sandbox or Sandbox()
+        box = self._connect(sandbox, network, Wish(ip, ip6, mac, name, options or {}, expose, publish, no_ipv6))
+        self._start(sandbox)
+        return box
+
+    def run_on(self, *networks: DockerNetwork) -> list[Container]:
+        """``docker start`` of a container on several networks."""
+        sandbox = Sandbox()
+        boxes = [self._connect(sandbox, network, Wish()) for network in networks]
+        self._start(sandbox)
+        return boxes
 
     def connect(self, container: Container, network: DockerNetwork, wish: Wish | None = None) -> Container:
         """``docker network connect``: one more interface for a running container."""
@@ -182,6 +193,8 @@ class Docker:
         """``docker rm -f``, all its networks; errors are only logged. The knobs are the engine's own faults."""
         for each in list(container.sandbox.endpoints):
             self._leave(each, delete_endpoint=delete_endpoint, leaves=leaves)
+        container.sandbox.live = False
+        self.sandboxes.namespaces.pop(container.sandbox.key, None)
 
     def restart(self, container: Container) -> Container:
         """``docker restart``: everything anew, with new endpoint ids. The answer is on the same network."""
@@ -189,6 +202,7 @@ class Docker:
         self.rm(container)
         sandbox = Sandbox()
         new = [self._connect(sandbox, each.network, each.wish) for each in old]
+        self._start(sandbox)
         return new[old.index(container)]
 
     def crash(self, container: Container) -> None:
@@ -223,6 +237,8 @@ class Docker:
             self._take_back(box, leaves=1 if self.version >= 29 else 0)
             raise
         sandbox.endpoints.append(box)
+        if sandbox.live or self.version >= 28:
+            self._set_up(box)
         if wish.no_ipv6 and self.version >= 28 and "v6" in box.addresses:  # nobody else is told
             self._release_one(box, "v6", box.addresses.pop("v6"))
         try:
@@ -233,6 +249,33 @@ class Docker:
             raise
         self._look(sandbox)
         return box
+
+    def _start(self, sandbox: Sandbox) -> None:
+        """Before 28 the namespace comes when everything has been joined, and the way out is set up first."""
+        if sandbox.live:
+            return
+        for box in sorted(sandbox.endpoints, key=lambda each: each is not sandbox.gateway):
+            self._set_up(box)
+
+    def _set_up(self, box: Container) -> None:
+        """What the engine does in the container's namespace; if the kernel refuses, all of it is undone."""
+        sandbox, inside = box.sandbox, self.sandboxes
+        if not sandbox.live:
+            sandbox.live = True
+            inside.namespaces[sandbox.key] = Namespace()
+        if not box.interface.get("SrcName"):
+            return
+        try:
+            box.index = inside.interface(sandbox.key, box.addresses.values())
+            for route in (each for each in box.routes if each["RouteType"] == 1):
+                inside.static_route(sandbox.key, route["Destination"], "", box.index)
+            for route in (each for each in box.routes if each["RouteType"] == 0):
+                inside.static_route(sandbox.key, route["Destination"], route["NextHop"])
+            if sandbox.gateway is box:
+                inside.gateways(sandbox.key, box.gateway, box.gateway_v6)
+        except LinkError as error:
+            self._leave(box, delete_endpoint=True, leaves=2 if self.version >= 29 else 1)
+            raise PluginError("docker start", f"failed to set up container networking: {error}", 500) from error
 
     def _create_endpoint(self, box: Container) -> None:
         interface = {
@@ -272,6 +315,8 @@ class Docker:
         if sandbox.gateway is not None:
             self._call("NetworkDriver.RevokeExternalConnectivity", sandbox.gateway.ids)
         sandbox.gateway = best
+        if sandbox.live:
+            self.sandboxes.gateways(sandbox.key, *((best.gateway, best.gateway_v6) if best and best.index else ()))
         if best is not None:
             try:
                 self._call("NetworkDriver.ProgramExternalConnectivity", best.ids | {"Options": best.wish.labels})
@@ -287,6 +332,8 @@ class Docker:
         for _ in range(leaves):
             self._quietly("NetworkDriver.Leave", box.ids)
         sandbox.endpoints.remove(box)
+        if sandbox.live and box.index:
+            self.sandboxes.remove_interface(sandbox.key, box.index)
         with contextlib.suppress(PluginError):
             self._choose_gateway(sandbox)
         self._look(sandbox)

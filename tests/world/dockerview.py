@@ -78,13 +78,15 @@ class Wish:
 class Sandbox:
     """A container's network namespace, and the endpoint that is its way out.
 
-    ``ports_taken``: an endpoint on a bridge of Docker's own has published the container's ports already.
+    ``ports_taken``: an endpoint on a bridge of Docker's own has published the container's ports already. ``live``: the
+    container runs.
     """
 
     key: str = field(default_factory=lambda: f"/var/run/docker/netns/{secrets.token_hex(6)}")
     endpoints: list[Container] = field(default_factory=list)
     gateway: Container | None = None
     ports_taken: bool = False
+    live: bool = False
 
 
 @dataclass(eq=False)
@@ -103,6 +105,7 @@ class Container:
     gateway_v6: str = ""
     routes: list[dict[str, Any]] = field(default_factory=list)
     disable_gateway_service: bool = False
+    index: int = 0
 
     @property
     def ip(self) -> str:

@@ -22,7 +22,7 @@ from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.registry import DriverRegistry
 from kuryr_libnetwork.protocol.routes import Constants, build_routes
 from kuryr_libnetwork.services.assembly import Services, assemble
-from tests.fakes.host import FakeJournal, FakeLinks, FakeOvs, FakeScripts
+from tests.fakes.host import FakeJournal, FakeLinks, FakeOvs, FakeSandboxes, FakeScripts
 from tests.fakes.neutron import FakeNeutron
 from tests.world.dockerside import Docker
 
@@ -61,6 +61,7 @@ class Plugin:
         self.ovs = FakeOvs()
         self.scripts = FakeScripts()
         self.journal = FakeJournal()
+        self.sandboxes = FakeSandboxes()
         self.engine = FakeEngine()
         self.now = 1000.0
         self.lock_timeout = 10.0
@@ -73,7 +74,9 @@ class Plugin:
         self._thread: threading.Thread | None = None
 
     def docker(self, version: int = 28) -> Docker:
-        return Docker(self.socket, version)
+        docker = Docker(self.socket, version)
+        docker.sandboxes = self.sandboxes
+        return docker
 
     def extra_drivers(self) -> list[PortDriver]:
         """Drivers beside the one for ordinary ports; for tests that have devices."""
@@ -90,6 +93,7 @@ class Plugin:
             neutron=self.neutron,
             journal=self.journal,
             drivers=DriverRegistry([self.default_driver(), *self.extra_drivers()]),
+            sandboxes=self.sandboxes,
             engine=engine,
             settings=ServiceSettings(
                 host=self.host,

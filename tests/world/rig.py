@@ -144,6 +144,7 @@ class DirectDocker(Docker):
     def __init__(self, rig: Rig, version: int = 28) -> None:
         super().__init__(NOWHERE, version)
         self.client: DirectClient = DirectClient(rig)
+        self.sandboxes = rig.sandboxes
         self._rig = rig
         self._engine = rig.engine
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from kuryr_libnetwork.model.links import ChildSpec, Link, OvsInterface, VethSpec
+from kuryr_libnetwork.model.links import ChildSpec, Link, OvsInterface, SandboxRoute, SandboxView, VethSpec
 
 
 class Links(Protocol):
@@ -93,6 +93,23 @@ class Ovs(Protocol):
 
     def owned(self) -> list[OvsInterface]:
         """All interfaces whose ``external_ids:owner`` is ``kuryr``."""
+        ...
+
+
+class Sandboxes(Protocol):
+    """Routes in network namespaces of containers. A ``sandbox`` is the path of one, as Docker names it.
+
+    All raise :class:`~kuryr_libnetwork.errors.LinkNotFound` where there is no such namespace (yet, or any more).
+    """
+
+    def look(self, sandbox: str) -> SandboxView: ...
+
+    def add_route(self, sandbox: str, route: SandboxRoute) -> None:
+        """Raises :class:`~kuryr_libnetwork.errors.LinkExists` if there is one to that destination with that metric."""
+        ...
+
+    def remove_route(self, sandbox: str, route: SandboxRoute) -> None:
+        """Succeeds where there is none."""
         ...
 
 

@@ -43,6 +43,25 @@ class Link(Value, frozen=True):
     host_ip: HostIp = HostIp()
 
 
+class SandboxRoute(Value, frozen=True):
+    """A route of a container's main table. ``next_hop`` "": on the link of ``interface`` (an index). ``metric``: smaller wins."""
+
+    destination: str
+    next_hop: str
+    interface: int
+    metric: int = 0
+
+
+class SandboxView(Value, frozen=True):
+    """What there is in a container's network namespace. ``addresses``: by address, the index of the interface that has it.
+
+    Without routes to single addresses of the container itself, and without IPv6's own of each link (fe80::/64, ff00::/8).
+    """
+
+    routes: tuple[SandboxRoute, ...] = ()
+    addresses: dict[str, int] = {}
+
+
 BoundBy = Literal["host", "trunk", "nobody"]
 """Who binds a port for its container: this host by its name, the trunk that the port is put on, or nobody."""
 

@@ -172,11 +172,19 @@ Whereabouts = Literal["container", "host", "gone"]
 """Where the container's end of an interface is."""
 
 
+class RouteRecord(Value, frozen=True):
+    """A route of a container: a CIDR in canonical form, and the next hop, "" where the destination is on the link."""
+
+    destination: str
+    next_hop: str = ""
+
+
 class EndpointRecord(Value, frozen=True):
     """A Docker endpoint (key: ``endpoint_id``).
 
     ``state``: ``creating`` (intent written, outcome open), ``ready``, ``deleting``. ``sandbox_key``: from Join.
-    ``exposes``: CreateEndpoint named exposed ports.
+    ``exposes``: CreateEndpoint named exposed ports. ``routes``: those that Docker was told to install. ``kept_back``: those that
+    it was not told, because the container has one to the same destination, or may get a subnet there.
     """
 
     endpoint_id: str
@@ -192,6 +200,8 @@ class EndpointRecord(Value, frozen=True):
     options: dict[str, str] = {}
     sandbox_key: str = ""
     exposes: bool = False
+    routes: tuple[RouteRecord, ...] = ()
+    kept_back: tuple[RouteRecord, ...] = ()
     created_at: float = 0.0
 
 

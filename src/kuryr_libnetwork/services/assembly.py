@@ -11,6 +11,7 @@ from typing import NamedTuple
 from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.interfaces.drivers import Drivers
 from kuryr_libnetwork.interfaces.engine import Engine
+from kuryr_libnetwork.interfaces.host import Sandboxes
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.settings import ServiceSettings
@@ -22,6 +23,7 @@ from kuryr_libnetwork.services.endpoints.agent_wait import PlugWaiter
 from kuryr_libnetwork.services.endpoints.announcer import Announcer
 from kuryr_libnetwork.services.endpoints.lifecycle import Endpoints
 from kuryr_libnetwork.services.endpoints.release import Releaser
+from kuryr_libnetwork.services.endpoints.sandbox_routes import SandboxRoutes
 from kuryr_libnetwork.services.ipam_driver import IpamDriver
 from kuryr_libnetwork.services.network_driver import NetworkDriver
 from kuryr_libnetwork.services.networks.lifecycle import Networks
@@ -52,6 +54,7 @@ class Services(NamedTuple):
     ipam_driver: IpamDriver
     reconciler: Reconciler
     announcer: Announcer
+    routes: SandboxRoutes
     operator: Operator
 
 
@@ -60,15 +63,17 @@ def assemble(
     neutron: Neutron,
     journal: Journal,
     drivers: Drivers,
+    sandboxes: Sandboxes,
     engine: Engine | None,
     settings: ServiceSettings,
     now: Callable[[], float],
     health: Health | None = None,
 ) -> Services:
     """``now``: seconds since the epoch. ``health``: where the background says how it fares."""
-    parts = _Parts(neutron, journal, drivers, engine, settings, now, health or Health(now))
+    parts = _Parts(neutron, journal, drivers, sandboxes, engine, settings, now, health or Health(now))
     driver = NetworkDriver(parts.networks, parts.endpoints, parts.locks, parts.unfinished)
-    return Services(driver, parts.ipam, parts.reconciler, parts.announcer, Operator(journal, drivers, parts.locks))
+    operator = Operator(journal, drivers, parts.locks)
+    return Services(driver, parts.ipam, parts.reconciler, parts.announcer, parts.routes, operator)
 
 
 class _Parts:
@@ -79,6 +84,7 @@ class _Parts:
         neutron: Neutron,
         journal: Journal,
         drivers: Drivers,
+        sandboxes: Sandboxes,
         engine: Engine | None,
         settings: ServiceSettings,
         now: Callable[[], float],
@@ -93,6 +99,7 @@ class _Parts:
         self.locks = KeyedLocks(settings.lock_timeout)
         self.unfinished = UnfinishedRemovals()
         self.announcer = Announcer(journal, drivers, health, now)
+        self.routes = SandboxRoutes(journal, sandboxes, self.locks, health, now)
         self._attempts = Attempts(health, RECONCILER, now)
         self._own = OwnThings(neutron)
         self._claims = Claims(neutron, journal, self._own, self.locks, settings.host, now)
@@ -177,6 +184,7 @@ class _Parts:
                 agent_timeout=settings.agent_alive_timeout,
             ),
             announcer=self.announcer,
+            routes=self.routes,
             locks=self.locks,
             now=self._now,
         )

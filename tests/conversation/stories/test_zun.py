@@ -124,14 +124,15 @@ FOR_ATTACH = {"device_owner": "", "binding:host_id": ""}
 @pytest.mark.parametrize("prepared", [{}, FOR_ATTACH], ids=["prepared", "device-only"])
 def test_connecting_a_running_container(zun: Zun, network: DockerNetwork, prepared: dict[str, Any]) -> None:
     """zun network-attach: the second interface comes without a MAC, and goes again."""
-    first, second = zun.port(), zun.port(**prepared)
-    box = zun.create_container(network, first)
-    more = zun.docker.connect(box, network, zun.wish(second, mac=False))
-    assert more.mac == second.mac_address
+    port = zun.port(**prepared)
+    other = zun.docker.network_create("10.9.0.0/24")
+    box = zun.docker.run(other)
+    more = zun.docker.connect(box, network, zun.wish(port, mac=False))
+    assert more.mac == port.mac_address
     zun.docker.disconnect(more)
-    zun.assert_back(second)
+    zun.assert_back(port)
     zun.docker.rm(box)
-    zun.assert_back(first)
+    zun.docker.network_rm(other)
 
 
 @pytest.mark.parametrize("when", ["before", "between", "after"])

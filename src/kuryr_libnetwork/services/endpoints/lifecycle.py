@@ -51,6 +51,7 @@ from kuryr_libnetwork.rules.port_options import (
 from kuryr_libnetwork.services.endpoints.agent_wait import PlugWaiter
 from kuryr_libnetwork.services.endpoints.announcer import Announcer
 from kuryr_libnetwork.services.endpoints.release import Releaser
+from kuryr_libnetwork.services.endpoints.sandbox_routes import SandboxRoutes
 from kuryr_libnetwork.services.ports.binding import Binding
 from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
 from kuryr_libnetwork.services.ports.lifecycle import Ports
@@ -84,6 +85,7 @@ class Endpoints:
         releaser: Releaser,
         plugged: PlugWaiter,
         announcer: Announcer,
+        routes: SandboxRoutes,
         locks: KeyedLocks,
         now: Callable[[], float],
     ) -> None:
@@ -97,6 +99,7 @@ class Endpoints:
         self._releaser = releaser
         self._plugged = plugged
         self._announcer = announcer
+        self._routes = routes
         self._locks = locks
         self._now = now
 
@@ -292,8 +295,10 @@ class Endpoints:
             answer = join_answer(network, record, self._settings.veth_dst_prefix, ifname)
             self._explain_published(record, request)
             record = msgspec.structs.replace(record, sandbox_key=request.sandbox_key)
+            record, answer = self._routes.join(record, answer)
             self._journal.endpoints.put(record)
             self._announcer.joined(record)
+            self._routes.joined(record)
         self._settle(record)
         return answer
 

@@ -1,0 +1,133 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Routes of containers on several networks: what Docker is told at Join, and what is added when it is done.
+
+The decisions are in :mod:`~kuryr_libnetwork.rules.sandbox_routes`. Where a container's namespace cannot be entered, what the
+journal knows is all there is to decide by.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+
+from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
+from kuryr_libnetwork.health import Health
+from kuryr_libnetwork.interfaces.host import Sandboxes
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.model.links import SandboxView
+from kuryr_libnetwork.model.records import EndpointRecord
+from kuryr_libnetwork.protocol.messages import JoinResponse
+from kuryr_libnetwork.rules import sandbox_routes as rules
+from kuryr_libnetwork.services.endpoints.after_join import LIMIT, LOOK_AGAIN, AfterJoin, Task
+from kuryr_libnetwork.services.state.locks import KeyedLocks
+
+LOG = logging.getLogger(__name__)
+THREAD = "routes"
+
+
+class SandboxRoutes(AfterJoin[Task]):
+    def __init__(
+        self, journal: Journal, sandboxes: Sandboxes, locks: KeyedLocks, health: Health, now: Callable[[], float]
+    ) -> None:
+        super().__init__(THREAD, health, now)
+        self._journal = journal
+        self._sandboxes = sandboxes
+        self._locks = locks
+
+    def run(self) -> None:
+        self.resume()
+        super().run()
+
+    def resume(self) -> None:
+        """Begin with what a former process left to do."""
+        for sandbox in {each.sandbox_key for each in self._journal.endpoints.all() if each.kept_back}:
+            self._add(self._task(sandbox))
+
+    def join(self, endpoint: EndpointRecord, answer: JoinResponse) -> tuple[EndpointRecord, JoinResponse]:
+        """The endpoint and the answer with the routes that its container can take; makes way for its addresses."""
+        others = rules.neighbours(endpoint, self._journal.endpoints.all())
+        if not answer.static_routes and not rules.in_the_way(endpoint, others):
+            return endpoint, answer
+        with self._locks.hold("sandbox", endpoint.sandbox_key):
+            view = self._look(endpoint.sandbox_key)
+            if view is not None:
+                self._make_way(endpoint, others, view)
+            taken = rules.taken_by(others, view or SandboxView())
+            coming = [] if view is not None else rules.may_come_to(endpoint, self._journal.networks.all())
+            fit = rules.fitted(answer, taken, coming)
+        if fit.kept_back:
+            LOG.info(
+                "endpoint %s: Docker is not told of the routes %s, which its container has already or may get a network for; "
+                "they are added behind the others",
+                endpoint.endpoint_id[:12],
+                rules.described(fit.kept_back),
+            )
+        return msgspec.structs.replace(endpoint, routes=fit.routes, kept_back=fit.kept_back), fit.answer
+
+    def joined(self, endpoint: EndpointRecord) -> None:
+        """Docker is about to move the interface; see then to the routes of its container that were kept back."""
+        others = rules.neighbours(endpoint, self._journal.endpoints.all())
+        if any(each.kept_back for each in (endpoint, *others)):
+            self._add(self._task(endpoint.sandbox_key))
+
+    def _task(self, sandbox: str) -> Task:
+        now = self._now()
+        return Task(sandbox, now, now + LIMIT)
+
+    def _look(self, sandbox: str) -> SandboxView | None:
+        """``None``: it is not there yet, as at the start of a container with engines before 28."""
+        if not sandbox:
+            return None
+        try:
+            return self._sandboxes.look(sandbox)
+        except LinkNotFound:
+            return None
+        except LinkError as error:
+            LOG.warning("the routes of a container are told without a look at those it has: %s", error)
+            return None
+
+    def _make_way(self, endpoint: EndpointRecord, others: list[EndpointRecord], view: SandboxView) -> None:
+        """Take the routes out that overlap the endpoint's subnets; they come back once Docker has set its addresses."""
+        for endpoint_id, routes in rules.in_the_way(endpoint, others).items():
+            LOG.info("endpoint %s: routes %s make way for a network", endpoint_id[:12], rules.described(routes))
+            with self._journal.transaction():  # it may be ended at this moment
+                current = self._journal.endpoints.get(endpoint_id)
+                if current is not None:
+                    self._journal.endpoints.put(rules.kept_back(current, routes))
+            for route in rules.installed(view, routes):
+                self._sandboxes.remove_route(endpoint.sandbox_key, route)
+
+    # -- when Docker is done ---------------------------------------------------------------------------------------
+
+    def _described(self, task: Task) -> str:
+        return f"add routes to the container of {task.key}"
+
+    def _is_finished(self, task: Task) -> bool:
+        with self._locks.hold("sandbox", task.key):
+            endpoints = [each for each in self._journal.endpoints.all() if each.sandbox_key == task.key]
+            if not endpoints:
+                return True
+            late = self._now() >= task.deadline
+            view = self._view(task.key, late=late)
+            if view is not None and (late or all(rules.is_in_place(each, view) for each in endpoints)):
+                self._complete(task.key, endpoints, view)
+                return True
+        task.due = self._now() + LOOK_AGAIN
+        return late
+
+    def _view(self, sandbox: str, *, late: bool) -> SandboxView | None:
+        try:
+            return self._sandboxes.look(sandbox)
+        except LinkNotFound:
+            if late:
+                raise
+            return None
+
+    def _complete(self, sandbox: str, endpoints: list[EndpointRecord], view: SandboxView) -> None:
+        for route in rules.to_add(sorted(endpoints, key=lambda each: each.created_at), view):
+            with suppress(LinkExists):  # somebody was faster
+                self._sandboxes.add_route(sandbox, route)
