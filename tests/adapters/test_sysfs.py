@@ -7,6 +7,8 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,21 @@ def igb(folder: Path) -> SysfsTree:
     tree.write(tree.devices / PF / "sriov_numvfs", "4")
     tree.writes.clear()
     return tree
+
+
+class Joined(threading.Thread):
+    """A thread whose error the test gets."""
+
+    def __init__(self, work: Callable[[], object], errors: list[Exception]) -> None:
+        super().__init__()
+        self._work = work
+        self._errors = errors
+
+    def run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:  # noqa: BLE001  # a thread's boundary: the test asserts that there is none
+            self._errors.append(error)
 
 
 class World:
@@ -350,6 +367,53 @@ def test_a_write_that_hangs_costs_no_caller(tree: SysfsTree) -> None:
     with pytest.raises(DeviceError, match="still works on an earlier write"):
         pci.set_num_vfs(PF, 2)
     release.set()
+
+
+@pytest.mark.parametrize("autoprobe", ["1", "0"])
+def test_two_vfs_are_bound_at_the_same_moment(tree: SysfsTree, autoprobe: str) -> None:
+    """All VFs of a driver share its file ``bind``: of two containers that end together, one VF would lose its driver."""
+    both = threading.Barrier(2)
+
+    def meet(path: Path, text: str) -> None:
+        if path.name in ("bind", "drivers_probe"):
+            both.wait(30)
+        tree.write(path, text)
+
+    pci = SysfsPci(tree.root, meet)
+    (tree.devices / PF / "sriov_drivers_autoprobe").write_text(autoprobe + "\n")
+    for address in VFS[:2]:
+        pci.unbind(address)
+    errors: list[Exception] = []
+    threads = [Joined(partial(pci.bind, address, "igbvf", 30), errors) for address in VFS[:2]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert [vf.driver for vf in pci.virtual_functions(PF)] == ["igbvf"] * 4
+
+
+def test_a_second_write_for_the_same_function_waits_for_the_first(tree: SysfsTree) -> None:
+    """An operator's command and the service at the same VF would fail each other, although the kernel is only busy."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(path: Path, text: str) -> None:
+        if (path.name, text) == ("sriov_numvfs", "0") and not begun.is_set():
+            begun.set()
+            go_on.wait(30)
+        tree.write(path, text)
+
+    pci = SysfsPci(tree.root, slow)
+    errors: list[Exception] = []
+    threads = [Joined(partial(pci.set_num_vfs, PF, 0), errors) for _ in range(2)]
+    threads[0].start()
+    begun.wait(30)
+    threads[1].start()
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert pci.virtual_functions(PF) == []
 
 
 def test_a_file_that_is_not_there_is_not_made(tree: SysfsTree) -> None:

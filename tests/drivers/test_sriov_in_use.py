@@ -359,6 +359,26 @@ def test_a_card_that_keeps_a_mac_gets_one_of_nobody() -> None:
     assert mac.startswith("02:")
 
 
+@pytest.mark.parametrize("lost", [False, True], ids=["journal-kept", "journal-lost"])
+def test_a_bind_that_failed_once_is_made_up_for(lost: bool) -> None:
+    """A VF whose new bind failed would have no driver for good, for the next try asks which one it has."""
+    host = Host()
+    plug = into_container(host)
+    if lost:
+        forgetful(host)
+        plug = host.driver.recover(host.port)
+    else:
+        host.nic.move_on(SANDBOX, "/run/netns/elsewhere")
+    host.nic.pci.fail_next("bind", DeviceError("the card is busy"))
+    host.driver.unplug(plug)
+    assert (host.lease().state, host.lease().reason) == ("quarantined", "the card is busy")
+    assert host.nic.functions[plug.pci_address].driver == ""
+    (stray,) = host.driver.strays()
+    host.driver.unplug(stray)
+    assert host.nic.functions[plug.pci_address].driver == "igbvf"
+    assert host.journal.devices.all() == []
+
+
 def test_a_port_without_device_has_nothing_to_recover() -> None:
     """A port whose profile says nothing, or nonsense, would end the clean-up of all others."""
     host = Host()

@@ -96,6 +96,13 @@ class Cards:
             device = self.at_home(name)
             device.sandbox, device.name, device.up, device.host_ip = sandbox, inside, True, NEW
 
+    def move_on(self, sandbox: str, other: str) -> None:
+        """Somebody moves what a container has to another namespace."""
+        with self.lock:
+            for device in self.devices.values():
+                if device.sandbox == sandbox:
+                    device.sandbox = other
+
     def destroy_sandbox(self, sandbox: str) -> None:
         """The container dies: PCI devices come home with their name there, or ``dev<index>``; others are no more."""
         with self.lock:

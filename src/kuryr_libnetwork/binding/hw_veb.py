@@ -171,7 +171,8 @@ class VfBinding:
     def _reset(self, lease: DeviceLease, vf: VirtualFunction) -> str:
         """Nobody knows how it was: as the driver makes it. A new device has the kernel's name for it, and a MAC of its own."""
         wrong = self._restore_settings(self.pf_netdev(lease), lease, restored(FACTORY))
-        if vf.driver and not in_user_space(vf.driver):
+        driver = vf.driver or lease.driver
+        if driver and not in_user_space(driver):
             self._rebind_now(lease)
         return wrong
 
@@ -260,8 +261,8 @@ class VfBinding:
         return self._rebind == "never" or lease.driver not in REFUSES_FOR_GOOD
 
     def _rebind_now(self, lease: DeviceLease) -> str:
-        vf = self._function(lease)
-        driver = vf.driver
+        """After an earlier bind failed the VF has no driver: it gets the one that it had when it was taken."""
+        driver = self._function(lease).driver
         if driver:
             self._pci.unbind(lease.pci_address)
-        return self._pci.bind(lease.pci_address, driver, BIND_TIMEOUT)
+        return self._pci.bind(lease.pci_address, driver or lease.driver, BIND_TIMEOUT)

@@ -51,7 +51,9 @@ class SysfsPci:
     """Implements :class:`~kuryr_libnetwork.interfaces.sriov.PciFunctions`.
 
     A write may hang in the kernel, where no signal reaches it. So each is done by a thread of its own: the caller gets an
-    error after ``write_limit`` seconds, and until the kernel is done every other write to the same file fails at once.
+    error after ``write_limit`` seconds. A second write of the same kind for the same function waits for the first one, and
+    fails at once where that has hung for longer than the limit. Writes for different functions do not hold each other,
+    although all VFs of a driver share its file ``bind``.
     """
 
     def __init__(self, root: Path = Path("/sys"), write: Write = write_file, write_limit: float = WRITE_LIMIT) -> None:
@@ -154,11 +156,11 @@ class SysfsPci:
         before = _read(folder / "driver_override") or NO_OVERRIDE
         automatic = _read(folder / "physfn" / "sriov_drivers_autoprobe") != "0" and not in_user_space(driver)
         if before == NO_OVERRIDE and automatic:
-            self._writes.do(self._drivers / driver / "bind", folder.name)
+            self._writes.do(self._drivers / driver / "bind", folder.name, folder.name)
         else:
             self._writes.do(folder / "driver_override", driver)
             try:
-                self._writes.do(self._probe, folder.name)
+                self._writes.do(self._probe, folder.name, folder.name)
             finally:
                 self._writes.do(folder / "driver_override", "\n" if before in (NO_OVERRIDE, driver) else before)
         if _target(folder / "driver") != driver:
@@ -196,17 +198,17 @@ class _BoundedWrites:
     def __init__(self, write: Write, limit: float) -> None:
         self._write = write
         self._limit = limit
-        self._lock = threading.Lock()
-        self._running: set[Path] = set()
+        self._changed = threading.Condition()
+        self._running: dict[tuple[Path, str], float] = {}
+        """When the limit of each is over, by what it writes to and the function that it is about."""
 
-    def do(self, path: Path, text: str) -> None:
-        with self._lock:
-            if path in self._running:
-                raise DeviceError(f"the kernel still works on an earlier write to {path}")
-            self._running.add(path)
+    def do(self, path: Path, text: str, function: str = "") -> None:
+        """``function``: the address of the one that it is about, where the file is that of several."""
+        key = (path, function)
+        self._begin(key)
         began = time.monotonic()
         outcome: list[Exception] = []
-        thread = threading.Thread(target=self._run, args=(path, text, outcome), name="sysfs-write", daemon=True)
+        thread = threading.Thread(target=self._run, args=(key, text, outcome), name="sysfs-write", daemon=True)
         thread.start()
         thread.join(self._limit)
         LOG.debug("write %r to %s: %.1f ms", text.strip(), path, (time.monotonic() - began) * 1000)
@@ -216,14 +218,25 @@ class _BoundedWrites:
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else described(error)
             raise DeviceError(f"cannot write {text.strip()!r} to {path}: {reason}") from error
 
-    def _run(self, path: Path, text: str, outcome: list[Exception]) -> None:
+    def _begin(self, key: tuple[Path, str]) -> None:
+        with self._changed:
+            while key in self._running:
+                left = self._running[key] - time.monotonic()
+                if left <= 0:
+                    about = f" for {key[1]}" if key[1] else ""
+                    raise DeviceError(f"the kernel still works on an earlier write to {key[0]}{about}")
+                self._changed.wait(left)
+            self._running[key] = time.monotonic() + self._limit
+
+    def _run(self, key: tuple[Path, str], text: str, outcome: list[Exception]) -> None:
         try:
-            self._write(path, text)
+            self._write(key[0], text)
         except Exception as error:  # noqa: BLE001  # a thread's boundary: the caller gets it
             outcome.append(error)
         finally:
-            with self._lock:
-                self._running.discard(path)
+            with self._changed:
+                del self._running[key]
+                self._changed.notify_all()
 
 
 def _read(path: Path) -> str:
