@@ -19,6 +19,7 @@ from kuryr_libnetwork.docker.engine import DockerEngine
 from kuryr_libnetwork.errors import EngineUnavailable
 from kuryr_libnetwork.model.engine import EngineView, NetworkWord
 from kuryr_libnetwork.text import LONGEST
+from lab.process import wait_for
 
 NET, BRIDGE, BOX, ENDPOINT = "a" * 64, "b" * 64, "c" * 64, "d" * 64
 SUMMARIES = [{"Id": BRIDGE, "Driver": "bridge"}, {"Id": NET, "Driver": "kuryr"}]
@@ -56,6 +57,9 @@ class Engine:
             "info": told({"ID": "engine-1"}),
         }
         self.asked: list[str] = []
+        self.quick = threading.Event()
+        """While it is not set, answers come a blank at a time, and do not end."""
+        self.quick.set()
 
 
 @pytest.fixture
@@ -71,8 +75,11 @@ def docker(tmp_path: Path) -> Iterator[Engine]:
                 return
             self.send_response(answer[0])
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer[1])))
+            if said.quick.is_set():
+                self.send_header("Content-Length", str(len(answer[1])))
             self.end_headers()
+            while not said.quick.wait(0.02):
+                self.wfile.write(b" ")
             self.wfile.write(answer[1])
 
         def address_string(self) -> str:
@@ -204,4 +211,28 @@ def test_an_engine_that_takes_too_long_for_all_of_them(
     monkeypatch.setattr(engine, "LIMIT", -1.0)
     with pytest.raises(EngineUnavailable, match="has not told of all its networks within"):
         view()
-    assert NET not in docker.asked
+
+
+def test_an_answer_that_does_not_end(
+    docker: Engine, view: Callable[[], EngineView], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The background would wait for it for ever, or leave one more waiting thread behind in each round."""
+    monkeypatch.setattr(engine, "LIMIT", 0.3)
+    docker.quick.clear()
+    with pytest.raises(EngineUnavailable, match="has not told of all its networks within 0.3 s"):
+        view()
+    before = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(EngineUnavailable, match="has not finished an earlier answer yet"):
+            view()
+    assert threading.active_count() == before
+    monkeypatch.setattr(engine, "LIMIT", 30.0)
+    docker.quick.set()
+
+    def answers() -> bool:
+        try:
+            return view() == VIEW
+        except EngineUnavailable:
+            return False
+
+    assert wait_for(answers, 30)

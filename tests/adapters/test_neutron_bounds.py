@@ -14,9 +14,9 @@ from contextlib import contextmanager
 import pytest
 from keystoneauth1.adapter import Adapter
 
+from kuryr_libnetwork.bounded import Depart, GaveUp, run_within
 from kuryr_libnetwork.calls import count_calls, note_neutron_call
 from kuryr_libnetwork.errors import NeutronError, NeutronUnavailable
-from kuryr_libnetwork.neutron.bounded import Depart, GaveUp, run_within
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.errors import NoAnswer, NotConnected
 from kuryr_libnetwork.neutron.session import build_adapter

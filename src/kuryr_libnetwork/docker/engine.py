@@ -10,7 +10,7 @@ of a network does not mean that it has none.
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +18,14 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from kuryr_libnetwork.bounded import GaveUp, run_within
 from kuryr_libnetwork.errors import EngineUnavailable
 from kuryr_libnetwork.health import described
 from kuryr_libnetwork.model.engine import EngineView, NetworkWord
 
 T = TypeVar("T")
 TIMEOUT = 10
-"""Seconds for one request."""
+"""Seconds without a sign of life within one request."""
 LIMIT = 60.0
 """Seconds for all of them, of which there is one for each network."""
 ID_WITH_DATA = "1.44"
@@ -74,9 +75,27 @@ class _Info(_Said, frozen=True, kw_only=True):
 class DockerEngine:
     def __init__(self, socket_path: Path) -> None:
         self._socket_path = socket_path
+        self._asks = threading.Lock()
 
     def view(self) -> EngineView:
-        """All networks of drivers that are not Docker's own, and the endpoints of running containers on them."""
+        """All networks of drivers that are not Docker's own, and the endpoints of running containers on them.
+
+        Within :data:`LIMIT`; a Docker that is not done by then is not asked again before it is.
+        """
+        if not self._asks.acquire(blocking=False):
+            raise self._unavailable("has not finished an earlier answer yet")
+        try:
+            return run_within(LIMIT, lambda _: self._view())
+        except GaveUp:
+            raise self._unavailable(f"has not told of all its networks within {LIMIT:g} s") from None
+
+    def _view(self) -> EngineView:
+        try:
+            return self._look()
+        finally:
+            self._asks.release()
+
+    def _look(self) -> EngineView:
         with self._asking() as client:
             networks = self._networks(client)
             engine_id = self._engine_id(client)
@@ -119,13 +138,10 @@ class DockerEngine:
     def _networks(self, client: Any) -> list[_Network]:
         from docker.errors import NotFound
 
-        end = time.monotonic() + LIMIT
         found = []
         for summary in _read(client.networks(), list[_Summary]):
             if summary.driver in BUILT_IN:
                 continue
-            if time.monotonic() > end:
-                raise self._unavailable(f"has not told of all its networks within {LIMIT:g} s")
             try:
                 network = _read(client.inspect_network(summary.id), _Network)
             except NotFound:

@@ -16,10 +16,10 @@ from urllib.parse import urlencode
 import msgspec
 import tenacity
 
+from kuryr_libnetwork.bounded import Depart, GaveUp, run_within
 from kuryr_libnetwork.calls import note_neutron_call
 from kuryr_libnetwork.errors import NeutronError, NeutronForbidden, NeutronUnavailable
 from kuryr_libnetwork.neutron.account import account_of, no_project
-from kuryr_libnetwork.neutron.bounded import Depart, GaveUp, run_within
 from kuryr_libnetwork.neutron.errors import NoAnswer, NotConnected, from_answer, one_line
 from kuryr_libnetwork.rules.roles import Account
 

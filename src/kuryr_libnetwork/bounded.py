@@ -3,8 +3,8 @@
 """Nothing holds a caller for longer than allowed.
 
 The time-outs of requests count from packet to packet, and hold neither while a host name is resolved nor while another
-thread logs in. So each request has a thread of its own, which its caller may leave behind. What is left behind before
-it departed never departs: a port that nobody waits for is not made afterwards.
+thread logs in. So each request to Neutron, and each look at Docker, has a thread of its own, which its caller may leave
+behind. What is left behind before it departed never departs: a port that nobody waits for is not made afterwards.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def run_within(seconds: float, work: Callable[[Depart], T]) -> T:
             with suppress(InvalidStateError):
                 outcome.set_result(result)
 
-    threading.Thread(target=copy_context().run, args=(run,), name="neutron", daemon=True).start()
+    threading.Thread(target=copy_context().run, args=(run,), name="bounded", daemon=True).start()
     try:
         return outcome.result(seconds)
     except TimeoutError:
