@@ -219,7 +219,7 @@ def test_an_answer_that_does_not_end(
     """The background would wait for it for ever, or leave one more waiting thread behind in each round."""
     monkeypatch.setattr(engine, "LIMIT", 0.3)
     docker.quick.clear()
-    with pytest.raises(EngineUnavailable, match="has not told of all its networks within 0.3 s"):
+    with pytest.raises(EngineUnavailable, match=r"has not told of all its networks within 0\.3 s"):
         view()
     before = threading.active_count()
     for _ in range(3):
