@@ -15,6 +15,7 @@ from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import PlugRecord
 from kuryr_libnetwork.rules import names
 from tests.fakes.host import FakeJournal
+from tests.fakes.sriov_cards import AS_MADE, NEW_LINK
 from tests.fakes.sriov_profiles import ICE, IGB, MLX5, Profile
 from tests.world.sriov_host import FAMILIES, MAC, PORT, SANDBOX, Host
 
@@ -230,6 +231,108 @@ def test_announcing_waits_for_the_device() -> None:
     host.driver.unplug(plug, SANDBOX)
     assert host.driver.announce(plug, SANDBOX, ["10.0.0.5"])
     assert len(host.nic.announced) == 1
+
+
+# -- what a container did to its device --------------------------------------------------------------------------
+
+
+def spoiled(host: Host, pci_address: str) -> None:
+    """What NET_ADMIN is good for; ``offloads`` stands for all that ethtool sets."""
+    device = host.nic.of(pci_address)
+    device.attributes = msgspec.structs.replace(
+        NEW_LINK,
+        flags=0x380,
+        tx_queue_length=7,
+        alias="mine",
+        group=5,
+        broadcast="ff:ff:ff:ff:ff:00",
+        link_mode=1,
+        xdp=True,
+    )
+    device.altnames = {"docker1", "pf0"}
+    device.offloads, device.mac, device.mtu = "off", "02:00:00:00:00:99", 700
+
+
+@pytest.mark.parametrize("end", ["docker-moved-it-back", "disconnected", "died"])
+@pytest.mark.parametrize("profile", FAMILIES, ids=lambda profile: profile.pf_driver)
+def test_nothing_that_a_container_did_to_its_vf_is_left(profile: Profile, end: str) -> None:
+    """The next container would get a VF that listens to everything, knows no ARP, or has its offloads off."""
+    host = Host(profile)
+    own = host.nic.of(host.nic.vf_address(0))
+    own.altnames, own.attributes = {"enp1s0f0v0"}, msgspec.structs.replace(NEW_LINK, tx_queue_length=500, alias="lab")
+    host.before = host.picture()
+    plug = into_container(host)
+    spoiled(host, plug.pci_address)
+    device = host.nic.of(plug.pci_address)
+    if end == "died":
+        host.nic.destroy_sandbox(SANDBOX)
+    if end == "docker-moved-it-back":
+        device.sandbox, device.name, device.up = "", plug.container_ifname, False
+    host.driver.unplug(plug, SANDBOX)
+    back = host.nic.of(plug.pci_address)
+    assert (back.altnames, back.offloads) == ({"enp1s0f0v0"}, AS_MADE)
+    assert host.is_as_before()
+
+
+@pytest.mark.parametrize("dead", [False, True], ids=["alive", "dead"])
+def test_a_vf_that_is_never_rebound_loses_what_netlink_can_undo(dead: bool) -> None:
+    """Where the operator forbids rebinding, all else would stay as a container left it, too."""
+    host = Host(ICE, rebind="never")
+    plug = into_container(host)
+    spoiled(host, plug.pci_address)
+    if dead:
+        host.nic.destroy_sandbox(SANDBOX)
+    host.driver.unplug(plug, SANDBOX)
+    assert host.nic.of(plug.pci_address).offloads == "off"
+    assert host.is_as_before()
+
+
+@pytest.mark.parametrize("vnic_type", ["direct", "macvtap", "direct-physical"])
+def test_a_container_gets_a_device_without_the_hosts_flags_and_names(vnic_type: str) -> None:
+    """A VF that an operator once watched would be promiscuous in a container, which would see its names on the host, too."""
+    host = Host()
+    function = "0000:01:00.0" if vnic_type == "direct-physical" else host.nic.vf_address(0)
+    device = host.nic.of(function)
+    device.attributes = msgspec.structs.replace(NEW_LINK, flags=0x1100, alias="uplink", tx_queue_length=500)
+    device.altnames = {"enp1s0f0"}
+    host.before = host.picture()
+    plug = host.take(vnic_type=vnic_type, vlan="0")
+    given = host.nic.of(function)
+    assert given.attributes == msgspec.structs.replace(NEW_LINK, tx_queue_length=given.attributes.tx_queue_length)
+    assert given.altnames == set()
+    host.driver.unplug(plug)
+    assert host.is_as_before()
+
+
+def test_nothing_that_netlink_sets_on_a_pf_is_left() -> None:
+    """The operator's PF would come home promiscuous, and with names that are in the way of others."""
+    host = Host()
+    plug = into_container(host, vnic_type="direct-physical", vlan="0")
+    spoiled(host, "0000:01:00.0")
+    host.driver.unplug(plug, SANDBOX)
+    assert host.nic.of("0000:01:00.0").altnames == set()
+    assert host.is_as_before()
+
+
+def test_a_vf_that_no_container_had_is_not_rebound() -> None:
+    """Each start that fails would cost the time of a rebind, and udev's work on a new device."""
+    host = Host(ICE)
+    host.nic.netdevs.fail_next("configure", LinkError("refused"))
+    before = host.nic.of(host.nic.vf_address(0)).index
+    with pytest.raises(LinkError, match="refused"):
+        host.take()
+    assert host.nic.of(host.nic.vf_address(0)).index == before
+    assert host.is_as_before()
+
+
+def test_udev_renames_a_new_device_in_the_middle() -> None:
+    """A VF would be quarantined for a name that it had a moment before."""
+    host = Host(ICE)
+    plug = into_container(host)
+    for _ in range(2):
+        host.nic.netdevs.fail_next("configure", LinkNotFound("no such device"))
+    host.driver.unplug(plug, SANDBOX)
+    assert host.is_as_before()
 
 
 # -- user space --------------------------------------------------------------------------------------------------

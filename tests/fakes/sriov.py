@@ -16,6 +16,7 @@ from kuryr_libnetwork.errors import DeviceError, LinkError, LinkNotFound
 from kuryr_libnetwork.model.links import HostIp
 from kuryr_libnetwork.model.sriov import (
     DeviceUse,
+    LinkAttributes,
     NetdevState,
     PhysicalFunction,
     VfSettings,
@@ -214,7 +215,14 @@ class FakeNetdevs(Failing):
             found = self._nic.find(name)
             if found is None:
                 return None
-            return NetdevState(name=found.name, mac=found.mac, mtu=found.mtu, up=found.up, host_ip=found.host_ip)
+            return NetdevState(
+                name=found.name,
+                mac=found.mac,
+                mtu=found.mtu,
+                up=found.up,
+                host_ip=found.host_ip,
+                attributes=replace(found.attributes, altnames=tuple(sorted(found.altnames))),
+            )
 
     def in_use(self, name: str) -> str:
         with self.called("in_use"):
@@ -247,6 +255,7 @@ class FakeNetdevs(Failing):
         mac: str = "",
         mtu: int = 0,
         host_ip: HostIp | None = None,
+        attributes: LinkAttributes | None = None,
         up: bool = False,
         patient: bool = True,
     ) -> None:
@@ -257,6 +266,8 @@ class FakeNetdevs(Failing):
                 self._nic.check_name(device, new_name)
                 device.altnames.discard(new_name)
                 device.name = new_name
+            if attributes is not None:
+                self._set_attributes(device, attributes)
             if mac:
                 self._set_mac(device, mac.lower(), MAC_RETRIES if patient else 1)
             if mtu:
@@ -267,6 +278,12 @@ class FakeNetdevs(Failing):
                 device.host_ip = replace(device.host_ip, **to_change(device.host_ip, host_ip))
             if up:
                 self._set_up(device)
+
+    def _set_attributes(self, device: Device, wanted: LinkAttributes) -> None:
+        device.attributes = replace(wanted, altnames=())
+        others = [d for d in self._nic.devices.values() if d.sandbox == HOME and d is not device]
+        taken = {name for other in others for name in (other.name, *other.altnames)}
+        device.altnames = set(wanted.altnames) - taken
 
     def _set_up(self, device: Device) -> None:
         device.up = True
@@ -314,8 +331,8 @@ class FakeNetdevs(Failing):
         if self._nic.find(device.name) is not None:
             self._nic.check_name(device, name)
         device.sandbox, device.up, device.host_ip = HOME, False, NEW
+        device.altnames.clear()
         self._nic.check_name(device, name)
-        device.altnames.discard(name)
         device.name = name
 
     def create_macvtap(self, parent: str, name: str, mtu: int, alias: str) -> None:

@@ -10,20 +10,23 @@ from typing import Any
 
 from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
 from kuryr_libnetwork.model.links import HostIp
-from kuryr_libnetwork.model.sriov import VfSettings
+from kuryr_libnetwork.model.sriov import LinkAttributes, VfSettings
 from tests.fakes.host import NAME_LENGTH, NEW
 from tests.fakes.sriov_profiles import Profile
 
 HOME = ""
 ZERO = "00:00:00:00:00:00"
 FIRST_VF, VF_STRIDE = 128, 2
+NEW_LINK = LinkAttributes(flags=0x1000, tx_queue_length=1000, group=0, broadcast="ff:ff:ff:ff:ff:ff", link_mode=0)
+AS_MADE = "on"
 
 
 @dataclass
 class Device:
     """A network device. ``sandbox``: the namespace it is in. ``used``: what ``in_use`` says of it beyond "is up".
 
-    ``host_ip``: as the kernel makes it, for a device that is new here or comes from another namespace.
+    ``host_ip``: as the kernel makes it, for a device that is new here or comes from another namespace. ``attributes``: all
+    but the altnames. ``offloads``: what only ethtool knows.
     """
 
     index: int
@@ -41,6 +44,8 @@ class Device:
     used: str = ""
     default_route: bool = False
     host_ip: HostIp = NEW
+    attributes: LinkAttributes = NEW_LINK
+    offloads: str = AS_MADE
 
 
 @dataclass

@@ -8,6 +8,7 @@ import ctypes
 import os
 import socket
 import stat
+import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,6 +16,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
@@ -103,6 +105,93 @@ def test_a_device_too_small_for_ipv6_is_turned_off_and_put_back(host: Namespace,
         assert (during.host_ip.disable_ipv6 is None) is (mtu == 1000)
     host.run(partial(netdevs.configure, "vf0", mtu=before.mtu, host_ip=before.host_ip, up=before.up))
     assert before.is_again(host.run(netdevs.state, "vf0"))
+
+
+SPOILING = [
+    "ip link set vf0 arp off promisc on allmulticast on multicast off",
+    "ip link set vf0 txqueuelen 7 alias mine group 5 mode dormant",
+    "ip link set vf0 broadcast ff:ff:ff:ff:ff:00",
+    "ip link set vf0 gso_max_size 3000 gso_max_segs 3 gro_max_size 3000",
+    "ip link property add dev vf0 altname docker1",
+    "ip link property del dev vf0 altname enp1s0f0v0",
+]
+
+
+def test_what_a_container_set_on_its_device_is_undone(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """The next container would have a device without ARP and multicast, and ``ip link add docker1`` fail on the host."""
+    host.command(*["ip", "link", "set", "vf0", "txqueuelen", "500", "alias", "lab"])
+    host.command(*["ip", "link", "property", "add", "dev", "vf0", "altname", "enp1s0f0v0"])
+    before = host.run(netdevs.state, "vf0")
+    assert before is not None
+    for command in SPOILING:
+        host.command(*command.split())
+    attach_program(host, "vf0")
+    spoiled = host.run(netdevs.state, "vf0")
+    assert spoiled is not None
+    assert spoiled.attributes is not None
+    assert (spoiled.attributes.flags, spoiled.attributes.xdp, spoiled.attributes.altnames) == (
+        0x380,
+        True,
+        ("docker1",),
+    )
+    assert not before.is_again(spoiled)
+    host.run(partial(netdevs.configure, "vf0", attributes=before.attributes))
+    assert host.run(netdevs.state, "vf0") == before
+
+
+def attach_program(host: Namespace, name: str) -> None:
+    """An XDP program that passes everything."""
+
+    def attach() -> None:
+        from pyroute2 import IPRoute
+
+        code = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0)  # r0 = XDP_PASS; exit
+        kept = ctypes.create_string_buffer(code), ctypes.create_string_buffer(b"GPL")
+        wanted = struct.pack("<IIQQ", 6, 2, *map(ctypes.addressof, kept)).ljust(128, b"\0")
+        program = ctypes.CDLL(None, use_errno=True).syscall(321, 5, wanted, len(wanted))  # BPF_PROG_LOAD
+        assert program >= 0, os.strerror(ctypes.get_errno())
+        with IPRoute() as socket:
+            index = socket.link_lookup(ifname=name)[0]
+            socket.link("set", index=index, IFLA_XDP={"attrs": [["IFLA_XDP_FD", program]]})
+        os.close(program)
+
+    host.run(attach)
+
+
+def test_an_altname_that_another_device_has_by_now_is_left_to_it(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """A VF would be quarantined for a name that somebody else took in the meantime."""
+    host.command("ip", "link", "property", "add", "dev", "vf0", "altname", "enp1s0f0v0")
+    before = host.run(netdevs.state, "vf0")
+    assert before is not None
+    host.command("ip", "link", "property", "del", "dev", "vf0", "altname", "enp1s0f0v0")
+    host.command("ip", "link", "property", "add", "dev", "wire0", "altname", "enp1s0f0v0")
+    host.run(partial(netdevs.configure, "vf0", attributes=before.attributes))
+    assert before.is_again(host.run(netdevs.state, "vf0"))
+    other = host.run(netdevs.state, "wire0")
+    assert other is not None
+    assert other.attributes is not None
+    assert other.attributes.altnames == ("enp1s0f0v0",)
+
+
+def test_a_containers_altname_keeps_no_device_away(
+    host: Namespace, container: Namespace, netdevs: KernelNetdevs
+) -> None:
+    """By a name of the host's own the container would keep its VF for ever, or take the name from the host."""
+    away(host, container)
+    for name in ("wire0", "docker1"):
+        container.command("ip", "link", "property", "add", "dev", "eth0", "altname", name)
+    assert host.run(netdevs.fetch_from_sandbox, PCI, [path_of(container)], "kv0f9e3a557c1")
+    host.command("ip", "link", "add", "docker1", "type", "veth", "peer", "name", "wire1")
+
+
+def test_a_refused_attribute_is_named(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """The operator would read that a VF is quarantined, and not why."""
+    before = host.run(netdevs.state, "vf0")
+    assert before is not None
+    assert before.attributes is not None
+    wrong = msgspec.structs.replace(before.attributes, gso_max_segs=1 << 20)
+    with pytest.raises(LinkError, match="set the gso_max_segs of device vf0 to 1048576"):
+        host.run(partial(netdevs.configure, "vf0", attributes=wrong))
 
 
 def test_a_name_that_is_its_own_altname_is_taken(host: Namespace, netdevs: KernelNetdevs) -> None:

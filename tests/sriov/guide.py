@@ -17,6 +17,8 @@ from lab.people import OPERATOR
 from lab.sriov.api import Machine
 
 _NUMBERS = itertools.count(1)
+_OWN = {"ifname", "address", "mtu", "txqlen", "ifalias", "altnames", "group", "broadcast", "linkmode", "gso_max_size"}
+_OF_THE_CARRIER = {"LOWER_UP", "NO-CARRIER"}
 _PING = """\
 end=$(($(date +%s) + $2))
 until ping -c 1 -W 2 "$1"; do [ "$(date +%s)" -lt $end ] || exit 1; done
@@ -36,7 +38,10 @@ class Card:
             if link.get("vfinfo_list"):
                 seen[f"{link['ifname']} vfs"] = link["vfinfo_list"]
             elif link.get("parentbus") == "pci":
-                seen[link["parentdev"]] = (link["ifname"], link["address"], link["mtu"], "UP" in link["flags"])
+                seen[link["parentdev"]] = {key: value for key, value in link.items() if key in _OWN} | {
+                    "flags": sorted(set(link["flags"]) - _OF_THE_CARRIER),
+                    "offloads": self._machine.shell('ethtool -k "$1" | grep -v fixed', link["ifname"]),
+                }
         return seen
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from lab.process import wait_for
 from lab.sriov.api import Machine
-from tests.sriov.guide import Guide
+from tests.sriov.guide import Card, Guide
 from tests.sriov.reader import operated_with
 
 pytestmark = pytest.mark.timeout(900)
@@ -71,6 +71,31 @@ def test_a_port_is_changed_while_the_service_goes_on(watchful: Machine, guide: G
     assert guide.link(box)["address"] == port["mac_address"]
     assert watchful.kuryr.pid == service
     guide.rm(box)
+
+
+SPOILING = """\
+enter() { pid=$1; shift; nsenter -t "$pid" -n "$@"; }
+enter "$1" ip link set eth0 arp off promisc on allmulticast on multicast off
+enter "$1" ip link set eth0 txqueuelen 7 alias mine group 5
+enter "$1" ip link property add dev eth0 altname spoiled
+enter "$1" ip link property add dev eth0 altname pf0
+enter "$1" ethtool -K eth0 tso off gso off gro off sg off
+"""
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["removed", "killed-first"])
+def test_nothing_that_a_container_did_to_its_vf_is_left(guide: Guide, physical: dict[str, Any], killed: bool) -> None:
+    """The next container would get a VF without ARP and offloads; ``ip link add`` of its altname would fail on the host."""
+    before = Card(guide.machine).picture()
+    boxes = guide.run_together(guide.docker_network(physical), 2)
+    for box in boxes:
+        guide.machine.shell(SPOILING, str(guide.machine.docker_inspect(box)["State"]["Pid"]))
+        assert "NOARP" in guide.link(box)["flags"]
+    if killed:
+        guide.machine.docker("kill", *boxes)
+    guide.rm(*boxes)
+    assert wait_for(lambda: Card(guide.machine).picture() == before, 120), Card(guide.machine).picture()
+    guide.machine.shell("ip link add spoiled type dummy && ip link del spoiled")
 
 
 def test_macvtap_and_ordinary_ports_beside_it(guide: Guide, physical: dict[str, Any]) -> None:

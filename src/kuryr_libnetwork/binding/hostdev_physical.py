@@ -17,6 +17,7 @@ from kuryr_libnetwork.interfaces.sriov import Netdevs, PciFunctions
 from kuryr_libnetwork.model.sriov import DeviceLease, NetdevState
 from kuryr_libnetwork.rules import names
 from kuryr_libnetwork.rules.host_ip import SILENT
+from kuryr_libnetwork.rules.link_attributes import plain
 
 
 class PfBinding:
@@ -28,13 +29,22 @@ class PfBinding:
 
     def hand_over(self, lease: DeviceLease, vlan: int, mtu: int, save: Callable[[DeviceLease], None]) -> None:
         name = self._own_netdev(lease)
-        save(msgspec.structs.replace(lease, original_netdev=lease.original_netdev or self._netdevs.state(name)))
+        state = lease.original_netdev or self._netdevs.state(name)
+        save(msgspec.structs.replace(lease, original_netdev=state))
         if vlan:
             self._netdevs.configure(name, mtu=mtu, host_ip=SILENT, up=True)
             self._netdevs.delete(lease.temporary_name)
             self._netdevs.create_vlan(name, lease.temporary_name, vlan, mtu, names.alias(lease.port_id))
         else:
-            self._netdevs.configure(name, new_name=lease.temporary_name, mtu=mtu, host_ip=SILENT, up=True)
+            known = state.attributes if state else None
+            self._netdevs.configure(
+                name,
+                new_name=lease.temporary_name,
+                mtu=mtu,
+                host_ip=SILENT,
+                attributes=plain(known) if known else None,
+                up=True,
+            )
 
     def give_back(self, lease: DeviceLease, sandboxes: Sequence[str]) -> str:
         """As for a VF, but a PF has no driver to rebind: one that is in no known container is waited for."""
@@ -66,7 +76,13 @@ class PfBinding:
             lost = f"how its device was called was lost with the journal; rename {name}, then: kuryr vf release"
             return f"{lost} {lease.pci_address}" if name == lease.temporary_name else ""
         self._netdevs.configure(
-            name, new_name=state.name, mac=state.mac, mtu=state.mtu, host_ip=state.host_ip, up=state.up
+            name,
+            new_name=state.name,
+            mac=state.mac,
+            mtu=state.mtu,
+            host_ip=state.host_ip,
+            attributes=state.attributes,
+            up=state.up,
         )
         found = self._netdevs.state(state.name)
         return "" if state.is_again(found) else f"its device is {found}, not {state}"

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
-from kuryr_libnetwork.errors import DeviceError, LinkError
+from kuryr_libnetwork.errors import DeviceError, LinkError, LinkNotFound
 from kuryr_libnetwork.interfaces.sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.model.links import NO_MAC
 from kuryr_libnetwork.model.settings import Rebind, Unsupported
@@ -29,11 +30,14 @@ from kuryr_libnetwork.model.sriov import (
     unchanged,
 )
 from kuryr_libnetwork.rules.host_ip import SILENT
+from kuryr_libnetwork.rules.link_attributes import plain
 from kuryr_libnetwork.rules.vf_settings import FACTORY, TOGETHER, random_mac, restored, single_step
 
 LOG = logging.getLogger(__name__)
 BIND_TIMEOUT = 10.0
 """Seconds for a driver to make the network device of a VF."""
+RENAMES = 3
+"""How often a device may have another name by the time that it is looked for under the one just read."""
 
 
 class VfBinding:
@@ -105,19 +109,32 @@ class VfBinding:
         wanted = lease.wanted
         if wanted is None:
             raise DeviceError(f"VF {lease.pci_address} was not prepared")
-        name, new_name = self._own_netdev(lease), new_name or lease.temporary_name
-        patient = self._is_patient(lease)
+        new_name = new_name or lease.temporary_name
         try:
-            self._give(name, new_name, wanted.mac, mtu, patient=patient)
+            self._give(lease, new_name, wanted.mac, mtu, patient=self._is_patient(lease))
         except LinkError as error:
             if self._rebind == "never":
                 raise
             LOG.info("VF %s does not take the port's MAC (%s); rebinding it", lease.pci_address, error)
             self._rebind_now(lease)
-            self._give(self._own_netdev(lease), new_name, wanted.mac, mtu)
+            self._give(lease, new_name, wanted.mac, mtu)
 
-    def _give(self, name: str, new_name: str, mac: str, mtu: int, *, patient: bool = True) -> None:
-        self._netdevs.configure(name, new_name=new_name, mac=mac, mtu=mtu, host_ip=SILENT, up=True, patient=patient)
+    def _give(self, lease: DeviceLease, new_name: str, mac: str, mtu: int, *, patient: bool = True) -> None:
+        known = lease.original_netdev.attributes if lease.original_netdev else None
+        attributes = plain(known) if known else None
+        self._configure(
+            lease, new_name=new_name, mac=mac, mtu=mtu, host_ip=SILENT, attributes=attributes, up=True, patient=patient
+        )
+
+    def _configure(self, lease: DeviceLease, **values: Any) -> None:
+        """A device that is new is renamed by udev, in the middle of anything."""
+        for left in reversed(range(RENAMES)):
+            try:
+                return self._netdevs.configure(self._own_netdev(lease), **values)
+            except LinkNotFound:
+                if not left:
+                    raise
+        raise AssertionError
 
     # -- in use ----------------------------------------------------------------------------------------------------
 
@@ -163,7 +180,10 @@ class VfBinding:
         try:
             if lease.rebuilt:
                 return self._reset(lease, vf)
-            self._bring_home(lease, vf, sandboxes)
+            if lease.used and lease.vnic_type == "direct" and self._rebind != "never" and lease.original_netdev:
+                self._make_anew(lease, vf)
+            else:
+                self._bring_home(lease, vf, sandboxes)
             return self._restore(lease)
         except (LinkError, DeviceError) as error:
             return str(error)
@@ -175,6 +195,19 @@ class VfBinding:
         if driver and not in_user_space(driver):
             self._rebind_now(lease)
         return wrong
+
+    def _make_anew(self, lease: DeviceLease, vf: VirtualFunction) -> None:
+        """A new device in place of the one that a container had: nothing else undoes all that ethtool can set.
+
+        The PF is set up in between, so that drivers that take a MAC only when they are bound take the right one.
+        """
+        if vf.driver:
+            self._pci.unbind(lease.pci_address)
+        try:
+            if lease.original_settings is not None:
+                self._restore_settings(self.pf_netdev(lease), lease, restored(lease.original_settings))
+        finally:
+            self._pci.bind(lease.pci_address, vf.driver or lease.driver, BIND_TIMEOUT)
 
     def _bring_home(self, lease: DeviceLease, vf: VirtualFunction, sandboxes: Sequence[str]) -> None:
         """From a container's namespace; a rebind makes a new device here whatever became of the old one."""
@@ -190,7 +223,7 @@ class VfBinding:
         pf_netdev = self.pf_netdev(lease)
         state = lease.original_netdev
         if state is not None:
-            self._netdevs.configure(self._own_netdev(lease))
+            self._configure(lease)
         wrong = ""
         if lease.original_settings is not None:
             wrong = self._restore_settings(pf_netdev, lease, restored(lease.original_settings))
@@ -216,22 +249,22 @@ class VfBinding:
         return "" if unchanged(found, settings) else "its settings at the PF are not what they were"
 
     def _restore_netdev(self, lease: DeviceLease, state: NetdevState) -> None:
-        name = self._own_netdev(lease)
         try:
-            self._put(name, state, patient=self._is_patient(lease))
+            self._put(lease, state, patient=self._is_patient(lease))
         except LinkError:
             if self._rebind == "never":
                 raise
             self._rebind_now(lease)
-            self._put(self._own_netdev(lease), state)
+            self._put(lease, state)
 
-    def _put(self, name: str, state: NetdevState, *, patient: bool = True) -> None:
-        self._netdevs.configure(
-            name,
+    def _put(self, lease: DeviceLease, state: NetdevState, *, patient: bool = True) -> None:
+        self._configure(
+            lease,
             new_name=state.name,
             mac=state.mac,
             mtu=state.mtu,
             host_ip=state.host_ip,
+            attributes=state.attributes,
             up=state.up,
             patient=patient,
         )

@@ -92,8 +92,8 @@ def _behaviour() -> list[cfg.Opt]:
             "rebind_policy",
             choices=[
                 ("always", "before every use and after it"),
-                ("if-needed", "where the device is lost or has the wrong MAC"),
-                ("never", "a VF that would need it is quarantined"),
+                ("if-needed", "after a container has had it, and where the device is lost or has the wrong MAC"),
+                ("never", "a lost device is quarantined, and what a container set by ethtool stays"),
             ],
             ignore_case=True,
             default="if-needed",

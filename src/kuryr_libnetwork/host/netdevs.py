@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 from kuryr_libnetwork.errors import LinkError, LinkNotFound
 from kuryr_libnetwork.host.announcements import frame
 from kuryr_libnetwork.host.host_ip import host_ip, set_host_ip
+from kuryr_libnetwork.host.link_attributes import altnames_of, drop_altname, link_attributes, set_link_attributes
 from kuryr_libnetwork.host.namespaces import OWN, opened, run_inside
 from kuryr_libnetwork.host.netlink import Connect, delete, find, listed, netlink, refusal, translated
 from kuryr_libnetwork.model.links import HostIp
-from kuryr_libnetwork.model.sriov import DeviceUse, NetdevState
+from kuryr_libnetwork.model.sriov import DeviceUse, LinkAttributes, NetdevState
 from kuryr_libnetwork.rules.host_ip import SILENT
 from kuryr_libnetwork.undo import Undo
 
@@ -87,6 +88,7 @@ class KernelNetdevs:
         mac: str = "",
         mtu: int = 0,
         host_ip: HostIp | None = None,
+        attributes: LinkAttributes | None = None,
         up: bool = False,
         patient: bool = True,
     ) -> None:
@@ -95,6 +97,8 @@ class KernelNetdevs:
             device.down()
             if new_name and new_name != name:
                 device.rename(new_name)
+            if attributes is not None:
+                set_link_attributes(socket, device.index, attributes)
             if mac:
                 device.set_mac(mac.lower(), RETRIES if patient else 1)
             if mtu:
@@ -134,13 +138,14 @@ class KernelNetdevs:
         """Move and rename in one message, for its present name may be taken at home.
 
         The kernel does one after the other: if the new name is taken, the device may be at home under its present one.
+        Alternative names are the container's: one that is taken at home would be in the way of the move, or of others.
         """
         with self._connect(f"bring the device of {pci_address} home as {name}") as socket:
             for message in listed(socket.get_links):
                 if self._parent(message) == pci_address:
                     device = _Device(socket, message.get_attr("IFLA_IFNAME"))
                     device.down()
-                    device.drop_altname(name)
+                    device.drop_altnames()
                     socket.link("set", index=device.index, net_ns_fd=home, ifname=name)
                     return True
         return False
@@ -190,9 +195,12 @@ class _Device:
 
     def drop_altname(self, name: str) -> None:
         """A device cannot have a name that is an alternative one of its own."""
-        properties = self._message().get_attr("IFLA_PROP_LIST")
-        if properties is not None and name in properties.get_attrs("IFLA_ALT_IFNAME"):
-            self._socket.link("property_del", index=self.index, altname=[name])
+        if name in altnames_of(self._message()):
+            drop_altname(self._socket, self.index, name)
+
+    def drop_altnames(self) -> None:
+        for name in altnames_of(self._message()):
+            drop_altname(self._socket, self.index, name)
 
     def set_mac(self, mac: str, tries: int) -> None:
         code = 0
@@ -256,6 +264,7 @@ def _state(message: Any) -> NetdevState:
         mtu=message.get_attr("IFLA_MTU") or 0,
         up=bool(message["flags"] & IFF_UP),
         host_ip=host_ip(message),
+        attributes=link_attributes(message),
     )
 
 

@@ -11,7 +11,14 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from kuryr_libnetwork.model.links import HostIp
-from kuryr_libnetwork.model.sriov import DeviceUse, NetdevState, PhysicalFunction, VfSettings, VirtualFunction
+from kuryr_libnetwork.model.sriov import (
+    DeviceUse,
+    LinkAttributes,
+    NetdevState,
+    PhysicalFunction,
+    VfSettings,
+    VirtualFunction,
+)
 
 
 class PciFunctions(Protocol):
@@ -82,11 +89,13 @@ class Netdevs(Protocol):
         mac: str = "",
         mtu: int = 0,
         host_ip: HostIp | None = None,
+        attributes: LinkAttributes | None = None,
         up: bool = False,
         patient: bool = True,
     ) -> None:
-        """Set down, then rename, MAC (read back), MTU, the host's own IP on it; then up, if asked.
+        """Set down, then rename, attributes, MAC (read back), MTU, the host's own IP on it; then up, if asked.
 
+        An alternative name that is somebody else's by now is left to him.
         ``patient``: a MAC that is refused is tried again for two seconds, for drivers that ask the PF first.
         """
         ...
@@ -98,7 +107,7 @@ class Netdevs(Protocol):
     def wait_carrier(self, name: str, timeout: float) -> bool: ...
 
     def fetch_from_sandbox(self, pci_address: str, sandboxes: Sequence[str], name: str) -> bool:
-        """Find the device of a PCI function in one of the sandboxes, set it down, and move it here under ``name``.
+        """Find the device of a PCI function in one of the sandboxes, set it down, and move it here under ``name`` alone.
 
         ``False`` when it is in none of them. By ``IFLA_PARENT_DEV_NAME`` (kernel 5.14), never by its name.
         """

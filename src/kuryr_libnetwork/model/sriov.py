@@ -86,10 +86,29 @@ class VfSettings(Value, frozen=True):
     max_tx_rate: int | None = None
 
 
+class LinkAttributes(Value, frozen=True):
+    """What rtnetlink sets on a network device besides its name, MAC, MTU and IP. ``None``: the kernel does not know it.
+
+    ``flags``: those that a user sets, but not UP. ``xdp``: whether a program is attached.
+    """
+
+    flags: int
+    tx_queue_length: int | None = None
+    alias: str = ""
+    group: int | None = None
+    broadcast: str | None = None
+    link_mode: int | None = None
+    gso_max_size: int | None = None
+    gso_max_segs: int | None = None
+    gro_max_size: int | None = None
+    xdp: bool = False
+    altnames: tuple[str, ...] = ()
+
+
 class NetdevState(Value, frozen=True):
     """A VF's or PF's network device as it was: name, effective MAC, MTU, whether it was up, the host's own IP on it.
 
-    ``host_ip`` is ``None`` in journals that do not know it.
+    ``host_ip`` and ``attributes`` are ``None`` in journals that do not know them.
     """
 
     name: str
@@ -97,12 +116,19 @@ class NetdevState(Value, frozen=True):
     mtu: int
     up: bool
     host_ip: HostIp | None = None
+    attributes: LinkAttributes | None = None
 
     def is_again(self, found: NetdevState | None) -> bool:
-        """Whether the device is as it was, as far as that is known."""
-        if found is not None and self.host_ip is None:
-            found = msgspec.structs.replace(found, host_ip=None)
-        return found == self
+        """Whether the device is as it was, as far as that is known. Alternative names are udev's, at any time."""
+        return found is not None and self._comparable(self) == self._comparable(found)
+
+    def _comparable(self, state: NetdevState) -> NetdevState:
+        known = state.attributes if self.attributes is not None else None
+        return msgspec.structs.replace(
+            state,
+            host_ip=state.host_ip if self.host_ip is not None else None,
+            attributes=known and msgspec.structs.replace(known, altnames=()),
+        )
 
 
 class DeviceUse(Value, frozen=True):
@@ -120,7 +146,7 @@ class DeviceLease(Value, frozen=True):
 
     ``taking``: intent written, changes may have begun. ``returning``: to be restored, may be in any namespace under any
     name. ``quarantined``: could not be verified clean; ``reason`` says why; not given out again.
-    ``original_settings`` is ``None`` for a whole PF. ``generation`` tells a late release from the present lease. ``driver``:
+    ``original_settings`` is ``None`` for a whole PF. ``used``: a container may have had the device. ``generation`` tells a late release from the present lease. ``driver``:
     the one it had when it was taken. ``rebuilt``: of a device found set up for a port after the journal was lost, whose
     original state nobody knows.
     """
@@ -134,6 +160,7 @@ class DeviceLease(Value, frozen=True):
     generation: str
     driver: str = ""
     rebuilt: bool = False
+    used: bool = False
     physical_network: str = ""
     endpoint_id: str = ""
     temporary_name: str = ""

@@ -193,7 +193,8 @@ class SriovDriver:
         return lease if lease is not None and lease.port_id == plug.port_id else None
 
     def _give_back(self, lease: DeviceLease, sandbox: str) -> None:
-        lease = msgspec.structs.replace(lease, state="returning", sandbox_key=sandbox or lease.sandbox_key)
+        used = lease.used or lease.state == "leased"
+        lease = msgspec.structs.replace(lease, state="returning", used=used, sandbox_key=sandbox or lease.sandbox_key)
         self._leases.put(lease)
         sandboxes = [lease.sandbox_key] if lease.sandbox_key else []
         touched = lease.rebuilt or lease.original_netdev is not None or lease.original_settings is not None
