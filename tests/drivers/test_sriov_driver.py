@@ -216,6 +216,17 @@ def test_a_whole_pf(vlan: str) -> None:
     assert host.nic.netdevs.state("pf0") == host.before[3]
 
 
+@pytest.mark.parametrize("second", [False, True], ids=["one device", "the second of two"])
+def test_a_pf_whose_vf_the_host_uses_is_not_taken(second: bool) -> None:
+    """A container would get the card that carries the host's own address, and the host would lose it."""
+    host = Host()
+    slot = host.nic.vf_address(1)
+    device = host.nic.add_device("pf0v1p1", pci=slot) if second else host.nic.of(slot)
+    device.used = "has address 192.0.2.1"
+    with pytest.raises(NoFreeDevice, match=rf"0000:01:00\.0 has VFs in use \({slot} has address 192\.0\.2\.1\)"):
+        host.take(vnic_type="direct-physical", vlan="0")
+
+
 def test_trust_only_where_the_operator_allows_it() -> None:
     """A tenant would get a trusted VF by writing it into his port."""
     for allowed in (frozenset[str](), frozenset({"physnet2"})):

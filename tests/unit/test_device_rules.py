@@ -245,7 +245,8 @@ def test_a_whole_pf_only_where_allowed() -> None:
     [
         (nic(0, default_route=True), (), "carries a default route"),
         (nic(0), (lease("0000:01:00.0", "port-x"),), "is held by port port-x"),
-        (nic(0), (lease("0000:01:10.1"),), "has 1 VFs in use"),
+        (nic(0), (lease("0000:01:10.1", "port-y"),), r"has VFs in use \(0000:01:10.1 is held by port port-y\)"),
+        (nic(0), (lease("0000:01:10.1", state="quarantined", reason="MAC"),), r"10.1 is quarantined \(MAC\)"),
         (nic(0, in_use={"0000:01:00.0": "is in bridge br-ex"}), (), "is in bridge br-ex"),
         (msgspec.structs.replace(nic(0), pf=msgspec.structs.replace(nic(0).pf, netdevs=())), (), "none is mapped"),
     ],
@@ -271,16 +272,29 @@ def with_vf(**changes: Any) -> FoundPf:
     return msgspec.structs.replace(found, vfs=tuple(vfs))
 
 
+def with_two_devices() -> FoundPf:
+    found = with_vf(netdevs=("v1", "v1p2"))
+    return msgspec.structs.replace(found, in_use={"0000:01:10.1": "is in bridge br0"})
+
+
 @pytest.mark.parametrize(
     ("found", "named_by", "reason"),
     [
-        (with_vf(netdevs=(), netdev_elsewhere=True), (), "has 1 VFs in use"),
-        (with_vf(netdevs=(), driver="vfio-pci"), (), "has 1 VFs in use"),
-        (nic(0, in_use={"0000:01:10.1": "has address 192.0.2.1"}), (), "has 1 VFs in use"),
-        (nic(0), ("0000:01:10.1",), "has 1 VFs in use"),
+        (with_vf(netdevs=(), netdev_elsewhere=True), (), "01:10.1 has its network device in another namespace"),
+        (with_vf(netdevs=(), driver="vfio-pci"), (), "01:10.1 is bound to vfio-pci"),
+        (nic(0, in_use={"0000:01:10.1": "has address 192.0.2.1"}), (), "01:10.1 has address 192.0.2.1"),
+        (with_two_devices(), (), "01:10.1 is in bridge br0"),
+        (nic(0), ("0000:01:10.1",), "01:10.1 is held by port a-vm"),
         (nic(0), ("0000:01:00.0",), "is held by port a-vm"),
     ],
-    ids=["elsewhere", "user space", "operator's", "another port's", "the PF another port's"],
+    ids=[
+        "elsewhere",
+        "user space",
+        "operator's",
+        "operator's, one of two devices",
+        "another port's",
+        "the PF another port's",
+    ],
 )
 @pytest.mark.parametrize("by_slot", [False, True])
 def test_a_pf_with_a_vf_that_anybody_uses_is_refused(
@@ -290,6 +304,18 @@ def test_a_pf_with_a_vf_that_anybody_uses_is_refused(
     request = msgspec.structs.replace(PHYSICAL, pci_slot="0000:01:00.0" if by_slot else "")
     with pytest.raises(NoFreeDevice, match=reason):
         whole(request, (found,), named_by=named_by)
+
+
+def test_a_pf_with_a_vf_that_the_operator_set_aside_is_refused() -> None:
+    """Who gets the PF could take over the VF that the operator keeps for himself, while it is idle."""
+    policy = msgspec.structs.replace(ALLOWED, exclusions={"pf0": frozenset({"0000:01:10.2"})})
+    with pytest.raises(NoFreeDevice, match=r"01:10\.2 is set aside by exclude_devices"):
+        whole(PHYSICAL, (nic(0),), policy=policy)
+
+
+def test_vfs_without_a_driver_are_nobodys() -> None:
+    """A PF whose VFs are not probed could never be given out as a whole."""
+    assert whole(PHYSICAL, (with_vf(netdevs=(), driver=""),)) == "0000:01:00.0"
 
 
 @pytest.mark.parametrize("named", [{"pci_slot": "0000:03:00.0"}, {"pf_name": "pf2"}])

@@ -156,9 +156,9 @@ def _found(
 ) -> FoundPf:
     devices: list[PhysicalFunction | VirtualFunction] = [pf, *vfs]
     in_use = {
-        device.pci_address: uses.get(device.netdevs[0], VANISHED).reason
+        device.pci_address: next(filter(None, (uses.get(name, VANISHED).reason for name in device.netdevs)), "")
         for device in devices
-        if len(device.netdevs) == 1 and device.pci_address not in leased
+        if device.pci_address not in leased
     }
     if in_use.get(pf.pci_address) == "is up":  # as it has to be for its VFs; no sign that anybody uses it himself
         in_use[pf.pci_address] = ""

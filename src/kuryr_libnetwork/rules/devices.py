@@ -189,11 +189,15 @@ def _reasons(
 def forbidden(vf: VirtualFunction, pf: PhysicalFunction, policy: DevicePolicy) -> list[str]:
     """Why a VF is none of those that the operator has set aside for us, whoever it is wanted for."""
     reasons = []
-    if any(vf.pci_address in policy.exclusions.get(name, ()) for name in pf.netdevs):
+    if is_excluded(vf, pf, policy):
         reasons.append("excluded by exclude_devices")
     if policy.specs and allowed_by(policy.specs, vf, pf) is None:
         reasons.append("not in device_spec")
     return reasons
+
+
+def is_excluded(vf: VirtualFunction, pf: PhysicalFunction, policy: DevicePolicy) -> bool:
+    return any(vf.pci_address in policy.exclusions.get(name, ()) for name in pf.netdevs)
 
 
 def _device_reasons(request: DeviceRequest, each: FoundPf, vf: VirtualFunction, policy: DevicePolicy) -> list[str]:
@@ -240,9 +244,10 @@ def _pf_reason(
         return f"is held by port {leases[each.pf.pci_address].port_id}"
     if each.pf.pci_address in named_by:
         return f"is held by port {named_by[each.pf.pci_address]}"
-    used = [vf.pci_address for vf in each.vfs if vf.pci_address in leases or _is_used(vf, each, named_by)]
+    uses = [(vf.pci_address, _use_of(vf, each, leases, named_by, policy)) for vf in each.vfs]
+    used = [f"{address} {use}" for address, use in uses if use]
     if used:
-        return f"has {len(used)} VFs in use"
+        return f"has VFs in use ({', '.join(used)})"
     if len(each.pf.netdevs) != 1:
         return "has no network device here, or several"
     if policy.speaks and request.physical_network not in networks_of(each.pf, policy.mappings, policy.specs):
@@ -250,10 +255,29 @@ def _pf_reason(
     return each.in_use.get(each.pf.pci_address, "")
 
 
-def _is_used(vf: VirtualFunction, each: FoundPf, named_by: Mapping[str, str]) -> bool:
-    """By a container of somebody else's, a program or a virtual machine, or by the operator himself."""
-    elsewhere = vf.netdev_elsewhere or in_user_space(vf.driver)
-    return elsewhere or vf.pci_address in named_by or bool(each.in_use.get(vf.pci_address))
+def _use_of(
+    vf: VirtualFunction,
+    each: FoundPf,
+    leases: Mapping[str, DeviceLease],
+    named_by: Mapping[str, str],
+    policy: DevicePolicy,
+) -> str:
+    """Who would lose his VF with its PF: a container, a program, a virtual machine, the host itself; "": nobody.
+
+    A VF without a driver is of use to nobody. One that ``device_spec`` does not list may be idle: it speaks of containers.
+    """
+    lease = leases.get(vf.pci_address)
+    if lease is not None and lease.state == "quarantined":
+        return f"is quarantined ({lease.reason})"
+    if holder := _holder(vf, leases, named_by):
+        return f"is held by port {holder}"
+    if in_user_space(vf.driver):
+        return f"is bound to {vf.driver}"
+    if vf.netdev_elsewhere:
+        return "has its network device in another namespace"
+    if is_excluded(vf, each.pf, policy):
+        return "is set aside by exclude_devices"
+    return each.in_use.get(vf.pci_address, "")
 
 
 def _refusal(request: DeviceRequest, candidates: Sequence[Candidate], *, blind: bool) -> str:
