@@ -12,8 +12,8 @@ from hypothesis import given, strategies as st
 from kuryr_libnetwork.errors import Conflict, NoFreeDevice
 from kuryr_libnetwork.model.settings import DevicePolicy
 from kuryr_libnetwork.model.sriov import DeviceLease, DeviceRequest, PhysicalFunction, VirtualFunction
+from kuryr_libnetwork.rules.device_spec import parse_device_spec
 from kuryr_libnetwork.rules.devices import FoundPf, choose, choose_pf, judge, physical_network
-from kuryr_libnetwork.rules.pci import parse_device_spec
 
 MAPPED = DevicePolicy(mappings={"physnet2": ("pf0", "pf1")})
 ANY = DeviceRequest(vnic_type="direct", physical_network="physnet2")

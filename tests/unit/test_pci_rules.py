@@ -7,35 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from kuryr_libnetwork.errors import ConfigError, InvalidOption
-from kuryr_libnetwork.model.sriov import PhysicalFunction, VirtualFunction
-from kuryr_libnetwork.rules.pci import (
-    allowed_by,
-    canonical_pci,
-    networks_of,
-    parse_device_spec,
-    parse_exclusions,
-    parse_mappings,
-    required_pci,
-)
-
-PF = PhysicalFunction(
-    pci_address="0000:07:00.0",
-    vendor_id="8086",
-    device_id="10c9",
-    driver="igb",
-    netdevs=("eth3",),
-    total_vfs=7,
-    num_vfs=7,
-)
-VF = VirtualFunction(
-    pci_address="0000:07:10.2",
-    pf_address=PF.pci_address,
-    index=1,
-    vendor_id="8086",
-    device_id="10ca",
-    driver="igbvf",
-    netdevs=("eth5",),
-)
+from kuryr_libnetwork.rules.pci import canonical_pci, parse_exclusions, parse_mappings, required_pci
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 255), st.integers(0, 31), st.integers(0, 7))
@@ -96,67 +68,3 @@ def test_a_wrong_exclusion_is_named(item: str) -> None:
     """A misspelt exclusion would exclude nothing."""
     with pytest.raises(ConfigError, match="must be DEVICE:PCI"):
         parse_exclusions("[sriov] exclude_devices", [item])
-
-
-@pytest.mark.parametrize(
-    ("spec", "fits"),
-    [
-        ('{"vendor_id": "8086", "product_id": "10ca"}', True),
-        ('{"vendor_id": "0x8086"}', True),
-        ('{"vendor_id": "15b3"}', False),
-        ('{"product_id": "10c9"}', False),
-        ('{"devname": "eth3"}', True),
-        ('{"devname": "eth4"}', False),
-        ('{"address": "0000:07:10.2"}', True),
-        ('{"address": "*:07:*.*"}', True),
-        ('{"address": "07:10.*"}', True),
-        ('{"address": "*:08:*.*"}', False),
-        ('{"address": "*"}', True),
-        ('{"address": ":::."}', None),
-        ('{"address": "0000:07:10.*"}', True),
-        ('{"address": {"domain": ".*", "bus": "0[67]", "slot": "1.", "function": "[0-3]"}}', True),
-        ('{"address": {"bus": "08"}}', False),
-        ('[{"vendor_id": "15b3"}, {"vendor_id": "8086"}]', True),
-        ("{}", True),
-    ],
-)
-def test_novas_whitelist(spec: str, fits: bool | None) -> None:
-    """A whitelist copied from nova.conf would let other devices through, or none."""
-    if fits is None:
-        with pytest.raises(ConfigError, match="must be like"):
-            parse_device_spec("o", [spec])
-        return
-    assert (allowed_by(parse_device_spec("o", [spec]), VF, PF) is not None) is fits
-
-
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ("{", "is not JSON"),
-        ("7", "must be a JSON object"),
-        ('{"colour": "red"}', "colour is not known"),
-        ('{"address": {"bus": "("}}', "is no regular expression"),
-        ('{"address": {"planet": "x"}}', r"address\.planet is not known"),
-        ('{"address": "1:2:3:4.5"}', "must be like"),
-        ('{"address": "0000:07:00.2", "devname": "eth3"}', "exclude each other"),
-    ],
-)
-def test_a_wrong_whitelist_is_named(spec: str, message: str) -> None:
-    """A whitelist that cannot be read would allow everything."""
-    with pytest.raises(ConfigError, match=message):
-        parse_device_spec("[sriov] device_spec", [spec])
-
-
-def test_an_address_that_is_none_fits_no_pattern() -> None:
-    """A function with an odd address would fit every whitelist."""
-    odd = VirtualFunction(
-        pci_address="odd", pf_address="p", index=0, vendor_id="8086", device_id="10ca", driver="", netdevs=()
-    )
-    assert allowed_by(parse_device_spec("o", ["{}"]), odd, PF) is None
-
-
-def test_physical_networks_of_a_vf() -> None:
-    """A VF would be given to a network that its wire does not reach."""
-    specs = parse_device_spec("o", ['{"vendor_id": "8086", "physical_network": "physnet9"}'])
-    assert networks_of(PF, {"physnet2": ("eth3",), "physnet3": ("eth4",)}, specs, VF) == {"physnet2", "physnet9"}
-    assert networks_of(PF, {}, parse_device_spec("o", ["{}"]), VF) == frozenset()

@@ -13,7 +13,7 @@ from kuryr_libnetwork.errors import UnsupportedVif
 from kuryr_libnetwork.model.neutron import Port, QosRule
 from kuryr_libnetwork.model.sriov import VfSettings, unchanged
 from kuryr_libnetwork.rules import vf_settings as rules
-from tests.unit.test_pci_rules import PF, VF
+from tests.unit.test_device_spec import PF, VF
 
 PORT = Port(id="p1", network_id="n", mac_address="FA:16:3E:00:00:01", vif_details={"vlan": "150"})
 

@@ -15,7 +15,8 @@ from oslo_config import cfg
 
 from kuryr_libnetwork.config.reader import Reader
 from kuryr_libnetwork.model.settings import SriovSettings
-from kuryr_libnetwork.rules.pci import parse_device_spec, parse_exclusions, parse_mappings
+from kuryr_libnetwork.rules.device_spec import parse_device_spec
+from kuryr_libnetwork.rules.pci import parse_exclusions, parse_mappings
 
 SECTION = "sriov"
 AGENT_SECTION = "sriov_nic"

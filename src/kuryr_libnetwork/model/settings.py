@@ -98,7 +98,10 @@ class OvsSettings(Value, frozen=True):
 
 
 class DeviceSpec(Value, frozen=True):
-    """One entry of ``device_spec``. Empty members match everything; ``address`` holds one pattern per part."""
+    """One entry of ``device_spec``. Empty members match everything; ``address`` holds one pattern per part.
+
+    ``regular``: they are regular expressions. ``remote_managed``: what it fits is not for us.
+    """
 
     vendor_id: str = "*"
     product_id: str = "*"
@@ -106,7 +109,7 @@ class DeviceSpec(Value, frozen=True):
     address: tuple[str, str, str, str] = ("*", "*", "*", "*")
     regular: bool = False
     physical_network: str = ""
-    trusted: bool = False
+    remote_managed: bool = False
 
 
 class DevicePolicy(Value, frozen=True):

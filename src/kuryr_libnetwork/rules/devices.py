@@ -26,7 +26,7 @@ from kuryr_libnetwork.model.sriov import (
     in_user_space,
 )
 from kuryr_libnetwork.model.value import Value
-from kuryr_libnetwork.rules.pci import allowed_by, networks_of
+from kuryr_libnetwork.rules.device_spec import allowed_by, networks_of
 from kuryr_libnetwork.text import shown
 
 PHYSICAL = "direct-physical"

@@ -25,8 +25,9 @@ from kuryr_libnetwork.model.sriov import (
     unchanged,
 )
 from kuryr_libnetwork.model.value import Value
+from kuryr_libnetwork.rules.device_spec import networks_of
 from kuryr_libnetwork.rules.devices import FoundPf, judge
-from kuryr_libnetwork.rules.pci import canonical_pci, networks_of
+from kuryr_libnetwork.rules.pci import canonical_pci
 
 UNITS = Path("/etc/systemd/system")
 
