@@ -15,6 +15,7 @@ from kuryr_libnetwork.calls import note_neutron_call
 from kuryr_libnetwork.docker.boundary import Answer, Boundary
 from kuryr_libnetwork.errors import ConfigError, KuryrError, NeutronConflict, NeutronUnavailable
 from kuryr_libnetwork.protocol import messages as m
+from kuryr_libnetwork.protocol.routes import Kept
 from tests.world.edge import ANSWERS, BODIES, ENDPOINT, IDS, NETWORK, Verbs, boundary_of
 
 SECRET = "S3cr3t-passw0rd"
@@ -233,6 +234,18 @@ def test_only_what_makes_something_is_undone(boundary: Boundary, verbs: Verbs, m
     if answer.undo is not None:
         answer.undo()
         assert verbs.calls[1:] == [UNDONE[method]]
+
+
+@pytest.mark.parametrize("method", UNDONE)
+def test_an_answer_that_tells_what_was_there_before_is_not_undone(
+    boundary: Boundary, verbs: Verbs, method: str
+) -> None:
+    """Fails if a lost answer to a repeated call ends what the first one made."""
+    verb, arguments = BODIES[method]
+    made = post(boundary, method, arguments)
+    verbs.does[verb] = lambda _: Kept(ANSWERS[verb])
+    kept = post(boundary, method, arguments)
+    assert (kept.status, kept.body, kept.undo) == (made.status, made.body, None)
 
 
 @pytest.mark.parametrize("error", [ConfigError("no"), RuntimeError("broken")])

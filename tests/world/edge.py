@@ -18,7 +18,7 @@ from kuryr_libnetwork.docker.door import Limits
 from kuryr_libnetwork.docker.listeners import Listener, unix_listener
 from kuryr_libnetwork.docker.server import PluginServer, Tls
 from kuryr_libnetwork.protocol import messages as m
-from kuryr_libnetwork.protocol.routes import Constants, build_routes
+from kuryr_libnetwork.protocol.routes import Constants, Kept, build_routes
 from tests.world.dockerside import PluginClient
 
 LIMIT = 20.0
@@ -76,13 +76,13 @@ class Verbs:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []
-        self.does: dict[str, Callable[[Any], m.Message]] = {}
+        self.does: dict[str, Callable[[Any], m.Message | Kept[Any]]] = {}
 
-    def __getattr__(self, name: str) -> Callable[[Any], m.Message]:
+    def __getattr__(self, name: str) -> Callable[[Any], m.Message | Kept[Any]]:
         if name not in ANSWERS:
             raise AttributeError(name)
 
-        def verb(request: Any) -> m.Message:
+        def verb(request: Any) -> m.Message | Kept[Any]:
             self.calls.append((name, request))
             does = self.does.get(name)
             return does(request) if does else ANSWERS[name]

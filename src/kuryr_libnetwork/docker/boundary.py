@@ -20,7 +20,7 @@ import msgspec
 from kuryr_libnetwork.calls import count_calls
 from kuryr_libnetwork.errors import InvalidRequest, KuryrError
 from kuryr_libnetwork.protocol.messages import Empty, Message
-from kuryr_libnetwork.protocol.routes import Route, Routes
+from kuryr_libnetwork.protocol.routes import Kept, Route, Routes
 from kuryr_libnetwork.rules.identity import is_docker_id
 from kuryr_libnetwork.text import one_line, shown
 
@@ -82,6 +82,8 @@ class Boundary:
 
     def _answer(self, path: str, route: Route[Any, Any], request: Message) -> Answer:
         answer = route.answer(request)
+        if isinstance(answer, Kept):
+            return Answer(200, msgspec.json.encode(answer.answer))
         undo = _undo(path, route, request, answer)
         try:
             return Answer(200, msgspec.json.encode(answer), undo)

@@ -47,13 +47,23 @@ Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
 
 
+class Kept(msgspec.Struct, Generic[A], frozen=True):
+    """An answer that tells what was there before the call: Docker knows it from an earlier one, which was delivered. If this
+    one is not, nothing is undone.
+    """
+
+    answer: A
+
+
 class NetworkVerbs(Protocol):
     def gw_alloc_check(self, request: GwAllocCheckRequest) -> GwAllocCheckResponse: ...
-    def create_network(self, request: CreateNetworkRequest) -> Empty: ...
+    def create_network(self, request: CreateNetworkRequest) -> Empty | Kept[Empty]: ...
     def delete_network(self, request: NetworkRequest) -> Empty: ...
     def allocate_network(self, request: AllocateNetworkRequest) -> AllocateNetworkResponse: ...
     def free_network(self, request: NetworkRequest) -> Empty: ...
-    def create_endpoint(self, request: CreateEndpointRequest) -> CreateEndpointResponse: ...
+    def create_endpoint(
+        self, request: CreateEndpointRequest
+    ) -> CreateEndpointResponse | Kept[CreateEndpointResponse]: ...
     def delete_endpoint(self, request: EndpointRequest) -> Empty: ...
     def endpoint_oper_info(self, request: EndpointRequest) -> OperInfoResponse: ...
     def join(self, request: JoinRequest) -> JoinResponse: ...
@@ -67,7 +77,9 @@ class NetworkVerbs(Protocol):
 class IpamVerbs(Protocol):
     def request_pool(self, request: RequestPoolRequest) -> RequestPoolResponse: ...
     def release_pool(self, request: ReleasePoolRequest) -> Empty: ...
-    def request_address(self, request: RequestAddressRequest) -> RequestAddressResponse: ...
+    def request_address(
+        self, request: RequestAddressRequest
+    ) -> RequestAddressResponse | Kept[RequestAddressResponse]: ...
     def release_address(self, request: ReleaseAddressRequest) -> Empty: ...
 
 
@@ -88,11 +100,14 @@ class Route(Generic[Q, A]):
 
     ``undo`` takes the request and the answer that Docker never got, and puts things back: Docker then believes that
     the call failed and sends no undo of its own
-    (docs/notes/docker-plugin.md, "Retries with an empty body").
+    (docs/notes/docker-plugin.md, "Retries with an empty body"). It is not called for an answer that is :class:`Kept`.
     """
 
     def __init__(
-        self, request: type[Q] | None, answer: Callable[[Q], A], undo: Callable[[Q, A], object] | None = None
+        self,
+        request: type[Q] | None,
+        answer: Callable[[Q], A | Kept[A]],
+        undo: Callable[[Q, A], object] | None = None,
     ) -> None:
         self.request = request
         self.answer = answer

@@ -30,12 +30,15 @@ from kuryr_libnetwork.protocol.messages import (
     RequestPoolRequest,
     RequestPoolResponse,
 )
+from kuryr_libnetwork.protocol.routes import Kept
 from kuryr_libnetwork.rules import addresses, networks as rules
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.networks.pool_requests import PoolRequests
 from kuryr_libnetwork.services.networks.pools import PoolKeeper
 from kuryr_libnetwork.services.ports.lifecycle import Ports
 from kuryr_libnetwork.services.state.lookup import Lookup
+
+AddressAnswer = RequestAddressResponse | Kept[RequestAddressResponse]
 
 
 class IpamDriver:
@@ -72,12 +75,12 @@ class IpamDriver:
 
     # -- addresses -------------------------------------------------------------------------------------------------
 
-    def request_address(self, request: RequestAddressRequest) -> RequestAddressResponse:
+    def request_address(self, request: RequestAddressRequest) -> AddressAnswer:
         options = request.options or {}
         pool = self._journal.pools.get(request.pool_id)
         asked = addresses.canonical_ip(request.address) if request.address else ""
         if options.get(REQUEST_ADDRESS_TYPE) == GATEWAY_REQUEST:
-            return self._gateway(request.pool_id, pool, asked)
+            return Kept(self._gateway(request.pool_id, pool, asked))  # it takes nothing from anybody
         if pool and asked and not self._pools.in_use(pool.pool_id):
             return self._reserve(pool, asked)
         network, subnet = self._lookup.pool_network(request.pool_id)
@@ -87,25 +90,24 @@ class IpamDriver:
             raise Conflict(f"address {asked} is kept from containers by --aux-address")
         name = options.get(ENDPOINT_NAME, "")
         if asked:
-            fixed_ip = self._ports.acquire(network, subnet, asked, name)
-            return RequestAddressResponse(address=addresses.with_length(fixed_ip.ip_address, subnet.cidr))
+            return self._acquire(network, subnet, asked, name)
         return self._any(network, subnet, name)
 
-    def _any(self, network: NetworkRecord, subnet: SubnetRecord, name: str) -> RequestAddressResponse:
+    def _any(self, network: NetworkRecord, subnet: SubnetRecord, name: str) -> AddressAnswer:
         """From the subnet, or when that is full from the next of its family: Docker itself goes on to another pool only for
         an error that a plugin cannot tell (docs/notes/docker-plugin.md, "Addresses").
         """
         family = [each for each in network.subnets if each.ip_version == subnet.ip_version]
         *first, last = [subnet, *(each for each in family if each.subnet_id != subnet.subnet_id)]
-
-        def answer(chosen: SubnetRecord) -> RequestAddressResponse:
-            fixed_ip = self._ports.acquire(network, chosen, "", name)
-            return RequestAddressResponse(address=addresses.with_length(fixed_ip.ip_address, chosen.cidr))
-
         for each in first:
             with suppress(NoFreeAddress):
-                return answer(each)
-        return answer(last)
+                return self._acquire(network, each, "", name)
+        return self._acquire(network, last, "", name)
+
+    def _acquire(self, network: NetworkRecord, subnet: SubnetRecord, asked: str, name: str) -> AddressAnswer:
+        acquired = self._ports.acquire(network, subnet, asked, name)
+        answer = RequestAddressResponse(address=addresses.with_length(acquired.fixed_ip.ip_address, subnet.cidr))
+        return answer if acquired.new else Kept(answer)
 
     def _gateway(self, pool_id: str, pool: PoolRecord | None, asked: str) -> RequestAddressResponse:
         """Only CreateNetwork's pool is asked for a gateway, and without the journal nobody knows what it was to be."""
@@ -123,14 +125,17 @@ class IpamDriver:
             return [pool.subnet]
         return [] if pool.unasked else self._neutron.find_subnets(cidr=pool.cidr)
 
-    def _reserve(self, pool: PoolRecord, address: str) -> RequestAddressResponse:
+    def _reserve(self, pool: PoolRecord, address: str) -> AddressAnswer:
         """An auxiliary address: asked for while no network uses the pool yet; kept from Neutron's allocation."""
         if not addresses.contains(pool.cidr, address):
             raise InvalidOption("--aux-address", address, f"is not in {pool.cidr}")
         if address == pool.gateway:
             raise InvalidOption("--aux-address", address, "is the gateway")
+        answer = RequestAddressResponse(address=addresses.with_length(address, pool.cidr))
+        if address in pool.reserved:
+            return Kept(answer)
         self._journal.pools.put(msgspec.structs.replace(pool, reserved=(*pool.reserved, address)))
-        return RequestAddressResponse(address=addresses.with_length(address, pool.cidr))
+        return answer
 
     def release_address(self, request: ReleaseAddressRequest) -> Empty:
         if not request.address:

@@ -21,6 +21,7 @@ from kuryr_libnetwork.protocol.messages import (
     NetworkRequest,
     OperInfoResponse,
 )
+from kuryr_libnetwork.protocol.routes import Kept
 from kuryr_libnetwork.services.endpoints.lifecycle import Endpoints
 from kuryr_libnetwork.services.networks.lifecycle import Networks
 from kuryr_libnetwork.services.state.locks import KeyedLocks
@@ -42,10 +43,9 @@ class NetworkDriver:
         """Never skip: the gateway of a network that exists is known to our IPAM side, which is asked next."""
         return GwAllocCheckResponse(skip_ipv4=False, skip_ipv6=False)
 
-    def create_network(self, request: CreateNetworkRequest) -> Empty:
+    def create_network(self, request: CreateNetworkRequest) -> Empty | Kept[Empty]:
         with self._locks.hold("network", request.network_id):
-            self._networks.create(request)
-        return Empty()
+            return Empty() if self._networks.create(request) else Kept(Empty())
 
     def delete_network(self, request: NetworkRequest) -> Empty:
         network = request.network_id
@@ -60,9 +60,9 @@ class NetworkDriver:
     def free_network(self, request: NetworkRequest) -> Empty:  # noqa: ARG002  - the protocol's form
         return Empty()
 
-    def create_endpoint(self, request: CreateEndpointRequest) -> CreateEndpointResponse:
+    def create_endpoint(self, request: CreateEndpointRequest) -> CreateEndpointResponse | Kept[CreateEndpointResponse]:
         with self._locks.hold("endpoint", request.endpoint_id):
-            return CreateEndpointResponse(interface=self._endpoints.create(request))
+            return self._endpoints.create(request)
 
     def delete_endpoint(self, request: EndpointRequest) -> Empty:
         endpoint = request.endpoint_id

@@ -25,11 +25,13 @@ from kuryr_libnetwork.model.settings import ServiceSettings
 from kuryr_libnetwork.protocol.messages import (
     ENDPOINT_IFNAME,
     CreateEndpointRequest,
+    CreateEndpointResponse,
     EndpointInterface,
     ExternalConnectivityRequest,
     JoinRequest,
     JoinResponse,
 )
+from kuryr_libnetwork.protocol.routes import Kept
 from kuryr_libnetwork.rules.addresses import canonical_ip
 from kuryr_libnetwork.rules.endpoints import join_answer, refuse_no_path
 from kuryr_libnetwork.rules.exposure import PortRange, published
@@ -105,12 +107,12 @@ class Endpoints:
 
     # -- create ----------------------------------------------------------------------------------------------------
 
-    def create(self, request: CreateEndpointRequest) -> EndpointInterface:
+    def create(self, request: CreateEndpointRequest) -> CreateEndpointResponse | Kept[CreateEndpointResponse]:
         mark = fingerprint(msgspec.to_builtins(request))
         known = self._journal.endpoints.get(request.endpoint_id)
         if known is not None:
             if known.state == "ready" and known.fingerprint == mark:
-                return self._answer(known)
+                return Kept(self._answer(known))
             raise Conflict(f"endpoint {request.endpoint_id[:12]} exists already ({known.state})")
         interface = request.interface or EndpointInterface()
         options = {key: str(value) for key, value in (request.options or {}).items() if isinstance(value, str | bool)}
@@ -278,9 +280,10 @@ class Endpoints:
             raise UnknownObject(f"address {address} has no port in Neutron; start the container again")
         return lease
 
-    def _answer(self, record: EndpointRecord) -> EndpointInterface:
+    def _answer(self, record: EndpointRecord) -> CreateEndpointResponse:
         """Only what Docker left empty may be answered: the MAC, so that Docker sets and announces the port's."""
-        return EndpointInterface(mac_address="" if record.mac_requested else record.mac_address)
+        mac = "" if record.mac_requested else record.mac_address
+        return CreateEndpointResponse(interface=EndpointInterface(mac_address=mac))
 
     # -- join, leave, delete ---------------------------------------------------------------------------------------
 

@@ -79,10 +79,11 @@ class Networks:
 
     # -- create ----------------------------------------------------------------------------------------------------
 
-    def create(self, request: CreateNetworkRequest) -> None:
+    def create(self, request: CreateNetworkRequest) -> bool:
+        """Whether the network was made; ``False``: the very same one was there."""
         mark = fingerprint(msgspec.to_builtins(request))
         if self._exists(request.network_id, mark):
-            return
+            return False
         options = parse_network_options(request.generic)
         self._refuse_vnic_type(options.vnic_type)
         ports = self._port_options.of_network(request.generic)
@@ -116,6 +117,7 @@ class Networks:
             self._network_users.remember(record)
             self._journal.networks.put(msgspec.structs.replace(record, state="ready"))
         LOG.info("Docker network %s is Neutron network %s", request.network_id[:12], network.id)
+        return True
 
     def _exists(self, docker_id: str, mark: str) -> bool:
         """Whether the very same network is there; what an earlier attempt left of it is removed first."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -45,6 +45,13 @@ LOG = logging.getLogger(__name__)
 DNS_EXTENSION = "dns-integration"
 
 
+class Acquired(NamedTuple):
+    """``new``: Docker has not been told the address before, or has given it back since then."""
+
+    fixed_ip: FixedIp
+    new: bool = True
+
+
 class Ports:
     def __init__(
         self,
@@ -74,14 +81,14 @@ class Ports:
 
     # -- getting an address ----------------------------------------------------------------------------------------
 
-    def acquire(self, network: NetworkRecord, subnet: SubnetRecord, address: str, container: str) -> FixedIp:
+    def acquire(self, network: NetworkRecord, subnet: SubnetRecord, address: str, container: str) -> Acquired:
         """An address on the subnet for a container-to-be; ``address`` "" lets Neutron choose."""
         with self._locks.hold("subnet-address", f"{subnet.subnet_id}/{address}" if address else network.docker_id):
             waiting = rules.pending_spare(self._journal.leases.all(), network, subnet)
             if waiting:
-                return self._hand_out(*waiting, subnet, address)
+                return Acquired(self._hand_out(*waiting, subnet, address))
             if not address:
-                return self._make(network, subnet, "", container)
+                return Acquired(self._make(network, subnet, "", container))
             return self._by_address(network, subnet, address, container)
 
     def _hand_out(self, lease: LeaseRecord, spare: FixedIp, subnet: SubnetRecord, address: str) -> FixedIp:
@@ -99,15 +106,15 @@ class Ports:
         self._journal.leases.put(msgspec.structs.replace(lease, held=(*lease.held, spare), spare=others))
         return spare
 
-    def _by_address(self, network: NetworkRecord, subnet: SubnetRecord, address: str, container: str) -> FixedIp:
+    def _by_address(self, network: NetworkRecord, subnet: SubnetRecord, address: str, container: str) -> Acquired:
         known = self.holding(subnet.subnet_id, address)
         if known is not None and self._take_leftover(known, network, subnet):
-            return FixedIp(subnet_id=subnet.subnet_id, ip_address=address)
+            return Acquired(FixedIp(subnet_id=subnet.subnet_id, ip_address=address), new=False)
         found = self.find(subnet.subnet_id, address)
         if not found:
-            return self._make(network, subnet, address, container)
+            return Acquired(self._make(network, subnet, address, container))
         with self._locks.hold("port", found[0].id):
-            return self._adopt(found[0], network, subnet, address)
+            return Acquired(self._adopt(found[0], network, subnet, address))
 
     def _take_leftover(self, known: LeaseRecord, network: NetworkRecord, subnet: SubnetRecord) -> bool:
         """Use what an attempt that failed has left, and is not released yet; refuse what a container uses."""
