@@ -29,6 +29,7 @@ from tests.unit.values import (
     RECORD,
     SUBNET,
     SUBNET6,
+    SUBNET6_ID,
     USED,
     USED6,
     docker_ids,
@@ -308,3 +309,16 @@ def test_a_network_with_anothers_tags_is_never_deleted(mine: str, other: str, so
     network = own_network(tags=(*network_tags(mine, existing=False), *theirs))
     record = replace(RECORD, docker_id=mine, made=made)
     assert rules.may_delete(record, network) is (made and not theirs)
+
+
+def test_what_users_change_in_neutron_is_taken_over() -> None:
+    """New containers would have the network as it was when the Docker network was made."""
+    route = HostRoute(destination="192.0.2.0/24", nexthop="10.0.0.9")
+    subnet = replace(SUBNET6, gateway_ip="2001:DB8::FE", host_routes=(route,), ipv6_ra_mode="slaac")
+    fresh = rules.refreshed(DUAL, replace(NETWORK, mtu=1300, physical_network="physnet1"), {SUBNET6_ID: subnet})
+    assert (fresh.mtu, fresh.physical_network) == (1300, "physnet1")
+    changed = {"gateway_ip": "2001:db8::fe", "host_routes": (route,), "advertised": True}
+    assert fresh.subnets == (USED, replace(USED6, **changed))
+    assert rules.refreshed(fresh, replace(NETWORK, mtu=None), {}).mtu == 1500
+    assert rules.refreshed(fresh, NETWORK, {}).physical_network == "physnet1"  # hidden from some roles
+    assert rules.refreshed(fresh, None, {}) == fresh

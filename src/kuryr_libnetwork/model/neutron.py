@@ -55,6 +55,7 @@ class Subnet(Value, frozen=True):
     host_routes: tuple[HostRoute, ...] = ()
     subnetpool_id: str | None = None
     ipv6_address_mode: str | None = None
+    ipv6_ra_mode: str | None = None
     allocation_pools: tuple[AddressSpan, ...] = ()
     tags: tuple[str, ...] = ()
     project_id: str | None = None

@@ -52,6 +52,7 @@ class SubnetRecord(Value, frozen=True):
     host_routes: tuple[HostRoute, ...] = ()
     ip_range: str = ""
     recorded: bool = False
+    advertised: bool = False
 
 
 class PortSettings(Value, frozen=True):

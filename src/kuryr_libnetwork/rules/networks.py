@@ -11,7 +11,9 @@ use is only marked as released (docs/notes/docker-plugin.md, "Order of calls").
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import Conflict, InvalidOption, UnknownObject
 from kuryr_libnetwork.model.neutron import Network, Subnet
@@ -150,7 +152,27 @@ def subnet_record(
         host_routes=subnet.host_routes,
         ip_range=ip_range,
         recorded=recorded,
+        advertised=subnet.ipv6_ra_mode is not None,
     )
+
+
+def refreshed(record: NetworkRecord, network: Network | None, subnets: Mapping[str, Subnet]) -> NetworkRecord:
+    """The record with all that Neutron's users can change of a network and its subnets; ``None``, or no entry: not found."""
+    fresh = tuple(
+        replace(
+            each,
+            gateway_ip=_gateway_of(subnets[each.subnet_id]),
+            host_routes=subnets[each.subnet_id].host_routes,
+            advertised=subnets[each.subnet_id].ipv6_ra_mode is not None,
+        )
+        if each.subnet_id in subnets
+        else each
+        for each in record.subnets
+    )
+    if network is None:
+        return replace(record, subnets=fresh)
+    seen = network.physical_network or record.physical_network  # shown only to some roles
+    return replace(record, subnets=fresh, mtu=network.mtu or DEFAULT_MTU, physical_network=seen)
 
 
 def rebuild(

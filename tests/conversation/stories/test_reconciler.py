@@ -409,6 +409,31 @@ def test_gateway_and_routes_are_refreshed(rig: Rig, docker: DirectDocker) -> Non
     assert gateway_of(docker, net) == ("10.1.0.2", routes)
 
 
+def test_the_mtu_is_refreshed(rig: Rig, docker: DirectDocker) -> None:
+    """Packets of new containers would be too large for the network, or smaller than need be, for ever."""
+    network = rig.neutron.seed_network(name="tenant")
+    rig.neutron.seed_subnet(network.id, CIDR)
+    net = docker.network_create(CIDR, options={"neutron.net.uuid": network.id})
+    rig.neutron.store.get("networks", network.id)["mtu"] = 1300
+    look(rig)
+    box = docker.run(net)
+    (link,) = [link for link in rig.links.all() if link.name.startswith("tap")]
+    assert link.mtu == 1300
+    docker.rm(box)
+
+
+def test_what_cannot_be_read_stays_as_it_was(rig: Rig, docker: DirectDocker) -> None:
+    """One bad minute of Neutron's, or a network that somebody deleted, would take the routes of all new containers."""
+    net = docker.network_create(CIDR)
+    look(rig)
+    before = rig.journal.networks.all()
+    for what in ("find_subnets", "find_networks"):
+        rig.neutron.fail_next(what, NeutronUnavailable("not now"))
+        look(rig)
+        assert rig.journal.networks.all() == before
+    assert gateway_of(docker, net) == ("10.1.0.1", [])
+
+
 def test_a_round_is_cheap(rig: Rig, docker: DirectDocker) -> None:
     """Every host would ask Neutron dozens of questions a minute, for each of its networks and containers."""
     for number in range(1, 6):
@@ -418,5 +443,5 @@ def test_a_round_is_cheap(rig: Rig, docker: DirectDocker) -> None:
     look(rig)
     rig.outside.disarm()
     calls = [name for name in rig.outside.names if name.startswith("neutron.")]
-    assert len(calls) <= 3, calls
+    assert len(calls) <= 4, calls
     assert all(is_read(name) for name in rig.outside.names)

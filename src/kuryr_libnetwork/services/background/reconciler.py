@@ -22,11 +22,12 @@ from kuryr_libnetwork.interfaces.engine import Engine
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.engine import EngineView, NetworkWord
-from kuryr_libnetwork.model.neutron import Port, SecurityGroup, Subnet
+from kuryr_libnetwork.model.neutron import Network, Port, SecurityGroup, Subnet
 from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, PlugRecord, PoolRecord
 from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules import leftovers
 from kuryr_libnetwork.rules.leftovers import Suspect
+from kuryr_libnetwork.rules.networks import refreshed
 from kuryr_libnetwork.services.background.dockers_word import DockersWord
 from kuryr_libnetwork.services.background.host_survey import HostSurvey
 from kuryr_libnetwork.services.background.vf_watch import VfWatch
@@ -146,7 +147,7 @@ class Reconciler:
         if not self._pools_known:
             self._pools_known = run("look for pools of ours", partial(self._intents.adopt_pools, self._pools.ours))
         run("take off the claims of ports that are bound", self._claims.sweep)
-        run("read the subnets of our networks", self._refresh)
+        run("read our networks and their subnets", self._refresh)
         run("look after the ports of this host", self._watch.round)
         run("end broken endpoints", self._end_broken_endpoints)
         self._host_survey.repair()
@@ -301,36 +302,29 @@ class Reconciler:
     # -- refreshing ------------------------------------------------------------------------------------------------
 
     def _refresh(self) -> None:
-        """Gateways and host routes as they are in Neutron now, for the next Join; one call for all networks."""
-        networks = self._journal.networks.all()
-        ids = sorted({subnet.subnet_id for network in networks for subnet in network.subnets})
-        if not ids:
+        """Networks and subnets as they are in Neutron now, for the next container; two calls for all of them."""
+        networks = [network for network in self._journal.networks.all() if network.neutron_id]
+        if not networks:
             return
-        found = {subnet.id: subnet for subnet in self._neutron.find_subnets(id=ids)}
+        subnet_ids = sorted({subnet.subnet_id for network in networks for subnet in network.subnets})
+        found = {subnet.id: subnet for subnet in self._neutron.find_subnets(id=subnet_ids)} if subnet_ids else {}
+        ids = sorted({network.neutron_id for network in networks})
+        there = {network.id: network for network in self._neutron.find_networks(id=ids)}
         for network in networks:
-            what = f"refresh the routes of Docker network {network.docker_id}"
-            self._attempts.run(what, partial(self._refresh_one, network.docker_id, found))
+            what = f"refresh Docker network {network.docker_id}"
+            self._attempts.run(what, partial(self._refresh_one, network.docker_id, there, found))
 
-    def _refresh_one(self, docker_id: str, found: dict[str, Subnet]) -> None:
+    def _refresh_one(self, docker_id: str, networks: dict[str, Network], subnets: dict[str, Subnet]) -> None:
         with self._locks.hold("network", docker_id):
             current = self._journal.networks.get(docker_id)
-            if current is not None and (fresh := _refreshed(current, found)) != current:
-                LOG.info("routes of Docker network %s changed in Neutron", docker_id[:12])
+            if current is None:
+                return
+            fresh = refreshed(current, networks.get(current.neutron_id), subnets)
+            if fresh != current:
+                LOG.info("Docker network %s changed in Neutron: MTU %d", docker_id[:12], fresh.mtu)
                 self._journal.networks.put(fresh)
 
 
 def _removal(suspect: Suspect) -> str:
     kind, key = suspect
     return f"remove {kind} {key}"
-
-
-def _refreshed(network: NetworkRecord, found: dict[str, Subnet]) -> NetworkRecord:
-    subnets = tuple(
-        msgspec.structs.replace(
-            record, gateway_ip=found[record.subnet_id].gateway_ip, host_routes=found[record.subnet_id].host_routes
-        )
-        if record.subnet_id in found
-        else record
-        for record in network.subnets
-    )
-    return msgspec.structs.replace(network, subnets=subnets)
