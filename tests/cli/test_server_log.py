@@ -21,6 +21,7 @@ SAYS = """import logging
             log.warning("tried: %s", error)
             log.info("going on")
             log.exception("failed")
+        notify("SAID")
         self.over.wait()"""
 # As systemd does it for what goes to its journal; both streams, as in a service.
 JOURNAL = """import os
@@ -32,7 +33,7 @@ os.environ["JOURNAL_STREAM"] = f"{found.st_dev}:{found.st_ino}"
 
 def said(start: Start, folder: Path, program: str, more: str = "") -> list[str]:
     server = start(*configure(folder, more), program=program)
-    assert server.told() == "READY=1"
+    assert {server.told(), server.told()} == {"READY=1", "SAID"}
     server.process.send_signal(signal.SIGTERM)
     code, out, err = server.end()
     assert (code, err) == (0, "")

@@ -148,7 +148,7 @@ def test_pairs_that_somebody_has_removed_come_back() -> None:
     world.rig.services.reconciler.round()
     assert world.pairs() == before - {FOREIGN} | {his}
     world.docker.rm(boxes[0])
-    with world.at_most(5):
+    with world.at_most(6):
         world.rig.services.reconciler.round()
     assert boxes[0].ip not in {pair.ip_address for pair in world.pairs()}
 
