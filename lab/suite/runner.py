@@ -85,7 +85,9 @@ class Runner:
         """A program that fails, or has nothing to say against it."""
         begin = time.monotonic()
         code = self._program(name, argv, RESULTS / f"{name.replace(' ', '-')}.log")
-        return Outcome(name, failed=int(code != 0), seconds=time.monotonic() - begin, is_check=True)
+        return Outcome(
+            name, passed=int(code == 0), failed=int(code != 0), seconds=time.monotonic() - begin, is_check=True
+        )
 
     def _program(self, name: str, argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> int:
         """Lines of two programs would mix, so the output is kept until the end."""
