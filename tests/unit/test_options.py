@@ -13,11 +13,14 @@ from hypothesis import given, strategies as st
 from kuryr_libnetwork.errors import InvalidOption
 from kuryr_libnetwork.rules.options import (
     KNOWN,
+    MTU,
     NetworkOptions,
+    check_mtu,
     fingerprint,
     parse_network_options,
     parse_pool_options,
     refuse_unknown,
+    without_effect,
 )
 
 words = st.text(max_size=20)
@@ -71,3 +74,32 @@ def test_other_requests_have_other_fingerprints(one: dict[str, Any], two: dict[s
     """A contradicting request would be answered as if it were the first one."""
     same = json.dumps(one, sort_keys=True) == json.dumps(two, sort_keys=True)
     assert (fingerprint(one) == fingerprint(two)) is same
+
+
+@pytest.mark.parametrize("text", ["575", "65536", "-1300", "1300.0", "jumbo", "1" * 5000])
+def test_an_mtu_that_no_network_has_is_refused(text: str) -> None:
+    """It would be taken for none, or fail as netlink's error when the first container starts."""
+    with pytest.raises(InvalidOption, match=r"driver.mtu=.* must be a number of bytes from 576 to 65535"):
+        parse_network_options({MTU: text})
+
+
+@pytest.mark.parametrize(("mtu", "most", "versions"), [(0, 1442, {4, 6}), (1300, 1300, {4, 6}), (1000, 1442, {4})])
+def test_an_mtu_that_the_network_carries(mtu: int, most: int, versions: set[int]) -> None:
+    """A good one would be refused."""
+    assert parse_network_options({MTU: str(mtu or "")}).mtu == mtu
+    check_mtu(mtu, most, versions)
+
+
+@pytest.mark.parametrize(
+    ("mtu", "versions", "why"), [(1443, {4}, "carries at most 1442"), (1279, {4, 6}, "IPv6, .* needs at least 1280")]
+)
+def test_an_mtu_that_the_network_does_not_carry(mtu: int, versions: set[int], why: str) -> None:
+    """Large packets would be lost without a word, or the container have no IPv6."""
+    with pytest.raises(InvalidOption, match=why):
+        check_mtu(mtu, 1442, versions)
+
+
+def test_options_of_dockers_own_drivers_are_known_to_have_no_effect() -> None:
+    """A user would believe that his containers are kept apart."""
+    given = {"com.docker.network.bridge.enable_icc": "false", MTU: "1300", "neutron.net.name": "n", "com.example": "x"}
+    assert without_effect(given) == ["com.docker.network.bridge.enable_icc"]

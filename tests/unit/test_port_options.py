@@ -236,11 +236,14 @@ def test_the_port_must_be_that_of_the_address() -> None:
     settings,
     st.sampled_from(["", "direct", "macvtap"]),
     st.sampled_from(["", "eth3", "abcdefghijklmno"]),
+    st.sampled_from([0, 1300, 65535]),
     st.integers(0, 9),
 )
-def test_a_pool_remembers_what_its_network_says(said: PortSettings, vnic_type: str, pf: str, first: int) -> None:
+def test_a_pool_remembers_what_its_network_says(
+    said: PortSettings, vnic_type: str, pf: str, mtu: int, first: int
+) -> None:
     """Without the journal the containers of a network would get other groups than it was made for."""
-    record = replace(RECORD, ports=said, vnic_type=vnic_type, pf=pf)
+    record = replace(RECORD, ports=said, vnic_type=vnic_type, pf=pf, asked_mtu=mtu)
     tags = rules.option_tags(record)
     assert rules.with_remembered(RECORD, [own_pool(tags=("keep", *reversed(tags)))]) == record
     apart = [own_pool(tags=tags[first:]), own_pool(tags=("keep", *tags[:first])), own_pool()]

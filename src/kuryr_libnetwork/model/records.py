@@ -74,7 +74,8 @@ class NetworkRecord(Value, frozen=True):
     there is one. ``vnic_type`` and ``pf``: what its containers get unless they say otherwise. ``made``: kuryr made the
     Neutron network, for this or for another Docker network. ``engine_id``: of the engine that has been seen to have it.
     ``pools``: its pools, from its first step on. ``aux_ports``: Neutron ports that keep its auxiliary addresses.
-    ``rebuilt``: from Neutron, which does not tell everything.
+    ``rebuilt``: from Neutron, which does not tell everything. ``mtu``: Neutron's; ``asked_mtu``: what its containers get at
+    most, 0: as Neutron has it.
     """
 
     docker_id: str
@@ -95,6 +96,11 @@ class NetworkRecord(Value, frozen=True):
     rebuilt: bool = False
     engine_id: str = ""
     created_at: float = 0.0
+    asked_mtu: int = 0
+
+    @property
+    def container_mtu(self) -> int:
+        return min(self.mtu, self.asked_mtu) if self.asked_mtu else self.mtu
 
 
 class Change(Value, frozen=True):

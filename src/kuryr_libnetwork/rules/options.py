@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kuryr_libnetwork.errors import InvalidOption, UnsupportedVif
@@ -26,6 +26,10 @@ VNIC_TYPE = "kuryr.vnic_type"
 PF = "kuryr.pf"
 PCI_SLOT = "kuryr.pci_slot"
 NUMA_NODE = "kuryr.numa_node"
+MTU = "com.docker.network.driver.mtu"
+SMALLEST_MTU = {4: 576, 6: 1280}
+"""By IP version: what each host has to take (RFC 791), and what each link has to carry (RFC 8200)."""
+DOCKERS = "com.docker.network."
 KNOWN = (*CHOICE_KEYS, *PORT_KEYS, VNIC_TYPE, PF)
 ENDPOINT_KNOWN = (PORT_UUID, *PORT_KEYS, VNIC_TYPE, PF, PCI_SLOT, NUMA_NODE)
 OWN_PREFIXES = ("neutron.", "kuryr.")
@@ -37,11 +41,13 @@ _NODE = re.compile(r"[0-9]{1,3}")
 class NetworkOptions(Value, frozen=True):
     """What ``-o`` says beside the choices among Neutron's things (:mod:`~.choices`).
 
-    ``vnic_type`` and ``pf`` are for containers that say nothing themselves; empty when not given.
+    ``vnic_type`` and ``pf`` are for containers that say nothing themselves; empty when not given. ``mtu``: at most that;
+    0: as Neutron has it.
     """
 
     vnic_type: str = ""
     pf: str = ""
+    mtu: int = 0
 
 
 class EndpointOptions(Value, frozen=True):
@@ -58,7 +64,21 @@ def parse_network_options(options: Mapping[str, Any]) -> NetworkOptions:
     refuse_unknown(options)
     given = {key: value for key, value in options.items() if value is not None}
     device = _device(given)
-    return NetworkOptions(vnic_type=device.vnic_type, pf=device.pf)
+    return NetworkOptions(vnic_type=device.vnic_type, pf=device.pf, mtu=_mtu(str(given.get(MTU, "")).strip()))
+
+
+def without_effect(options: Mapping[str, Any]) -> list[str]:
+    """Options of Docker's own drivers, such as ``com.docker.network.bridge.enable_icc``, which this one does not have."""
+    return sorted(key for key in options if key.startswith(DOCKERS) and key != MTU)
+
+
+def check_mtu(mtu: int, most: int, versions: Iterable[int]) -> None:
+    """``most``: of the Neutron network, where larger packets are lost on the way; ``versions``: of IP on it."""
+    if mtu > most:
+        raise InvalidOption(MTU, mtu, f"the Neutron network carries at most {most}; leave the option out to have that")
+    least = max((SMALLEST_MTU[version] for version in versions), default=0)
+    if 0 < mtu < least:
+        raise InvalidOption(MTU, mtu, f"IPv6, which the network has, needs at least {least}")
 
 
 def parse_pool_options(options: Mapping[str, Any]) -> dict[str, str]:
@@ -147,6 +167,14 @@ def _pf(text: str) -> str:
     if text and not _IFNAME.fullmatch(text):
         raise InvalidOption(PF, text, "must be the name of a PF's network device, at most 15 characters")
     return text
+
+
+def _mtu(text: str) -> int:
+    if not text:
+        return 0
+    if not text.isdecimal() or not SMALLEST_MTU[4] <= int(text[:6]) <= 65535:
+        raise InvalidOption(MTU, text, f"must be a number of bytes from {SMALLEST_MTU[4]} to 65535")
+    return int(text)
 
 
 def _node(text: str) -> int | None:

@@ -186,7 +186,8 @@ def refuse_other_port(port_uuid: str, lease: LeaseRecord, addresses: Sequence[st
 def option_tags(record: NetworkRecord) -> tuple[str, ...]:
     """What a network says of its containers, as tags of a pool of its own: the journal may be lost, and Docker tells once."""
     said = record.ports
-    texts = [f"{key}={value}" for key, value in (("vnic_type", record.vnic_type), ("pf", record.pf)) if value]
+    simple = ("vnic_type", record.vnic_type), ("pf", record.pf), ("mtu", record.asked_mtu)
+    texts = [f"{key}={value}" for key, value in simple if value]
     texts += [f"group={group}" for group in said.security_groups or ()]
     texts += ["group="] if said.security_groups == () else []
     texts += [f"qos={said.qos_policy}"] if said.qos_policy is not None else []
@@ -207,7 +208,14 @@ def with_remembered(record: NetworkRecord, pools: Iterable[OwnSubnetPool]) -> Ne
         port_security=said["port_security"] == "true" if "port_security" in said else None,
         dns_domain=said.get("dns"),
     )
-    return msgspec.structs.replace(record, vnic_type=said.get("vnic_type", ""), pf=said.get("pf", ""), ports=ports)
+    mtu = said.get("mtu", "")
+    return msgspec.structs.replace(
+        record,
+        vnic_type=said.get("vnic_type", ""),
+        pf=said.get("pf", ""),
+        ports=ports,
+        asked_mtu=int(mtu) if mtu.isdecimal() and len(mtu) <= 5 else 0,
+    )
 
 
 def _groups(text: str) -> tuple[str, ...]:

@@ -422,6 +422,35 @@ def test_the_mtu_is_refreshed(rig: Rig, docker: DirectDocker) -> None:
     docker.rm(box)
 
 
+MTU = "com.docker.network.driver.mtu"
+
+
+@pytest.mark.parametrize("journal_lost", [False, True])
+def test_a_network_has_the_mtu_that_its_user_asked_for(rig: Rig, docker: DirectDocker, journal_lost: bool) -> None:
+    """Docker's own drivers honour the option; packets would be lost in a tunnel that only the user knows of."""
+    net = docker.network_create(CIDR, options={MTU: "1300"})
+    if journal_lost:
+        rig.journal.networks.drop(net.network_id)
+    boxes = [docker.run(net)]
+    (network,) = rig.neutron.find_networks()
+    rig.neutron.store.get("networks", network.id)["mtu"] = 1280
+    look(rig)
+    boxes.append(docker.run(net))
+    assert [link.mtu for link in rig.links.all() if link.name.startswith("tap")] == [1300, 1280]
+    for box in boxes:
+        docker.rm(box)
+    docker.network_rm(net)
+    assert rig.neutron.find_networks(id=network.id) == []
+
+
+def test_an_mtu_that_is_too_large_leaves_nothing_behind(rig: Rig, docker: DirectDocker) -> None:
+    """A network that was refused would keep its addresses."""
+    before = rig.state()
+    with pytest.raises(PluginError, match=r"driver.mtu=9000: the Neutron network carries at most 1\d\d\d"):
+        docker.network_create(CIDR, options={MTU: "9000"})
+    assert rig.state() == before
+
+
 def test_what_cannot_be_read_stays_as_it_was(rig: Rig, docker: DirectDocker) -> None:
     """One bad minute of Neutron's, or a network that somebody deleted, would take the routes of all new containers."""
     net = docker.network_create(CIDR)

@@ -136,6 +136,7 @@ class DockersWord:
             physical_network=network.physical_network or "",
             vnic_type=options.vnic_type,
             pf=options.pf,
+            asked_mtu=options.mtu,
             ports=self._port_options.of_network(found.word.options),
             subnets=tuple(rules.subnet_record(subnet, pool, made=self._is_made(subnet)) for subnet, pool in told),
             pools=tuple(sorted({pool for _, pool in told})),

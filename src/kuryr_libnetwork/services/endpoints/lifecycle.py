@@ -233,7 +233,7 @@ class Endpoints:
         record = msgspec.structs.replace(record, plug=plug, mac_address="" if plug.keeps_mac else port.mac_address)
         self._journal.endpoints.put(record)
         undo.add("unplug", lambda: driver.unplug(plug))
-        driver.plug(plug, port, record.endpoint_id, network.mtu)
+        driver.plug(plug, port, record.endpoint_id, network.container_mtu)
         if binding.by == "trunk":
             port = self._ports.give_device(binding)
         if binding.by != "nobody":

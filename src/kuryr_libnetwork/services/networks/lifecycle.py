@@ -26,7 +26,7 @@ from kuryr_libnetwork.protocol.messages import INTERNAL, CreateNetworkRequest
 from kuryr_libnetwork.rules import identity, networks as rules
 from kuryr_libnetwork.rules.addresses import canonical_cidr, canonical_ip
 from kuryr_libnetwork.rules.choices import agreed, choices_of
-from kuryr_libnetwork.rules.options import NetworkOptions, fingerprint, parse_network_options
+from kuryr_libnetwork.rules.options import NetworkOptions, check_mtu, fingerprint, parse_network_options, without_effect
 from kuryr_libnetwork.rules.parsing import truthy
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.networks.chooser import Chooser, Plan
@@ -86,6 +86,8 @@ class Networks:
             return False
         options = parse_network_options(request.generic)
         self._refuse_vnic_type(options.vnic_type)
+        for key in without_effect(request.generic):
+            LOG.warning("Docker network %s: option %s has no effect with kuryr", request.network_id[:12], key)
         ports = self._port_options.of_network(request.generic)
         pools = self._pools_of(request)
         plan = self._plan(request, pools, self._home(options))
@@ -99,6 +101,7 @@ class Networks:
             internal=truthy((request.options or {}).get(INTERNAL)),
             vnic_type=options.vnic_type,
             pf=options.pf,
+            asked_mtu=options.mtu,
             ports=ports,
             fingerprint=mark,
             pools=tuple(pool.pool_id for pool in pools),
@@ -113,6 +116,7 @@ class Networks:
                 record, network = self._new(record, plan.shared)
             else:
                 record, network, on_pools = self._existing(record, plan.network, pools)
+            check_mtu(options.mtu, record.mtu, {pool.ip_version for pool in pools})
             record = self._subnets.attach(record, network, pools, plan.sources, on_pools=on_pools)
             self._network_users.remember(record)
             self._journal.networks.put(msgspec.structs.replace(record, state="ready"))
