@@ -262,6 +262,27 @@ def test_several_devices_of_a_function_are_all_shown(tree: SysfsTree) -> None:
     assert pf.netdevs == ("pf0", "pf1")
 
 
+def test_the_pfs_own_device_is_told_from_its_representors(tree: SysfsTree) -> None:
+    """In switchdev mode, VFs would be set up at the representor of another one: ``eth10`` is before ``pf0``."""
+    folder = tree.devices / PF / "net"
+    for name, port_name in {"pf0": "p0", "eth10": "pf0vf0", "eth9": "pf0vf1"}.items():
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / "phys_port_name").write_text(port_name + "\n")
+    pf = SysfsPci(tree.root).physical_function(PF)
+    assert pf is not None
+    assert (pf.netdevs, pf.representors, pf.netdev_elsewhere) == (("pf0",), ("eth10", "eth9"), False)
+
+
+def test_the_ports_of_one_function_are_in_order(tree: SysfsTree) -> None:
+    """The settings of a VF would be those of the other port, after somebody renamed one."""
+    (tree.devices / PF / "net" / "a-second-port").mkdir()
+    for name, number in {"pf0": "0", "a-second-port": "1"}.items():
+        (tree.devices / PF / "net" / name / "dev_port").write_text(number + "\n")
+    pf = SysfsPci(tree.root).physical_function(PF)
+    assert pf is not None
+    assert (pf.netdevs, pf.representors) == (("pf0", "a-second-port"), ())
+
+
 def test_without_a_pci_bus_there_is_nothing(tmp_path: Path) -> None:
     """The service would not start on a host without PCI."""
     assert SysfsPci(tmp_path).physical_functions() == []

@@ -163,6 +163,16 @@ def test_a_vf_whose_pf_is_away_cannot_be_set_up() -> None:
         pick(msgspec.structs.replace(ANY, pci_slot="0000:01:10.0"), found=(away,))
 
 
+def test_a_pf_in_switchdev_mode_is_refused_by_that_name() -> None:
+    """A VF's settings would have no effect, for Open vSwitch's offloaded flows decide there; or the reason be a riddle."""
+    each = nic(0, vfs=1)
+    found = msgspec.structs.replace(each, pf=msgspec.structs.replace(each.pf, representors=("eth10",)))
+    with pytest.raises(NoFreeDevice, match="its PF is in switchdev mode"):
+        pick(found=(found,))
+    with pytest.raises(NoFreeDevice, match=r"0000:01:00\.0 is in switchdev mode"):
+        whole(PHYSICAL, (found,))
+
+
 def test_a_refusal_counts_and_names() -> None:
     """The user would read "no free VF" and not know whom to ask."""
     found = (nic(0, in_use={"0000:01:10.3": "is up"}),)

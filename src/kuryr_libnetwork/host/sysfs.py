@@ -13,13 +13,14 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kuryr_libnetwork.errors import DeviceError
 from kuryr_libnetwork.health import described
 from kuryr_libnetwork.model.sriov import PhysicalFunction, VirtualFunction, in_user_space
 from kuryr_libnetwork.rules.pci import ADDRESS
+from kuryr_libnetwork.rules.pf_devices import PortOfPf, own_devices, representors
 
 DRIVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 NETWORK_CLASS = "0x02"
@@ -75,17 +76,19 @@ class SysfsPci:
         total = _number(folder / "sriov_totalvfs", 0)
         if total <= 0:
             return None
-        netdevs = _listed(folder / "net")
+        names = _listed(folder / "net")
+        ports = _ports(folder / "net", names or ())
         return PhysicalFunction(
             pci_address=folder.name,
             vendor_id=_id(folder / "vendor"),
             device_id=_id(folder / "device"),
             driver=_target(folder / "driver"),
-            netdevs=tuple(netdevs or ()),
+            netdevs=own_devices(ports),
             total_vfs=total,
             num_vfs=_number(folder / "sriov_numvfs", 0),
             numa_node=_number(folder / "numa_node", -1),
-            netdev_elsewhere=netdevs == [],
+            netdev_elsewhere=names == [],
+            representors=representors(ports),
         )
 
     def virtual_functions(self, pf_address: str) -> list[VirtualFunction]:
@@ -269,6 +272,20 @@ def _listed(folder: Path) -> list[str] | None:
         return sorted(os.listdir(folder))
     except OSError:
         return None
+
+
+def _ports(folder: Path, names: Sequence[str]) -> list[PortOfPf]:
+    """Asked for only where there is a choice: the answer takes the kernel's lock of all network devices."""
+    if len(names) < 2:
+        return [PortOfPf(name=name) for name in names]
+    return [
+        PortOfPf(
+            name=name,
+            phys_port_name=_read(folder / name / "phys_port_name"),
+            dev_port=_number(folder / name / "dev_port", 0),
+        )
+        for name in names
+    ]
 
 
 def _indexes(pf: Path) -> dict[str, int]:

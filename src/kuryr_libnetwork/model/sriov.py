@@ -32,7 +32,8 @@ def in_user_space(driver: str) -> bool:
 
 
 class PhysicalFunction(Value, frozen=True):
-    """A PF as sysfs shows it. ``netdevs``: names in our network namespace; ``netdev_elsewhere``: it has one in another.
+    """A PF as sysfs shows it. ``netdevs``: its own devices in our network namespace, the first port's before others;
+    ``netdev_elsewhere``: it has one in another. ``representors``: devices that stand for its VFs, in switchdev mode only.
 
     ``total_vfs``: what the device can have; ``num_vfs``: what it has. ``numa_node`` is -1 where there is none.
     """
@@ -46,6 +47,7 @@ class PhysicalFunction(Value, frozen=True):
     num_vfs: int
     numa_node: int = -1
     netdev_elsewhere: bool = False
+    representors: tuple[str, ...] = ()
 
 
 class VirtualFunction(Value, frozen=True):

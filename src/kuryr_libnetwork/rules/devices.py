@@ -31,6 +31,7 @@ from kuryr_libnetwork.text import shown
 
 PHYSICAL = "direct-physical"
 
+SWITCHDEV = "in switchdev mode (hardware offload of Open vSwitch), which is not supported: devlink dev eswitch set … mode legacy"
 UNSEEN = (
     "Neutron does not say which physical network its network is on, and [sriov] maps devices to physical networks: the network is on "
     "none, or the service's user lacks the role admin"
@@ -180,7 +181,9 @@ def _reasons(
     if policy.speaks and request.physical_network not in networks:
         told = f"its PF {'/'.join(each.pf.netdevs)} is not mapped to {request.physical_network}"
         reasons.append(told if request.physical_network else UNSEEN)
-    if not each.pf.netdevs:
+    if each.pf.representors:
+        reasons.append(f"its PF is {SWITCHDEV}")
+    elif not each.pf.netdevs:
         reasons.append("its PF's network device is in another namespace, or has no driver")
     reasons.extend(_device_reasons(request, each, vf, policy) if lease is None else ())
     return reasons
@@ -248,6 +251,8 @@ def _pf_reason(
     used = [f"{address} {use}" for address, use in uses if use]
     if used:
         return f"has VFs in use ({', '.join(used)})"
+    if each.pf.representors:
+        return f"is {SWITCHDEV}"
     if len(each.pf.netdevs) != 1:
         return "has no network device here, or several"
     if policy.speaks and request.physical_network not in networks_of(each.pf, policy.mappings, policy.specs):

@@ -26,7 +26,7 @@ from kuryr_libnetwork.model.sriov import (
 )
 from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules.device_spec import networks_of
-from kuryr_libnetwork.rules.devices import FoundPf, judge
+from kuryr_libnetwork.rules.devices import SWITCHDEV, FoundPf, judge
 from kuryr_libnetwork.rules.pci import canonical_pci
 
 UNITS = Path("/etc/systemd/system")
@@ -168,6 +168,8 @@ def _pf_note(each: FoundPf, policy: DevicePolicy, leases: Mapping[str, DeviceLea
     lease = leases.get(each.pf.pci_address)
     if lease is not None:
         return f"{lease.state} as a whole to port {lease.port_id}"
+    if each.pf.representors:
+        return f"{SWITCHDEV}: its VFs are not given out"
     if each.pf.netdev_elsewhere:
         return "its network device is in another namespace"
     if not each.pf.netdevs:
