@@ -282,6 +282,40 @@ def test_a_default_route_is_seen(host: Namespace, netdevs: KernelNetdevs, route:
     assert host.run(netdevs.in_use, "vf0") == "carries a default route"
 
 
+@pytest.mark.parametrize(
+    "commands",
+    [
+        [
+            "ip link add br7 type bridge",
+            "ip link set vf0 master br7",
+            "ip link set br7 up",
+            "ip route add default dev br7",
+        ],
+        ["ip link add link vf0 name mv0 type macvlan", "ip link set mv0 up", "ip -6 route add default dev mv0"],
+        [
+            "ip link add link vf0 name mv0 type macvlan",
+            "ip link add br7 type bridge",
+            "ip link set mv0 master br7",
+            "ip link set br7 up",
+            "ip route add default dev br7",
+        ],
+    ],
+    ids=["bridge", "macvlan", "bridge over a macvlan"],
+)
+def test_a_default_route_is_seen_through_what_the_device_is_in(
+    host: Namespace, netdevs: KernelNetdevs, commands: list[str]
+) -> None:
+    """The VFs of the card by which the operator reaches the host would be given out, without a word from him."""
+    host.command("ip", "link", "add", "vf1", "type", "veth", "peer", "name", "wire1")
+    host.command("ip", "link", "set", "vf0", "up")
+    for command in commands:
+        host.command(*command.split())
+    assert host.run(netdevs.carries_default_route, ["vf0"])
+    assert not host.run(netdevs.carries_default_route, ["vf1", "wire0"])
+    found = host.run(netdevs.uses, ["vf0", "vf1"])
+    assert (found["vf0"].default_route, found["vf1"].default_route) == (True, False)
+
+
 def test_carrier_is_waited_for(host: Namespace, netdevs: KernelNetdevs) -> None:
     """Announcements would be lost, for a VF has its carrier seconds after it is up."""
     host.command("ip", "link", "set", "vf0", "up")

@@ -119,6 +119,11 @@ def test_without_a_word_of_the_operator() -> None:
         pick(slot, found, policy=silent)
 
 
+def test_a_pf_that_the_operator_names_may_carry_the_default_route() -> None:
+    """On a host with one bond for everything, the VFs that he mapped would not be given out."""
+    assert pick(found=(nic(0, default_route=True),)) == "0000:01:10.0"
+
+
 def test_whitelist_and_its_network() -> None:
     """A device that the operator did not list would be used."""
     specs = tuple(parse_device_spec("o", ['{"address": "0000:02:10.*", "physical_network": "physnet2"}']))

@@ -70,15 +70,13 @@ class KernelNetdevs:
             host = _Host(listed(socket.get_links), listed(socket.get_addr), _default_devices(socket))
             found = ((link.get_attr("IFLA_IFNAME"), link) for link in host.links)
             return {
-                name: DeviceUse(reason=host.use_of(link), default_route=link["index"] in host.defaults)
+                name: DeviceUse(reason=host.use_of(link), default_route=host.leads_out(link))
                 for name, link in found
                 if name in wanted
             }
 
     def carries_default_route(self, names: Iterable[str]) -> bool:
-        with self._connect("look at the default routes") as socket:
-            devices = _default_devices(socket)
-            return any(message and message["index"] in devices for message in (find(socket, name) for name in names))
+        return any(use.default_route for use in self.uses(names).values())
 
     def configure(
         self,
@@ -244,6 +242,20 @@ class _Host(NamedTuple):
         if index in self.defaults:
             return "carries a default route"
         return "is up" if link["flags"] & IFF_UP else ""
+
+    def leads_out(self, link: Any) -> bool:
+        """Whether a default route is on the device, or on what it is a part of, or carries: bond, bridge, VLAN, at any depth.
+
+        Not by way of Open vSwitch: which of its bridges a device is in is not known here.
+        """
+        above, seen = {int(link["index"])}, set[int]()
+        while above:
+            index = above.pop()
+            seen.add(index)
+            found = {int(other["index"]) for other in self.links if _stands_on(other, index)}
+            masters = {int(each.get_attr("IFLA_MASTER") or 0) for each in self.links if each["index"] == index}
+            above |= {each for each in found | masters if each and each not in seen}
+        return bool(seen & self.defaults)
 
     def _described(self, index: int) -> str:
         link = next((each for each in self.links if each["index"] == index), None)

@@ -174,8 +174,8 @@ def _reasons(
         reasons.append(f"quarantined ({lease.reason})")
     if each.pf.pci_address in leases:
         reasons.append("its PF is given away")
-    if each.default_route:
-        reasons.append("its PF carries a default route")
+    if each.default_route and not policy.speaks:
+        reasons.append("its PF carries a default route, and [sriov] physical_device_mappings does not name it")
     reasons.extend(forbidden(vf, each.pf, policy))
     networks = networks_of(each.pf, policy.mappings, policy.specs, vf)
     if policy.speaks and request.physical_network not in networks:
@@ -210,7 +210,7 @@ def _device_reasons(request: DeviceRequest, each: FoundPf, vf: VirtualFunction, 
     if vf.netdev_elsewhere:
         return ["its network device is in another namespace"]
     if not vf.netdevs:
-        return ["has no network driver (kuryr vf repair)"]
+        return ["has no network driver (kuryr vf repair PCI)"]
     if len(vf.netdevs) > 1:
         return [f"has several network devices ({', '.join(vf.netdevs)})"]
     reason = each.in_use.get(vf.pci_address, "")

@@ -12,7 +12,7 @@ from kuryr_libnetwork.cli.host.doctor_facts import DoctorFacts, agent_of, mappin
 from kuryr_libnetwork.cli.host.findings import Finding, ok, unchecked, wrong
 from kuryr_libnetwork.model.neutron import Agent
 from kuryr_libnetwork.model.sriov import USER_SPACE_DRIVERS
-from kuryr_libnetwork.rules.devices import FoundPf
+from kuryr_libnetwork.rules.devices import SWITCHDEV, FoundPf
 from kuryr_libnetwork.rules.roles import RoleFinding, judge_roles, reads_physical_networks
 
 KERNEL = (5, 14)
@@ -249,6 +249,8 @@ def _name(each: FoundPf) -> str:
 
 
 def _pf_trouble(each: FoundPf, facts: DoctorFacts) -> str:
+    if each.pf.representors:
+        return f"{_name(each)} is {SWITCHDEV}"
     if not each.pf.netdevs:
         return f"{_name(each)} has no network device here"
     state = facts.states.get(_name(each))

@@ -174,7 +174,7 @@ def _pf_note(each: FoundPf, policy: DevicePolicy, leases: Mapping[str, DeviceLea
         return "its network device is in another namespace"
     if not each.pf.netdevs:
         return "has no network driver"
-    if each.default_route:
+    if each.default_route and not policy.speaks:
         return "carries a default route: its VFs are not given out"
     if policy.speaks and not _networks_of_pf(each, policy):
         return "not mapped: its VFs are not given out"
