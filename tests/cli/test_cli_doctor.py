@@ -110,6 +110,9 @@ def test_sick_pf(bench: Bench) -> None:
     assert one_wrong(bench)[:2] == ("PF", "pf0 is down")
     bench.nic.of(PF).up = True
     bench.sriov = SriovSettings()
+    bench.nic.functions[PF].representors = ("eth10",)
+    assert "pf0 is in switchdev mode" in links(bench, 1)["PF"][1]
+    bench.nic.functions[PF].representors = ()
     bench.nic.move("pf0", "/netns", "eth0")
     assert links(bench, 1)["PF"] == ("wrong", f"{PF} has no network device here", "load the driver; ip link set PF up")
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -230,9 +232,33 @@ def test_a_pf_whose_vf_the_host_uses_is_not_taken(second: bool) -> None:
 def test_trust_only_where_the_operator_allows_it() -> None:
     """A tenant would get a trusted VF by writing it into his port."""
     for allowed in (frozenset[str](), frozenset({"physnet2"})):
-        host = Host(allow_trust=allowed)
+        host = Host(allow_trust=allowed, unsupported="warn")
         host.take(profile={"trusted": "true"})
         assert host.nic.control.read("pf0", 0).trust is bool(allowed)
+
+
+@pytest.mark.parametrize("asked", [{"profile": {"trusted": "true"}}, {"more": {"trusted": True}}])
+def test_trust_that_is_not_given_ends_the_start(asked: dict[str, Any]) -> None:
+    """A container that needs trust would start without it, and its own MACs vanish without a word."""
+    host = Host(allow_trust=frozenset({"physnet3"}))
+    with pytest.raises(UnsupportedVif, match=r"allow_trust does not give it: add physnet2 to it"):
+        host.take(**asked)
+    assert host.is_as_before()
+
+
+@pytest.mark.parametrize("vnic_type", ["direct", "macvtap"])
+def test_an_mtu_above_the_pfs_ends_the_start_or_is_told(vnic_type: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Large packets would vanish at the card, and small ones not: the hardest fault to find."""
+    host = Host()
+    host.nic.of("0000:01:00.0").mtu = 1400
+    host.before = host.picture()
+    with pytest.raises(UnsupportedVif, match="MTU 1450 is above 1400 of PF pf0: ip link set pf0 mtu 1450"):
+        host.take(vnic_type=vnic_type)
+    assert host.is_as_before()
+    host = Host(unsupported="warn")
+    host.nic.of("0000:01:00.0").mtu = 1400
+    host.take(vnic_type=vnic_type)
+    assert "is above 1400 of PF pf0" in caplog.text
 
 
 def test_what_the_nic_cannot_do_is_refused_or_told() -> None:

@@ -93,7 +93,6 @@ def test_the_mac_that_a_trusted_container_chose_stays() -> None:
         ({"vnic_type": "normal"}, {}),
         ({"project_id": "another"}, {}),
         ({"profile": {"pci_slot": "0000:01:10.2", "vf_num": 1}}, {}),
-        ({"profile": {"physical_network": "physnet9", "trusted": "true"}}, {}),
         ({"profile": {"trusted": ["true"]}, "port_security_enabled": False}, {"spoofchk": False}),
         ({"profile": {"vlan": 7, "mac": "fa:16:3e:00:00:99"}}, {}),
     ],
@@ -108,6 +107,16 @@ def test_a_change_of_the_port_means_what_neutron_makes_it_mean(change: dict[str,
     host.changed(**change)
     assert host.nic.control.read("pf0", 0) == msgspec.structs.replace(before, **effect)
     assert [host.nic.control.read("pf0", index) for index in (1, 2, 3)] == others
+
+
+def test_the_physical_network_that_a_profile_claims_gives_no_trust() -> None:
+    """A tenant would choose the network on which the operator allows trust."""
+    host = Host(ICE, allow_trust=frozenset({"physnet9"}))
+    into_container(host)
+    before = host.nic.control.read("pf0", 0)
+    with pytest.raises(UnsupportedVif, match="allow_trust"):
+        host.changed(profile={"physical_network": "physnet9", "trusted": "true"})
+    assert host.nic.control.read("pf0", 0) == before
 
 
 @pytest.mark.parametrize("details", [{}, {"vlan": "4095"}, {"vlan": ["7"]}, {"vlan": None}])
@@ -129,6 +138,24 @@ def test_trust_by_the_admins_field_or_its_mirror_in_the_profile() -> None:
         assert host.nic.control.read("pf0", 0).trust is True
         host.changed(trusted=False)
         assert host.nic.control.read("pf0", 0).trust is False
+
+
+def test_trust_that_is_asked_for_later_and_not_given_is_told() -> None:
+    """An admin would set a port trusted, and see nothing happen; nor may it keep the rest from being done."""
+    host = Host(ICE)
+    into_container(host)
+    with pytest.raises(UnsupportedVif, match="allow_trust does not give it"):
+        host.changed(trusted=True, port_security_enabled=False)
+    found = host.nic.control.read("pf0", 0)
+    assert (found.trust, found.spoofchk) == (False, False)
+    host = Host(IGB)
+    into_container(host)
+    with pytest.raises(LinkError, match=r"link state.*; port .* asks for trust"):
+        host.changed(trusted=True, admin_state_up=False)
+    host = Host(ICE, unsupported="warn")
+    into_container(host)
+    host.changed(trusted=True, port_security_enabled=False)
+    assert host.nic.control.read("pf0", 0).spoofchk is False
 
 
 @pytest.mark.parametrize("vif_type", ["unbound", "binding_failed"])

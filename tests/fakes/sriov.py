@@ -123,6 +123,7 @@ class FakePci(Failing):
             num_vfs=sum(f.parent == pf.address for f in self._nic.functions.values()),
             numa_node=pf.numa_node,
             netdev_elsewhere=elsewhere,
+            representors=pf.representors,
         )
 
     def _virtual(self, vf: Function) -> VirtualFunction:

@@ -59,6 +59,7 @@ class Function:
     index: int = -1
     driver: str = ""
     numa_node: int = -1
+    representors: tuple[str, ...] = ()
     admin_mac: str = ZERO
     learned_mac: str = ""
     settings: VfSettings = field(default_factory=lambda: VfSettings(mac=ZERO))

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from kuryr_libnetwork.errors import UnsupportedVif
 from kuryr_libnetwork.model.neutron import Port, QosRule
-from kuryr_libnetwork.model.sriov import VfSettings, unchanged
+from kuryr_libnetwork.model.sriov import NetdevState, VfSettings, unchanged
 from kuryr_libnetwork.rules import vf_settings as rules
 from tests.unit.test_device_spec import PF, VF
 
@@ -139,6 +139,26 @@ def test_the_users_keys_of_the_profile_stay(profile: dict[str, str]) -> None:
     whole = rules.pf_profile(profile, PF, "physnet2", "52:54:00:00:00:01")
     assert (whole["pci_slot"], whole["device_mac_address"]) == (PF.pci_address, "52:54:00:00:00:01")
     assert rules.without_ours(whole) == profile
+
+
+@pytest.mark.parametrize(
+    ("trusted", "network", "mtu", "expected"),
+    [
+        (False, "physnet3", 1500, []),
+        (True, "physnet2", 1500, []),
+        (True, "physnet3", 1500, ["add physnet3 to it"]),
+        (True, "", 0, ["nobody says on which physical network"]),
+        (False, "physnet2", 9000, ["MTU 9000 is above 1500 of PF pf0"]),
+        (True, "physnet3", 1501, ["asks for trust", "MTU 1501"]),
+    ],
+)
+def test_what_a_port_cannot_have_is_said(trusted: bool, network: str, mtu: int, expected: list[str]) -> None:
+    """A container would start with less than it asked for, and nobody be told."""
+    pf = NetdevState(name="pf0", mac="02:00:00:00:00:01", mtu=1500, up=True)
+    port = Port(id="p1", network_id="n", trusted=trusted)
+    found = rules.refusals(port, network, {"physnet2"}, mtu, pf)
+    assert len(found) == len(expected)
+    assert all(part in text for part, text in zip(expected, found, strict=True))
 
 
 def test_a_vf_without_a_mac_gets_none_again() -> None:

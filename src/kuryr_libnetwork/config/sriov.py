@@ -115,8 +115,8 @@ def _behaviour() -> list[cfg.Opt]:
             ],
             ignore_case=True,
             default="error",
-            help="What happens where the NIC's driver cannot enforce what the port asks for (spoof check, trust, link "
-            "state, rates). New in 19.",
+            help="What happens where a port asks for what it cannot have: a setting that the NIC's driver does not know, "
+            "trust where allow_trust does not give it, an MTU above the PF's. New in 19.",
         ),
     ]
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from kuryr_libnetwork.binding.hw_veb import VfBinding
-from kuryr_libnetwork.errors import DeviceError, LinkNotFound
+from kuryr_libnetwork.errors import DeviceError, LinkError, LinkNotFound, UnsupportedVif
 from kuryr_libnetwork.model.neutron import Port, QosRule
 from kuryr_libnetwork.model.records import PlugRecord
 from kuryr_libnetwork.model.sriov import DeviceLease, VfSettings, in_user_space
@@ -38,9 +38,22 @@ class VfEnforcer:
         self._observed: Mapping[str, Port] = {}
         self._rules: Mapping[str, Sequence[QosRule]] = {}
 
-    def first_settings(self, lease: DeviceLease, port: Port) -> VfSettings:
-        """What the port says as it is bound; one Neutron call if it has a QoS policy."""
+    def first_settings(self, lease: DeviceLease, port: Port, mtu: int) -> VfSettings:
+        """What the port says as it is bound; one Neutron call if it has a QoS policy.
+
+        What it asks for and cannot have ends the start, or by the operator's choice is told only.
+        """
+        refused = "; ".join(self._refusals(lease, port, mtu))
+        if refused and self._settings.unsupported == "error":
+            raise UnsupportedVif(refused)
+        if refused:
+            LOG.warning("VF %s is set up without what cannot be had: %s", lease.pci_address, refused)
         return self._wanted(lease, port, self._qos.of([port]).get(port.id, ()))
+
+    def _refusals(self, lease: DeviceLease, port: Port, mtu: int = 0) -> list[str]:
+        pf = self._netdevs.state(self._vf.pf_netdev(lease))
+        trusting = self._settings.allow_trust
+        return vf_settings.refusals(port, lease.physical_network, trusting, mtu, pf) if pf else []
 
     def _wanted(self, lease: DeviceLease, port: Port, qos: Sequence[QosRule]) -> VfSettings:
         trust = bool(lease.physical_network) and lease.physical_network in self._settings.allow_trust
@@ -80,7 +93,13 @@ class VfEnforcer:
             LOG.info("port %s changed in Neutron; VF %s is set up anew", port_id, lease.pci_address)
             lease = msgspec.structs.replace(lease, wanted=wanted)
             self._leases.put(lease)
-        self._vf.enforce(lease, wanted)
+        refused = self._refusals(lease, port) if self._settings.unsupported == "error" else []
+        try:
+            self._vf.enforce(lease, wanted)
+        except LinkError as error:
+            raise LinkError("; ".join([str(error), *refused])) from error
+        if refused:
+            raise UnsupportedVif("; ".join(refused))
 
     def announce(self, plug: PlugRecord, sandbox: str, addresses: Sequence[str]) -> bool:
         lease = self._leases.get(plug.pci_address)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ import msgspec
 from kuryr_libnetwork.errors import UnsupportedVif
 from kuryr_libnetwork.model.links import NO_MAC
 from kuryr_libnetwork.model.neutron import Port, QosRule
-from kuryr_libnetwork.model.sriov import LinkState, PhysicalFunction, VfSettings, VirtualFunction
+from kuryr_libnetwork.model.sriov import LinkState, NetdevState, PhysicalFunction, VfSettings, VirtualFunction
 from kuryr_libnetwork.rules.device_profile import says_trusted
 from kuryr_libnetwork.text import shown
 
@@ -87,6 +87,19 @@ def wants_trust(port: Port) -> bool:
     Neutron itself writes the key for who may not see the field.
     """
     return says_trusted(port.profile) if port.trusted is None else port.trusted
+
+
+def refusals(port: Port, physical_network: str, trusting: Collection[str], mtu: int, pf: NetdevState) -> list[str]:
+    """What a port asks for and cannot have on this host, each with what to do. ``mtu``: its network's, in bytes."""
+    found = []
+    if wants_trust(port) and physical_network not in trusting:
+        where = (
+            f"add {physical_network} to it" if physical_network else "nobody says on which physical network the VF is"
+        )
+        found.append(f"port {port.id} asks for trust, which [sriov] allow_trust does not give it: {where}")
+    if mtu > pf.mtu:
+        found.append(f"the network's MTU {mtu} is above {pf.mtu} of PF {pf.name}: ip link set {pf.name} mtu {mtu}")
+    return found
 
 
 def link_state(port: Port) -> LinkState:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from kuryr_libnetwork.model.settings import DevicePolicy
+from kuryr_libnetwork.model.settings import DevicePolicy, Unsupported
 from kuryr_libnetwork.rules.ownership import without_memory
 from tests.conversation.stories.test_sriov_stories import CIDR, SriovPlugin
 from tests.fakes.neutron.policy import Policy, Role
@@ -111,12 +111,20 @@ def test_a_vf_is_chosen_where_the_wire_is_known(tmp_path: Path, role: Role, poli
         made.end(net)
 
 
+@pytest.mark.parametrize("unsupported", ["error", "warn"])
 @pytest.mark.parametrize("claimed", ["physnet2", "physnet3"])
-def test_trust_is_for_a_wire_that_is_known(tmp_path: Path, claimed: str) -> None:
+def test_trust_is_for_a_wire_that_is_known(tmp_path: Path, claimed: str, unsupported: Unsupported) -> None:
     """Where the operator has not said which device is where, a profile would say that it is where trust is allowed."""
-    with world(tmp_path, "service", DevicePolicy(), allow_trust=frozenset({claimed})) as made:
+    allowed = frozenset({claimed})
+    with world(tmp_path, "service", DevicePolicy(), allow_trust=allowed, unsupported=unsupported) as made:
         made.plugin.port(made.network, physical_network=claimed, trusted="true")
         net = made.net()
+        if unsupported == "error":
+            with pytest.raises(PluginError, match="asks for trust"):
+                made.docker.run(net, ip="10.10.0.5")
+            assert made.plugin.journal.devices.all() == []
+            made.end(net)
+            return
         box = made.docker.run(net, ip="10.10.0.5")
         (lease,) = made.plugin.journal.devices.all()
         assert lease.wanted is not None

@@ -156,7 +156,7 @@ class SriovDriver:
         if lease.vnic_type == PHYSICAL:
             self._pf.hand_over(lease, vf_settings.vlan_of(port), mtu, self._leases.put)
         else:
-            wanted = self._enforcer.first_settings(lease, port)
+            wanted = self._enforcer.first_settings(lease, port, mtu)
             lease = self._vf.prepare(lease, wanted, self._leases.put)
             if not in_user_space(lease.driver):
                 (self._vf if lease.vnic_type == DIRECT else self._macvtap).hand_over(lease, mtu)
