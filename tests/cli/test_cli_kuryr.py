@@ -16,9 +16,9 @@ from kuryr_libnetwork.errors import LinkError
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import look
 from kuryr_libnetwork.model.settings import SriovSettings
-from kuryr_libnetwork.model.sriov import VfSettings
+from kuryr_libnetwork.model.sriov import VF_DRIVERS, VfSettings
 from tests.cli.operator_bench import ENDPOINT, PF, VF0, VF1, Bench
-from tests.fakes.sriov_profiles import IGB
+from tests.fakes.sriov_profiles import IGB, PROFILES, Profile
 
 
 @pytest.fixture
@@ -149,8 +149,18 @@ def test_repair_of_a_vf_without_driver(bench: Bench) -> None:
     assert bench.run("vf", "repair", VF0.upper())[0] == 0
     bench.nic.pci.unbind(VF0)
     bench.nic.pci.unbind(VF1)
+    assert bench.run("vf", "repair", VF0)[0] == 0
+    assert bench.nic.functions[VF0].driver == "igbvf"
+    bench.nic.pci.unbind(VF0)
+    bench.nic.functions[PF].driver = ""
     assert "has no driver; say which by --driver" in bench.refused("vf", "repair", VF0)
     assert bench.run("vf", "repair", VF0, "--driver", "igbvf")[0] == 0
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_the_command_that_a_refusal_names_works_for_each_family(profile: Profile) -> None:
+    """A VF that was not probed has no driver, nor have its neighbours; the operator would have to know its name."""
+    assert VF_DRIVERS.get(profile.pf_driver, profile.pf_driver) == profile.vf_driver
 
 
 def test_a_vf_is_given_to_a_program(bench: Bench) -> None:

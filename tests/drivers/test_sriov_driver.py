@@ -229,6 +229,19 @@ def test_a_pf_whose_vf_the_host_uses_is_not_taken(second: bool) -> None:
         host.take(vnic_type="direct-physical", vlan="0")
 
 
+def test_a_slot_of_the_wrong_kind_is_said() -> None:
+    """A port whose profile names the PF would blame the mapping, which is right."""
+    host = Host()
+    profile = {"pci_slot": "0000:01:00.0", "physical_network": "physnet2"}
+    with pytest.raises(NoFreeDevice, match=r"0000:01:00\.0 is a PF"):
+        host.take(profile=profile)
+    with pytest.raises(NoFreeDevice, match="is a VF of PF"):
+        host.take(vnic_type="direct-physical", pci_slot=host.nic.vf_address(0))
+    with pytest.raises(NoFreeDevice, match=r"there is no VF 0000:09:00\.1"):
+        host.take(pci_slot="0000:09:00.1")
+    assert host.is_as_before()
+
+
 def test_trust_only_where_the_operator_allows_it() -> None:
     """A tenant would get a trusted VF by writing it into his port."""
     for allowed in (frozenset[str](), frozenset({"physnet2"})):

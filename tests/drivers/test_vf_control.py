@@ -220,6 +220,35 @@ def test_a_setting_that_did_not_take_is_an_error(kernel: Kernel, control: Kernel
     assert control.read("pf0", 1) == PLAIN
 
 
+def rate(low: int, high: int) -> tuple[str, str]:
+    return "rate", msgspec.json.encode({"min_tx_rate": low, "max_tx_rate": high}).decode()
+
+
+@pytest.mark.parametrize(
+    ("low", "refused", "reason"),
+    [
+        (10, [(10, 100)], "the PF's driver has no minimum rate"),
+        (10, [(10, 100), (0, 100)], "the PF has no link, or its driver has no minimum rate"),
+        (0, [(0, 100)], "the rate is above the speed of the PF's link, or the PF has no link"),
+    ],
+)
+def test_a_refused_rate_says_why(
+    kernel: Kernel, control: KernelVfControl, low: int, refused: list[tuple[int, int]], reason: str
+) -> None:
+    """A card without a minimum rate answers "Invalid argument", and the operator would look for it in the QoS policy."""
+    kernel.refused |= {rate(*each): errno.EINVAL for each in refused}
+    with pytest.raises(LinkError, match=rf"minimum and maximum rate of VF 1 .*Invalid argument; .*{reason}"):
+        control.apply("pf0", 1, msgspec.structs.replace(FULL, min_tx_rate=low))
+    assert control.read("pf0", 1) == PLAIN
+
+
+def test_a_minimum_above_the_maximum_is_said(kernel: Kernel, control: KernelVfControl) -> None:
+    """Two rules of one QoS policy contradict each other: the kernel says no more than that it is invalid."""
+    with pytest.raises(LinkError, match="the minimum is above the maximum"):
+        control.apply("pf0", 1, msgspec.structs.replace(FULL, min_tx_rate=101))
+    assert kernel.sent == []
+
+
 @pytest.mark.parametrize(("vlan", "qos"), [(4095, 0), (-1, 0), (100, 8), (0, 3)])
 def test_a_vlan_that_the_kernel_takes_for_something_else_is_refused(
     kernel: Kernel, control: KernelVfControl, vlan: int, qos: int

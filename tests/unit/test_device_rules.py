@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from kuryr_libnetwork.errors import Conflict, NoFreeDevice
 from kuryr_libnetwork.model.settings import DevicePolicy
 from kuryr_libnetwork.model.sriov import DeviceLease, DeviceRequest, PhysicalFunction, VirtualFunction
 from kuryr_libnetwork.rules.device_spec import parse_device_spec
-from kuryr_libnetwork.rules.devices import FoundPf, choose, choose_pf, judge, physical_network
+from kuryr_libnetwork.rules.devices import FoundPf, choose, choose_pf, judge, physical_network, wrong_kind
 
 MAPPED = DevicePolicy(mappings={"physnet2": ("pf0", "pf1")})
 ANY = DeviceRequest(vnic_type="direct", physical_network="physnet2")
@@ -203,6 +204,26 @@ def test_nothing_there_at_all(request_: DeviceRequest) -> None:
     """The user would not learn that no PF is mapped."""
     with pytest.raises(NoFreeDevice, match="none exists, or its PF is not mapped"):
         pick(request_, found=())
+
+
+@pytest.mark.parametrize(
+    ("vnic_type", "there", "reason"),
+    [
+        ("direct", "pf", r"0000:01:00\.0 is a PF; a port of vnic_type direct gets one of its VFs \(kuryr vf list\)"),
+        ("macvtap", "pf", "a port of vnic_type macvtap gets one of its VFs"),
+        ("direct", "nothing", r"there is no VF 0000:01:00\.0 on this host"),
+        ("direct-physical", "vf", r"0000:01:00\.0 is a VF of PF 0000:01:00\.0; .* gets a whole PF"),
+        ("direct-physical", "nothing", r"there is no PF 0000:01:00\.0 on this host"),
+        ("direct", "vf", "^$"),
+        ("direct-physical", "pf", "^$"),
+    ],
+)
+def test_an_address_of_the_wrong_kind_of_function_is_said(vnic_type: str, there: str, reason: str) -> None:
+    """The user would read that the PF is not mapped, and search for the fault in the mapping."""
+    request = DeviceRequest(vnic_type=vnic_type, physical_network="physnet2", pci_slot="0000:01:00.0")
+    each = nic(0, vfs=1)
+    vf, pf = (each.vfs[0] if there == "vf" else None), (each.pf if there == "pf" else None)
+    assert re.search(reason, wrong_kind(request, vf, pf))
 
 
 def test_a_slot_of_another_physical_network() -> None:

@@ -136,7 +136,9 @@ class SysfsPci:
     def bind(self, vf_address: str, driver: str, timeout: float) -> str:
         folder = self._vf(vf_address)
         if not DRIVER_NAME.fullmatch(driver) or not (self._drivers / driver).is_dir():
-            raise DeviceError(f"cannot bind VF {folder.name}: the kernel has no driver {driver} loaded")
+            raise DeviceError(
+                f"cannot bind VF {folder.name}: the kernel has no driver {driver} loaded (modprobe {driver})"
+            )
         present = _target(folder / "driver")
         if present and present != driver:
             raise DeviceError(f"cannot bind VF {folder.name} to driver {driver}: it is bound to {present}")

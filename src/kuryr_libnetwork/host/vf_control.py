@@ -51,6 +51,7 @@ def _rate_message(settings: VfSettings) -> dict[str, Any]:
     return {"rate": {"min_tx_rate": settings.min_tx_rate or 0, "max_tx_rate": settings.max_tx_rate or 0}}
 
 
+RATES = _Attribute("minimum and maximum rate", _rates, _rate_message, (0, 0))
 ORDER = (
     _Attribute(
         "VLAN and priority", lambda s: (s.vlan, s.qos), lambda s: {"vlan": {"vlan": s.vlan, "qos": s.qos}}, (0, 0)
@@ -58,7 +59,7 @@ ORDER = (
     _Attribute("MAC", lambda s: s.mac, lambda s: {"mac": s.mac}, None),
     _Attribute("trust", lambda s: s.trust, lambda s: {"trust": int(bool(s.trust))}, False),
     _Attribute("spoofchk", lambda s: s.spoofchk, lambda s: {"spoofchk": int(bool(s.spoofchk))}, False),
-    _Attribute("minimum and maximum rate", _rates, _rate_message, (0, 0)),
+    RATES,
     _Attribute(
         "link state",
         lambda s: s.link_state,
@@ -120,9 +121,21 @@ class _Vf:
         if code in NOT_SUPPORTED and value == attribute.default:
             return
         if code:
-            raise translated(f"set {attribute.label} of VF {self._index} of {self._pf} to {value}", code)
+            error = translated(f"set {attribute.label} of VF {self._index} of {self._pf} to {value}", code)
+            if attribute is RATES and code == errno.EINVAL:
+                raise LinkError(f"{error}; {self._why_no_rate(before, wanted)}")
+            raise error
         if attribute.value(before) is not None:
             undo.add(f"put back {attribute.label}", partial(self._put_back, attribute, before))
+
+    def _why_no_rate(self, before: VfSettings, wanted: VfSettings) -> str:
+        """Drivers have one answer for all that is wrong with a rate, so it is tried without the minimum."""
+        if not wanted.min_tx_rate:
+            return "the rate is above the speed of the PF's link, or the PF has no link"
+        if refusal(partial(self._send, RATES, replace(wanted, min_tx_rate=0))):
+            return "a rate is above the speed of the PF's link, the PF has no link, or its driver has no minimum rate"
+        self._put_back(RATES, before)
+        return "the PF's driver has no minimum rate"
 
     def compare(self, found: VfSettings, wanted: VfSettings) -> None:
         if unchanged(found, wanted):
@@ -150,6 +163,8 @@ def _check(pf_netdev: str, index: int, wanted: VfSettings) -> None:
     rates = [rate for rate in (wanted.min_tx_rate, wanted.max_tx_rate) if rate is not None]
     if not all(0 <= rate <= MAX_RATE for rate in rates):
         raise LinkError(f"cannot set rates {rates} of VF {index} of {pf_netdev}: must be 0 to {MAX_RATE} Mbit/s")
+    if wanted.max_tx_rate and (wanted.min_tx_rate or 0) > wanted.max_tx_rate:
+        raise LinkError(f"cannot set rates {rates} of VF {index} of {pf_netdev}: the minimum is above the maximum")
 
 
 def _completed(wanted: VfSettings, before: VfSettings) -> VfSettings:

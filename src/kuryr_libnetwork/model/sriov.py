@@ -27,6 +27,20 @@ Source: docs/notes/sriov.md, "Drivers that refuse".
 """
 
 
+VF_DRIVERS = {
+    "igb": "igbvf",
+    "ixgbe": "ixgbevf",
+    "i40e": "iavf",
+    "ice": "iavf",
+    "cxgb4": "cxgb4vf",
+    "rvu_nicpf": "rvu_nicvf",
+    "nicpf": "nicvf",
+    "liquidio": "liquidio_vf",
+    "octeon_ep": "octeon_ep_vf",
+}
+"""The driver of VFs for that of their PF, where they are two; most others have one for both."""
+
+
 def in_user_space(driver: str) -> bool:
     return driver in USER_SPACE_DRIVERS
 

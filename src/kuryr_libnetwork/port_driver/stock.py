@@ -17,7 +17,7 @@ from kuryr_libnetwork.model.sriov import DeviceLease, DeviceRequest, DeviceUse, 
 from kuryr_libnetwork.port_driver.parts import SriovParts
 from kuryr_libnetwork.rules import names, vf_settings
 from kuryr_libnetwork.rules.device_profile import device_profile, named_slot
-from kuryr_libnetwork.rules.devices import PHYSICAL, FoundPf, choose, choose_pf, judge, physical_network
+from kuryr_libnetwork.rules.devices import PHYSICAL, FoundPf, choose, choose_pf, judge, physical_network, wrong_kind
 
 VANISHED = DeviceUse(reason="its network device has just gone")
 Functions = tuple[PhysicalFunction, tuple[VirtualFunction, ...]]
@@ -85,6 +85,10 @@ class DeviceStock:
         return held
 
     def _choose(self, port_id: str, wanted: DeviceRequest) -> DeviceLease:
+        if slot := wanted.pci_slot:
+            wrong = wrong_kind(wanted, self._pci.virtual_function(slot), self._pci.physical_function(slot))
+            if wrong:
+                raise NoFreeDevice(wrong)
         leases = {lease.pci_address: lease for lease in self._leases.all()}
         found = self._inventory(wanted, set(leases))
         if self._named_by is None:

@@ -77,6 +77,21 @@ def physical_network(own: str, claimed: str, vnic_type: str, policy: DevicePolic
     )
 
 
+def wrong_kind(request: DeviceRequest, vf: VirtualFunction | None, pf: PhysicalFunction | None) -> str:
+    """Why the function at the address that the request names can never be the one that it needs; "": it may be.
+
+    ``vf``, ``pf``: what is at that address.
+    """
+    slot, whole = request.pci_slot, request.vnic_type == PHYSICAL
+    if vf is not None and whole:
+        return f"{slot} is a VF of PF {vf.pf_address}; a port of vnic_type {PHYSICAL} gets a whole PF (kuryr pf list)"
+    if pf is not None and not whole:
+        return f"{slot} is a PF; a port of vnic_type {request.vnic_type} gets one of its VFs (kuryr vf list)"
+    if vf is None and pf is None:
+        return f"there is no {'PF' if whole else 'VF'} {slot} on this host (kuryr {'pf' if whole else 'vf'} list)"
+    return ""
+
+
 def judge(
     request: DeviceRequest,
     found: Sequence[FoundPf],

@@ -14,7 +14,7 @@ from kuryr_libnetwork.cli.application import Action, Table, cells
 from kuryr_libnetwork.cli.host import boot_unit
 from kuryr_libnetwork.cli.host.inventory import PfRow, VfRow, find_pf, find_vf, gather_pf, pf_rows, vf_rows
 from kuryr_libnetwork.errors import Conflict, DeviceError
-from kuryr_libnetwork.model.sriov import USER_SPACE_DRIVERS, DeviceLease, VirtualFunction
+from kuryr_libnetwork.model.sriov import USER_SPACE_DRIVERS, VF_DRIVERS, DeviceLease, PhysicalFunction, VirtualFunction
 from kuryr_libnetwork.protocol.routes import RELEASE_DEVICE
 from kuryr_libnetwork.rules.devices import FoundPf, release_refusal
 from kuryr_libnetwork.rules.pci import canonical_pci
@@ -176,7 +176,7 @@ class VfRepair(Action):
         reason = repair_refusal(vf, host.leases().get(vf.pci_address), used, lost=parsed_args.lost)
         if reason:
             raise Conflict(f"VF {vf.pci_address} is not repaired: {reason}")
-        driver = parsed_args.driver or repair_driver(vf, siblings)
+        driver = parsed_args.driver or repair_driver(vf, siblings, host.pci.physical_function(vf.pf_address))
         host.pci.unbind(vf.pci_address)
         try:
             name = host.pci.bind(vf.pci_address, driver, BIND_TIMEOUT)
@@ -201,10 +201,11 @@ def repair_refusal(vf: VirtualFunction, lease: DeviceLease | None, used: str, *,
     return ""
 
 
-def repair_driver(vf: VirtualFunction, siblings: Collection[VirtualFunction]) -> str:
-    """The one it has, else that of its neighbours on the PF."""
+def repair_driver(vf: VirtualFunction, siblings: Collection[VirtualFunction], pf: PhysicalFunction | None) -> str:
+    """The one it has, else that of its neighbours on the PF, else the one that belongs to the PF's."""
     drivers = sorted({each.driver for each in siblings if each.driver} - USER_SPACE_DRIVERS)
-    driver = vf.driver or (drivers[0] if len(drivers) == 1 else "")
+    usual = VF_DRIVERS.get(pf.driver, pf.driver) if pf else ""
+    driver = vf.driver or (drivers[0] if len(drivers) == 1 else usual)
     if not driver:
         raise DeviceError(f"VF {vf.pci_address} has no driver; say which by --driver")
     return driver
