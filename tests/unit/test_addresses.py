@@ -272,3 +272,23 @@ def test_a_next_hop_must_be_reachable() -> None:
     on_link = ["10.0.0.0/24", "192.0.2.1/32"]
     assert usable_routes([near, far, through, local], has_gateway=True, on_link=on_link) == [near, through, local]
     assert usable_routes([far], has_gateway=True) == [far]
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("ip6-localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.0.2.1", False),
+        ("localhost.example.org", False),
+        ("", False),
+    ],
+)
+def test_only_this_host_itself_is_loopback(host: str, loopback: bool) -> None:
+    """A service without TLS would be open to the network."""
+    assert addresses.is_loopback(host) is loopback

@@ -35,6 +35,14 @@ def test_alternatives_differ(port_id: str) -> None:
 
 
 @given(port_ids)
+def test_upstreams_names_are_tried_first(port_id: str) -> None:
+    """Scripts that know upstream's names would not find the interface."""
+    pairs = list(names.name_pairs(port_id))
+    assert pairs[0] == (names.host_name(port_id), names.container_name(port_id))
+    assert len(pairs) == names.MAX_ALTERNATIVES + 1
+
+
+@given(port_ids)
 def test_an_alias_names_its_port(port_id: str) -> None:
     """A renamed interface could not be traced to its port."""
     assert names.port_of_alias(names.alias(port_id)) == port_id
