@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from kuryr_libnetwork.errors import InvalidRequest
 from kuryr_libnetwork.model.neutron import HostRoute
 from kuryr_libnetwork.protocol.messages import InterfaceName, JoinResponse, StaticRoute
-from kuryr_libnetwork.rules.endpoints import LONGEST_PATH, join_answer, refuse_no_path, subnets_of
+from kuryr_libnetwork.rules.endpoints import LONGEST_PATH, advertised_gateways, join_answer, refuse_no_path, subnets_of
 from tests.unit.values import DUAL, ENDPOINT, PLUG, RECORD, USED, USED6
 
 ENDPOINT_DUAL = replace(ENDPOINT, address_ipv6="2001:db8::5/64")
@@ -116,6 +116,18 @@ def test_a_gateway_outside_of_its_subnet_gets_a_route(gateway: str, gateway6: st
         via(through),
         StaticRoute(destination=f"{gateway6}/128", route_type=1),
     ]
+
+
+def test_gateways_that_a_router_tells_itself() -> None:
+    """A gateway of another subnet of the network would be left to advertisements that nobody sends."""
+    advertised = replace(DUAL, subnets=(USED, replace(USED6, advertised=True)))
+    assert advertised_gateways(advertised, ENDPOINT_DUAL) == {"2001:db8::1"}
+    assert advertised_gateways(advertised, ENDPOINT) == set()
+    assert (
+        advertised_gateways(replace(DUAL, subnets=(replace(USED6, advertised=True, gateway_ip=None),)), ENDPOINT_DUAL)
+        == set()
+    )
+    assert advertised_gateways(DUAL, ENDPOINT_DUAL) == set()
 
 
 def test_an_internal_network_has_neither_gateway_nor_routes() -> None:

@@ -89,6 +89,16 @@ def test_what_may_overlap_a_later_network_is_kept_back_but_for_the_way_to_a_gate
     assert fit.answer.gateway == "10.5.0.1"
 
 
+def test_the_gateway_of_a_router_that_advertises_itself_is_ours_to_add() -> None:
+    """The network could not be connected again when the router was faster than Docker; without one, there would be no way out."""
+    answer = JoinResponse(
+        gateway="10.0.0.1", gateway_ipv6="2001:db8::1", static_routes=[via("2001:db8:9::/48", "2001:db8::1")]
+    )
+    fit = fitted(answer, set(), (), {"2001:db8::1"})
+    assert fit.answer == replace(answer, gateway_ipv6="")
+    assert fit.kept_back == (RouteRecord(destination="::/0", next_hop="2001:db8::1"),)
+
+
 def test_taken_is_what_others_were_told_and_what_is_there() -> None:
     """A default route would count, and none be added behind it."""
     told = replace(OTHER, routes=(METADATA,), kept_back=(WIDE,), address_ipv6="2001:db8::5/64")

@@ -82,6 +82,11 @@ def default_gateway(subnet: SubnetRecord) -> str:
     return next((canonical_ip(route.nexthop) for route in usable if is_default(route.destination)), "")
 
 
+def advertised_gateways(network: NetworkRecord, endpoint: EndpointRecord) -> set[str]:
+    """The gateways of which a router of Neutron's tells the container itself."""
+    return {default_gateway(each) for each in subnets_of(network, endpoint) if each.advertised} - {""}
+
+
 def _routes(subnet: SubnetRecord) -> list[StaticRoute]:
     gateway = default_gateway(subnet)
     to_gateway = [] if not gateway or contains(subnet.cidr, gateway) else [_host_cidr(gateway)]

@@ -33,12 +33,15 @@ class Fitted(NamedTuple):
     kept_back: tuple[RouteRecord, ...]
 
 
-def fitted(answer: JoinResponse, taken: Collection[str], may_come: Iterable[str] = ()) -> Fitted:
+def fitted(
+    answer: JoinResponse, taken: Collection[str], may_come: Iterable[str] = (), advertised: Collection[str] = ()
+) -> Fitted:
     """Each destination once.
 
     ``taken``: the destinations that the container has. ``may_come``: subnets that it may get later, where nothing can be taken
     out of its way then; a gateway is not kept back for those. With the route to a gateway outside of its subnet go the gateway
-    and all that leads through it.
+    and all that leads through it. ``advertised``: gateways that a router tells the container itself. Their default route would be
+    a second one, or, where the router was faster, an error ("failed to set IPv6 gateway: file exists").
     """
     told: list[StaticRoute] = []
     kept: list[RouteRecord] = []
@@ -53,9 +56,10 @@ def fitted(answer: JoinResponse, taken: Collection[str], may_come: Iterable[str]
         else:
             told.append(route)
     gateways = (answer.gateway, answer.gateway_ipv6)
-    gone = [_ip(each) for each in gateways if _ip(each) in lost]
+    ours = lost | set(advertised)
+    gone = [_ip(each) for each in gateways if _ip(each) in ours]
     kept += [RouteRecord(destination=ANY[version_of(each)], next_hop=each) for each in gone]
-    left = ["" if _ip(each) in lost else each for each in gateways]
+    left = ["" if _ip(each) in ours else each for each in gateways]
     fit = replace(answer, static_routes=told, gateway=left[0], gateway_ipv6=left[1])
     return Fitted(fit, tuple(_record(route) for route in told), tuple(kept))
 

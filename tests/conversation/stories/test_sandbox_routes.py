@@ -152,6 +152,26 @@ def test_gateways_outside_of_their_subnets_that_are_equal(
         assert sorted(bool(each.gateway_v6 if v6 else each.gateway) for each in boxes) == [False, True]
 
 
+def test_a_router_that_advertises_itself(cloud: Cloud) -> None:
+    """A container could not be connected again while the router's own default route is there, or have two after its start."""
+    net = cloud.network("fd00:67::/64", "fd00:67::1", v6=True)
+    for subnet in cloud.rig.neutron.find_subnets(cidr="fd00:67::/64"):
+        cloud.rig.neutron.store.get("subnets", subnet.id)["ipv6_ra_mode"] = "slaac"
+    cloud.rig.services.reconciler.round()
+    plain = cloud.docker.run(cloud.network("10.68.0.0/24"))
+    box = cloud.docker.connect(plain, net)
+    assert (box.gateway, box.gateway_v6) == ("10.200.1.1", "")
+    cloud.settle()
+    assert cloud.way(box, "2001:db8::1") == ("fd00:67::1", box.index)
+    router = "fe80::f816:3eff:fe00:1"  # its advertisement comes late
+    cloud.rig.sandboxes.static_route(box.sandbox.key, "::/0", router, box.index)
+    assert cloud.way(box, "2001:db8::1") == (router, box.index)
+    cloud.docker.disconnect(box)
+    again = cloud.docker.connect(plain, net)
+    cloud.settle()
+    assert cloud.way(again, "2001:db8::1") == ("fd00:67::1", again.index)
+
+
 def test_what_only_docker_knows_is_seen_in_the_container() -> None:
     """A host route to the subnet of a bridge network of Docker's own would end the container."""
     for version in (28, 29):

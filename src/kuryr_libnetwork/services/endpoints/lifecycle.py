@@ -33,7 +33,7 @@ from kuryr_libnetwork.protocol.messages import (
 )
 from kuryr_libnetwork.protocol.routes import Kept
 from kuryr_libnetwork.rules.addresses import canonical_ip
-from kuryr_libnetwork.rules.endpoints import join_answer, refuse_no_path
+from kuryr_libnetwork.rules.endpoints import advertised_gateways, join_answer, refuse_no_path
 from kuryr_libnetwork.rules.exposure import PortRange, published
 from kuryr_libnetwork.rules.networks import subnet_for
 from kuryr_libnetwork.rules.options import (
@@ -298,7 +298,7 @@ class Endpoints:
             answer = join_answer(network, record, self._settings.veth_dst_prefix, ifname)
             self._explain_published(record, request)
             record = msgspec.structs.replace(record, sandbox_key=request.sandbox_key)
-            record, answer = self._routes.join(record, answer)
+            record, answer = self._routes.join(record, answer, advertised_gateways(network, record))
             self._journal.endpoints.put(record)
             self._announcer.joined(record)
             self._routes.joined(record)

@@ -9,7 +9,7 @@ journal knows is all there is to decide by.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 import msgspec
@@ -47,10 +47,15 @@ class SandboxRoutes(AfterJoin[Task]):
         for sandbox in {each.sandbox_key for each in self._journal.endpoints.all() if each.kept_back}:
             self._add(self._task(sandbox))
 
-    def join(self, endpoint: EndpointRecord, answer: JoinResponse) -> tuple[EndpointRecord, JoinResponse]:
-        """The endpoint and the answer with the routes that its container can take; makes way for its addresses."""
+    def join(
+        self, endpoint: EndpointRecord, answer: JoinResponse, advertised: Collection[str]
+    ) -> tuple[EndpointRecord, JoinResponse]:
+        """The endpoint and the answer with the routes that its container can take; makes way for its addresses.
+
+        ``advertised``: gateways of which a router tells the container.
+        """
         others = rules.neighbours(endpoint, self._journal.endpoints.all())
-        if not answer.static_routes and not rules.in_the_way(endpoint, others):
+        if not answer.static_routes and not advertised and not rules.in_the_way(endpoint, others):
             return endpoint, answer
         with self._locks.hold("sandbox", endpoint.sandbox_key):
             view = self._look(endpoint.sandbox_key)
@@ -58,11 +63,11 @@ class SandboxRoutes(AfterJoin[Task]):
                 self._make_way(endpoint, others, view)
             taken = rules.taken_by(others, view or SandboxView())
             coming = [] if view is not None else rules.may_come_to(endpoint, self._journal.networks.all())
-            fit = rules.fitted(answer, taken, coming)
+            fit = rules.fitted(answer, taken, coming, advertised)
         if fit.kept_back:
             LOG.info(
-                "endpoint %s: Docker is not told of the routes %s, which its container has already or may get a network for; "
-                "they are added behind the others",
+                "endpoint %s: Docker is not told of the routes %s, which its container has already, gets from a router, or may "
+                "get a network for; they are added behind the others",
                 endpoint.endpoint_id[:12],
                 rules.described(fit.kept_back),
             )
