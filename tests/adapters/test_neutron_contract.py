@@ -224,7 +224,7 @@ class PortContract:
         ]
         assert tenant.port(network, fixed_ips=[]).fixed_ips == ()
 
-    def test_slaac_addresses_follow_the_mac(self, tenant: Tenant) -> None:
+    def test_slaac_addresses_follow_the_mac(self, tenant: Tenant, neutron: Neutron) -> None:
         """An address would be promised that the container does not give itself."""
         network = tenant.network()
         modes = {"ipv6_address_mode": "slaac", "ipv6_ra_mode": "slaac"}
@@ -234,6 +234,8 @@ class PortContract:
         assert addresses(port) == ["fd00:11::f816:3eff:fe01:203"]
         with pytest.raises(NeutronRefused):
             tenant.port(network, fixed_ips=[{"subnet_id": subnet.id, "ip_address": "fd00:11::5"}])
+        port = neutron.update_port(port.id, {"mac_address": "fa:16:3e:01:02:04"})
+        assert addresses(port) == ["fd00:11::f816:3eff:fe01:204"]
 
     def test_an_address_is_used_once(self, tenant: Tenant, neutron: Neutron) -> None:
         """Two containers would get one address."""

@@ -322,3 +322,13 @@ def test_what_users_change_in_neutron_is_taken_over() -> None:
     assert rules.refreshed(fresh, replace(NETWORK, mtu=None), {}).mtu == 1500
     assert rules.refreshed(fresh, NETWORK, {}).physical_network == "physnet1"  # hidden from some roles
     assert rules.refreshed(fresh, None, {}) == fresh
+
+
+def test_ranges_and_addresses_kept_back_need_a_choice() -> None:
+    """Only the first container would show that neither can be."""
+    automatic = replace(SUBNET6, ipv6_address_mode="slaac")
+    rules.refuse_chosen(automatic, POOL)
+    for wrong in (replace(POOL, ip_range="2001:db8::/96"), replace(POOL, reserved=("2001:db8::7",))):
+        rules.refuse_chosen(SUBNET6, wrong)
+        with pytest.raises(InvalidOption, match=r"--(ip-range|aux-address)=2001:db8::.*ipv6_address_mode slaac"):
+            rules.refuse_chosen(automatic, wrong)

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from kuryr_libnetwork.errors import NeutronUnavailable
+from kuryr_libnetwork.errors import Conflict, InvalidOption, NeutronUnavailable
 from kuryr_libnetwork.model.neutron import FixedIp, Port
 from kuryr_libnetwork.rules import ports as rules
 from kuryr_libnetwork.rules.adoption import PROFILE, remembered, restoration, unbinding
@@ -325,3 +325,29 @@ def test_an_answer_without_the_address_is_no_answer() -> None:
     assert rules.address_on(port, "s1") == there
     with pytest.raises(NeutronUnavailable, match="port p1 has no address on subnet s3"):
         rules.address_on(port, "s3")
+
+
+def test_an_answer_with_another_address_is_none() -> None:
+    """Docker would be told an address that the port does not have."""
+    assert rules.address_on(PORT, SUBNET_ID, "10.0.0.5") == IP
+    with pytest.raises(NeutronUnavailable, match=r"has no address 10\.0\.0\.6"):
+        rules.address_on(PORT, SUBNET_ID, "10.0.0.6")
+
+
+def test_nobody_chooses_where_addresses_follow_from_macs() -> None:
+    """Neutron's own refusal says neither which option is wrong nor what would work."""
+    rules.refuse_automatic(USED6, "2001:db8::7")
+    with pytest.raises(InvalidOption, match=r"--ip6=2001:db8::7: on subnet 2001:db8::/64 .* leave --ip6 out"):
+        rules.refuse_automatic(replace(USED6, automatic=True), "2001:db8::7")
+
+
+def test_a_port_that_is_not_what_docker_was_told() -> None:
+    """Neutron would drop all packets of the container, and nobody know why."""
+    rules.refuse_other_answer(PORT, ["10.0.0.5"], "")
+    rules.refuse_other_answer(PORT, [], MAC.upper())
+    with pytest.raises(Conflict, match=r"has no longer 10\.0\.0\.6, but 10\.0\.0\.5, .* leave --mac-address out"):
+        rules.refuse_other_answer(PORT, ["10.0.0.5", "10.0.0.6"], "")
+    with pytest.raises(Conflict, match="but no address"):
+        rules.refuse_other_answer(replace(PORT, fixed_ips=()), ["10.0.0.5"], "")
+    with pytest.raises(Conflict, match=f"has MAC {MAC}, not fa:16:3e:00:00:01"):
+        rules.refuse_other_answer(PORT, [], "fa:16:3e:00:00:01")

@@ -61,6 +61,10 @@ class Subnet(Value, frozen=True):
     project_id: str | None = None
 
 
+AUTOMATIC = ("slaac", "dhcpv6-stateless")
+"""The values of ``ipv6_address_mode`` with which a port's address follows from its MAC."""
+
+
 class SubnetPool(Value, frozen=True):
     """Source: Neutron API v2, subnetpools (extension subnet_allocation). Prefix lengths arrive as text."""
 

@@ -41,6 +41,8 @@ class SubnetRecord(Value, frozen=True):
 
     ``made``: kuryr created the subnet. ``ip_range``: the part of it that we choose containers' addresses from; "" where
     Neutron chooses. ``recorded``: the pool carries the Docker network's id, and no tag of the subnet names the pool.
+    ``advertised``: a router of Neutron's, if there is one, sends advertisements there. ``automatic``: a port's address follows
+    from its MAC.
     """
 
     subnet_id: str
@@ -53,6 +55,7 @@ class SubnetRecord(Value, frozen=True):
     ip_range: str = ""
     recorded: bool = False
     advertised: bool = False
+    automatic: bool = False
 
 
 class PortSettings(Value, frozen=True):

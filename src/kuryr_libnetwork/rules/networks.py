@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import Conflict, InvalidOption, UnknownObject
-from kuryr_libnetwork.model.neutron import Network, Subnet
+from kuryr_libnetwork.model.neutron import AUTOMATIC, Network, Subnet
 from kuryr_libnetwork.model.records import NetworkRecord, PoolRecord, SubnetRecord
 from kuryr_libnetwork.model.value import IpVersion
 from kuryr_libnetwork.rules.addresses import (
@@ -78,6 +78,21 @@ def match_subnet(network: Network, subnets: Sequence[Subnet], pool: PoolRecord) 
             f"{subnet.gateway_ip or 'none'}"
         )
     return subnet
+
+
+def refuse_chosen(subnet: Subnet, pool: PoolRecord) -> None:
+    """Neither ``--ip-range`` nor ``--aux-address`` means anything where addresses follow from MACs."""
+    if subnet.ipv6_address_mode not in AUTOMATIC:
+        return
+    options = (("--ip-range", pool.ip_range), ("--aux-address", ", ".join(pool.reserved)))
+    for option, value in options:
+        if value:
+            raise InvalidOption(
+                option,
+                value,
+                f"subnet {subnet.id} ({subnet.cidr}) has ipv6_address_mode {subnet.ipv6_address_mode}, so that each "
+                "container's address follows from its MAC; leave it out",
+            )
 
 
 def spans_of_new(pool: PoolRecord, *, gateway: bool) -> list[dict[str, str]] | None:
@@ -153,6 +168,7 @@ def subnet_record(
         ip_range=ip_range,
         recorded=recorded,
         advertised=subnet.ipv6_ra_mode is not None,
+        automatic=subnet.ipv6_address_mode in AUTOMATIC,
     )
 
 
@@ -164,6 +180,7 @@ def refreshed(record: NetworkRecord, network: Network | None, subnets: Mapping[s
             gateway_ip=_gateway_of(subnets[each.subnet_id]),
             host_routes=subnets[each.subnet_id].host_routes,
             advertised=subnets[each.subnet_id].ipv6_ra_mode is not None,
+            automatic=subnets[each.subnet_id].ipv6_address_mode in AUTOMATIC,
         )
         if each.subnet_id in subnets
         else each

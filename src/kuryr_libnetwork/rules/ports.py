@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from kuryr_libnetwork.errors import NeutronUnavailable
+from kuryr_libnetwork.errors import Conflict, InvalidOption, NeutronUnavailable
 from kuryr_libnetwork.model.links import BoundBy
 from kuryr_libnetwork.model.neutron import FixedIp, Port
 from kuryr_libnetwork.model.records import Change, LeaseRecord, NetworkRecord, SubnetRecord
+from kuryr_libnetwork.rules.addresses import canonical_ip
 from kuryr_libnetwork.rules.adoption import remembered, unbinding
 from kuryr_libnetwork.rules.identity import (
     DEVICE_OWNER,
@@ -72,12 +73,40 @@ def binding(port: LeaseRecord, endpoint_id: str, host: str, mac: str) -> dict[st
     return attributes
 
 
-def address_on(port: Port, subnet_id: str) -> FixedIp:
-    """The address that a port was to have on a subnet; Neutron's answer is not to be relied upon where there is none."""
+def address_on(port: Port, subnet_id: str, asked: str = "") -> FixedIp:
+    """The address that a port was to have on a subnet; an answer of Neutron's with another one, or none, is not relied upon."""
     for fixed_ip in port.fixed_ips:
-        if fixed_ip.subnet_id == subnet_id:
+        if fixed_ip.subnet_id == subnet_id and asked in ("", canonical_ip(fixed_ip.ip_address)):
             return fixed_ip
-    raise NeutronUnavailable(f"no usable answer from Neutron: port {port.id} has no address on subnet {subnet_id}")
+    wanted = f"address {asked}" if asked else "address"
+    raise NeutronUnavailable(f"no usable answer from Neutron: port {port.id} has no {wanted} on subnet {subnet_id}")
+
+
+def refuse_automatic(subnet: SubnetRecord, address: str) -> None:
+    """``--ip6`` where Neutron lets nobody choose, and no port has the address already."""
+    if subnet.automatic:
+        raise InvalidOption(
+            "--ip6",
+            address,
+            f"on subnet {subnet.cidr} a port's address follows from its MAC, and no port has this one; leave --ip6 out, or make "
+            "the port first and give its address",
+        )
+
+
+def refuse_other_answer(port: Port, told: Iterable[str], mac: str) -> None:
+    """Docker knows these addresses, and this MAC if the user gave one; with others Neutron would drop all of its traffic."""
+    has = {canonical_ip(ip.ip_address) for ip in port.fixed_ips}
+    lost = [ip for ip in told if ip not in has]
+    if lost:
+        raise Conflict(
+            f"port {port.id} has no longer {' and '.join(lost)}, but {' and '.join(sorted(has)) or 'no address'}, with which the "
+            "container cannot be started: where a subnet's addresses follow from MACs (ipv6_address_mode slaac or "
+            "dhcpv6-stateless), leave --mac-address out, or make the port first and give its address by --ip6"
+        )
+    if mac and port.mac_address.lower() != mac.lower():
+        raise Conflict(
+            f"port {port.id} has MAC {port.mac_address}, not {mac}, as Neutron answers; leave --mac-address out"
+        )
 
 
 def steps(attributes: Mapping[str, Any], by: BoundBy) -> tuple[dict[str, Any], dict[str, Any]]:

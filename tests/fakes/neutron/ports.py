@@ -61,8 +61,7 @@ def update_port(
     elif not changed.get("port_security_enabled", True) and port["security_groups"]:
         text = "Port has security group associated. Cannot disable port security or IP address until security group "
         raise Fault(409, "PortSecurityPortHasSecurityGroup", f"{text}is removed.")
-    if "fixed_ips" in changed:
-        changed["fixed_ips"] = _allocate(store, port["network_id"], changed["fixed_ips"], mac, port_id)
+    changed |= _new_ips(store, port, changed, mac)
     if changed.get("binding:host_id", "") is None:
         changed["binding:host_id"] = ""
     rebind = any(name in changed and changed[name] != port[name] for name in _REBIND)
@@ -211,6 +210,18 @@ def _take(store: Store, subnet: Resource, address: str, mac: str, port_id: str) 
         text = f"IP address {address} already allocated in subnet {subnet['id']}"
         raise Fault(409, "IpAddressAlreadyAllocated", text)
     return {"subnet_id": subnet["id"], "ip_address": address}
+
+
+def _new_ips(store: Store, port: Resource, changed: Mapping[str, Any], mac: str) -> dict[str, list[Fixed]]:
+    if "fixed_ips" in changed:
+        return {"fixed_ips": _allocate(store, port["network_id"], changed["fixed_ips"], mac, port["id"])}
+    return {"fixed_ips": [_with_mac(store, fixed, mac) for fixed in port["fixed_ips"]]}
+
+
+def _with_mac(store: Store, fixed: Fixed, mac: str) -> Fixed:
+    """What Neutron makes of an address when the port's MAC changes."""
+    subnet = store.get("subnets", fixed["subnet_id"])
+    return _auto_address(subnet, mac) if subnet["ipv6_address_mode"] in addresses.AUTO_MODES else fixed
 
 
 def _auto_address(subnet: Resource, mac: str) -> Fixed:

@@ -50,6 +50,7 @@ from kuryr_libnetwork.rules.port_options import (
     refuse_contradictions,
     refuse_other_port,
 )
+from kuryr_libnetwork.rules.ports import refuse_other_answer
 from kuryr_libnetwork.services.endpoints.agent_wait import PlugWaiter
 from kuryr_libnetwork.services.endpoints.announcer import Announcer
 from kuryr_libnetwork.services.endpoints.release import Releaser
@@ -227,6 +228,8 @@ class Endpoints:
         """The binding in Neutron and the interface here, in the order that the driver's kind of binding needs."""
         driver = self._driver(_vnic_type(binding.lease, binding.device))
         port = self._ports.bind(binding)
+        told = [canonical_ip(text) for text in (record.address, record.address_ipv6) if text]
+        refuse_other_answer(port, told, record.mac_address)
         if binding.by == "host":
             port = self._plugged.bound(port)
         plug = driver.plan(port, record.endpoint_id)

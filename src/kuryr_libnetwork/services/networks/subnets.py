@@ -61,6 +61,8 @@ class SubnetKeeper:
         for pool, match in matches:
             if match is None:
                 rules.spans_of_new(pool, gateway=_gateway(record, pool) is not None)
+            else:
+                rules.refuse_chosen(match, pool)
         new = [pool.ip_version for pool, match in matches if match is None]
         alone = record.made and not found
         origins = {

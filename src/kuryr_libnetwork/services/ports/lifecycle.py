@@ -17,6 +17,7 @@ import msgspec
 from kuryr_libnetwork.errors import (
     Conflict,
     InvalidOption,
+    KuryrError,
     NeutronConflict,
     NeutronError,
     NeutronForbidden,
@@ -92,17 +93,31 @@ class Ports:
             return self._by_address(network, subnet, address, container)
 
     def _hand_out(self, lease: LeaseRecord, spare: FixedIp, subnet: SubnetRecord, address: str) -> FixedIp:
-        """Give the address of a dual-stack port that was made ready for this moment."""
+        """Give the address of a dual-stack port that was made ready for this moment.
+
+        If that fails, Docker forgets the IPv4 address without a word (docs/notes/docker-plugin.md, "What is undone after
+        failures"): so the port goes.
+        """
+        try:
+            return self._second(lease, spare, subnet, address)
+        except KuryrError:
+            with self._locks.hold("port", lease.port_id):
+                self.release(lease)
+            raise
+
+    def _second(self, lease: LeaseRecord, spare: FixedIp, subnet: SubnetRecord, address: str) -> FixedIp:
         others = tuple(ip for ip in lease.spare if ip != spare)
         if subnet.subnet_id != spare.subnet_id or address not in ("", spare.ip_address):
             if lease.original is not None:
                 raise Conflict(
                     f"port {lease.port_id}, adopted for this container, has {spare.ip_address}, not {address}"
                 )
+            if address:
+                rules.refuse_automatic(subnet, address)
             asked = {"subnet_id": subnet.subnet_id} | ({"ip_address": address} if address else {})
             wanted = [*(msgspec.to_builtins(ip) for ip in lease.held), asked]
             port = self._neutron.update_port(lease.port_id, {"fixed_ips": wanted})
-            spare = rules.address_on(port, subnet.subnet_id)
+            spare = rules.address_on(port, subnet.subnet_id, address)
         self._journal.leases.put(msgspec.structs.replace(lease, held=(*lease.held, spare), spare=others))
         return spare
 
@@ -112,6 +127,7 @@ class Ports:
             return Acquired(FixedIp(subnet_id=subnet.subnet_id, ip_address=address), new=False)
         found = self.find(subnet.subnet_id, address)
         if not found:
+            rules.refuse_automatic(subnet, address)
             return Acquired(self._make(network, subnet, address, container))
         with self._locks.hold("port", found[0].id):
             return Acquired(self._adopt(found[0], network, subnet, address))
@@ -191,7 +207,7 @@ class Ports:
         port = self._ranges.make([subnet, *self._together(network, subnet)], address, make)
         try:
             refuse_ignored(wanted, port.dns_domain)
-            return rules.address_on(port, subnet.subnet_id)
+            return rules.address_on(port, subnet.subnet_id, address)
         except (InvalidOption, NeutronUnavailable):
             self._neutron.delete_port(port.id)
             self._journal.leases.drop(port.id)
