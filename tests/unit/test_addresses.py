@@ -17,6 +17,7 @@ from kuryr_libnetwork.rules.addresses import (
     canonical_cidr,
     canonical_ip,
     contains,
+    docker_releases,
     range_in,
     spans_within,
     usable_routes,
@@ -292,3 +293,19 @@ def test_a_next_hop_must_be_reachable() -> None:
 def test_only_this_host_itself_is_loopback(host: str, loopback: bool) -> None:
     """A service without TLS would be open to the network."""
     assert addresses.is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize(
+    ("ip", "released"),
+    [
+        ("10.0.0.5", True),
+        ("169.254.0.5", True),
+        ("2001:db8::5", True),
+        ("fd00::5", True),
+        ("fe81::5", False),
+        ("ff02::5", False),
+    ],
+)
+def test_which_addresses_docker_gives_back(ip: str, released: bool) -> None:
+    """A port would stay when its container has gone, or go while Docker still holds an address of it."""
+    assert docker_releases(ip) is released

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
 
@@ -361,7 +362,8 @@ class Docker:
 
     def _release_addresses(self, box: Container) -> None:
         for family, address in box.addresses.items():
-            self._release_one(box, family, address)
+            if family == "v4" or not ip_interface(address).is_link_local:  # not Go's IsGlobalUnicast
+                self._release_one(box, family, address)
 
     def _release_one(self, box: Container, family: str, address: str) -> None:
         pool = box.network.pool(v6=family == "v6")

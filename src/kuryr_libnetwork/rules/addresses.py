@@ -69,6 +69,14 @@ def no_gateway_answer(version: IpVersion) -> str:
     return f"{NO_GATEWAY[version]}/0"
 
 
+def docker_releases(ip: str) -> bool:
+    """Whether Docker gives an address back: of IPv6 only global unicast ones (docs/notes/docker-plugin.md, "Addresses")."""
+    address = ipaddress.ip_address(ip)
+    if address.version == 4:
+        return True
+    return not (address.is_link_local or address.is_multicast or address.is_loopback or address.is_unspecified)
+
+
 def is_default(cidr: str) -> bool:
     return cidr.endswith("/0")
 

@@ -327,3 +327,28 @@ def test_the_gateway_of_the_network_that_was_chosen(rig: Rig, docker: DirectDock
         PluginError, match=r"--gateway 10\.1\.0\.99 contradicts subnet .* whose gateway is 10\.1\.0\.254"
     ):
         docker.network_create(V4, gateway="10.1.0.99", ipam_options=options)
+
+
+# -- addresses that Docker does not give back -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("subnet", [V4, None], ids=["dual", "only-v6"])
+def test_a_link_local_subnet(rig: Rig, docker: DirectDocker, subnet: str | None) -> None:
+    """Each container would leave its port behind, and a user's port stay ours for two minutes."""
+    before = rig.state()
+    net = docker.network_create(subnet, subnet_v6="fe81::/64", ipv4=subnet is not None)
+    box = docker.run(net)
+    docker.rm(box)
+    assert rig.neutron.user_ports() == []
+    assert rig.journal.leases.all() == []
+    (six,) = rig.neutron.find_subnets(ip_version="6")
+    fixed = [{"subnet_id": each.id} for each in rig.neutron.find_subnets(network_id=six.network_id)]
+    port = rig.neutron.seed_port(six.network_id, name="of-the-user", fixed_ips=fixed)
+    addresses = {ip.subnet_id: ip.ip_address for ip in port.fixed_ips}
+    ip = next((address for of, address in addresses.items() if of != six.id), "")
+    box = docker.run(net, ip=ip, ip6=addresses[six.id])
+    docker.rm(box)
+    (after,) = rig.neutron.user_ports()
+    assert (after.id, after.host_id, after.device_id) == (port.id, "", "")
+    rig.neutron.delete_port(port.id)
+    gone(rig, docker, before, net)

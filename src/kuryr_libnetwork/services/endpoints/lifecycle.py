@@ -344,6 +344,7 @@ class Endpoints:
             self._releaser.end_unknown_endpoint(endpoint_id)
         else:
             self._releaser.end_endpoint(record)
+            self._releaser.release_unnamed(record.port_id)
 
     def status(self, endpoint_id: str) -> dict[str, str]:
         """What ``EndpointOperInfo`` shows; from the journal, for Docker asks often."""

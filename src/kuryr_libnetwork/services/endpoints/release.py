@@ -21,7 +21,7 @@ from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.model.neutron import FixedIp, Port
 from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, SubnetRecord, Whereabouts
 from kuryr_libnetwork.model.settings import ServiceSettings
-from kuryr_libnetwork.rules.addresses import contains
+from kuryr_libnetwork.rules.addresses import contains, docker_releases
 from kuryr_libnetwork.rules.identity import DEVICE_OWNER
 from kuryr_libnetwork.rules.networks import pools_of, subnet_for
 from kuryr_libnetwork.rules.ports import Unknown, lease_of, release_of_unknown
@@ -91,6 +91,14 @@ class Releaser:
                     self._journal.leases.put(msgspec.structs.replace(lease, endpoint_id=""))
                 self._journal.endpoints.drop(record.endpoint_id)
 
+    def release_unnamed(self, port_id: str) -> None:
+        """Release the port of an endpoint that is gone, if Docker gives back none of its addresses."""
+        with self._locks.hold("port", port_id):
+            lease = self._journal.leases.get(port_id)
+            named = lease is None or any(docker_releases(ip.ip_address) for ip in lease.held)
+            if lease is not None and not named and not self._has_endpoint(lease):
+                self._ports.release(lease)
+
     def end_unknown_endpoint(self, endpoint_id: str) -> None:
         """The same for an endpoint that the journal does not know; its port is found in Neutron."""
         port = self._lookup.port_of_endpoint(endpoint_id)
@@ -132,7 +140,7 @@ class Releaser:
             released = [ip for ip in current.held if ip.ip_address == address] if current else []
             if current is None or not released or self._is_late(current, released[0]):
                 return
-            held = tuple(ip for ip in current.held if ip not in released)
+            held = tuple(ip for ip in current.held if ip not in released and docker_releases(ip.ip_address))
             if held:
                 # Docker gives the IPv6 address back while a container without IPv6 starts, and not once more.
                 self._journal.leases.put(msgspec.structs.replace(current, held=held))
