@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, strategies as st
 from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import Conflict, InvalidOption, UnknownObject
 from kuryr_libnetwork.model.neutron import HostRoute, Subnet
+from kuryr_libnetwork.model.records import PoolRecord
 from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.rules.identity import id_tags, intent_description, network_name, network_tags, pool_tags
 from kuryr_libnetwork.rules.ownership import OwnProject
@@ -109,18 +112,71 @@ def test_a_subnet_of_upstreams_ip_range_serves_as_well() -> None:
     assert rules.match_subnet(NETWORK, [SUBNET], replace(ranged, ip_range="10.0.1.0/24")) is None
 
 
-def test_a_new_subnet_without_an_address_for_a_container_is_refused() -> None:
-    """To Neutron no allocation pool means all of them: containers would have addresses outside of --ip-range."""
-    pool = replace(POOL, gateway="10.0.0.1", reserved=(), ip_range="")
-    assert rules.spans_of_new(pool, gateway=True) is None
-    assert rules.spans_of_new(replace(pool, gateway=""), gateway=False) is None
-    assert rules.spans_of_new(pool, gateway=False) == [{"start": "10.0.0.2", "end": "10.0.0.254"}]
-    for ip_range in ("10.0.0.1/32", "10.0.0.0/32", "10.0.0.255/32", "10.0.0.0/31"):
-        with pytest.raises(InvalidOption, match=rf"--ip-range={ip_range}: has no address for a container.*10\.0\.0\.1"):
-            rules.spans_of_new(replace(pool, ip_range=ip_range), gateway=True)
-    small = replace(pool, cidr="10.0.0.0/30", reserved=("10.0.0.2",))
-    with pytest.raises(InvalidOption, match=r"--subnet=10\.0\.0\.0/30: has no address for a container"):
-        rules.spans_of_new(small, gateway=True)
+def spans(pool: PoolRecord, *, gateway: bool = True, dhcp: bool = True) -> list[tuple[str, str]] | None:
+    found = rules.spans_of_new(pool, gateway=gateway, dhcp=dhcp)
+    return None if found is None else [(span["start"], span["end"]) for span in found]
+
+
+NEW = replace(POOL, gateway="10.0.0.1", reserved=(), ip_range="")
+
+
+def test_where_neutron_may_choose_in_a_new_subnet() -> None:
+    """Containers would have addresses outside of --ip-range, or Neutron's own port and those of others one of it."""
+    assert spans(NEW) is None
+    assert spans(replace(NEW, gateway=""), gateway=False) is None
+    assert spans(NEW, gateway=False) == [("10.0.0.2", "10.0.0.254")]
+    assert spans(replace(NEW, reserved=("10.0.0.2", "10.0.0.200"))) == [
+        ("10.0.0.3", "10.0.0.199"),
+        ("10.0.0.201", "10.0.0.254"),
+    ]
+    assert spans(replace(NEW, ip_range="10.0.0.64/26")) == [("10.0.0.2", "10.0.0.63"), ("10.0.0.128", "10.0.0.254")]
+    assert spans(replace(NEW, ip_range="10.0.0.0/25")) == [("10.0.0.128", "10.0.0.254")]
+    assert spans(replace(NEW, ip_range="10.0.0.128/25")) == [("10.0.0.2", "10.0.0.127")]
+    six = replace(NEW, cidr="2001:db8::/64", ip_version=6, gateway="2001:db8::1", ip_range="2001:db8::8/125")
+    assert spans(six) == [("2001:db8::2", "2001:db8::7"), ("2001:db8::10", "2001:db8::ffff:ffff:ffff:ffff")]
+    tight = replace(
+        NEW, cidr="10.0.0.0/29", gateway="10.0.0.6", ip_range="10.0.0.0/30", reserved=("10.0.0.4", "10.0.0.5")
+    )
+    assert spans(tight) == [("10.0.0.1", "10.0.0.3")]  # there is no rest
+
+
+@pytest.mark.parametrize(
+    ("change", "gateway"),
+    [
+        ({"ip_range": "10.0.0.1/32"}, "10.0.0.1"),
+        ({"ip_range": "10.0.0.0/32"}, "10.0.0.1"),
+        ({"ip_range": "10.0.0.255/32"}, "10.0.0.1"),
+        ({"ip_range": "10.0.0.0/31"}, "10.0.0.1"),
+        ({"cidr": "10.0.0.0/30", "reserved": ("10.0.0.2",)}, "10.0.0.1"),
+        ({"cidr": "10.0.0.0/32"}, "10.0.0.0"),
+        ({"cidr": "2001:db8::/127", "ip_version": 6}, "2001:db8::1"),
+        ({"cidr": "2001:db8::/128", "ip_version": 6}, "2001:db8::"),
+    ],
+)
+def test_a_new_subnet_without_an_address_for_a_container_is_refused(change: dict[str, Any], gateway: str) -> None:
+    """To Neutron no allocation pool means all of them; or no container would ever start on the network."""
+    pool = replace(NEW, gateway=gateway, **change)
+    option, value = ("--ip-range", pool.ip_range) if pool.ip_range else ("--subnet", pool.cidr)
+    for dhcp in (True, False):
+        with pytest.raises(
+            InvalidOption, match=f"^option {option}={value}: has no address for a container: {gateway}.* give a larger one$"
+        ):
+            rules.spans_of_new(pool, gateway=True, dhcp=dhcp)
+
+
+@pytest.mark.parametrize(
+    "change", [{"cidr": "10.0.0.0/30"}, {"cidr": "10.0.0.0/31"}, {"cidr": "10.0.0.0/30", "ip_range": "10.0.0.2/31"}]
+)
+def test_an_address_that_neutrons_own_port_takes_is_no_containers(change: dict[str, Any]) -> None:
+    """The network would be made, and no container start on it; without DHCP one does."""
+    pool = replace(NEW, **change)
+    if pool.cidr.endswith("/31"):
+        pool = replace(pool, gateway="10.0.0.1")
+    with pytest.raises(
+        InvalidOption, match=r"and Neutron's own port needs 10\.0\.0\..*\[neutron\] enable_dhcp = false"
+    ):
+        rules.spans_of_new(pool, gateway=True, dhcp=True)
+    rules.spans_of_new(pool, gateway=True, dhcp=False)
 
 
 def test_where_a_new_subnet_comes_from() -> None:
@@ -332,3 +388,12 @@ def test_ranges_and_addresses_kept_back_need_a_choice() -> None:
         rules.refuse_chosen(SUBNET6, wrong)
         with pytest.raises(InvalidOption, match=r"--(ip-range|aux-address)=2001:db8::.*ipv6_address_mode slaac"):
             rules.refuse_chosen(automatic, wrong)
+
+
+def test_a_range_of_a_subnet_that_is_there_has_room() -> None:
+    """Docker's network would be made, and no container start on it."""
+    rules.refuse_chosen(SUBNET, replace(POOL, ip_range=CIDR))
+    rules.refuse_chosen(SUBNET, replace(POOL, ip_range="10.0.0.0/30"))
+    for ip_range in ("10.0.0.0/31", "10.0.0.255/32"):
+        with pytest.raises(InvalidOption, match=f"--ip-range={ip_range}: has no address for a container"):
+            rules.refuse_chosen(SUBNET, replace(POOL, ip_range=ip_range))

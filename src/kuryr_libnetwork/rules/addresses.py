@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from kuryr_libnetwork.errors import InvalidOption, InvalidRequest
 from kuryr_libnetwork.model.neutron import AddressSpan, HostRoute
@@ -147,6 +147,25 @@ def allocation_pools(cidr: str, reserved: Iterable[str], within: str = "") -> li
             pools.append({"start": str(address(low)), "end": str(address(last))})
         low = max(low, stop + 1)
     return pools
+
+
+def outside(spans: Iterable[Mapping[str, str]], part: str) -> list[dict[str, str]]:
+    """The spans without a CIDR that lies in them."""
+    hole = ipaddress.ip_network(part)
+    address, low, high = type(hole.network_address), int(hole.network_address), int(hole.broadcast_address)
+    found = []
+    for span in spans:
+        start, end = int(ipaddress.ip_address(span["start"])), int(ipaddress.ip_address(span["end"]))
+        for first, last in ((start, min(end, low - 1)), (max(start, high + 1), end)):
+            if first <= last:
+                found.append({"start": str(address(first)), "end": str(address(last))})
+    return found
+
+
+def size_of(spans: Iterable[Mapping[str, str]]) -> int:
+    """How many addresses they have."""
+    ends = ((ipaddress.ip_address(span["start"]), ipaddress.ip_address(span["end"])) for span in spans)
+    return sum(int(end) - int(start) + 1 for start, end in ends)
 
 
 def _without_zone(text: str) -> str:

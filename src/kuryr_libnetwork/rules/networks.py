@@ -27,6 +27,8 @@ from kuryr_libnetwork.rules.addresses import (
     contains,
     first_address,
     no_gateway_answer,
+    outside,
+    size_of,
 )
 from kuryr_libnetwork.rules.choices import holds
 from kuryr_libnetwork.rules.identity import (
@@ -81,7 +83,15 @@ def match_subnet(network: Network, subnets: Sequence[Subnet], pool: PoolRecord) 
 
 
 def refuse_chosen(subnet: Subnet, pool: PoolRecord) -> None:
-    """Neither ``--ip-range`` nor ``--aux-address`` means anything where addresses follow from MACs."""
+    """Neither ``--ip-range`` nor ``--aux-address`` means anything where addresses follow from MACs.
+
+    Nor does a range in which no address can be a container's.
+    """
+    cidr = canonical_cidr(subnet.cidr)
+    if pool.ip_range and pool.ip_range != cidr:
+        room = allocation_pools(cidr, {*pool.reserved, _gateway_of(subnet) or ""}, pool.ip_range)
+        if not room:
+            _refuse_small(pool, room, dhcp=False)
     if subnet.ipv6_address_mode not in AUTOMATIC:
         return
     options = (("--ip-range", pool.ip_range), ("--aux-address", ", ".join(pool.reserved)))
@@ -95,22 +105,33 @@ def refuse_chosen(subnet: Subnet, pool: PoolRecord) -> None:
             )
 
 
-def spans_of_new(pool: PoolRecord, *, gateway: bool) -> list[dict[str, str]] | None:
+def spans_of_new(pool: PoolRecord, *, gateway: bool, dhcp: bool) -> list[dict[str, str]] | None:
     """Where Neutron may choose addresses in a new subnet; ``None``: it may do as it always does.
 
-    ``gateway``: whether the subnet gets the pool's gateway. Docker has that address and the auxiliary ones in any case, and
-    releases them with the network. Refuses a subnet in which no container could have an address, for to Neutron an empty list
-    means all of them.
+    With ``--ip-range`` that is the rest of the subnet, if there is one: then we choose in the range, and neither Neutron's own
+    port nor anybody else's takes an address of it. ``gateway``: whether the subnet gets the pool's gateway. Docker has that
+    address and the auxiliary ones in any case, and releases them with the network. ``dhcp``: the subnet's ``enable_dhcp``.
+    Refuses a subnet in which no container could have an address, for to Neutron an empty list means all of them.
     """
-    if not pool.reserved and not pool.ip_range and (gateway or not pool.gateway):
-        return None
-    spans = allocation_pools(pool.cidr, {*pool.reserved, pool.gateway}, pool.ip_range)
-    if spans:
-        return spans
+    taken = {*pool.reserved, pool.gateway}
+    room = allocation_pools(pool.cidr, taken, pool.ip_range)
+    rest = outside(allocation_pools(pool.cidr, taken), pool.ip_range) if pool.ip_range else []
+    for_neutron = 1 if dhcp and pool.ip_version == 4 and not rest else 0
+    if size_of(room) <= for_neutron:
+        _refuse_small(pool, room, dhcp=dhcp)
+    if rest or pool.ip_range:
+        return rest or room
+    return None if not pool.reserved and (gateway or not pool.gateway) else room
+
+
+def _refuse_small(pool: PoolRecord, room: Sequence[dict[str, str]], *, dhcp: bool) -> None:
+    """``room``: what Neutron's own port would take, which serves DHCP and metadata."""
     taken = ", ".join(sorted({*pool.reserved, pool.gateway} - {""}))
     option, value = ("--ip-range", pool.ip_range) if pool.ip_range else ("--subnet", pool.cidr)
+    own = f", and Neutron's own port needs {room[0]['start']}" if room and dhcp else ""
+    way_out = ", or have the operator set [neutron] enable_dhcp = false" if own else ""
     raise InvalidOption(
-        option, value, f"has no address for a container: {taken or 'nothing'} is taken; give a larger one"
+        option, value, f"has no address for a container: {taken or 'nothing'} is taken{own}; give a larger one{way_out}"
     )
 
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The subnets of a Docker network: those of its Neutron network that its pools stand for, and new ones for the rest.
 
-A new subnet gives no auxiliary address by itself, and keeps to ``--ip-range``. One that is there has its own rules, which we
-leave alone: a port keeps each auxiliary address, and we choose containers' addresses in the range.
+A new subnet gives neither an auxiliary address by itself, nor one of ``--ip-range``. One that is there has its own rules, which
+we leave alone: a port keeps each auxiliary address. In a range we choose containers' addresses.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class SubnetKeeper:
         matches = [(pool, rules.match_subnet(network, found, pool)) for pool in pools]  # refuse before the first change
         for pool, match in matches:
             if match is None:
-                rules.spans_of_new(pool, gateway=_gateway(record, pool) is not None)
+                self._spans(record, pool)
             else:
                 rules.refuse_chosen(match, pool)
         new = [pool.ip_version for pool, match in matches if match is None]
@@ -102,7 +102,7 @@ class SubnetKeeper:
         }
         if source:
             attributes["subnetpool_id"] = source
-        spans = rules.spans_of_new(pool, gateway=gateway is not None)
+        spans = self._spans(record, pool)
         if spans is not None:
             attributes["allocation_pools"] = spans
         return self._intents.create(
@@ -110,6 +110,9 @@ class SubnetKeeper:
             lambda description: self._neutron.create_subnet(attributes | {"description": description}),
             lambda made: self._journal.networks.put(_with(record, made, pool, made=True)),
         )
+
+    def _spans(self, record: NetworkRecord, pool: PoolRecord) -> list[dict[str, str]] | None:
+        return rules.spans_of_new(pool, gateway=_gateway(record, pool) is not None, dhcp=self._settings.enable_dhcp)
 
     def _record(
         self, record: NetworkRecord, subnet: Subnet, pool: PoolRecord, *, made: bool, on_pools: bool
@@ -119,7 +122,7 @@ class SubnetKeeper:
         On the pool where the subnet is in another project, or has another one's tag already, so that its tags never grow, and
         where there is a range to remember.
         """
-        ip_range = "" if made or _keeps_to(subnet, pool) else pool.ip_range
+        ip_range = "" if _keeps_to(subnet, pool) else pool.ip_range
         own = self._own.project.subnet(subnet)
         marked = own is not None and pool.pool_id in own.tags
         full = own is None or bool(identity.pool_marks(own)) or len(own.tags) >= identity.MAX_TAGS
