@@ -108,6 +108,12 @@ class NeutronChanged(NeutronConflict):
     code = "neutron-changed"
 
 
+class AddressTaken(NeutronConflict):
+    """Another port has the address that was asked for."""
+
+    code = "address-taken"
+
+
 class NoFreeAddress(NeutronConflict):
     """A subnet, or the range of it that the user gave, is full."""
 

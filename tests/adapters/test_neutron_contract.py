@@ -10,7 +10,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound, NeutronRefused
+from kuryr_libnetwork.errors import AddressTaken, NeutronConflict, NeutronNotFound, NeutronRefused
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import TagOwner
 from tests.adapters.neutron_sides import OnClient, OnFake
@@ -237,6 +237,18 @@ class PortContract:
         port = neutron.update_port(port.id, {"mac_address": "fa:16:3e:01:02:04"})
         assert addresses(port) == ["fd00:11::f816:3eff:fe01:204"]
 
+    def test_a_range_is_kept_for_whoever_names_its_addresses(self, tenant: Tenant, neutron: Neutron) -> None:
+        """Neutron's own port, and those of others, would take addresses of an --ip-range; or no container could have one."""
+        network = tenant.network()
+        outside = [{"start": "10.11.0.2", "end": "10.11.0.63"}, {"start": "10.11.0.72", "end": "10.11.0.254"}]
+        subnet = tenant.subnet(network, "10.11.0.0/24", allocation_pools=outside)
+        inside = tenant.port(network, fixed_ips=[{"subnet_id": subnet.id, "ip_address": "10.11.0.65"}])
+        tenant.port(network)
+        seen = neutron.find_ports(network_id=network.id, fields=["id", "network_id", "fixed_ips"])
+        taken = {ip for port in seen for ip in addresses(port)}
+        assert {ip for ip in taken if 64 <= int(ip.rpartition(".")[2]) < 72} == {"10.11.0.65"}
+        assert [port.name for port in seen if port.id == inside.id] == [""]
+
     def test_an_address_is_used_once(self, tenant: Tenant, neutron: Neutron) -> None:
         """Two containers would get one address."""
         network = tenant.network()
@@ -244,7 +256,7 @@ class PortContract:
         asked = [{"subnet_id": subnet.id, "ip_address": "10.11.0.50"}]
         first = tenant.port(network, fixed_ips=asked)
         assert addresses(first) == ["10.11.0.50"]
-        with pytest.raises(NeutronConflict, match="already allocated"):
+        with pytest.raises(AddressTaken, match="already allocated"):
             tenant.port(network, fixed_ips=asked)
         other = tenant.port(network)
         with pytest.raises(NeutronConflict):

@@ -93,11 +93,37 @@ def test_a_free_prefix_overlaps_nothing(taken: list[str], length: int) -> None:
     assert free_prefix([str(whole)], length, taken) == (str(free[0]) if free else None)
 
 
+def first(count: int) -> int:
+    return 0
+
+
+def last(count: int) -> int:
+    return count - 1
+
+
 def test_a_free_address_of_the_range() -> None:
     """A container would get an address outside of --ip-range, the gateway's, or one that is in use."""
     ranged = replace(USED, ip_range="10.0.0.0/30")
-    assert free_address(ranged, ["10.0.0.77"]) == "10.0.0.2"
-    assert free_address(replace(USED6, ip_range="2001:db8::/126"), ["2001:db8::2"]) == "2001:db8::3"
+    assert free_address(ranged, ["10.0.0.77"], first) == "10.0.0.2"
+    assert free_address(replace(USED6, ip_range="2001:db8::/126"), ["2001:db8::2"], first) == "2001:db8::3"
     with pytest.raises(NoFreeAddress, match=r"--ip-range 10\.0\.0\.0/30 has no free address left"):
-        free_address(ranged, ["10.0.0.2", "10.0.0.3"])
+        free_address(ranged, ["10.0.0.2", "10.0.0.3"], first)
     assert USED6.cidr == CIDR6
+
+
+def test_every_free_address_of_the_range_can_be_chosen() -> None:
+    """Hosts that start containers at the same time would all choose the same address."""
+    ranged = replace(USED, ip_range="10.0.0.64/29")
+    taken = ["10.0.0.64", "10.0.0.67", "10.0.0.68"]
+    counts: list[int] = []
+
+    def number(index: int) -> str:
+        def choose(count: int) -> int:
+            counts.append(count)
+            return index
+
+        return free_address(ranged, taken, choose)
+
+    assert [number(index) for index in range(5)] == [f"10.0.0.{n}" for n in (65, 66, 69, 70, 71)]
+    assert set(counts) == {5}
+    assert free_address(ranged, taken, last) == "10.0.0.71"

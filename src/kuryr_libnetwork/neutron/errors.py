@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from kuryr_libnetwork.errors import (
+    AddressTaken,
     NeutronChanged,
     NeutronConflict,
     NeutronError,
@@ -28,6 +29,8 @@ def class_of(status: int, kind: str = "") -> type[NeutronError]:
         return NeutronConflict
     if kind == "IpAddressGenerationFailure":
         return NoFreeAddress
+    if kind in ("IpAddressAlreadyAllocated", "IpAddressInUse"):
+        return AddressTaken
     special: dict[int, type[NeutronError]] = {
         401: NeutronForbidden,
         403: NeutronForbidden,

@@ -12,13 +12,13 @@ Docker asks again, holding what it got, while the answer overlaps a route of the
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from kuryr_libnetwork.errors import Conflict, InvalidRequest, NoFreeAddress
 from kuryr_libnetwork.model.neutron import SubnetPool
 from kuryr_libnetwork.model.records import SubnetRecord
 from kuryr_libnetwork.model.value import IpVersion
-from kuryr_libnetwork.rules.addresses import allocation_pools
+from kuryr_libnetwork.rules.addresses import allocation_pools, size_of
 
 MOST_UNUSED = 16
 """Prefixes given to Docker for which no network has come yet."""
@@ -79,9 +79,16 @@ def free_prefix(prefixes: Iterable[str], length: int, taken: Iterable[str]) -> s
     return None
 
 
-def free_address(subnet: SubnetRecord, taken: Iterable[str]) -> str:
-    """The first free address of the subnet's ``--ip-range``."""
+def free_address(subnet: SubnetRecord, taken: Iterable[str], choose: Callable[[int], int]) -> str:
+    """A free address of the subnet's ``--ip-range``. ``choose``: one of so many, from 0 on."""
     spans = allocation_pools(subnet.cidr, [*taken, subnet.gateway_ip or ""], within=subnet.ip_range)
     if not spans:
         raise NoFreeAddress(f"--ip-range {subnet.ip_range} has no free address left")
-    return spans[0]["start"]
+    number = choose(size_of(spans))
+    for span in spans[:-1]:
+        if number < size_of([span]):
+            break
+        number -= size_of([span])
+    else:
+        span = spans[-1]
+    return str(ipaddress.ip_address(span["start"]) + number)

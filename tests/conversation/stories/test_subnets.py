@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kuryr_libnetwork.errors import NeutronConflict
 from kuryr_libnetwork.model.neutron import Network, Subnet
 from tests.fakes.neutron import PROJECT
 from tests.world.dockerside import DockerNetwork, PluginError, Pool, new_id
@@ -118,7 +119,7 @@ def test_a_range_of_a_new_subnet(rig: Rig, docker: DirectDocker) -> None:
     assert (subnet.cidr, net.pools[0].cidr) == (V4, V4)
     before_run = len(rig.neutron.calls)
     box = docker.run(net)
-    assert len(rig.neutron.calls) - before_run <= 3  # with the once-only look at the extensions
+    assert len(rig.neutron.calls) - before_run <= 4  # with the once-only look at the extensions
     assert in_range(box.ip)
     assert box.addresses["v4"].endswith("/24")
     outside = docker.run(net, ip="10.1.0.9")
@@ -126,6 +127,49 @@ def test_a_range_of_a_new_subnet(rig: Rig, docker: DirectDocker) -> None:
     for each in (box, outside):
         docker.rm(each)
     gone(rig, docker, before, net)
+
+
+@pytest.mark.parametrize("lose", [False, True], ids=["journal", "no-journal"])
+@pytest.mark.parametrize(("ip_range", "count"), [("10.1.0.9/32", 1), ("10.1.0.8/30", 4), ("10.1.0.252/30", 3)])
+def test_a_small_range_of_a_new_subnet_is_all_the_containers(
+    rig: Rig, docker: DirectDocker, ip_range: str, count: int, lose: bool
+) -> None:
+    """Neutron's own port would take an address of the range: of a single one the only one."""
+    before = rig.state()
+    net = docker.network_create(V4, ip_range=ip_range, gateway="10.1.0.1")
+    (network,) = rig.neutron.find_networks()
+    own = [ip.ip_address for port in rig.neutron.find_ports(network_id=network.id) for ip in port.fixed_ips]
+    assert len(own) == 1
+    assert not in_range(own[0], ip_range)
+    if lose:
+        rig.revive(lose_journal=True)
+    boxes = [docker.run(net) for _ in range(count)]
+    assert all(in_range(box.ip, ip_range) for box in boxes)
+    with pytest.raises(PluginError, match=rf"--ip-range {ip_range} has no free address left"):
+        docker.run(net)
+    for box in boxes:
+        docker.rm(box)
+    gone(rig, docker, before, net)
+
+
+def test_a_quota_is_no_lost_race(rig: Rig, docker: DirectDocker) -> None:
+    """Every start would ask for a port five times, and look at all ports of the subnet each time."""
+    net = docker.network_create(V4, ip_range=RANGE, gateway="10.1.0.1")
+    rig.neutron.fail_next("create_port", NeutronConflict("Quota exceeded for resources: ['port']."))
+    before = len(rig.neutron.calls)
+    with pytest.raises(PluginError, match="Quota exceeded"):
+        docker.run(net)
+    assert [name for name, *_ in rig.neutron.calls[before:]].count("create_port") == 1
+
+
+@pytest.mark.parametrize("subnet", ["10.1.0.0/30", "10.1.0.0/31", "10.1.0.0/32"])
+def test_a_subnet_too_small_for_a_container_is_refused(rig: Rig, docker: DirectDocker, subnet: str) -> None:
+    """Docker's network would be made, and no container start on it."""
+    before = rig.state()
+    with pytest.raises(PluginError, match=rf"--subnet={subnet}: has no address for a container: .*; give a larger one"):
+        docker.network_create(subnet)
+    rig.settle()
+    assert rig.state() == before
 
 
 @pytest.mark.parametrize("lose", [False, True], ids=["journal", "no-journal"])

@@ -346,7 +346,9 @@ class FakeNeutron:
 
     def _selected(self, what: str, query: Mapping[str, list[str]]) -> list[Resource]:
         found = [each for each in select(what, self.store.all(what), query) if self.policy.sees(what, each)]
-        return [self.policy.shown(self.store, what, each) for each in found]
+        shown = [self.policy.shown(self.store, what, each) for each in found]
+        fields = query.get("fields")
+        return [{name: each[name] for name in fields} for each in shown] if fields else shown
 
     def _make(
         self,

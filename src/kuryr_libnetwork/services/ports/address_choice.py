@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable, Sequence
 
-from kuryr_libnetwork.errors import NeutronConflict, NoFreeAddress
+from kuryr_libnetwork.errors import AddressTaken
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import SubnetRecord
@@ -15,6 +16,8 @@ from kuryr_libnetwork.rules.prefixes import free_address
 
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 5
+FIELDS = ("id", "network_id", "fixed_ips")
+"""All that is asked of the ports of a subnet, which may be thousands."""
 FixedIps = list[dict[str, str]]
 
 
@@ -25,16 +28,14 @@ class AddressChoice:
     def make(self, subnets: Sequence[SubnetRecord], address: str, make: Callable[[FixedIps], Port]) -> Port:
         """``make`` a port with an address on each subnet, ``address`` ("": none) on the first of them.
 
-        Other hosts choose from the same range at the same time: then once more. Neutron calls besides ``make``: 1 for
+        Other hosts choose from the same range at the same time, so we choose at random, and if it was taken, once more. Neutron calls besides ``make``: 1 for
         each subnet with a range.
         """
         ours = any(subnet.ip_range for subnet in subnets)
         for _ in range(ATTEMPTS - 1 if ours else 0):
             try:
                 return make(self._fixed_ips(subnets, address))
-            except NoFreeAddress:
-                raise
-            except NeutronConflict as error:
+            except AddressTaken as error:
                 LOG.info("an address of --ip-range was taken in the same moment: %s", error)
         return make(self._fixed_ips(subnets, address))
 
@@ -49,5 +50,5 @@ class AddressChoice:
     def _free(self, subnet: SubnetRecord) -> str:
         if not subnet.ip_range:
             return ""
-        ports = self._neutron.find_ports(fixed_ips=[f"subnet_id={subnet.subnet_id}"])
-        return free_address(subnet, [ip.ip_address for port in ports for ip in port.fixed_ips])
+        ports = self._neutron.find_ports(fixed_ips=[f"subnet_id={subnet.subnet_id}"], fields=FIELDS)
+        return free_address(subnet, [ip.ip_address for port in ports for ip in port.fixed_ips], secrets.randbelow)
