@@ -159,7 +159,8 @@ def test_a_new_subnet_without_an_address_for_a_container_is_refused(change: dict
     option, value = ("--ip-range", pool.ip_range) if pool.ip_range else ("--subnet", pool.cidr)
     for dhcp in (True, False):
         with pytest.raises(
-            InvalidOption, match=f"^option {option}={value}: has no address for a container: {gateway}.* give a larger one$"
+            InvalidOption,
+            match=f"^option {option}={value}: has no address for a container: {gateway}.* give a larger one$",
         ):
             rules.spans_of_new(pool, gateway=True, dhcp=dhcp)
 
