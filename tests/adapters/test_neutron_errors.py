@@ -23,8 +23,9 @@ from kuryr_libnetwork.errors import (
     NeutronUnavailable,
 )
 from kuryr_libnetwork.neutron.client import NeutronClient
-from kuryr_libnetwork.neutron.errors import NoAnswer, NotConnected, one_line
-from kuryr_libnetwork.neutron.session import TRIES, Rest, translate
+from kuryr_libnetwork.neutron.errors import NoAnswer, NotConnected, TooManyRequests, one_line
+from kuryr_libnetwork.neutron.pauses import BUSY_TRIES, TRIES
+from kuryr_libnetwork.neutron.session import Rest, translate
 from tests.adapters.neutron_client import without_keystone
 from tests.fakes.loopback import Answer
 from tests.fakes.neutron import DEFAULT_EXTENSIONS, PROJECT, TAG_CREATION, FakeNeutron
@@ -119,7 +120,7 @@ def test_errors_of_keystone_are_not_taken_for_neutrons(kind: type[Exception], ex
         (409, NeutronConflict),
         (412, NeutronChanged),
         (413, NeutronRefused),
-        (429, NeutronRefused),
+        (429, TooManyRequests),
         (500, NeutronError),
         (501, NeutronUnavailable),
         (502, NoAnswer),
@@ -131,7 +132,7 @@ def test_what_a_status_means(
     front: NeutronFront, client: NeutronClient, status: int, expected: type[NeutronError]
 ) -> None:
     """The services would undo, repeat or give up at the wrong moment."""
-    front.answers += [told(status)] * TRIES
+    front.answers += [told(status)] * BUSY_TRIES
     with pytest.raises(NeutronError, match=r"GET /v2\.0/ports") as caught:
         client.find_ports()
     assert type(caught.value) is expected

@@ -48,7 +48,8 @@ def class_of(status: int, kind: str = "") -> type[NeutronError]:
 def from_answer(asked: str, status: int, kind: str = "", message: str = "") -> NeutronError:
     """``asked`` is method and path of the request; ``message`` Neutron's own words."""
     words = one_line(message) or f"no message (HTTP {status})"
-    return class_of(status, kind)(f"Neutron refused {asked}: {words}")
+    found = class_of(status, kind)
+    return found(f"Neutron {'failed at' if found.status >= 500 and status >= 500 else 'refused'} {asked}: {words}")
 
 
 def one_line(text: str) -> str:
@@ -58,6 +59,17 @@ def one_line(text: str) -> str:
 
 class NotConnected(NeutronUnavailable):
     """No connection could be opened: whatever was asked has not happened."""
+
+
+class TooManyRequests(NeutronUnavailable):
+    """429: a limit of the rate of requests. Whatever was asked has not happened.
+
+    ``pause``: seconds after which it may be asked again; ``None`` if that was not said.
+    """
+
+    def __init__(self, text: str, pause: float | None = None) -> None:
+        super().__init__(text)
+        self.pause = pause
 
 
 class NoAnswer(NeutronUnavailable):

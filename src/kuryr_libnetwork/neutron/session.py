@@ -20,7 +20,8 @@ from kuryr_libnetwork.bounded import Depart, GaveUp, run_within
 from kuryr_libnetwork.calls import note_neutron_call
 from kuryr_libnetwork.errors import NeutronError, NeutronForbidden, NeutronUnavailable
 from kuryr_libnetwork.neutron.account import account_of, no_project
-from kuryr_libnetwork.neutron.errors import NoAnswer, NotConnected, from_answer, one_line
+from kuryr_libnetwork.neutron.errors import NoAnswer, NotConnected, TooManyRequests, from_answer, one_line
+from kuryr_libnetwork.neutron.pauses import TRIES, is_over, pause, retry_after
 from kuryr_libnetwork.rules.roles import Account
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ T = TypeVar("T")
 AdapterFactory = Callable[[], "Adapter"]
 
 CONNECTIONS = 64
-TRIES = 3
 _API = "/v2.0"
 _PROJECT = "the project of the service's credentials"
 _ACCOUNT = "the roles of the service's user"
@@ -110,11 +110,12 @@ class Rest:
         """
         path = _API + path
         end = time.monotonic() + self._timeout
-        # A GET may always be asked again; anything else only if it never left.
-        harmless = (NotConnected, NoAnswer) if method == "GET" else NotConnected
+        # A GET may always be asked again; anything else only if it never left, or was put off.
+        never = (NotConnected, TooManyRequests)
+        harmless = (*never, NoAnswer) if method == "GET" else never
         for attempt in tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(TRIES) | tenacity.stop_after_delay(self._timeout),
-            wait=tenacity.wait_random_exponential(multiplier=0.1, max=1.0),
+            stop=is_over(lambda: end - time.monotonic()),
+            wait=pause,
             retry=tenacity.retry_if_exception_type(harmless),
             sleep=self._sleep,
             reraise=True,
@@ -227,8 +228,12 @@ def translate(asked: str, error: Exception) -> NeutronError:
     from keystoneauth1 import exceptions
 
     if isinstance(error, exceptions.HttpError):
-        words = f"Keystone refused what {asked} needs: {one_line(str(error.message or error))}"
-        status = error.http_status
+        status, told = error.http_status, one_line(str(error.message or error))
+        if status == 429:
+            headers = getattr(getattr(error, "response", None), "headers", None) or {}
+            limit = f"Keystone takes no more requests now, so {asked} was not asked: {told}"
+            return TooManyRequests(limit, retry_after(headers))
+        words = f"Keystone refused what {asked} needs: {told}"
         return NeutronForbidden(words) if status in (401, 403) else NeutronUnavailable(words)
     reason = _reason(error)
     if _never_left(error):
@@ -264,6 +269,9 @@ def _answer(asked: str, response: requests.Response) -> dict[str, Any]:
     if status < 300:
         return body if isinstance(body, dict) else {}
     kind, message = _told(body)
+    if status == 429:
+        limit = f"Neutron takes no more requests now, so {asked} was not done: {one_line(message) or 'HTTP 429'}"
+        raise TooManyRequests(limit, retry_after(response.headers))
     if status in _PASSING:
         # Mostly a proxy's; but Neutron has words of its own for some (MacAddressGenerationFailure).
         raise NoAnswer(f"no answer to {asked}: HTTP {status}{': ' * bool(message)}{one_line(message)}")

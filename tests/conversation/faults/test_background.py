@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from kuryr_libnetwork.errors import NeutronRefused
+from kuryr_libnetwork.neutron.errors import TooManyRequests
 from kuryr_libnetwork.rules.leftovers import Suspect
 from tests.world.dockerside import DockerNetwork
 from tests.world.rig import GRACE, DirectDocker, Rig
@@ -162,3 +163,25 @@ def test_pools_of_a_network_that_cannot_be_looked_for_stay() -> None:
         rig.now += GRACE + 1
     assert removed == []
     assert set(rig.state()["subnetpools"]) == pools
+
+
+def test_a_cloud_that_limits_requests_for_long_leaks_nothing() -> None:
+    """What could not be deleted for an hour, because of a limit of the rate of requests, would be left to others."""
+    rig = Rig()
+    docker = DirectDocker(rig)
+    before = rig.state()
+    network = docker.network_create(CIDR)
+    docker.run(network)
+
+    def limit(name: str, arguments: tuple[Any, ...]) -> None:
+        if name.startswith("neutron.delete_"):
+            raise TooManyRequests("Neutron takes no more requests now", 3600)
+
+    rig.outside.hook = limit
+    docker.rm(docker.run(network))
+    rig.engine.endpoints.clear()
+    docker.network_rm(network)
+    work(rig, 30)
+    rig.outside.hook = None
+    rig.settle()
+    assert rig.state() == before
