@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -112,11 +111,11 @@ class Reconciler:
 
     def _pause(self, stop: threading.Event, seconds: float) -> bool:
         """Wait, seen to be alive; whether the service ends."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
+        while seconds > 0:
             self._attempts.beat()
-            if stop.wait(min(left, IDLE)):
+            if stop.wait(min(seconds, IDLE)):
                 return True
+            seconds -= IDLE
         return stop.is_set()
 
     def finish_interrupted(self) -> None:
