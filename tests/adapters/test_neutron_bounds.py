@@ -20,6 +20,7 @@ from kuryr_libnetwork.errors import NeutronError, NeutronUnavailable
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.errors import NoAnswer, NotConnected
 from kuryr_libnetwork.neutron.session import build_adapter
+from kuryr_libnetwork.patience import one_patience
 from tests.adapters.neutron_client import configured, connect, without_keystone
 from tests.fakes.loopback import Answer
 from tests.fakes.neutron import FakeNeutron
@@ -195,3 +196,30 @@ def test_links_that_cannot_be_followed_are_no_answer(front: NeutronFront, links:
     front.answers.append(Answer(200, json.dumps({"ports": [], "ports_links": links}).encode()))
     with pytest.raises(NeutronUnavailable, match="no usable answer"):
         without_keystone(front.url).find_ports()
+
+
+def test_one_call_of_docker_waits_once_for_a_frozen_neutron() -> None:
+    """A docker start would hang for a minute and more, each question with its own time-out."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        client = without_keystone(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.3)
+        with one_patience(spare=0), count_calls() as counter:
+            for _ in range(20):
+                with pytest.raises(NeutronUnavailable):
+                    client.delete_port("p")
+            with pytest.raises(NotConnected, match=r"GET .* was not tried"):
+                client.find_ports()
+            with pytest.raises(NotConnected, match="was not tried"):
+                client.account()
+        assert counter.neutron == 1
+        with count_calls() as counter, pytest.raises(NoAnswer):
+            client.delete_port("p")
+        assert counter.neutron == 1
+
+
+def test_a_call_whose_answers_come_slowly_is_not_cut_off(front: NeutronFront) -> None:
+    """A busy cloud, which answers each question in time, would fail every call that asks several."""
+    client = without_keystone(front.url, timeout=20)
+    with one_patience(spare=0) as patience:
+        patience.waited("Neutron", 15)
+        assert client.find_networks() == []
+        assert patience.seconds("Neutron", 20) == 20

@@ -19,6 +19,7 @@ import pytest
 from kuryr_libnetwork.errors import BridgeNotFound, OvsdbError
 from kuryr_libnetwork.host.ovsdb import _SCHEMA, OvsDatabase
 from kuryr_libnetwork.model.links import OvsInterface
+from kuryr_libnetwork.patience import one_patience
 from kuryr_libnetwork.text import LONGEST
 
 TIMEOUT = 1.0
@@ -244,3 +245,16 @@ def test_answers_that_are_none(server: Server, database: OvsDatabase, answer: An
     server.answer = done
     assert any(attempt(database.owned) == "" for _ in range(5))
     assert database.owned() == [THERE]
+
+
+def test_one_piece_of_work_waits_once(tmp_path: Path) -> None:
+    """With Open vSwitch away, the background would wait ten seconds for each of many ports, and a call for its way back again."""
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(f"{tmp_path}/silent.sock")
+        silent.listen(64)
+        database = OvsDatabase(f"unix:{tmp_path}/silent.sock", 0.3)
+        with one_patience(spare=0):
+            told = [attempt(lambda: database.unplug("port9")) for _ in range(20)]
+        assert "no answer" in told[0]
+        assert all("not asked" in each for each in told[1:])
+        assert "no answer" in attempt(database.owned)  # another piece of work

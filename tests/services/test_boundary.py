@@ -8,12 +8,14 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from kuryr_libnetwork.calls import note_neutron_call
 from kuryr_libnetwork.docker.boundary import Answer, Boundary
 from kuryr_libnetwork.errors import ConfigError, KuryrError, NeutronConflict, NeutronUnavailable
+from kuryr_libnetwork.patience import waiting_for
 from kuryr_libnetwork.protocol import messages as m
 from kuryr_libnetwork.protocol.routes import Kept
 from tests.world.edge import ANSWERS, BODIES, ENDPOINT, IDS, NETWORK, Verbs, boundary_of
@@ -246,6 +248,24 @@ def test_an_answer_that_tells_what_was_there_before_is_not_undone(
     verbs.does[verb] = lambda _: Kept(ANSWERS[verb])
     kept = post(boundary, method, arguments)
     assert (kept.status, kept.body, kept.undo) == (made.status, made.body, None)
+
+
+def test_each_call_has_one_patience_of_its_own(boundary: Boundary, verbs: Verbs) -> None:
+    """Fails if several questions to a frozen Neutron wait one after the other, or one call spoils the next one's."""
+    given: list[float] = []
+
+    def ask(_: object) -> m.Message:
+        for _ in range(30):
+            with suppress(TimeoutError), waiting_for("Neutron", 20.0, TimeoutError) as seconds:
+                given.append(seconds)
+                raise TimeoutError
+        return ANSWERS["join"]
+
+    verbs.does["join"] = ask
+    for _ in range(2):
+        post(boundary, "NetworkDriver.Join", IDS)
+    assert given[0] == given[30] == 20
+    assert all(seconds < 20 for seconds in given[1:30])
 
 
 @pytest.mark.parametrize("error", [ConfigError("no"), RuntimeError("broken")])

@@ -19,6 +19,7 @@ import msgspec
 
 from kuryr_libnetwork.calls import count_calls
 from kuryr_libnetwork.errors import InvalidRequest, KuryrError
+from kuryr_libnetwork.patience import one_patience
 from kuryr_libnetwork.protocol.messages import Empty, Message
 from kuryr_libnetwork.protocol.routes import Kept, Route, Routes
 from kuryr_libnetwork.rules.identity import is_docker_id
@@ -61,7 +62,7 @@ class Boundary:
             return _refuse(method, path, known=route is not None)
         started = time.monotonic()
         request: Message = Empty()
-        with count_calls() as calls:
+        with count_calls() as calls, one_patience():
             try:
                 request = self._decode(path, route, body)
                 answer = self._answer(path, route, request)

@@ -24,7 +24,9 @@ from typing import Any, Generic, TypeVar
 from kuryr_libnetwork.errors import BridgeNotFound, Conflict, OvsdbError, OvsdbUnavailable
 from kuryr_libnetwork.health import described
 from kuryr_libnetwork.model.links import OvsInterface
+from kuryr_libnetwork.patience import waiting_for
 
+PARTY = "Open vSwitch's database"
 OWNER = "kuryr"
 BACKOFF = (100, 1000)
 """Milliseconds between attempts to connect, first and at most; by default they grow to 8 s, longer than a call waits."""
@@ -109,13 +111,21 @@ class OvsDatabase:
                 self._connection = None
 
     def _run(self, action: Callable[[_View], A]) -> A:
+        with waiting_for(PARTY, self._timeout, OvsdbUnavailable) as seconds:
+            if not seconds:
+                raise OvsdbUnavailable(
+                    f"{PARTY} at {self._address} is not asked: it has just left another question without an answer"
+                )
+            return self._transact(action, seconds)
+
+    def _transact(self, action: Callable[[_View], A], seconds: float) -> A:
         """One transaction, made again by ovsdbapp when somebody else's came between."""
-        connection = self._connected()
+        connection = self._connected(seconds)
         from ovsdbapp.backend.ovs_idl import transaction
         from ovsdbapp.exceptions import TimeoutException
 
         job = _Job(connection.idl, action)
-        work = transaction.Transaction(job, connection, self._timeout, check_error=True, log_errors=False)
+        work = transaction.Transaction(job, connection, seconds, check_error=True, log_errors=False)
         work.add(job)
         try:
             work.commit()
@@ -139,17 +149,17 @@ class OvsDatabase:
                 self._connection = None
         _end(connection, 0)
 
-    def _connected(self) -> Any:
-        if not self._lock.acquire(timeout=self._timeout):
+    def _connected(self, seconds: float) -> Any:
+        if not self._lock.acquire(timeout=seconds):
             raise self._unavailable()
         try:
             if self._connection is None:
-                self._connection = self._connect()
+                self._connection = self._connect(seconds)
             return self._connection
         finally:
             self._lock.release()
 
-    def _connect(self) -> Any:
+    def _connect(self, seconds: float) -> Any:
         from ovs.db.idl import SchemaHelper
         from ovsdbapp.backend.ovs_idl import connection
         from ovsdbapp.exceptions import TimeoutException
@@ -163,7 +173,7 @@ class OvsDatabase:
         helper.register_all()
         idl = connection.OvsdbIdl(self._address, helper)
         idl._session.reconnect.set_backoff(*BACKOFF)  # ovsdbapp has no public way to say it
-        made = connection.Connection(idl, self._timeout)
+        made = connection.Connection(idl, seconds)
         try:
             made.start()
         except TimeoutException as error:

@@ -22,6 +22,7 @@ from kuryr_libnetwork.errors import NeutronError, NeutronForbidden, NeutronUnava
 from kuryr_libnetwork.neutron.account import account_of, no_project
 from kuryr_libnetwork.neutron.errors import NoAnswer, NotConnected, TooManyRequests, from_answer, one_line
 from kuryr_libnetwork.neutron.pauses import TRIES, is_over, pause, retry_after
+from kuryr_libnetwork.patience import waiting_for
 from kuryr_libnetwork.rules.roles import Account
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 AdapterFactory = Callable[[], "Adapter"]
 
+PARTY = "Neutron"
+"""For whom patience is had; Keystone is a part of it."""
 CONNECTIONS = 64
 _API = "/v2.0"
 _PROJECT = "the project of the service's credentials"
@@ -108,11 +111,17 @@ class Rest:
 
         ``path`` begins behind ``/v2.0``.
         """
-        path = _API + path
-        end = time.monotonic() + self._timeout
+        asked = _Asked(method, _API + path, query or {}, body, headers or {})
+        with waiting_for(PARTY, self._timeout, NeutronUnavailable) as seconds:
+            if not seconds:
+                raise _not_asked(f"{method} {asked.path}")
+            return self._call(asked, seconds)
+
+    def _call(self, asked: _Asked, seconds: float) -> dict[str, Any]:
+        end = time.monotonic() + seconds
         # A GET may always be asked again; anything else only if it never left, or was put off.
         never = (NotConnected, TooManyRequests)
-        harmless = (*never, NoAnswer) if method == "GET" else never
+        harmless = (*never, NoAnswer) if asked.method == "GET" else never
         for attempt in tenacity.Retrying(
             stop=is_over(lambda: end - time.monotonic()),
             wait=pause,
@@ -121,19 +130,24 @@ class Rest:
             reraise=True,
         ):
             with attempt:
-                asked = _Asked(method, path, query or {}, body, headers or {})
                 answer = self._send(asked, max(end - time.monotonic(), 0.1))
         return answer
 
     def project_id(self) -> str:
         """The project of the credentials; "" for those that know none. Keystone tells it with the login; asked once."""
         if self._project is None:
-            self._project = self._bounded(_PROJECT, self._timeout, lambda _: self._ask_project())
+            self._project = self._of_token(_PROJECT, self._ask_project)
         return self._project
 
     def account(self) -> Account | None:
         """What the token in use says of the credentials; ``None`` for those that Keystone does not know."""
-        return self._bounded(_ACCOUNT, self._timeout, lambda _: self._ask_account())
+        return self._of_token(_ACCOUNT, self._ask_account)
+
+    def _of_token(self, what: str, ask: Callable[[], T]) -> T:
+        with waiting_for(PARTY, self._timeout, NeutronUnavailable) as seconds:
+            if not seconds:
+                raise _not_asked(what)
+            return self._bounded(what, seconds, lambda _: ask())
 
     def _ask_project(self) -> str:
         from keystoneauth1.http_basic import HTTPBasicAuth
@@ -208,6 +222,10 @@ class Rest:
             return self._adapter, _base(self._adapter)
         finally:
             self._lock.release()
+
+
+def _not_asked(asked: str) -> NotConnected:
+    return NotConnected(f"{asked} was not tried: Neutron has just left another request without an answer")
 
 
 def _foreign_errors() -> tuple[type[Exception], ...]:

@@ -24,6 +24,7 @@ from kuryr_libnetwork.model.engine import EngineView, NetworkWord
 from kuryr_libnetwork.model.neutron import Network, Port, SecurityGroup, Subnet
 from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, PlugRecord, PoolRecord
 from kuryr_libnetwork.model.value import Value
+from kuryr_libnetwork.patience import one_patience
 from kuryr_libnetwork.rules import leftovers
 from kuryr_libnetwork.rules.leftovers import Suspect
 from kuryr_libnetwork.rules.networks import refreshed
@@ -118,6 +119,7 @@ class Reconciler:
             seconds -= IDLE
         return stop.is_set()
 
+    @one_patience(spare=0)
     def finish_interrupted(self) -> None:
         """Undo what a former process was doing when it died. Docker saw these calls fail, or will release them."""
         self._end_broken_endpoints()
@@ -138,6 +140,7 @@ class Reconciler:
         with self._locks.hold("endpoint", endpoint.endpoint_id, wait=False):
             self._end_endpoint(endpoint.endpoint_id, endpoint)
 
+    @one_patience(spare=0)
     def round(self) -> list[Suspect]:
         """One look; answers what was removed."""
         run = self._attempts.run
