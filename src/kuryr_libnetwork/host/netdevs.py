@@ -67,7 +67,7 @@ class KernelNetdevs:
     def uses(self, names: Iterable[str]) -> dict[str, DeviceUse]:
         wanted = set(names)
         with self._connect("look at the use of devices") as socket:
-            host = _Host(listed(socket.get_links), listed(socket.get_addr), _default_devices(socket))
+            host = _Host.of(listed(socket.get_links), listed(socket.get_addr), _default_devices(socket))
             found = ((link.get_attr("IFLA_IFNAME"), link) for link in host.links)
             return {
                 name: DeviceUse(reason=host.use_of(link), default_route=host.leads_out(link))
@@ -222,19 +222,34 @@ class _Device:
 
 
 class _Host(NamedTuple):
-    """Everything that one look has to know to tell who uses which device; ``defaults`` are indexes."""
+    """Everything that one look has to know to tell who uses which device; all are indexes of devices.
+
+    ``standing``: the devices that stand on one; ``defaults``: those with a default route.
+    """
 
     links: list[Any]
     addresses: list[Any]
     defaults: set[int]
+    masters: dict[int, int]
+    standing: dict[int, list[int]]
+
+    @classmethod
+    def of(cls, links: list[Any], addresses: list[Any], defaults: set[int]) -> _Host:
+        masters: dict[int, int] = {}
+        standing: dict[int, list[int]] = {}
+        for link in links:
+            if master := link.get_attr("IFLA_MASTER"):
+                masters[link["index"]] = master
+            if below := _stands_on(link):
+                standing.setdefault(below, []).append(link["index"])
+        return cls(links, addresses, defaults, masters, standing)
 
     def use_of(self, link: Any) -> str:
         index = int(link["index"])
-        if master := link.get_attr("IFLA_MASTER"):
+        if master := self.masters.get(index):
             return f"is in {self._described(master)}"
-        for other in self.links:
-            if _stands_on(other, index):
-                return f"carries {self._described(other['index'])}"
+        for other in self.standing.get(index, ()):
+            return f"carries {self._described(other)}"
         for address in self.addresses:
             text = address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
             if address["index"] == index and not ip_address(text).is_link_local:
@@ -252,9 +267,7 @@ class _Host(NamedTuple):
         while above:
             index = above.pop()
             seen.add(index)
-            found = {int(other["index"]) for other in self.links if _stands_on(other, index)}
-            masters = {int(each.get_attr("IFLA_MASTER") or 0) for each in self.links if each["index"] == index}
-            above |= {each for each in found | masters if each and each not in seen}
+            above |= {*self.standing.get(index, ()), self.masters.get(index, index)} - seen
         return bool(seen & self.defaults)
 
     def _described(self, index: int) -> str:
@@ -285,11 +298,11 @@ def _kind(message: Any) -> str:
     return (info.get_attr("IFLA_INFO_KIND") if info is not None else "") or ""
 
 
-def _stands_on(message: Any, index: int) -> bool:
-    """Of the devices that name another one, only the two ends of a veth pair do not stand on it."""
+def _stands_on(message: Any) -> int:
+    """The device below this one, or 0. Of those that name another one, only the two ends of a veth pair do not stand on it."""
     below = message.get_attr("IFLA_LINK")
     here = message.get_attr("IFLA_LINK_NETNSID") is None
-    return here and below == index and message["index"] != index and _kind(message) != "veth"
+    return int(below) if below and here and message["index"] != below and _kind(message) != "veth" else 0
 
 
 def _default_devices(socket: Any) -> set[int]:
