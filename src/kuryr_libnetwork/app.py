@@ -75,7 +75,7 @@ class App:
         self._end = threading.Event()
         self._health = health
         self._pulses = pulses
-        self._first = Attempts(health, RECONCILER, time.time)
+        self._first = Attempts(health, RECONCILER, time.monotonic)
         self._background = health.thread(RECONCILER, self._run_background)
         self._announcer = health.thread(ANNOUNCER, services.announcer.run)
         self._routes = health.thread(ROUTES, services.routes.run)
@@ -229,6 +229,7 @@ def _services(settings: Settings, neutron: Neutron, journal: Journal, drivers: D
         engine=engine,
         settings=chosen,
         now=time.time,
+        clock=time.monotonic,
         health=health,
     )
 

@@ -232,3 +232,13 @@ def test_a_claim_that_is_taken_off_is_seen_no_more(ids: tuple[str, str]) -> None
     pool = claimed((PORT_ID, mine, NOW), (PORT_ID, other, NOW))
     gone = rules.finished_claims(pool, [other], NOW)
     assert seen(own_pool(tags=tuple(set(pool.tags) - set(gone))), by=mine) == set()
+
+
+def test_a_claim_of_a_time_to_come_is_told() -> None:
+    """A host whose clock was years ahead, and that died, would keep a port from all others for years."""
+    late = claimed((PORT_ID, OTHER_ID, NOW + 2 * LIFE))
+    pools = [late, claimed((PORT_ID, ENDPOINT_ID, NOW + LIFE / 2), (OTHER_PORT, OTHER_ID, NOW + 2 * LIFE))]
+    found = rules.claims_to_come(pools, PORT_ID, NOW)
+    assert found == {tag for tag in late.tags if tag.startswith(CLAIMANT)}
+    assert rules.rivals(pools, PORT_ID, [], NOW) == {OTHER_ID[:24], ENDPOINT_ID[:24]}
+    assert rules.rivals(pools, PORT_ID, [], NOW, found) == {ENDPOINT_ID[:24]}

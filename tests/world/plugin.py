@@ -64,6 +64,7 @@ class Plugin:
         self.sandboxes = FakeSandboxes()
         self.engine = FakeEngine()
         self.now = 1000.0
+        self.wall = 0.0
         self.lock_timeout = 10.0
         self.process_external_connectivity = True
         self.vif_plugging_timeout: float | None = None
@@ -104,7 +105,8 @@ class Plugin:
                 lock_timeout=self.lock_timeout,
                 reconcile_grace=120,
             ),
-            now=lambda: self.now,
+            now=lambda: self.now + self.wall,
+            clock=lambda: self.now,
             health=self.health,
         )
 

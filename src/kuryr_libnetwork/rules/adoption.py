@@ -16,7 +16,7 @@ port's revision has changed, and it is bound. One that is left by a host that di
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -93,10 +93,23 @@ def claim_tags(port_id: str, endpoint_id: str, now: float) -> tuple[str, str]:
     return CLAIM + port_id, f"{_claimant_of(port_id)}{endpoint_id[:_ENDPOINT_DIGITS]}:{int(now // 60):x}"
 
 
-def rivals(pools: Iterable[OwnSubnetPool], port_id: str, mine: Iterable[str], now: float) -> set[str]:
-    """The endpoints (beginnings of their ids) that claim a port on these pools, but ``mine``, those of this host."""
+def claims_to_come(pools: Iterable[OwnSubnetPool], port_id: str, now: float) -> set[str]:
+    """The tags of claims of a port that say a time to come: one of the hosts' clocks was wrong, and they would count until then."""
+    prefix, latest = _claimant_of(port_id), now // 60 + CLAIM_MINUTES
+    found = {tag for pool in pools for tag in pool.tags if tag.startswith(prefix)}
+    return {tag for tag in found if _minutes(tag.rpartition(":")[2]) > latest}
+
+
+def rivals(
+    pools: Iterable[OwnSubnetPool], port_id: str, mine: Iterable[str], now: float, over: Container[str] = ()
+) -> set[str]:
+    """The endpoints (beginnings of their ids) that claim a port on these pools, but ``mine``, those of this host.
+
+    ``over``: tags of claims that are known to count no more.
+    """
     prefix, oldest = _claimant_of(port_id), now // 60 - CLAIM_MINUTES
-    told = [tag.removeprefix(prefix).partition(":") for pool in pools for tag in pool.tags if tag.startswith(prefix)]
+    tags = [tag for pool in pools for tag in pool.tags if tag.startswith(prefix) and tag not in over]
+    told = [tag.removeprefix(prefix).partition(":") for tag in tags]
     own = {endpoint_id[:_ENDPOINT_DIGITS] for endpoint_id in mine}
     return {endpoint for endpoint, _, since in told if _minutes(since) >= oldest} - own
 

@@ -38,6 +38,7 @@ from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
 from kuryr_libnetwork.services.ports.lifecycle import Ports
 from kuryr_libnetwork.services.ports.port_options import PortOptions
 from kuryr_libnetwork.services.state.attempts import Attempts
+from kuryr_libnetwork.services.state.dates import Ages, Dates, latest_date
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.lookup import Lookup
@@ -67,10 +68,13 @@ def assemble(
     engine: Engine | None,
     settings: ServiceSettings,
     now: Callable[[], float],
+    clock: Callable[[], float],
     health: Health | None = None,
 ) -> Services:
-    """``now``: seconds since the epoch. ``health``: where the background says how it fares."""
-    parts = _Parts(neutron, journal, drivers, sandboxes, engine, settings, now, health or Health(now))
+    """``now``: seconds since the epoch; ``clock``: seconds, of a clock that is never set. ``health``: where the background says
+    how it fares.
+    """
+    parts = _Parts(neutron, journal, drivers, sandboxes, engine, settings, now, clock, health or Health(clock))
     driver = NetworkDriver(parts.networks, parts.endpoints, parts.locks, parts.unfinished)
     operator = Operator(journal, drivers, parts.locks)
     return Services(driver, parts.ipam, parts.reconciler, parts.announcer, parts.routes, operator)
@@ -88,6 +92,7 @@ class _Parts:
         engine: Engine | None,
         settings: ServiceSettings,
         now: Callable[[], float],
+        clock: Callable[[], float],
         health: Health,
     ) -> None:
         self._neutron = neutron
@@ -95,21 +100,25 @@ class _Parts:
         self._drivers = drivers
         self._engine = engine
         self._settings = settings
-        self._now = now
+        self._clock = clock
+        self._dates = Dates(now, latest_date(journal))
+        self._ages = Ages(clock)
         self.locks = KeyedLocks(settings.lock_timeout)
         self.unfinished = UnfinishedRemovals()
-        self.announcer = Announcer(journal, drivers, health, now)
-        self.routes = SandboxRoutes(journal, sandboxes, self.locks, health, now)
-        self._attempts = Attempts(health, RECONCILER, now)
+        self.announcer = Announcer(journal, drivers, health, clock)
+        self.routes = SandboxRoutes(journal, sandboxes, self.locks, health, clock)
+        self._attempts = Attempts(health, RECONCILER, clock)
         self._own = OwnThings(neutron)
-        self._claims = Claims(neutron, journal, self._own, self.locks, settings.host, now)
-        self._intents = Intents(neutron, journal, self._own, settings.host, self._attempts, now)
+        self._claims = Claims(neutron, journal, self._own, self.locks, settings.host, now, clock)
+        self._intents = Intents(neutron, journal, self._own, settings.host, self._attempts, self._dates, self._ages)
         self._network_users = NetworkUsers(neutron, self._own)
-        self._lookup = Lookup(neutron, journal, self._own, self._network_users, settings.host, now)
+        self._lookup = Lookup(neutron, journal, self._own, self._network_users, settings.host, self._dates)
         self._port_options = PortOptions(neutron, self._own)
         exposing = settings.process_external_connectivity
         self._exposed_ports = ExposedPorts(neutron, journal, self._own, self._attempts, enabled=exposing)
-        self._pools = PoolKeeper(neutron, journal, self._own, settings.subnetpool_name_prefix, self.locks, now)
+        self._pools = PoolKeeper(
+            neutron, journal, self._own, settings.subnetpool_name_prefix, self.locks, self._dates, self._ages
+        )
 
     @cached_property
     def _ports(self) -> Ports:
@@ -125,7 +134,7 @@ class _Parts:
             exposed_ports=self._exposed_ports,
             locks=self.locks,
             host=self._settings.host,
-            now=self._now,
+            dates=self._dates,
         )
 
     @cached_property
@@ -141,7 +150,9 @@ class _Parts:
             exposed_ports=self._exposed_ports,
             locks=self.locks,
             unfinished=self.unfinished,
-            now=self._now,
+            dates=self._dates,
+            ages=self._ages,
+            clock=self._clock,
         )
 
     @cached_property
@@ -161,7 +172,7 @@ class _Parts:
             port_options=self._port_options,
             releaser=self._releaser,
             teardown=Teardown(self._neutron, self._journal, self._own, self._pools, self._network_users),
-            now=self._now,
+            dates=self._dates,
         )
 
     @cached_property
@@ -186,7 +197,8 @@ class _Parts:
             announcer=self.announcer,
             routes=self.routes,
             locks=self.locks,
-            now=self._now,
+            dates=self._dates,
+            ages=self._ages,
         )
 
     @cached_property
@@ -202,7 +214,8 @@ class _Parts:
                 locks=self.locks,
                 intents=self._intents,
                 pools=self._pools,
-                now=self._now,
+                dates=self._dates,
+                ages=self._ages,
             ),
             lookup=self._lookup,
             ports=self._ports,
@@ -231,7 +244,7 @@ class _Parts:
             engine=self._engine,
             lookup=self._lookup,
             dockers_word=DockersWord(
-                self._neutron, self._journal, self._own, self._port_options, self.locks, self._now
+                self._neutron, self._journal, self._own, self._port_options, self.locks, self._dates
             ),
             intents=self._intents,
             networks=self.networks,
@@ -245,5 +258,5 @@ class _Parts:
             unfinished=self.unfinished,
             attempts=self._attempts,
             grace=self._settings.reconcile_grace,
-            now=self._now,
+            clock=self._clock,
         )

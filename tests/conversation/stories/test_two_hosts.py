@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kuryr_libnetwork.rules.adoption import CLAIM_MINUTES, claim_tags
 from tests.world.dockerside import Container, DockerNetwork, PluginError
 from tests.world.outside import Outside, TappedNeutron
 from tests.world.rig import GRACE, DirectDocker, Rig
@@ -169,3 +170,22 @@ def test_a_failed_create_leaves_the_other_host_alone(cloud: Cloud) -> None:
     cloud.one.settle()
     assert cloud.two.state() == shared
     cloud.runs(cloud.two, two)
+
+
+def test_a_dead_hosts_claim_of_a_time_to_come_ends(cloud: Cloud) -> None:
+    """A host whose clock was years ahead, and that died while it took a port, would keep it from all others for years."""
+    users = {"neutron.net.uuid": cloud.users}
+    nets = [DirectDocker(host).network_create(USERS, options=users) for host in (cloud.one, cloud.two)]
+    port = cloud.neutron.seed_port(cloud.users, fixed_ips=[_fixed(cloud, "10.9.0.9")])
+    cloud.one.wall = 10 * 365 * 86400
+    tags = claim_tags(port.id, "0" * 64, cloud.one.now + cloud.one.wall)
+    cloud.neutron.add_tags("subnetpools", nets[0].pools[0].pool_id, tags)
+    with pytest.raises(PluginError, match="is being taken"):
+        DirectDocker(cloud.two).run(nets[1], ip="10.9.0.9")
+    cloud.two.now += CLAIM_MINUTES * 60 + 1
+    assert DirectDocker(cloud.two).run(nets[1], ip="10.9.0.9").ip == "10.9.0.9"
+
+
+def _fixed(cloud: Cloud, ip: str) -> dict[str, str]:
+    (subnet,) = cloud.neutron.find_subnets(network_id=cloud.users, cidr=USERS)
+    return {"subnet_id": subnet.id, "ip_address": ip}

@@ -11,7 +11,7 @@ Which pool Docker will name for an address it does not tell: it is the subnetpoo
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from kuryr_libnetwork.errors import KuryrError
@@ -28,6 +28,7 @@ from kuryr_libnetwork.rules.identity import subnet_made_by_us
 from kuryr_libnetwork.rules.options import parse_network_options
 from kuryr_libnetwork.services.networks.chooser import Chooser
 from kuryr_libnetwork.services.ports.port_options import PortOptions
+from kuryr_libnetwork.services.state.dates import Dates
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
@@ -50,14 +51,14 @@ class DockersWord:
         own: OwnThings,
         port_options: PortOptions,
         locks: KeyedLocks,
-        now: Callable[[], float],
+        dates: Dates,
     ) -> None:
         self._neutron = neutron
         self._journal = journal
         self._own = own
         self._port_options = port_options
         self._locks = locks
-        self._now = now
+        self._dates = dates
         self._chooser = Chooser(neutron, own)
 
     def take_up(self, words: Mapping[str, NetworkWord]) -> set[str]:
@@ -141,7 +142,7 @@ class DockersWord:
             subnets=tuple(rules.subnet_record(subnet, pool, made=self._is_made(subnet)) for subnet, pool in told),
             pools=tuple(sorted({pool for _, pool in told})),
             rebuilt=True,
-            created_at=self._now(),
+            created_at=self._dates(),
         )
 
     def _is_made(self, subnet: Subnet) -> bool:

@@ -51,7 +51,9 @@ Look = dict[Suspect, Value | None]
 
 
 class Reconciler:
-    """``grace``: seconds for which something must have been unused before it is removed."""
+    """``grace``: seconds for which something must have been unused before it is removed. ``clock``: seconds, of a clock that
+    is never set.
+    """
 
     def __init__(
         self,
@@ -73,7 +75,7 @@ class Reconciler:
         unfinished: UnfinishedRemovals,
         attempts: Attempts,
         grace: float,
-        now: Callable[[], float],
+        clock: Callable[[], float],
     ) -> None:
         self._neutron = neutron
         self._journal = journal
@@ -92,8 +94,8 @@ class Reconciler:
         self._unfinished = unfinished
         self._attempts = attempts
         self._grace = grace
-        self._now = now
-        self._started = now()
+        self._clock = clock
+        self._interrupted = [network for network in journal.networks.all() if network.state != "ready"]
         self._seen: dict[Suspect, float] = {}
         self._looked: Look = {}
         self._not_ours: set[str] = set()
@@ -123,8 +125,8 @@ class Reconciler:
     def finish_interrupted(self) -> None:
         """Undo what a former process was doing when it died. Docker saw these calls fail, or will release them."""
         self._end_broken_endpoints()
-        for network in self._journal.networks.all():
-            if network.state != "ready" and network.created_at < self._started:
+        for network in self._interrupted:
+            if self._journal.networks.get(network.docker_id) == network:
                 LOG.warning("Docker network %s was %s when the service ended", network.docker_id[:12], network.state)
                 what = f"remove Docker network {network.docker_id}"
                 self._attempts.run(what, partial(self._end_network, network.docker_id, network, last_try=False))
@@ -145,7 +147,7 @@ class Reconciler:
         """One look; answers what was removed."""
         run = self._attempts.run
         self._attempts.beat()
-        run("look for creations that were cut off", partial(self._intents.sweep, self._now() - self._grace))
+        run("look for creations that were cut off", partial(self._intents.sweep, self._grace))
         if not self._pools_known:
             self._pools_known = run("look for pools of ours", partial(self._intents.adopt_pools, self._pools.ours))
         run("take off the claims of ports that are bound", self._claims.sweep)
@@ -159,8 +161,8 @@ class Reconciler:
         }
         for suspect in self._looked.keys() - look.keys():
             self._attempts.forget(_removal(suspect))
-        self._seen, self._looked = leftovers.remember(same, look, self._now()), look
-        late = leftovers.overdue(self._seen, self._now(), self._grace)
+        self._seen, self._looked = leftovers.remember(same, look, self._clock()), look
+        late = leftovers.overdue(self._seen, self._clock(), self._grace)
         return [suspect for suspect in late if self._attempt(suspect, look[suspect])]
 
     def _attempt(self, suspect: Suspect, seen: Value | None) -> bool:

@@ -10,7 +10,7 @@ CreateEndpoint 1 (adopted 2), all others 0.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -59,6 +59,7 @@ from kuryr_libnetwork.services.ports.binding import Binding
 from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
 from kuryr_libnetwork.services.ports.lifecycle import Ports
 from kuryr_libnetwork.services.ports.port_options import PortOptions
+from kuryr_libnetwork.services.state.dates import Ages, Dates
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.lookup import Lookup
 from kuryr_libnetwork.undo import Undo
@@ -90,7 +91,8 @@ class Endpoints:
         announcer: Announcer,
         routes: SandboxRoutes,
         locks: KeyedLocks,
-        now: Callable[[], float],
+        dates: Dates,
+        ages: Ages,
     ) -> None:
         self._journal = journal
         self._settings = settings
@@ -104,7 +106,8 @@ class Endpoints:
         self._announcer = announcer
         self._routes = routes
         self._locks = locks
-        self._now = now
+        self._dates = dates
+        self._ages = ages
 
     # -- create ----------------------------------------------------------------------------------------------------
 
@@ -137,7 +140,7 @@ class Endpoints:
             address_ipv6=interface.address_ipv6,
             options=options,
             exposes=bool(wish.exposed),
-            created_at=self._now(),
+            created_at=self._dates(),
         )
         with self._locks.hold("port", lease.port_id), Undo() as undo:
             current = self._journal.leases.get(lease.port_id)  # it may have been released or taken while we waited
@@ -195,6 +198,7 @@ class Endpoints:
         undo: Undo,
     ) -> EndpointRecord:
         """Intent, binding, interface, outcome; every step knows its way back."""
+        self._ages.begin("endpoint", record.endpoint_id)
         with self._journal.transaction():
             self._journal.endpoints.put(record)
             mine = msgspec.structs.replace(

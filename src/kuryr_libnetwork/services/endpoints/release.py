@@ -27,6 +27,7 @@ from kuryr_libnetwork.rules.networks import pools_of, subnet_for
 from kuryr_libnetwork.rules.ports import Unknown, lease_of, release_of_unknown
 from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
 from kuryr_libnetwork.services.ports.lifecycle import Ports
+from kuryr_libnetwork.services.state.dates import Ages, Dates
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.lookup import Lookup
@@ -50,7 +51,9 @@ class Releaser:
         exposed_ports: ExposedPorts,
         locks: KeyedLocks,
         unfinished: UnfinishedRemovals,
-        now: Callable[[], float],
+        dates: Dates,
+        ages: Ages,
+        clock: Callable[[], float],
     ) -> None:
         self._journal = journal
         self._settings = settings
@@ -62,7 +65,9 @@ class Releaser:
         self._exposed_ports = exposed_ports
         self._locks = locks
         self._unfinished = unfinished
-        self._now = now
+        self._dates = dates
+        self._ages = ages
+        self._clock = clock
         self._guard = threading.Lock()
         self._expected: dict[FixedIp, float] = {}
         self._unplaced: dict[tuple[str, str], float] = {}
@@ -90,6 +95,7 @@ class Releaser:
                     self._expect_none(lease)
                     self._journal.leases.put(msgspec.structs.replace(lease, endpoint_id=""))
                 self._journal.endpoints.drop(record.endpoint_id)
+            self._ages.end("endpoint", record.endpoint_id)
 
     def release_unnamed(self, port_id: str) -> None:
         """Release the port of an endpoint that is gone, if Docker gives back none of its addresses."""
@@ -167,7 +173,7 @@ class Releaser:
     def _lives(self, endpoint: EndpointRecord) -> bool:
         """In a container, or on the way there: engines before 28 move the interface some time after Join."""
         where = self._where(endpoint)
-        young = self._now() - endpoint.created_at < self._settings.reconcile_grace
+        young = self._ages.of("endpoint", endpoint.endpoint_id) < self._settings.reconcile_grace
         return where == "container" or (where == "host" and young)
 
     def _has_endpoint(self, lease: LeaseRecord) -> bool:
@@ -198,7 +204,7 @@ class Releaser:
                 return
             self._ports.release(current, look=True)
             with self._guard:
-                self._expected |= dict.fromkeys(current.held, self._now())
+                self._expected |= dict.fromkeys(current.held, self._dates())
 
     # -- what the journal does not know ----------------------------------------------------------------------------
 
@@ -206,7 +212,7 @@ class Releaser:
         found = self._subnet_of(pool_id)
         if found is None:
             with self._guard:
-                self._unplaced[pool_id, address] = self._now()
+                self._unplaced[pool_id, address] = self._clock()
             return
         network, subnet = found
         subnet = subnet_for(network, address) or subnet
@@ -228,7 +234,7 @@ class Releaser:
         with self._guard:
             unplaced, self._unplaced = dict(self._unplaced), {}
         for (pool_id, address), since in unplaced.items():
-            if self._now() - since < self._settings.reconcile_grace:
+            if self._clock() - since < self._settings.reconcile_grace:
                 self.release_address(pool_id, address)
 
     def end_orphan(self, port: Port) -> None:
@@ -237,7 +243,7 @@ class Releaser:
             unknown = self._free_to_go(port, named=False)
             if unknown is not None:
                 self._unplug_unknown(port)
-                lease = lease_of(port, "", (), "", self._now(), unknown=unknown)
+                lease = lease_of(port, "", (), "", self._dates(), unknown=unknown)
                 self._ports.release(self._exposed_ports.recognised(lease, port), look=True)
 
     def _free_to_go(self, port: Port, *, named: bool) -> Unknown | None:

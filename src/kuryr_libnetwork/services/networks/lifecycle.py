@@ -11,7 +11,6 @@ the reconciler (:mod:`~.teardown`). Neutron calls: new 4 (with the pool's 3: 7),
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -34,6 +33,7 @@ from kuryr_libnetwork.services.networks.pools import PoolKeeper
 from kuryr_libnetwork.services.networks.subnets import SubnetKeeper
 from kuryr_libnetwork.services.networks.teardown import Teardown
 from kuryr_libnetwork.services.ports.port_options import PortOptions
+from kuryr_libnetwork.services.state.dates import Dates
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.lookup import Lookup
 from kuryr_libnetwork.services.state.network_users import NetworkUsers
@@ -60,7 +60,7 @@ class Networks:
         port_options: PortOptions,
         releaser: Releaser,
         teardown: Teardown,
-        now: Callable[[], float],
+        dates: Dates,
     ) -> None:
         self._neutron = neutron
         self._journal = journal
@@ -75,7 +75,7 @@ class Networks:
         self._port_options = port_options
         self._releaser = releaser
         self._teardown = teardown
-        self._now = now
+        self._dates = dates
 
     # -- create ----------------------------------------------------------------------------------------------------
 
@@ -105,12 +105,12 @@ class Networks:
             ports=ports,
             fingerprint=mark,
             pools=tuple(pool.pool_id for pool in pools),
-            created_at=self._now(),
+            created_at=self._dates(),
         )
         with Undo() as undo:
             undo.add("take the network down", lambda: self._take_back(request.network_id))
             self._journal.networks.put(record)
-            self._pools.network_came()
+            self._pools.network_came(pool.cidr for pool in pools)
             on_pools = False
             if plan.network is None:
                 record, network = self._new(record, plan.shared)
@@ -149,7 +149,7 @@ class Networks:
                 pools = tuple(sorted({*rules.pools_of(record), new.pool_id}))
                 record = msgspec.structs.replace(record, subnets=subnets, pools=pools)
                 self._journal.networks.put(record)
-                self._pools.network_came()
+                self._pools.network_came([new.cidr])
                 self._pools.forgotten(subnet.pool_id)
                 self._network_users.record(record.docker_id, record.neutron_id, new)
 

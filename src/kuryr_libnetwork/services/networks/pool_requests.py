@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -30,6 +29,7 @@ from kuryr_libnetwork.rules.options import parse_pool_options
 from kuryr_libnetwork.rules.port_options import is_id
 from kuryr_libnetwork.services.networks.chooser import Chooser
 from kuryr_libnetwork.services.networks.pools import PoolKeeper
+from kuryr_libnetwork.services.state.dates import Ages, Dates
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.own_things import OwnThings
@@ -56,7 +56,8 @@ class PoolRequests:
         locks: KeyedLocks,
         intents: Intents,
         pools: PoolKeeper,
-        now: Callable[[], float],
+        dates: Dates,
+        ages: Ages,
     ) -> None:
         self._neutron = neutron
         self._journal = journal
@@ -65,7 +66,8 @@ class PoolRequests:
         self._locks = locks
         self._intents = intents
         self._pools = pools
-        self._now = now
+        self._dates = dates
+        self._ages = ages
         self._chooser = Chooser(neutron, own)
 
     def request(self, request: RequestPoolRequest) -> PoolRecord:
@@ -142,8 +144,7 @@ class PoolRequests:
 
     def _take_turn(self, record: PoolRecord, wish: PoolWish) -> PoolRecord:
         record = msgspec.structs.replace(record, cidr=wish.cidr, source=wish.source, subnet=wish.subnet)
-        with self._locks.hold("pool-request", record.cidr):
-            self._pools.wait_for_turn(record.cidr)
+        with self._pools.turn(record.cidr):
             return self._make(record)
 
     def _make(self, record: PoolRecord) -> PoolRecord:
@@ -160,7 +161,8 @@ class PoolRequests:
         }
 
         def save(pool: SubnetPool) -> None:
-            self._journal.pools.put(msgspec.structs.replace(record, pool_id=pool.id, created_at=self._now()))
+            self._ages.begin("pool", pool.id)
+            self._journal.pools.put(msgspec.structs.replace(record, pool_id=pool.id, created_at=self._dates()))
 
         made = self._intents.create(
             "subnetpools",

@@ -11,9 +11,8 @@ reconciler tries once more before the pool is left to others.
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import msgspec
 
@@ -25,13 +24,13 @@ from kuryr_libnetwork.rules.addresses import canonical_cidr
 from kuryr_libnetwork.rules.identity import docker_id_of, network_of_pool, pool_made_by_us
 from kuryr_libnetwork.rules.networks import pools_of
 from kuryr_libnetwork.rules.ownership import OwnSubnetPool
+from kuryr_libnetwork.services.networks.turns import Turns
+from kuryr_libnetwork.services.state.dates import Ages, Dates
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 UUID_LENGTH = 36
-TURN = 10.0
-"""Seconds in which CreateNetwork follows RequestPool; what is older is left of an attempt that failed."""
 
 
 class PoolKeeper:
@@ -42,15 +41,17 @@ class PoolKeeper:
         own: OwnThings,
         name_prefix: str,
         locks: KeyedLocks,
-        now: Callable[[], float],
+        dates: Dates,
+        ages: Ages,
     ) -> None:
         self._neutron = neutron
         self._journal = journal
         self._own = own
         self._prefix = name_prefix
         self._locks = locks
-        self._now = now
-        self._turn = threading.Condition()
+        self._dates = dates
+        self._ages = ages
+        self._turns = Turns(self._waiting)
 
     def ours(self, pool: OwnSubnetPool) -> bool:
         return pool_made_by_us(pool, self._prefix)
@@ -64,29 +65,19 @@ class PoolKeeper:
         """Whether a Docker network of this host uses the pool, or is being made of it."""
         return any(pool_id in pools_of(network) for network in self._journal.networks.all())
 
-    # -- one CIDR, one after the other -----------------------------------------------------------------------------
+    def turn(self, cidr: str) -> AbstractContextManager[None]:
+        """A pool of the CIDR is made in the body; see :class:`~.turns.Turns`."""
+        return self._turns.take(cidr)
 
-    def wait_for_turn(self, cidr: str) -> None:
-        """Wait for the CreateNetwork that an earlier request for the same CIDR belongs to.
+    def network_came(self, cidrs: Iterable[str]) -> None:
+        """Pools of these have found their network."""
+        for cidr in set(cidrs):
+            self._turns.network_came(cidr)
 
-        Docker tells CreateNetwork the CIDR, not the pool: two requests at a time could not be told apart.
-        """
-        with self._turn:
-            self._turn.wait_for(lambda: not self._expected(cidr), TURN)
-
-    def network_came(self) -> None:
-        """A pool has found its network, or has been given back."""
-        with self._turn:
-            self._turn.notify_all()
-
-    def _expected(self, cidr: str) -> bool:
-        return any(
-            record.cidr == cidr
-            and record.requests > 0
-            and self._now() - record.created_at < TURN
-            and not self.in_use(record.pool_id)
-            for record in self._journal.pools.all()
-        )
+    def _waiting(self, cidr: str) -> list[float]:
+        """The ages of the pools of a CIDR that Docker has requested, and not yet named in CreateNetwork."""
+        pools = [pool for pool in self._journal.pools.all() if pool.cidr == cidr and pool.requests > 0]
+        return [self._ages.of("pool", pool.pool_id) for pool in pools if not self.in_use(pool.pool_id)]
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
@@ -106,7 +97,7 @@ class PoolKeeper:
             self._journal.pools.put(record)
             if not record.requests and not self.in_use(pool_id):
                 self._end(record, last_try=False)
-        self.network_came()
+        self.network_came([record.cidr])
 
     def after_network(self, pool_ids: Iterable[str], *, look: bool) -> None:
         """Remove the pools of a Docker network that has just gone, but those that Docker holds or uses elsewhere.
@@ -155,7 +146,7 @@ class PoolKeeper:
                     ip_version=pool.ip_version,
                     made=True,
                     requests=0,
-                    created_at=self._now(),
+                    created_at=self._dates(),
                 )
                 self._journal.pools.put(record)
                 self._end(record, last_try=False)
@@ -175,11 +166,15 @@ class PoolKeeper:
             LOG.info("subnetpool %s stays: %s", record.pool_id, error)  # perhaps a subnet of another host comes from it
             if not last_try:
                 return
-        self._journal.pools.drop(record.pool_id)
+        self._drop(record.pool_id)
 
     def _delete(self, pool_id: str) -> None:
         try:
             self._neutron.delete_subnetpool(pool_id)
         except NeutronNotFound:
             LOG.debug("subnetpool %s was gone already", pool_id)
+        self._drop(pool_id)
+
+    def _drop(self, pool_id: str) -> None:
         self._journal.pools.drop(pool_id)
+        self._ages.end("pool", pool_id)

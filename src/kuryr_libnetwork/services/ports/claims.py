@@ -25,10 +25,14 @@ from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
+REMEMBERED = 24 * 3600.0
+"""Seconds for which a claim of a time to come is remembered."""
 
 
 class Claims:
-    """``now``: seconds since the epoch; hosts need not agree on it by more than some minutes."""
+    """``now``: seconds since the epoch; hosts need not agree on it by more than some minutes. ``clock``: seconds, of a clock that
+    is never set.
+    """
 
     def __init__(
         self,
@@ -38,6 +42,7 @@ class Claims:
         locks: KeyedLocks,
         host: str,
         now: Callable[[], float],
+        clock: Callable[[], float],
     ) -> None:
         self._neutron = neutron
         self._journal = journal
@@ -45,6 +50,8 @@ class Claims:
         self._locks = locks
         self._host = host
         self._now = now
+        self._clock = clock
+        self._sighted: dict[str, float] = {}
         self._guard = threading.Lock()
         self._finished: dict[str, str] = {}
         self._taken_off: set[str] = set()
@@ -70,7 +77,15 @@ class Claims:
         pools = self._claiming(lease.port_id)
         with self._guard:
             mine = [lease.claim, *self._finished]
-        return rules.rivals(pools, lease.port_id, mine, self._now())
+        return rules.rivals(pools, lease.port_id, mine, self._now(), self._over(pools, lease.port_id))
+
+    def _over(self, pools: list[OwnSubnetPool], port_id: str) -> set[str]:
+        """Claims of a time to come that have been seen here for as long as a claim counts."""
+        found = rules.claims_to_come(pools, port_id, self._now())
+        now = self._clock()
+        with self._guard:
+            self._sighted = {tag: since for tag, since in self._sighted.items() if now - since < REMEMBERED}
+            return {tag for tag in found if now - self._sighted.setdefault(tag, now) > 60 * rules.CLAIM_MINUTES}
 
     def finish(self, pool_id: str, endpoint_id: str) -> None:
         """The claim is not needed any more; :meth:`sweep` takes it off."""

@@ -9,7 +9,7 @@ adopted one 2 (tags); release 1, an adopted one 2; the second address of a dual-
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -38,6 +38,7 @@ from kuryr_libnetwork.services.ports.address_choice import AddressChoice, FixedI
 from kuryr_libnetwork.services.ports.adoption import Adoption
 from kuryr_libnetwork.services.ports.binding import Binding
 from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
+from kuryr_libnetwork.services.state.dates import Dates
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.own_things import OwnThings
@@ -66,7 +67,7 @@ class Ports:
         exposed_ports: ExposedPorts,
         locks: KeyedLocks,
         host: str,
-        now: Callable[[], float],
+        dates: Dates,
     ) -> None:
         self._neutron = neutron
         self._journal = journal
@@ -78,7 +79,7 @@ class Ports:
         self._exposed_ports = exposed_ports
         self._locks = locks
         self._host = host
-        self._now = now
+        self._dates = dates
 
     # -- getting an address ----------------------------------------------------------------------------------------
 
@@ -143,7 +144,7 @@ class Ports:
             if lease.claim:
                 self.release(lease, look=True)
                 return False
-            self._journal.leases.put(msgspec.structs.replace(lease, created_at=self._now()))
+            self._journal.leases.put(msgspec.structs.replace(lease, created_at=self._dates()))
             return True
 
     def _adopt(self, port: Port, network: NetworkRecord, subnet: SubnetRecord, address: str) -> FixedIp:
@@ -155,7 +156,7 @@ class Ports:
         port = self._tidied(port)
         adoption.may_adopt(port, self._own.project, self._host, leased)
         port = adoption.as_found(port)
-        lease = rules.lease_of(port, network.docker_id, network.subnets, subnet.subnet_id, self._now(), address)
+        lease = rules.lease_of(port, network.docker_id, network.subnets, subnet.subnet_id, self._dates(), address)
         self._refuse_missing_family(network, lease)
         self._journal.leases.put(lease)
         LOG.info("adopting port %s for %s", port.id, address)
@@ -167,7 +168,7 @@ class Ports:
         if unknown is None or unknown.made:
             return port
         LOG.info("port %s is put back as it was before its last container", port.id)
-        left = rules.lease_of(port, "", (), "", self._now(), unknown=unknown)
+        left = rules.lease_of(port, "", (), "", self._dates(), unknown=unknown)
         self.release(self._exposed_ports.recognised(left, port), look=True)
         return next(iter(self._neutron.find_ports(id=port.id)), port)
 
@@ -200,7 +201,7 @@ class Ports:
         def save(port: Port) -> None:
             made = rules.Unknown(made=True)
             lease = rules.lease_of(
-                port, network.docker_id, network.subnets, subnet.subnet_id, self._now(), unknown=made
+                port, network.docker_id, network.subnets, subnet.subnet_id, self._dates(), unknown=made
             )
             self._journal.leases.put(lease)
 
@@ -254,7 +255,7 @@ class Ports:
             if mine and not port.host_id and not port.device_id and not self._intents.open(port.description):
                 made = rules.Unknown(made=True)
                 lease = rules.lease_of(
-                    port, network.docker_id, network.subnets, subnet.subnet_id, self._now(), address, unknown=made
+                    port, network.docker_id, network.subnets, subnet.subnet_id, self._dates(), address, unknown=made
                 )
                 lease = msgspec.structs.replace(lease, held=(*lease.held, *lease.spare), spare=())
                 self._journal.leases.put(lease)

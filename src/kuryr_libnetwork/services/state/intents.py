@@ -26,6 +26,7 @@ from kuryr_libnetwork.rules.identity import intent_description, made_on, network
 from kuryr_libnetwork.rules.networks import pools_of, subnets_of_pool
 from kuryr_libnetwork.rules.ownership import OwnSubnet, OwnSubnetPool
 from kuryr_libnetwork.services.state.attempts import Attempts
+from kuryr_libnetwork.services.state.dates import Ages, Dates
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
@@ -42,14 +43,16 @@ class Intents:
         own: OwnThings,
         host: str,
         attempts: Attempts,
-        now: Callable[[], float],
+        dates: Dates,
+        ages: Ages,
     ) -> None:
         self._attempts = attempts
         self._neutron = neutron
         self._journal = journal
         self._own = own
         self._host = host
-        self._now = now
+        self._dates = dates
+        self._ages = ages
         self._lock = threading.Lock()
         self._under_way: set[str] = set()
 
@@ -65,17 +68,20 @@ class Intents:
                 self._under_way.discard(token)
 
     def _create(self, token: str, resource: TagOwner, post: Callable[[str], T], save: Callable[[T], None]) -> T:
-        self._journal.intents.put(IntentRecord(token=token, resource=resource, created_at=self._now()))
+        self._journal.intents.put(IntentRecord(token=token, resource=resource, created_at=self._dates()))
+        self._ages.begin("intent", token)
         try:
             made = post(intent_description(self._host, token))
         except NeutronUnavailable:
             raise  # it may exist: the intent stays
         except KuryrError:
             self._journal.intents.drop(token)
+            self._ages.end("intent", token)
             raise
         with self._journal.transaction():
             save(made)
             self._journal.intents.drop(token)
+        self._ages.end("intent", token)
         return made
 
     def open(self, description: str | None) -> bool:
@@ -84,12 +90,12 @@ class Intents:
             intent_description(self._host, intent.token) == description for intent in self._journal.intents.all()
         )
 
-    def sweep(self, older_than: float) -> int:
-        """Remove what open intents older than ``older_than`` (a time) left in Neutron; answers how many were found."""
+    def sweep(self, grace: float) -> int:
+        """Remove what intents that have been open for ``grace`` seconds left in Neutron; answers how many were found."""
         found = 0
         for intent in self._journal.intents.all():
             with self._lock:
-                late = intent.created_at < older_than and intent.token not in self._under_way
+                late = self._ages.of("intent", intent.token) >= grace and intent.token not in self._under_way
             what = f"remove what is left of a cut off creation ({intent.resource}, token {intent.token})"
             if late and self._attempts.is_due(what):
                 found += self._attempts.result(what, partial(self._finish, intent), 0)
@@ -98,6 +104,7 @@ class Intents:
     def _finish(self, intent: IntentRecord) -> int:
         found = self._remove(intent)
         self._journal.intents.drop(intent.token)
+        self._ages.end("intent", intent.token)
         return found
 
     def adopt_pools(self, ours: Callable[[OwnSubnetPool], bool]) -> None:
@@ -157,7 +164,7 @@ class Intents:
             ip_version=pool.ip_version,
             made=True,
             requests=0,
-            created_at=self._now(),
+            created_at=self._dates(),
         )
         with self._journal.transaction():
             if self._journal.pools.get(pool.id) is None:

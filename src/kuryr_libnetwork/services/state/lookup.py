@@ -10,7 +10,6 @@ taken up on Docker's own word (:mod:`~.dockers_word`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 import msgspec
 
@@ -23,6 +22,7 @@ from kuryr_libnetwork.rules import networks as rules
 from kuryr_libnetwork.rules.identity import docker_id_of, id_tags, network_of_pool, subnet_made_by_us
 from kuryr_libnetwork.rules.ownership import OwnSubnetPool
 from kuryr_libnetwork.rules.ports import Unknown, lease_of, release_of_unknown
+from kuryr_libnetwork.services.state.dates import Dates
 from kuryr_libnetwork.services.state.network_users import NetworkUsers
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
@@ -37,14 +37,14 @@ class Lookup:
         own: OwnThings,
         network_users: NetworkUsers,
         host: str,
-        now: Callable[[], float],
+        dates: Dates,
     ) -> None:
         self._neutron = neutron
         self._journal = journal
         self._own = own
         self._network_users = network_users
         self._host = host
-        self._now = now
+        self._dates = dates
 
     def network(self, docker_id: str) -> NetworkRecord | None:
         """The record of a Docker network; ``None`` when Neutron does not know it either."""
@@ -140,7 +140,7 @@ class Lookup:
 
     def rebuild_lease(self, network: NetworkRecord, port: Port, subnet_id: str, unknown: Unknown) -> LeaseRecord:
         """The lease of a port found in Neutron: every address of it counts as held."""
-        lease = lease_of(port, network.docker_id, network.subnets, subnet_id, self._now(), unknown=unknown)
+        lease = lease_of(port, network.docker_id, network.subnets, subnet_id, self._dates(), unknown=unknown)
         return msgspec.structs.replace(lease, held=(*lease.held, *lease.spare), spare=())
 
     def _found(self, docker_id: str) -> NetworkRecord | None:
@@ -153,7 +153,7 @@ class Lookup:
         if pools is None:
             pools = self._own.subnetpools(tags=list(id_tags(docker_id))) if docker_id else []
         record = rules.rebuild(self._own.project, docker_id, network, subnets, pools)
-        record = msgspec.structs.replace(record, created_at=self._now())
+        record = msgspec.structs.replace(record, created_at=self._dates())
         if docker_id:
             self._journal.networks.put(record)
             LOG.info("rebuilt Docker network %s from Neutron network %s", docker_id[:12], network.id)
