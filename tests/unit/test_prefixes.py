@@ -93,6 +93,13 @@ def test_a_free_prefix_overlaps_nothing(taken: list[str], length: int) -> None:
     assert free_prefix([str(whole)], length, taken) == (str(free[0]) if free else None)
 
 
+def test_prefixes_can_be_left_out() -> None:
+    """Hosts that met on one prefix would meet again on the next, or the last one never be given."""
+    assert allocate(WIDE, ["10.0.0.0/24"], 0, skip=2) == "10.0.3.0/24"
+    small = replace(SUBNETPOOL, prefixes=("10.0.0.0/23",), default_prefixlen="24")
+    assert allocate(small, ["10.0.0.0/24"], 0, skip=3) == "10.0.1.0/24"
+
+
 def first(count: int) -> int:
     return 0
 

@@ -47,15 +47,24 @@ def default_pool(name: str, option: str, version: IpVersion, found: Sequence[Sub
     return found[0]
 
 
-def allocate(pool: SubnetPool, taken: Iterable[str], unused: int) -> str:
-    """The prefix for the next Docker network. ``unused``: how many Docker holds without a network."""
+def allocate(pool: SubnetPool, taken: Iterable[str], unused: int, skip: int = 0) -> str:
+    """The prefix for the next Docker network. ``unused``: how many Docker holds without a network.
+
+    ``skip``: how many free ones to leave out, as far as there are others.
+    """
     what = f"Neutron's subnetpool {pool.name or pool.id!r} ({', '.join(pool.prefixes) or 'no prefix'})"
     if unused >= MOST_UNUSED:
         raise Conflict(f"Docker refused {unused} prefixes of {what}: each overlaps a route of this host; give --subnet")
-    free = free_prefix(pool.prefixes, int(pool.default_prefixlen), taken)
-    if free is None:
+    others, found = list(taken), ""
+    for _ in range(skip + 1):
+        free = free_prefix(pool.prefixes, int(pool.default_prefixlen), others)
+        if free is None:
+            break
+        found = free
+        others.append(free)
+    if not found:
         raise Conflict(f"{what} has no free prefix left; give --subnet")
-    return free
+    return found
 
 
 def free_prefix(prefixes: Iterable[str], length: int, taken: Iterable[str]) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kuryr_libnetwork.rules.adoption import CLAIM_MINUTES, claim_tags
+from tests.fakes.neutron import PROJECT
 from tests.world.dockerside import Container, DockerNetwork, PluginError
 from tests.world.outside import Outside, TappedNeutron
 from tests.world.rig import GRACE, DirectDocker, Rig
@@ -189,3 +190,31 @@ def test_a_dead_hosts_claim_of_a_time_to_come_ends(cloud: Cloud) -> None:
 def _fixed(cloud: Cloud, ip: str) -> dict[str, str]:
     (subnet,) = cloud.neutron.find_subnets(network_id=cloud.users, cidr=USERS)
     return {"subnet_id": subnet.id, "ip_address": ip}
+
+
+@pytest.mark.parametrize("step", ["neutron.create_subnetpool", "after neutron.create_subnetpool"])
+def test_two_hosts_without_a_subnet_at_the_same_moment(step: str) -> None:
+    """Both would be given the same free prefix, and one of the users Neutron's own words about it."""
+    outside = Outside()
+    neutron = TappedNeutron(outside, hosts=["h1", "h2"])
+    neutron.seed_subnetpool("kuryr", "10.77.0.0/16", default_prefixlen=24, project_id=PROJECT)
+    one, two = Rig(neutron, "h1"), Rig(neutron, "h2")
+    before = one.state(), two.state()
+    others: list[DockerNetwork] = []
+
+    def meanwhile(name: str, _: tuple[Any, ...]) -> None:
+        if name == step:
+            outside.hook = None
+            others.append(DirectDocker(two).network_create(None))
+
+    outside.hook = meanwhile
+    mine = DirectDocker(one).network_create(None)
+    (theirs,) = others
+    assert mine.pools[0].cidr != theirs.pools[0].cidr
+    for rig, net in ((one, mine), (two, theirs)):
+        docker = DirectDocker(rig)
+        docker.rm(docker.run(net))
+        docker.network_rm(net)
+    for rig in (one, two):
+        rig.settle()
+    assert (one.state(), two.state()) == before

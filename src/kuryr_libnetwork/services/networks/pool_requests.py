@@ -9,7 +9,9 @@ network, subnet or subnetpool of the user's is behind it, is decided in CreateNe
 from __future__ import annotations
 
 import ipaddress
+import logging
 import secrets
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import msgspec
@@ -34,6 +36,10 @@ from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
+LOG = logging.getLogger(__name__)
+SKIPPED = 4
+"""Among how many free prefixes one is chosen when hosts have met."""
+
 
 class PoolWish(NamedTuple):
     """What a pool is to stand for. ``source``: the subnetpool that the CIDR comes from; "": none of the user's."""
@@ -44,7 +50,7 @@ class PoolWish(NamedTuple):
 
 
 class PoolRequests:
-    """Neutron calls: 2, and one for each thing that the user chose by ``--ipam-opt``; for a default pool 3."""
+    """Neutron calls: 2, and one for each thing that the user chose by ``--ipam-opt``; for a default pool 4."""
 
     def __init__(
         self,
@@ -90,7 +96,7 @@ class PoolRequests:
         if cidr:
             return self._take_turn(record, self._wish(choices_of(options), version, cidr))
         with self._locks.hold("unasked", str(version)):
-            return self._take_turn(record, self._unasked(choices_of(options), version))
+            return self._alone(record, choices_of(options), version)
 
     # -- what it stands for ----------------------------------------------------------------------------------------
 
@@ -105,8 +111,11 @@ class PoolRequests:
         pool = self._chooser.pool(chosen, version, [cidr])
         return PoolWish(cidr, "" if pool is None else pool.id, subnet)
 
-    def _unasked(self, chosen: Choices, version: IpVersion) -> PoolWish:
-        """Without ``--subnet``: that of the subnet or network chosen, else a prefix of the pool chosen, or the default one."""
+    def _unasked(self, chosen: Choices, version: IpVersion, others: Collection[str]) -> PoolWish:
+        """Without ``--subnet``: that of the subnet or network chosen, else a prefix of the pool chosen, or the default one.
+
+        ``others``: prefixes that other hosts have taken meanwhile.
+        """
         network = self._chooser.network(chosen)
         subnet = self._chooser.subnet(chosen, version, network)
         if subnet is None and network is not None and network.subnets and not chosen.pool(version):
@@ -122,7 +131,34 @@ class PoolRequests:
         taken = [each.cidr for each in self._neutron.find_subnets(subnetpool_id=pool.id)]
         held = [record for record in self._journal.pools.all() if record.source == pool.id and record.requests]
         unused = [record for record in held if not self._pools.in_use(record.pool_id)]
-        return PoolWish(prefixes.allocate(pool, [*taken, *(record.cidr for record in held)], len(unused)), pool.id)
+        taken += [*(record.cidr for record in held), *others]
+        skip = secrets.randbelow(SKIPPED) if others else 0
+        return PoolWish(prefixes.allocate(pool, taken, len(unused), skip), pool.id)
+
+    def _alone(self, record: PoolRecord, chosen: Choices, version: IpVersion) -> PoolRecord:
+        """A prefix that no pool of another host stands for.
+
+        Docker keeps to the prefix, and Neutron gives it to one network only. Whoever sees the pool of another host takes back
+        his own and goes on at random, for the other may do the same. Neutron calls: 1, and 3 for each prefix more.
+        """
+        taken: set[str] = set()
+        for _ in range(prefixes.MOST_UNUSED):
+            wish = self._unasked(chosen, version, taken)
+            made = self._take_turn(record, wish)
+            theirs = {} if wish.subnet is not None else self._others(made)
+            if not any(addresses.may_overlap(made.cidr, cidr) for cidr in theirs.values()):
+                return made
+            LOG.info("prefix %s was taken by another host in the same moment", made.cidr)
+            self._pools.release(made.pool_id)
+            taken |= set(theirs.values())
+        raise Conflict(
+            f"other hosts took {prefixes.MOST_UNUSED} prefixes in the same moment; try again, or give --subnet"
+        )
+
+    def _others(self, made: PoolRecord) -> dict[str, str]:
+        """The prefixes of all pools that kuryr made but this one."""
+        ours = [pool for pool in self._own.subnetpools() if self._pools.ours(pool) and pool.id != made.pool_id]
+        return {pool.id: prefix for pool in ours for prefix in pool.prefixes}
 
     def _default(self, version: IpVersion) -> SubnetPool:
         name, option = self._settings.default_subnetpool(version)
