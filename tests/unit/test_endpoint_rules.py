@@ -7,10 +7,17 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from kuryr_libnetwork.errors import InvalidRequest
+from kuryr_libnetwork.errors import InvalidOption, InvalidRequest
 from kuryr_libnetwork.model.neutron import HostRoute
 from kuryr_libnetwork.protocol.messages import InterfaceName, JoinResponse, StaticRoute
-from kuryr_libnetwork.rules.endpoints import LONGEST_PATH, advertised_gateways, join_answer, refuse_no_path, subnets_of
+from kuryr_libnetwork.rules.endpoints import (
+    LONGEST_PATH,
+    advertised_gateways,
+    join_answer,
+    refuse_no_mac,
+    refuse_no_path,
+    subnets_of,
+)
 from tests.unit.values import DUAL, ENDPOINT, PLUG, RECORD, USED, USED6
 
 ENDPOINT_DUAL = replace(ENDPOINT, address_ipv6="2001:db8::5/64")
@@ -183,3 +190,26 @@ def test_a_sandbox_that_names_no_place_is_refused(path: str) -> None:
     with pytest.raises(InvalidRequest, match=r"SandboxKey .* is not the path of a network namespace") as caught:
         refuse_no_path(path)
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("mac", ["fa:16:3e:00:00:01", "02-42-AC-11-00-02"])
+def test_a_mac_that_can_be(mac: str) -> None:
+    """A container with a MAC of its user's would not start."""
+    refuse_no_mac(mac)
+
+
+@pytest.mark.parametrize(
+    ("mac", "why"),
+    [
+        ("01:00:5e:00:00:01", "is a multicast address"),
+        ("ff:ff:ff:ff:ff:ff", "is a multicast address"),
+        ("00:00:00:00:00:00", "is no address of an interface"),
+        ("02:00:5e:10:00:00:00:01", "must be six bytes"),
+        ("fa:16:3e:0:0:1", "must be six bytes"),
+        ("", "must be six bytes"),
+    ],
+)
+def test_a_mac_that_cannot_be_is_refused(mac: str, why: str) -> None:
+    """The container would fail late, with the kernel's own words, when its port is bound already."""
+    with pytest.raises(InvalidOption, match=f"--mac-address={mac}: {why}"):
+        refuse_no_mac(mac)

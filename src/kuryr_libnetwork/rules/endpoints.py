@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from kuryr_libnetwork.errors import InvalidRequest
+import re
+
+from kuryr_libnetwork.errors import InvalidOption, InvalidRequest
 from kuryr_libnetwork.model.records import EndpointRecord, NetworkRecord, SubnetRecord
 from kuryr_libnetwork.protocol.messages import InterfaceName, JoinResponse, StaticRoute
 from kuryr_libnetwork.rules.addresses import canonical_ip, contains, is_default, usable_routes
@@ -15,6 +17,8 @@ ROUTE_BY_NEXT_HOP = 0
 ROUTE_ON_LINK = 1
 
 
+MAC_BYTES = 6
+_OCTET = re.compile(r"[0-9a-fA-F]{2}")
 LONGEST_PATH = 4095
 """Bytes; ``PATH_MAX`` with the zero at its end."""
 
@@ -31,6 +35,17 @@ def refuse_no_path(sandbox: str) -> None:
         raise InvalidRequest(
             f"SandboxKey '{shown(sandbox)}' is not the path of a network namespace: absolute, without '..'"
         )
+
+
+def refuse_no_mac(mac: str) -> None:
+    """``--mac-address`` that no interface can have. Go also reads such of 8 and of 20 bytes, as other networks have them."""
+    octets = mac.replace("-", ":").split(":")
+    if len(octets) != MAC_BYTES or not all(_OCTET.fullmatch(octet) for octet in octets):
+        raise InvalidOption("--mac-address", mac, "must be six bytes, such as fa:16:3e:00:00:01")
+    if int(octets[0], 16) & 1:
+        raise InvalidOption("--mac-address", mac, "is a multicast address; the first byte must be even")
+    if not any(int(octet, 16) for octet in octets):
+        raise InvalidOption("--mac-address", mac, "is no address of an interface")
 
 
 def subnets_of(network: NetworkRecord, endpoint: EndpointRecord) -> list[SubnetRecord]:

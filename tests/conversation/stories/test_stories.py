@@ -299,3 +299,27 @@ def test_default_pool_is_used_once_and_never_deleted(plugin: Plugin, docker: Doc
     docker.network_rm(net)
     assert plugin.neutron.find_subnetpools(id=pool.id)
     plugin.nothing_left()
+
+
+@pytest.mark.parametrize("mac", ["01:00:5e:00:00:01", "02:00:5e:10:00:00:00:01"])
+def test_a_mac_that_cannot_be_touches_no_port(plugin: Plugin, docker: Docker, mac: str) -> None:
+    """The container would fail with netlink's words after its port was bound."""
+    net = docker.network_create()
+    before = len(plugin.neutron.called("update_port"))
+    with pytest.raises(PluginError, match=f"--mac-address={mac}: "):
+        docker.run(net, mac=mac)
+    assert len(plugin.neutron.called("update_port")) == before
+    docker.network_rm(net)
+    plugin.nothing_left()
+
+
+def test_another_network_driver_is_told_what_it_lacks(docker: Docker) -> None:
+    """``-d bridge --ipam-driver kuryr`` can be made; its user would be told to make it once more, which cannot help."""
+    call = docker.client.call
+    wanted = {"AddressSpace": "no_address_space", "Pool": "10.1.0.0/24", "SubPool": "", "Options": None, "V6": False}
+    pool_id = call("IpamDriver.RequestPool", wanted)["PoolID"]
+    gateway = {"RequestAddressType": "com.docker.network.gateway"}
+    call("IpamDriver.RequestAddress", {"PoolID": pool_id, "Address": "", "Options": gateway})
+    with pytest.raises(PluginError, match="with kuryr as the network driver as well"):
+        call("IpamDriver.RequestAddress", {"PoolID": pool_id, "Address": "", "Options": None})
+    call("IpamDriver.ReleasePool", {"PoolID": pool_id})

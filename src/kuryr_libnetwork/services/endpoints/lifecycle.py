@@ -33,7 +33,7 @@ from kuryr_libnetwork.protocol.messages import (
 )
 from kuryr_libnetwork.protocol.routes import Kept
 from kuryr_libnetwork.rules.addresses import canonical_ip
-from kuryr_libnetwork.rules.endpoints import advertised_gateways, join_answer, refuse_no_path
+from kuryr_libnetwork.rules.endpoints import advertised_gateways, join_answer, refuse_no_mac, refuse_no_path
 from kuryr_libnetwork.rules.exposure import PortRange, published
 from kuryr_libnetwork.rules.networks import subnet_for
 from kuryr_libnetwork.rules.options import (
@@ -119,6 +119,8 @@ class Endpoints:
                 return Kept(self._answer(known))
             raise Conflict(f"endpoint {request.endpoint_id[:12]} exists already ({known.state})")
         interface = request.interface or EndpointInterface()
+        if interface.mac_address:
+            refuse_no_mac(interface.mac_address)
         options = {key: str(value) for key, value in (request.options or {}).items() if isinstance(value, str | bool)}
         device = parse_endpoint_options(options)
         wish = _EndpointWish(

@@ -69,7 +69,7 @@ class Lookup:
         if found is None:
             raise UnknownObject(
                 f"no Docker network uses pool {pool_id}; try again if the service has just started, else remove the network and "
-                "create it again"
+                "create it again, with kuryr as the network driver as well (-d kuryr --ipam-driver kuryr)"
             )
         return found
 
