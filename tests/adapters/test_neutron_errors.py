@@ -249,19 +249,22 @@ def test_silence_ends_with_the_time_out() -> None:
 def test_all_pages_are_read(fake: FakeNeutron) -> None:
     """Ports beyond the first page would be leaked."""
     network = fake.seed_network()
-    made = {fake.seed_port(network.id, tags=["t"]).id for _ in range(5)}
+    made = {fake.seed_port(network.id, tags=["t"], project_id=PROJECT).id for _ in range(5)}
     with NeutronFront(fake, page_size=2) as front:
         found = without_keystone(front.url).find_ports(tags=["t"])
         assert {port.id for port in found} == made
         assert [request.path for request in front.requests] == ["/v2.0/ports"] * 3
 
 
-def test_a_link_that_leads_in_a_circle_ends(front: NeutronFront, client: NeutronClient) -> None:
-    """A broken proxy would keep the service asking for ever."""
-    page = {"ports": [], "ports_links": [{"rel": "next", "href": "http://inner.example/?marker=x"}]}
+@pytest.mark.parametrize("ids", [[], ["p1"]], ids=["empty", "the same"])
+def test_a_link_that_leads_in_a_circle_is_no_answer(front: NeutronFront, client: NeutronClient, ids: list[str]) -> None:
+    """A broken proxy would keep the service asking for ever, or half a list be taken for all there is."""
+    ports = [{"id": port_id, "network_id": "n"} for port_id in ids]
+    page = {"ports": ports, "ports_links": [{"rel": "next", "href": "http://inner.example/?marker=x"}]}
     front.answers += [Answer(200, json.dumps(page).encode())] * 9
-    assert client.find_ports() == []
-    assert len(front.requests) == 2
+    with pytest.raises(NeutronUnavailable, match=r"GET /v2\.0/ports: its pages do not end"):
+        client.find_ports()
+    assert len(front.requests) == 1 + len(ids)
 
 
 def test_extensions_are_remembered_after_success_only(front: NeutronFront, client: NeutronClient) -> None:

@@ -22,7 +22,7 @@ class FakeKeystone(Loopback):
     """Gives ``token-1``, ``token-2`` … to the user ``kuryr``, and adds them to ``tokens``.
 
     ``catalog``: URL of Neutron's endpoint by region and interface. ``down``: it answers nothing but 503.
-    ``roles``: of the user, implied ones included. ``token``: what his next tokens say otherwise than usual; ``None``: not at all.
+    ``answers``: what the next requests get instead. ``roles``: of the user, implied ones included. ``token``: what his next tokens say otherwise than usual; ``None``: not at all.
     """
 
     def __init__(self, catalog: dict[tuple[str, str], str]) -> None:
@@ -30,6 +30,7 @@ class FakeKeystone(Loopback):
         self.catalog = catalog
         self.tokens: set[str] = set()
         self.down = False
+        self.answers: list[Answer] = []
         self.roles: tuple[str, ...] = ("service", "member", "reader")
         self.token: dict[str, Any] = {}
         self._given = 0
@@ -40,6 +41,8 @@ class FakeKeystone(Loopback):
     def answer(self, request: Request) -> Answer:
         if self.down:
             return Answer(503)
+        if self.answers:
+            return self.answers.pop(0)
         if request.path == "/v3/auth/tokens" and request.method == "POST":
             return self._log_in(request.body["auth"]["identity"]["password"]["user"])
         version = {"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": f"{self.url}/v3/"}]}

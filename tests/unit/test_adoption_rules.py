@@ -288,7 +288,9 @@ def test_the_mac_comes_back_only_after_the_binding_is_gone(before: str, now: str
 
 def test_what_the_owner_did_meanwhile_stays() -> None:
     """A port that its owner gave to somebody else would be taken away again."""
-    changes = rules.changes_of(PORT, rules.binding(replace(PORT, admin_state_up=False), ENDPOINT_ID, HOST, "x"))
+    changes = rules.changes_of(
+        PORT, rules.binding(replace(PORT, admin_state_up=False), ENDPOINT_ID, HOST, "02:00:00:00:00:09")
+    )
     there = after(PORT, rules.attributes_of(changes))
     unbound = replace(there, host_id="", device_id="", device_owner="")
     assert [change.name for change in rules.standing(changes, unbound, HOST)] == ["mac_address"]

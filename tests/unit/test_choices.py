@@ -194,7 +194,7 @@ def test_a_pool_must_hold_the_cidr() -> None:
     with pytest.raises(InvalidOption, match="holds nothing, and not"):
         rules.check_pool(BY_ID, replace(SUBNETPOOL, prefixes=()), 4, [CIDR])
     with pytest.raises(InvalidOption, match="is an IPv6 subnetpool"):
-        rules.check_pool(BY_ID, replace(SUBNETPOOL, ip_version=6), 4, [CIDR])
+        rules.check_pool(BY_ID, replace(SUBNETPOOL, ip_version=6, prefixes=(CIDR6,)), 4, [CIDR])
     assert not rules.holds(SUBNETPOOL, CIDR6)
 
 

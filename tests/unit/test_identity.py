@@ -231,7 +231,7 @@ def test_subnets_that_kuryr_made() -> None:
 def test_pools_that_kuryr_made() -> None:
     """A pool of the operator would be deleted with the network, or ours would stay."""
     assert pool_made_by_us(own_pool(), "kuryrPool")
-    mapped = own_pool(prefixes=("2001:DB8:0::/64",), name="kuryrPool-2001:db8::/64")
+    mapped = own_pool(ip_version=6, prefixes=("2001:DB8:0::/64",), name="kuryrPool-2001:db8::/64")
     assert pool_made_by_us(mapped, "kuryrPool")
     assert not pool_made_by_us(own_pool(tags=(EXISTING_POOL,)), "kuryrPool")
     assert not pool_made_by_us(own_pool(prefixes=("10.0.0.0/24", "10.2.0.0/24")), "kuryrPool")

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from kuryr_libnetwork.model import records, value
+from kuryr_libnetwork.model import neutron, records, value
 from kuryr_libnetwork.model.neutron import Agent, FixedIp, HostRoute, Network, Port, Subnet, SubnetPool
 from tests.unit.values import DUAL, ENDPOINT, IP, IP6, LEASE, NET, PLUG, POOL, POOL_ID, PORT, PORT_ID, SUBNET_ID
 
@@ -167,6 +167,52 @@ def test_half_a_port_is_an_error(missing: str) -> None:
         msgspec.convert({key: value for key, value in PORT_SEEN.items() if key != missing}, Port)
 
 
+ID, CIDR, ADDRESS = "a/b", "10.0.0.0", "10.0.0.256"
+
+
+@pytest.mark.parametrize(
+    ("kind", "seen", "name", "wrong"),
+    [
+        *(
+            (Port, PORT_SEEN, "id", wrong)
+            for wrong in ("", "..", "../x", "a?b", "a b", "a\n", "a\0", "x" * 65, "caf\xe9")
+        ),
+        *((Port, PORT_SEEN, name, ID) for name in ("network_id", "project_id", "qos_policy_id")),
+        *((Port, PORT_SEEN, "security_groups", [wrong]) for wrong in (ID, "")),
+        *((Port, PORT_SEEN, "mac_address", wrong) for wrong in ("fa:16:3e:11:22", "fa:16:3e:11:22:33\n", "../x")),
+        *((Port, PORT_SEEN, "revision_number", wrong) for wrong in (-1, 2**63, 10**400, "1", 1.5)),
+        *(
+            (Port, PORT_SEEN, "fixed_ips", [{"subnet_id": "s", "ip_address": wrong}])
+            for wrong in ("", ADDRESS, "10.0.0.5/24", "fe80::1%eth0", "10.0.0.5\n")
+        ),
+        (Port, PORT_SEEN, "fixed_ips", [{"subnet_id": ID, "ip_address": "10.0.0.5"}]),
+        *((Network, NETWORK_SEEN, "mtu", wrong) for wrong in (-1, 2**31, 10**400)),
+        (Network, NETWORK_SEEN, "subnets", [ID]),
+        *((Subnet, SUBNET_SEEN, "cidr", wrong) for wrong in (CIDR + "/33", "10.0.0.7/24", "fd00::/64", "", "x")),
+        *((Subnet, SUBNET_SEEN, "gateway_ip", wrong) for wrong in (ADDRESS, "10.0.0.1/24")),
+        (Subnet, SUBNET_SEEN, "allocation_pools", [{"start": ADDRESS, "end": "10.0.0.9"}]),
+        *(
+            (Subnet, SUBNET_SEEN, "host_routes", [{"destination": destination, "nexthop": hop}])
+            for destination, hop in (("x", "10.0.0.9"), ("10.9.0.0/16", ADDRESS))
+        ),
+        *((SubnetPool, POOL_SEEN, "prefixes", [wrong]) for wrong in ("fd00::/64", "x", "")),
+        *((SubnetPool, POOL_SEEN, "default_prefixlen", wrong) for wrong in (-1, 129, "", "x", "9999", 10**400)),
+    ],
+)
+def test_what_is_no_id_address_cidr_mac_or_number_is_an_error(
+    kind: type[value.Value], seen: dict[str, Any], name: str, wrong: Any
+) -> None:
+    """It would get into the path of a request, to the kernel or to Docker, or end a thread where it is counted with."""
+    msgspec.convert(seen, kind)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(seen | {name: wrong}, kind)
+
+
+def test_a_port_of_neutrons_own_is_of_no_project() -> None:
+    """One port of a router would hide all others from the service."""
+    assert msgspec.convert(PORT_SEEN | {"project_id": ""}, Port).project_id == ""
+
+
 def test_two_ports_share_no_details() -> None:
     """What is written into one port's details would show up in all others."""
     first, second = (msgspec.convert(PORT_SEEN, Port) for _ in range(2))
@@ -200,7 +246,25 @@ FULL: list[value.Value] = [
     records.IntentRecord(token="t", resource="subnetpools", created_at=1.0),
     PLUG,
 ]
-SCALARS: dict[type, st.SearchStrategy[Any]] = {
+IDS = st.text("0123456789abcdef-", min_size=1, max_size=8)
+ADDRESSES = st.ip_addresses().map(str)
+CIDRS = st.sampled_from([(4, "10.0.0.0/24"), (4, "0.0.0.0/0"), (6, "fd00::/64")])
+SCALARS: dict[Any, st.SearchStrategy[Any]] = {
+    neutron.Id: IDS,
+    neutron.ProjectId: IDS,
+    neutron.Mac: st.sampled_from(["", "fa:16:3e:11:22:33"]),
+    neutron.Count: st.integers(0, 2**31 - 1),
+    neutron.Revision: st.integers(0, 2**63 - 1),
+    neutron.FixedIp: st.builds(FixedIp, subnet_id=IDS, ip_address=ADDRESSES),
+    neutron.HostRoute: st.builds(HostRoute, destination=CIDRS.map(lambda each: each[1]), nexthop=ADDRESSES),
+    neutron.Subnet: st.builds(
+        lambda subnet_id, cidr, gateway: Subnet(
+            id=subnet_id, network_id="n", ip_version=cidr[0], cidr=cidr[1], gateway_ip=gateway
+        ),
+        IDS,
+        CIDRS,
+        st.none() | ADDRESSES,
+    ),
     str: st.text(max_size=20),
     bool: st.booleans(),
     int: st.integers(0, 2**53),
@@ -226,12 +290,16 @@ def test_a_full_record_comes_back_from_the_journal(record: value.Value) -> None:
 
 
 def any_record(kind: type[Any]) -> st.SearchStrategy[Any]:
-    return st.builds(kind, **{name: any_value(hint) for name, hint in get_type_hints(kind).items()})
+    return st.builds(
+        kind, **{name: any_value(hint) for name, hint in get_type_hints(kind, include_extras=True).items()}
+    )
 
 
 def any_value(hint: Any) -> st.SearchStrategy[Any]:
     if hint is Any:
         return st.text() | st.integers(-9, 9) | st.booleans()
+    if hint in SCALARS:
+        return SCALARS[hint]
     inner = get_args(hint)
     if get_origin(hint) is Literal:
         return st.sampled_from(inner)
@@ -243,7 +311,7 @@ def any_value(hint: Any) -> st.SearchStrategy[Any]:
         return st.one_of(*map(any_value, inner))
     if issubclass(hint, value.Value):
         return any_record(hint)
-    return SCALARS[hint]
+    raise TypeError(hint)
 
 
 @pytest.mark.parametrize("kind", RECORD_TYPES)

@@ -16,6 +16,7 @@ from kuryr_libnetwork.errors import EngineUnavailable
 from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.interfaces.drivers import PortDriver
 from kuryr_libnetwork.interfaces.engine import Engine
+from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.engine import EngineView, NetworkWord
 from kuryr_libnetwork.model.settings import ServiceSettings
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
@@ -87,11 +88,15 @@ class Plugin:
         """The driver for ordinary ports."""
         return VethDriver(self.links, self.ovs, self.scripts)
 
+    def seen_neutron(self) -> Neutron:
+        """What the service talks to: the cloud itself, or something between."""
+        return self.neutron
+
     def _assemble(self) -> Services:
         engine: Engine = self.engine
         timeout = self.vif_plugging_timeout
         return assemble(
-            neutron=self.neutron,
+            neutron=self.seen_neutron(),
             journal=self.journal,
             drivers=DriverRegistry([self.default_driver(), *self.extra_drivers()]),
             sandboxes=self.sandboxes,

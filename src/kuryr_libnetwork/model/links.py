@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from kuryr_libnetwork.model.neutron import SubPort
+from kuryr_libnetwork.model.neutron import Id, SubPort
 from kuryr_libnetwork.model.value import Value
 
 NO_MAC = "00:00:00:00:00:00"
@@ -103,8 +103,8 @@ class ChildSpec(Value, frozen=True):
 class Trunk(Value, frozen=True):
     """Source: Neutron API v2, trunks (extension trunk). ``port_id``: the parent port, a virtual machine's."""
 
-    id: str
-    port_id: str
+    id: Id
+    port_id: Id
     sub_ports: tuple[SubPort, ...] = ()
 
 

@@ -7,7 +7,8 @@ Addresses, CIDRs and ids are strings in their canonical form. Source: Neutron AP
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from ipaddress import ip_address, ip_network
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -16,23 +17,62 @@ from kuryr_libnetwork.model.value import IpVersion, Value
 TagOwner = Literal["networks", "subnets", "subnetpools", "ports"]
 
 
+Id = Annotated[str, msgspec.Meta(pattern=r"\A[0-9A-Za-z_-]{1,64}\Z")]
+
+
+ProjectId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9A-Za-z_-]{0,64}\Z")]
+"""Neutron's own things, such as ports of routers, are of the project ""."""
+
+
+Mac = Annotated[str, msgspec.Meta(pattern=r"\A(([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2})?\Z")]
+"""Or "", where there is none."""
+
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+"""No larger than Neutron's own numbers and the kernel's."""
+
+
+PrefixLength = Annotated[int, msgspec.Meta(ge=0, le=128)] | Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{1,3}\Z")]
+
+
+Revision = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+def _check_ip(text: str) -> None:
+    """Raises ValueError, which msgspec tells with the place of the value."""
+    ip_address(text)
+    if "%" in text:
+        raise ValueError(f"{text!r} has a zone, which means nothing outside of its host")
+
+
+def _check_cidr(text: str, version: int) -> None:
+    if ip_network(text).version != version:
+        raise ValueError(f"{text!r} is no CIDR of IPv{version}")
+
+
 class Network(Value, frozen=True):
     """Source: Neutron API v2, networks (extensions net-mtu, standard-attr-tag)."""
 
-    id: str
+    id: Id
     name: str = ""
     description: str | None = ""
     shared: bool = False
-    mtu: int | None = None
-    subnets: tuple[str, ...] = ()
+    mtu: Count | None = None
+    subnets: tuple[Id, ...] = ()
     tags: tuple[str, ...] = ()
-    project_id: str | None = None
+    project_id: ProjectId | None = None
     physical_network: str | None = msgspec.field(name="provider:physical_network", default=None)
 
 
 class HostRoute(Value, frozen=True):
     destination: str
     nexthop: str
+
+    def __post_init__(self) -> None:
+        if self.destination:
+            ip_network(self.destination, strict=False)
+        if self.nexthop:
+            _check_ip(self.nexthop)
 
 
 class AddressSpan(Value, frozen=True):
@@ -41,24 +81,33 @@ class AddressSpan(Value, frozen=True):
     start: str
     end: str
 
+    def __post_init__(self) -> None:
+        _check_ip(self.start)
+        _check_ip(self.end)
+
 
 class Subnet(Value, frozen=True):
     """Source: Neutron API v2, subnets."""
 
-    id: str
-    network_id: str
+    id: Id
+    network_id: Id
     cidr: str
     ip_version: IpVersion
     name: str = ""
     description: str | None = ""
     gateway_ip: str | None = None
     host_routes: tuple[HostRoute, ...] = ()
-    subnetpool_id: str | None = None
+    subnetpool_id: Id | None = None
     ipv6_address_mode: str | None = None
     ipv6_ra_mode: str | None = None
     allocation_pools: tuple[AddressSpan, ...] = ()
     tags: tuple[str, ...] = ()
-    project_id: str | None = None
+    project_id: ProjectId | None = None
+
+    def __post_init__(self) -> None:
+        _check_cidr(self.cidr, self.ip_version)
+        if self.gateway_ip:
+            _check_ip(self.gateway_ip)
 
 
 AUTOMATIC = ("slaac", "dhcpv6-stateless")
@@ -68,20 +117,27 @@ AUTOMATIC = ("slaac", "dhcpv6-stateless")
 class SubnetPool(Value, frozen=True):
     """Source: Neutron API v2, subnetpools (extension subnet_allocation). Prefix lengths arrive as text."""
 
-    id: str
+    id: Id
     name: str = ""
     description: str | None = ""
     prefixes: tuple[str, ...] = ()
     shared: bool = False
-    default_prefixlen: int | str = 0
+    default_prefixlen: PrefixLength = 0
     ip_version: IpVersion = 4
     tags: tuple[str, ...] = ()
-    project_id: str | None = None
+    project_id: ProjectId | None = None
+
+    def __post_init__(self) -> None:
+        for prefix in self.prefixes:
+            _check_cidr(prefix, self.ip_version)
 
 
 class FixedIp(Value, frozen=True):
-    subnet_id: str
+    subnet_id: Id
     ip_address: str
+
+    def __post_init__(self) -> None:
+        _check_ip(self.ip_address)
 
 
 class AddressPair(Value, frozen=True):
@@ -94,15 +150,15 @@ class AddressPair(Value, frozen=True):
 class SubPort(Value, frozen=True):
     """A port on a trunk. ``segmentation_id``: its VLAN on the trunk's parent port."""
 
-    port_id: str
-    segmentation_id: int = 0
+    port_id: Id
+    segmentation_id: Count = 0
     segmentation_type: str = "vlan"
 
 
 class TrunkDetails(Value, frozen=True):
     """The same as the parent port shows it (extension trunk-details)."""
 
-    trunk_id: str
+    trunk_id: Id
     sub_ports: tuple[SubPort, ...] = ()
 
 
@@ -112,11 +168,11 @@ class Port(Value, frozen=True):
     ``host_id`` is ``None`` where the role may not see the binding, "" where the port is unbound.
     """
 
-    id: str
-    network_id: str
+    id: Id
+    network_id: Id
     name: str = ""
     description: str | None = ""
-    mac_address: str = ""
+    mac_address: Mac = ""
     status: str = ""
     admin_state_up: bool = True
     fixed_ips: tuple[FixedIp, ...] = ()
@@ -128,15 +184,15 @@ class Port(Value, frozen=True):
     vif_type: str = msgspec.field(name="binding:vif_type", default="unbound")
     vif_details: dict[str, Any] = msgspec.field(name="binding:vif_details", default_factory=dict)
     profile: dict[str, Any] = msgspec.field(name="binding:profile", default_factory=dict)
-    project_id: str | None = None
-    security_groups: tuple[str, ...] = ()
+    project_id: ProjectId | None = None
+    security_groups: tuple[Id, ...] = ()
     port_security_enabled: bool = True
-    revision_number: int = 0
+    revision_number: Revision = 0
     trusted: bool | None = None
     propagate_uplink_status: bool | None = None
     dns_domain: str | None = None
-    qos_policy_id: str | None = None
-    qos_network_policy_id: str | None = None
+    qos_policy_id: Id | None = None
+    qos_network_policy_id: Id | None = None
     allowed_address_pairs: tuple[AddressPair, ...] = ()
     trunk_details: TrunkDetails | None = None
 
@@ -144,10 +200,10 @@ class Port(Value, frozen=True):
 class SecurityGroup(Value, frozen=True):
     """Source: Neutron API v2, security groups (extension security-group)."""
 
-    id: str
+    id: Id
     name: str = ""
     description: str | None = ""
-    project_id: str | None = None
+    project_id: ProjectId | None = None
 
 
 class QosRule(Value, frozen=True):
@@ -155,22 +211,22 @@ class QosRule(Value, frozen=True):
 
     type: str
     direction: str = "egress"
-    max_kbps: int | None = None
-    min_kbps: int | None = None
+    max_kbps: Count | None = None
+    min_kbps: Count | None = None
 
 
 class QosPolicy(Value, frozen=True):
     """Source: Neutron API v2, QoS policies (extension qos), with their rules inside."""
 
-    id: str
-    project_id: str | None = None
+    id: Id
+    project_id: ProjectId | None = None
     rules: tuple[QosRule, ...] = ()
 
 
 class Agent(Value, frozen=True):
     """Source: Neutron API v2, agents."""
 
-    id: str
+    id: Id
     agent_type: str
     host: str
     alive: bool

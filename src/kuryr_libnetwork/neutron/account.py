@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kuryr_libnetwork.errors import NeutronForbidden, NeutronUnavailable
+from kuryr_libnetwork.model.neutron import Id
 from kuryr_libnetwork.rules.roles import Account
 
 if TYPE_CHECKING:
@@ -30,6 +31,16 @@ def account_of(access: AccessInfo) -> Account:
         return msgspec.convert(told, Account)
     except (LookupError, TypeError, AttributeError, msgspec.ValidationError) as error:
         raise NeutronUnavailable(f"no usable token of Keystone: {type(error).__name__}: {error}") from error
+
+
+def project_of(told: object) -> str | None:
+    """The id of the token's project; ``None``: it is for none. Raises :class:`~kuryr_libnetwork.errors.NeutronUnavailable`."""
+    if told is None:
+        return None
+    try:
+        return msgspec.convert(told, Id)
+    except msgspec.ValidationError as error:
+        raise NeutronUnavailable(f"no usable token of Keystone: the project's id: {error}") from error
 
 
 def no_project() -> NeutronForbidden:

@@ -11,10 +11,11 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
 
-from kuryr_libnetwork.errors import NeutronError, NeutronUnavailable
+from kuryr_libnetwork.errors import NeutronError, NeutronRefused, NeutronUnavailable
 from kuryr_libnetwork.model.links import Trunk
 from kuryr_libnetwork.model.neutron import (
     Agent,
+    Id,
     Network,
     Port,
     QosPolicy,
@@ -24,15 +25,22 @@ from kuryr_libnetwork.model.neutron import (
     SubPort,
     TagOwner,
 )
+from kuryr_libnetwork.neutron import answers
+from kuryr_libnetwork.neutron.errors import NoAnswer
 from kuryr_libnetwork.neutron.session import AdapterFactory, Rest
 from kuryr_libnetwork.rules.roles import Account
+from kuryr_libnetwork.text import shown
 
 T = TypeVar("T")
 Query = dict[str, list[str]]
 
 # Some servers take no longer URL than 4096 bytes.
 LONGEST_LIST = 50
+MOST_LISTED = 100_000
+"""Things in the answer to one question."""
 _ALL_MUST_MATCH = ("tags", "not-tags")
+_PLACE = ("marker", "limit", "page_reverse")
+"""The parameters of a link that say where its page begins."""
 _PATHS = {"policies": "qos/policies"}
 _NOT_SPLIT = (*_ALL_MUST_MATCH, "tags-any", "not-tags-any", "fixed_ips")
 
@@ -51,7 +59,7 @@ class NeutronClient:
 
     def extensions(self) -> frozenset[str]:
         if self._extensions is None:
-            listed = _member(self._rest.call("GET", "/extensions"), "extensions", list[_Extension])
+            listed = answers.convert(self._rest.call("GET", "/extensions").get("extensions"), list[_Extension])
             self._extensions = frozenset(each.alias for each in listed)
         return self._extensions
 
@@ -98,8 +106,14 @@ class NeutronClient:
         return self._write("POST", "/security-groups", "security_group", SecurityGroup, attributes)
 
     def create_security_group_rules(self, rules: Iterable[Mapping[str, Any]]) -> None:
-        body = {"security_group_rules": [dict(rule) for rule in rules]}
-        self._rest.call("POST", "/security-group-rules", body=body)
+        wanted = [dict(rule) for rule in rules]
+        answer = self._rest.call("POST", "/security-group-rules", body={"security_group_rules": wanted})
+        made = answers.convert(answer.get("security_group_rules"), list[_Rule])
+        groups = [rule.security_group_id for rule in made]
+        if groups != [rule["security_group_id"] for rule in wanted]:
+            raise NoAnswer(
+                f"no usable answer to POST /v2.0/security-group-rules: not the {len(wanted)} rules that were sent"
+            )
 
     def create_port(self, attributes: Mapping[str, Any], tags: Iterable[str] = ()) -> Port:
         """The tags are stored if ML2 has its extension driver for it, else dropped: the answer shows which.
@@ -110,13 +124,16 @@ class NeutronClient:
         if tags and "standard-attr-tag" in self.extensions():
             wanted["tags"] = tags
         answer = self._rest.call("POST", "/ports", body={"ports": [wanted]})
-        made = _resources(answer, "ports", Port)
+        made = _resources(answer, "ports")
         if len(made) != 1:
-            raise NeutronUnavailable(f"no usable answer to POST /v2.0/ports: {len(made)} ports for one")
-        return made[0]
+            raise NoAnswer(f"no usable answer to POST /v2.0/ports: {len(made)} ports for one")
+        answers.check_same("POST /v2.0/ports", attributes, made[0])
+        return answers.decode(made[0], Port)
 
     def update_port(self, port_id: str, attributes: Mapping[str, Any], revision: int | None = None) -> Port:
-        return self._write("PUT", f"/ports/{_part(port_id)}", "port", Port, attributes, revision)
+        path = f"/ports/{_id(port_id)}"
+        headers = {} if revision is None else {"If-Match": f"revision_number={revision}"}
+        return self._write("PUT", path, "port", Port, attributes, headers, {"id": port_id})
 
     def add_subport(self, trunk_id: str, subport: SubPort) -> Trunk:
         return self._change_trunk(trunk_id, "add_subports", msgspec.to_builtins(subport))
@@ -126,23 +143,24 @@ class NeutronClient:
 
     def _change_trunk(self, trunk_id: str, action: str, subport: dict[str, Any]) -> Trunk:
         """Unlike everywhere else, body and answer have no member named after the resource."""
-        answer = self._rest.call("PUT", f"/trunks/{_part(trunk_id)}/{action}", body={"sub_ports": [subport]})
-        return _decode(answer, Trunk)
+        answer = self._rest.call("PUT", f"/trunks/{_id(trunk_id)}/{action}", body={"sub_ports": [subport]})
+        answers.check_ids([answer], [trunk_id])
+        return answers.decode(answer, Trunk)
 
     def delete_network(self, network_id: str) -> None:
-        self._rest.call("DELETE", f"/networks/{_part(network_id)}")
+        self._rest.call("DELETE", f"/networks/{_id(network_id)}")
 
     def delete_subnet(self, subnet_id: str) -> None:
-        self._rest.call("DELETE", f"/subnets/{_part(subnet_id)}")
+        self._rest.call("DELETE", f"/subnets/{_id(subnet_id)}")
 
     def delete_subnetpool(self, pool_id: str) -> None:
-        self._rest.call("DELETE", f"/subnetpools/{_part(pool_id)}")
+        self._rest.call("DELETE", f"/subnetpools/{_id(pool_id)}")
 
     def delete_port(self, port_id: str) -> None:
-        self._rest.call("DELETE", f"/ports/{_part(port_id)}")
+        self._rest.call("DELETE", f"/ports/{_id(port_id)}")
 
     def delete_security_group(self, group_id: str) -> None:
-        self._rest.call("DELETE", f"/security-groups/{_part(group_id)}")
+        self._rest.call("DELETE", f"/security-groups/{_id(group_id)}")
 
     def set_tags(self, owner: TagOwner, resource_id: str, tags: Iterable[str]) -> None:
         self._tag("PUT", owner, resource_id, body={"tags": list(tags)})
@@ -161,22 +179,25 @@ class NeutronClient:
         wanted = {key: [value] if isinstance(value, str) else list(value) for key, value in query.items()}
         if any(not values and key not in _ALL_MUST_MATCH for key, values in wanted.items()):
             return []  # nothing is one of none; Neutron would answer everything
-        return [
-            each for part in _parts(wanted) for page in self._pages(what, part) for each in _resources(page, what, kind)
-        ]
+        found = {
+            str(each["id"]): each for part in _parts(wanted) for each in answers.select(self._listed(what, part), part)
+        }
+        return [answers.decode(each, kind) for each in found.values()]
 
-    def _pages(self, what: str, query: Query) -> Iterator[dict[str, Any]]:
-        """All pages; of Neutron's links only the query counts, as it may not know its own address."""
+    def _listed(self, what: str, query: Query) -> Iterator[dict[str, Any]]:
+        """What is on all pages. Of a link only the place counts, never its address or its filters."""
         path = f"/{_PATHS.get(what, what.replace('_', '-'))}"
-        asked: list[Query] = []
+        seen: set[str] = set()
         following: Query | None = query
-        while following is not None and following not in asked:
-            asked.append(following)
+        while following is not None:
             page = self._rest.call("GET", path, following)
-            yield page
-            links = _convert(page.get(f"{what}_links") or [], list[_Link])
-            hrefs = [link.href for link in links if link.rel == "next"]
-            following = parse_qs(urlsplit(hrefs[0]).query, keep_blank_values=True) if hrefs else None
+            found = _resources(page, what)
+            before = len(seen)
+            seen.update(each["id"] for each in found)
+            following = _next_page(page, what, query)
+            if (following is not None and len(seen) == before) or len(seen) > MOST_LISTED:
+                raise NeutronUnavailable(f"no usable answer to GET /v2.0{path}: its pages do not end")
+            yield from found
 
     def _write(
         self,
@@ -185,16 +206,19 @@ class NeutronClient:
         member: str,
         kind: type[T],
         attributes: Mapping[str, Any],
-        revision: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        known: Mapping[str, str] | None = None,
     ) -> T:
-        headers = {} if revision is None else {"If-Match": f"revision_number={revision}"}
+        """``known``: what the answer has to have besides what is sent."""
         answer = self._rest.call(method, path, body={member: dict(attributes)}, headers=headers)
-        return _decode(_member(answer, member, dict[str, Any]), kind)
+        written = answers.convert(answer.get(member), dict[str, Any])
+        answers.check_same(f"{method} /v2.0{path}", {**attributes, **(known or {})}, written)
+        return answers.decode(written, kind)
 
     def _tag(self, method: str, owner: TagOwner, resource_id: str, tag: str | None = None, body: Any = None) -> None:
-        path = f"/{owner}/{_part(resource_id)}"
+        path = f"/{owner}/{_id(resource_id)}"
         try:
-            self._rest.call(method, f"{path}/tags" if tag is None else f"{path}/tags/{_part(tag)}", body=body)
+            self._rest.call(method, f"{path}/tags" if tag is None else f"{path}/tags/{_tag(tag)}", body=body)
         except NeutronError as error:
             if type(error) is NeutronError:
                 # Release 29 answers 500 if there is no such resource: let it say so.
@@ -211,7 +235,22 @@ class _Link(msgspec.Struct):
     href: str
 
 
-def _part(text: str) -> str:
+class _Rule(msgspec.Struct):
+    security_group_id: str
+
+
+def _id(text: str) -> str:
+    """As a part of a path. A quoted slash is a slash again behind some web servers."""
+    try:
+        return msgspec.convert(text, Id)
+    except msgspec.ValidationError:
+        raise NeutronRefused(f"'{shown(text)}' is no id in Neutron") from None
+
+
+def _tag(text: str) -> str:
+    """As a part of a path, where the dots mean something even if they are quoted."""
+    if text in ("", ".", ".."):
+        raise NeutronRefused(f"the tag '{text}' cannot be named in Neutron's API")
     return quote(text, safe="")
 
 
@@ -226,21 +265,22 @@ def _parts(query: Query) -> Iterator[Query]:
         yield from _parts({**query, long[0]: values[start : start + LONGEST_LIST]})
 
 
-def _resources(answer: dict[str, Any], member: str, kind: type[T]) -> list[T]:
-    return [_decode(each, kind) for each in _member(answer, member, list[dict[str, Any]])]
+def _resources(answer: dict[str, Any], member: str) -> list[dict[str, Any]]:
+    found = answers.convert(answer.get(member), list[dict[str, Any]])
+    for each in found:
+        answers.convert(each.get("id"), Id)
+    return found
 
 
-def _member(answer: dict[str, Any], member: str, kind: type[T]) -> T:
-    return _convert(answer.get(member), kind)
-
-
-def _decode(resource: dict[str, Any], kind: type[T]) -> T:
-    """``null`` means the same as an absent member."""
-    return _convert({key: value for key, value in resource.items() if value is not None}, kind)
-
-
-def _convert(value: Any, kind: type[T]) -> T:
+def _next_page(page: dict[str, Any], what: str, query: Query) -> Query | None:
+    links = answers.convert(page.get(f"{what}_links") or [], list[_Link])
+    hrefs = [link.href for link in links if link.rel == "next"]
+    if not hrefs:
+        return None
     try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise NeutronUnavailable(f"no usable answer from Neutron: {error}") from error
+        told = parse_qs(urlsplit(hrefs[0]).query, keep_blank_values=True)
+    except ValueError as error:  # no URL, or more parameters than anybody has
+        raise NeutronUnavailable(
+            f"no usable answer from Neutron: a link to the next page of {what}: {error}"
+        ) from error
+    return {**query, **{key: told[key] for key in _PLACE if key in told}}

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One REST request to Neutron: signed by keystoneauth, bounded in time, repeated only where that does no harm.
 
-keystoneauth is loaded and logs in with the first request, not before.
+keystoneauth is loaded and logs in with the first request, not before. Whatever it, or what is below it, makes of an answer
+comes out of here as one of our errors (:func:`_ours`): what it raises for an answer that is not what it should be is not
+written down anywhere.
 """
 
 from __future__ import annotations
@@ -10,20 +12,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 import tenacity
 
 from kuryr_libnetwork.bounded import Depart, GaveUp, run_within
 from kuryr_libnetwork.calls import note_neutron_call
-from kuryr_libnetwork.errors import NeutronError, NeutronForbidden, NeutronUnavailable
-from kuryr_libnetwork.neutron.account import account_of, no_project
+from kuryr_libnetwork.errors import KuryrError, NeutronError, NeutronForbidden, NeutronUnavailable
+from kuryr_libnetwork.neutron.account import account_of, no_project, project_of
 from kuryr_libnetwork.neutron.errors import NoAnswer, NotConnected, TooManyRequests, from_answer, one_line
 from kuryr_libnetwork.neutron.pauses import TRIES, is_over, pause, retry_after
 from kuryr_libnetwork.patience import waiting_for
 from kuryr_libnetwork.rules.roles import Account
+from kuryr_libnetwork.text import shown
 
 if TYPE_CHECKING:
     import requests
@@ -58,6 +63,8 @@ def build_adapter(
     from keystoneauth1 import adapter, loading
     from requests.adapters import HTTPAdapter
 
+    from kuryr_libnetwork.neutron.transport import guard
+
     loading.register_session_conf_options(conf, group)
     loading.register_auth_conf_options(conf, group)
     auth = loading.load_auth_from_conf_options(conf, group)
@@ -65,6 +72,7 @@ def build_adapter(
     for transport in session.session.adapters.values():
         if isinstance(transport, HTTPAdapter):
             transport.init_poolmanager(CONNECTIONS, CONNECTIONS)
+    guard(session.session)
     return adapter.Adapter(
         session,
         service_type="network",
@@ -73,6 +81,13 @@ def build_adapter(
         client_name="kuryr-libnetwork",
         raise_exc=False,
     )
+
+
+class Phase(Enum):
+    """Whose answer is being read."""
+
+    LOGIN = "Keystone's"
+    REQUEST = "Neutron's"
 
 
 class _Asked(NamedTuple):
@@ -153,11 +168,9 @@ class Rest:
         from keystoneauth1.http_basic import HTTPBasicAuth
         from keystoneauth1.noauth import NoAuth
 
-        try:
-            adapter, _ = self._logged_in(_PROJECT, self._timeout)
-            found: str | None = adapter.get_project_id()
-        except _foreign_errors() as error:
-            raise translate(_PROJECT, error) from error
+        adapter, _ = self._logged_in(_PROJECT, self._timeout)
+        with self._ours(_PROJECT, Phase.LOGIN):
+            found = project_of(adapter.get_project_id())
         if found is None and not isinstance(adapter.session.auth, NoAuth | HTTPBasicAuth):
             raise no_project()
         return found or ""
@@ -165,29 +178,27 @@ class Rest:
     def _ask_account(self) -> Account | None:
         from keystoneauth1.identity import BaseIdentityPlugin
 
-        try:
-            adapter, _ = self._logged_in(_ACCOUNT, self._timeout)
-            auth = adapter.session.auth
-            if not isinstance(auth, BaseIdentityPlugin):
-                return None
+        adapter, _ = self._logged_in(_ACCOUNT, self._timeout)
+        auth = adapter.session.auth
+        if not isinstance(auth, BaseIdentityPlugin):
+            return None
+        with self._ours(_ACCOUNT, Phase.LOGIN):
             access = auth.get_access(adapter.session)
-        except _foreign_errors() as error:
-            raise translate(_ACCOUNT, error) from error
-        if access.project_id is None:
+            found = None if access.project_id is None else account_of(access)
+        if found is None:
             raise no_project()
-        return account_of(access)
+        return found
 
     def _send(self, request: _Asked, seconds: float) -> dict[str, Any]:
         asked = f"{request.method} {request.path}"
 
         def work(depart: Depart) -> dict[str, Any]:
-            try:
+            adapter, base = self._logged_in(asked, seconds)
+            depart()
+            response = self._request(adapter, base, request, seconds)
+            if response.status_code == 401 and adapter.invalidate():
                 adapter, base = self._logged_in(asked, seconds)
-                depart()
-                note_neutron_call(request.method, request.path)
                 response = self._request(adapter, base, request, seconds)
-            except _foreign_errors() as error:
-                raise translate(asked, error) from error
             return _answer(asked, response)
 
         return self._bounded(asked, seconds, work)
@@ -202,26 +213,65 @@ class Rest:
 
     def _request(self, adapter: Adapter, base: str, asked: _Asked, seconds: float) -> requests.Response:
         connect = min(seconds, max(1.0, self._timeout / TRIES))
-        return adapter.request(
-            base + _target(asked.path, asked.query),
-            asked.method,
-            json=asked.body,
-            headers=dict(asked.headers),
-            timeout=(connect, seconds),
-            connect_retries=0,
-            status_code_retries=0,
-        )
+        note_neutron_call(asked.method, asked.path)
+        with self._ours(f"{asked.method} {asked.path}", Phase.REQUEST):
+            return adapter.request(
+                base + _target(asked.path, asked.query),
+                asked.method,
+                json=asked.body,
+                headers=dict(asked.headers),
+                timeout=(connect, seconds),
+                connect_retries=0,
+                status_code_retries=0,
+                redirect=False,  # to another resource, for all we know
+                allow_reauth=False,  # by _logged_in, one thread for all
+            )
 
     def _logged_in(self, asked: str, seconds: float) -> tuple[Adapter, str]:
         """The adapter, and where Neutron is. One thread logs in; others wait for it, but no longer than they may."""
         if not self._lock.acquire(timeout=seconds):
             raise NotConnected(f"no connection for {asked}: Keystone has not answered another request in time")
         try:
-            if self._adapter is None:
-                self._adapter = self._factory()
-            return self._adapter, _base(self._adapter)
+            with self._ours(asked, Phase.LOGIN):
+                self._adapter = self._adapter or self._factory()
+            with self._ours(asked, Phase.LOGIN):
+                return self._adapter, _base(self._adapter)
         finally:
             self._lock.release()
+
+    @contextmanager
+    def _ours(self, asked: str, phase: Phase) -> Iterator[None]:
+        """The boundary to keystoneauth, requests and urllib3.
+
+        What it has learnt of a login that cannot be used is forgotten: the next request begins anew.
+        """
+        whose = self._keystone() if phase is Phase.LOGIN else ""
+        try:
+            yield
+        except KuryrError:
+            self._forget(phase)
+            raise
+        except _foreign_errors() as error:
+            ours = translate(asked, error, whose)
+            if not isinstance(ours, NoAnswer | NotConnected | TooManyRequests | NeutronForbidden):
+                self._forget(phase)
+            raise ours from error
+        except (
+            Exception
+        ) as error:  # out of the reading of tokens, catalogs, discovery documents, headers: nobody says which
+            self._forget(phase)
+            words = f"no usable answer to {asked}: {type(error).__name__}: {one_line(str(error))}"
+            raise NeutronUnavailable(whose + words) from error
+
+    def _forget(self, phase: Phase) -> None:
+        if phase is Phase.LOGIN:
+            self._adapter = None
+
+    def _keystone(self) -> str:
+        """Who is to blame, as the beginning of a line; "" where there is no Keystone, or none yet."""
+        auth = self._adapter.session.auth if self._adapter is not None else None
+        auth_url = getattr(auth, "auth_url", None)
+        return f"Keystone {shown(auth_url)}: " if auth_url else ""
 
 
 def _not_asked(asked: str) -> NotConnected:
@@ -237,8 +287,8 @@ def _foreign_errors() -> tuple[type[Exception], ...]:
     return (exceptions.ClientException, RequestException, HTTPError, OSError)
 
 
-def translate(asked: str, error: Exception) -> NeutronError:
-    """What an exception of keystoneauth or requests means.
+def translate(asked: str, error: Exception, whose: str = "") -> NeutronError:
+    """What an exception of keystoneauth or requests means. ``whose``: the beginning of the line.
 
     HTTP errors among them are Keystone's: Neutron's own come back as responses.
     """
@@ -255,11 +305,11 @@ def translate(asked: str, error: Exception) -> NeutronError:
         return NeutronForbidden(words) if status in (401, 403) else NeutronUnavailable(words)
     reason = _reason(error)
     if _never_left(error):
-        return NotConnected(f"no connection for {asked}: {reason}")
+        return NotConnected(f"{whose}no connection for {asked}: {reason}")
     lost = (exceptions.ConnectionError, requests.exceptions.RequestException, OSError)
     if isinstance(error, lost):
-        return NoAnswer(f"no answer to {asked}: {reason}")
-    return NeutronUnavailable(f"cannot ask {asked}: {reason}")
+        return NoAnswer(f"{whose}no answer to {asked}: {reason}")
+    return NeutronUnavailable(f"{whose}cannot ask {asked}: {reason}")
 
 
 def _base(adapter: Adapter) -> str:
@@ -269,7 +319,17 @@ def _base(adapter: Adapter) -> str:
     if not endpoint:
         place = f"interface {adapter.interface}, region {adapter.region_name or 'any'}"
         raise exceptions.EndpointNotFound(f"Keystone's catalog has no endpoint of type network ({place})")
+    if not _is_url(endpoint):
+        raise exceptions.EndpointNotFound(f"Neutron's endpoint is no URL: {shown(endpoint)}")
     return endpoint.rstrip("/").removesuffix(_API)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and text.isprintable()
+    except ValueError:  # no port, or no address of IPv6
+        return False
 
 
 def _target(path: str, query: Mapping[str, list[str]]) -> str:
@@ -280,11 +340,11 @@ def _answer(asked: str, response: requests.Response) -> dict[str, Any]:
     status = response.status_code
     try:
         body = msgspec.json.decode(response.content) if response.content else None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # not JSON, not UTF-8, nested without end
+    except (msgspec.DecodeError, ValueError, RecursionError):  # not JSON, not UTF-8, nested without end
         body = None
-        if status < 400:
+        if 200 <= status < 300:
             raise NeutronUnavailable(f"no usable answer to {asked}: the body is not JSON") from None
-    if status < 300:
+    if 200 <= status < 300:
         return body if isinstance(body, dict) else {}
     kind, message = _told(body)
     if status == 429:
@@ -297,17 +357,20 @@ def _answer(asked: str, response: requests.Response) -> dict[str, Any]:
         # Neutron tells what it cannot find; a bare 404 comes from a proxy or a wrong endpoint.
         raise NeutronUnavailable(f"no usable answer to {asked}: HTTP 404 that is not Neutron's; check its endpoint")
     if status < 400:
-        raise NeutronUnavailable(f"no usable answer to {asked}: HTTP {status}")
+        target = response.headers.get("Location")
+        redirected = f", a redirect to {shown(target)}; check Neutron's endpoint" if target else ""
+        raise NeutronUnavailable(f"no usable answer to {asked}: HTTP {status}{redirected}")
     request_id = response.headers.get("X-Openstack-Request-Id")
-    raise from_answer(asked, status, kind, f"{message} ({request_id})" if message and request_id else message)
+    raise from_answer(asked, status, kind, f"{message} ({shown(request_id)})" if message and request_id else message)
 
 
 def _told(body: Any) -> tuple[str, str]:
     """``type`` and ``message`` of an error body of Neutron or of the middlewares before it."""
     error = body.get("NeutronError") or body.get("error") or body if isinstance(body, dict) else {}
     if not isinstance(error, dict):
-        return "", str(error)
-    return str(error.get("type") or ""), str(error.get("message") or "")
+        return "", error if isinstance(error, str) else ""
+    kind, message = error.get("type"), error.get("message")
+    return kind if isinstance(kind, str) else "", message if isinstance(message, str) else ""
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Any answer of Neutron may be wrong in any way: Docker gets one line, the background goes on, and nothing of others is touched."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from tests.conversation.answers import SpoiledRig
+from tests.fakes.neutron import PROJECT
+from tests.fakes.neutron.store import copied
+from tests.fakes.spoiled import JUNK, WAYS, Spoil
+from tests.world.dockerside import Container, DockerNetwork, PluginError
+from tests.world.rig import DirectDocker
+
+EXAMPLES = 100
+CIDR, V6, THEIRS, MINE = "10.1.0.0/24", "fd00:1::/64", "10.66.0.0/24", "10.66.0.20"
+REQUESTS = 60
+
+
+class Story:
+    """A Docker host, a tenant who shares his network, and a port of his that the Docker user may use."""
+
+    def __init__(self, version: int) -> None:
+        self.rig = SpoiledRig(role="service")
+        self.docker = DirectDocker(self.rig, version)
+        neutron = self.rig.neutron
+        self.shared = neutron.seed_network(name="of-the-tenant", shared=True, tags=["his"])
+        subnet = neutron.seed_subnet(self.shared.id, THEIRS)
+        fixed = [{"subnet_id": subnet.id, "ip_address": MINE}]
+        self.prepared = neutron.seed_port(self.shared.id, name="mine", fixed_ips=fixed).id
+        used = neutron.seed_port(self.shared.id, name="used", device_id="vm", device_owner="compute:nova")
+        free = neutron.seed_port(self.shared.id, name="free")
+        pool = neutron.seed_subnetpool("his", "10.77.0.0/16", shared=True)
+        self.rig.others += [self.shared.id, subnet.id, used.id, free.id, pool.id]
+        self.networks: list[DockerNetwork] = []
+        self.boxes: list[Container] = []
+
+    def attempt(self, act: Callable[[], None]) -> None:
+        with contextlib.suppress(PluginError):
+            act()
+
+    def create(self, *arguments: Any, **options: Any) -> None:
+        self.networks.append(self.docker.network_create(*arguments, **options))
+
+    def run(self, network: DockerNetwork, **options: Any) -> None:
+        self.boxes.append(self.docker.run(network, **options))
+
+    def everything(self) -> None:
+        """What Docker's user does, whatever comes of it."""
+        self.attempt(lambda: self.create(CIDR, subnet_v6=V6))
+        self.attempt(lambda: self.create(THEIRS, options={"neutron.net.uuid": self.shared.id}))
+        for network in self.networks:
+            self.attempt(lambda network=network: self.run(network, expose=[(6, 80)]))  # type: ignore[misc]
+            if network.pools[0].cidr == THEIRS:
+                self.attempt(lambda network=network: self.run(network, ip=MINE))  # type: ignore[misc]
+        self.rig.services.reconciler.round()
+        self.away()
+        self.rig.services.reconciler.round()
+
+    def away(self) -> None:
+        for box in self.boxes:
+            self.docker.rm(box)
+        for network in self.networks:
+            self.docker.network_rm(network)
+        self.boxes, self.networks = [], []
+
+    def theirs(self) -> dict[str, Any]:
+        """Everything that is not the service's, but the port that the user may use."""
+        tables = self.rig.neutron.store.tables
+        return {
+            what: {
+                key: copied(row)
+                for key, row in rows.items()
+                if row.get("project_id", PROJECT) != PROJECT and key != self.prepared
+            }
+            for what, rows in tables.items()
+        }
+
+    def left(self) -> dict[str, list[str]]:
+        """What of the service's own is there."""
+        tables = self.rig.neutron.store.tables
+        kinds = ("ports", "networks", "subnets", "subnetpools")
+        return {
+            what: [key for key, row in tables[what].items() if row["project_id"] == PROJECT]
+            for what in kinds
+            if any(row["project_id"] == PROJECT for row in tables[what].values())
+        }
+
+
+@pytest.mark.usefixtures("uncounted")
+@pytest.mark.timeout(400)  # many stories, on a busy machine
+@settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+@given(
+    version=st.sampled_from([20, 28, 29]),
+    spoils=st.dictionaries(
+        st.integers(0, REQUESTS),
+        st.builds(Spoil, st.integers(0, WAYS - 1), st.integers(0, 120), st.integers(0, len(JUNK) - 1)),
+        min_size=1,
+        max_size=6,
+    ),
+    lost=st.booleans(),
+)
+def test_whatever_neutron_answers(
+    caplog: pytest.LogCaptureFixture, version: int, spoils: dict[int, Spoil], lost: bool
+) -> None:
+    """An internal error for Docker, a traceback, a background that has ended, a port of somebody else's changed or gone."""
+    caplog.clear()
+    caplog.set_level(logging.WARNING)
+    story = Story(version)
+    before = story.theirs()
+    story.rig.spoil(spoils)
+    if lost:
+        story.rig.revive(lose_journal=True)
+        story.rig.services.reconciler.finish_interrupted()
+    story.everything()
+    assert story.theirs() == before
+    story.rig.spoil({})
+    story.away()
+    story.rig.settle()
+    assert story.theirs() == before
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+    assert "internal error" not in caplog.text
+    assert all(state.unforeseen == 0 for state in story.rig.health.report().values())
