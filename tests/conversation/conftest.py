@@ -3,14 +3,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import coverage
 import pytest
 
+from tests.fakes.neutron import FakeNeutron
 from tests.world.dockerside import Docker
 from tests.world.plugin import Plugin, running
+
+
+@pytest.fixture(autouse=True)
+def filters(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether Neutron heeds them: ``heeded`` or ``ignored``. Ignored in all of the tier with KURYR_FILTERS=ignored."""
+    usual = os.environ.get("KURYR_FILTERS", "heeded")
+    monkeypatch.setattr(FakeNeutron, "ignores_filters", getattr(request, "param", usual) == "ignored")
 
 
 @pytest.fixture(scope="module")

@@ -188,7 +188,8 @@ UNBOUND = own_port(name=UNBOUND_PORT_NAME)
     "port",
     [
         own_port(tags=(OWN_PORT,)),
-        own_port(tags=("web", OWN_PORT), name="renamed", device_owner="compute:nova"),
+        own_port(tags=("web", OWN_PORT), name="renamed"),
+        own_port(tags=(OWN_PORT,), device_id=ENDPOINT_ID, device_owner=DEVICE_OWNER),
         replace(NAMED, device_owner=DEVICE_OWNER),
         UNBOUND,
         replace(UNBOUND, device_id=ENDPOINT_ID, device_owner=DEVICE_OWNER),
@@ -206,6 +207,10 @@ def test_ports_that_kuryr_made(port: OwnPort) -> None:
         own_port(),
         own_port(tags=(OWN_PORT, EXISTING_PORT)),
         replace(UNBOUND, tags=(EXISTING_PORT,)),
+        *(
+            own_port(name=UNBOUND_PORT_NAME, tags=(OWN_PORT,), device_owner=owner)
+            for owner in ("compute:nova", "Octavia", "network:dhcp", "kuryr:aux-address")
+        ),
         NAMED,
         replace(NAMED, device_owner="compute:nova"),
         replace(NAMED, device_owner=DEVICE_OWNER, name=port_name(OTHER_ID)),

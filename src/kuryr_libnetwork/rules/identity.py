@@ -167,17 +167,17 @@ def made_on(resource: OwnNetwork | OwnSubnet | OwnSubnetPool | OwnPort) -> str:
 def made_by_us(port: OwnPort) -> bool:
     """Whether kuryr (this service or upstream's) created the port, so that it may be deleted with its endpoint.
 
-    1. Adopted ports of upstream's say so by a tag. 2. Created ones have the tag ``compute:kuryr`` or, 3. without it (clouds
-    that cannot tag in the create call), the name that the binding gave them. 4. Not yet bound: the name from the create.
-    Under either name, another owner says that somebody else has taken the port.
+    1. Adopted ports of upstream's say so by a tag. 2. Another owner says that somebody else has taken the port. 3. Created ones
+    have the tag ``compute:kuryr`` or, 4. without it (clouds that cannot tag in the create call), the name that the binding gave
+    them. 5. Not yet bound: the name from the create.
     """
-    if EXISTING_PORT in port.tags:
+    if EXISTING_PORT in port.tags or port.device_owner not in {"", DEVICE_OWNER, SUBPORT_OWNER}:
         return False
     if OWN_PORT in port.tags:
         return True
     if port.device_id and port.name == port_name(port.device_id):
         return port.device_owner == DEVICE_OWNER
-    return port.name == UNBOUND_PORT_NAME and port.device_owner in {"", DEVICE_OWNER, SUBPORT_OWNER}
+    return port.name == UNBOUND_PORT_NAME
 
 
 def subnet_made_by_us(subnet: OwnSubnet) -> bool:

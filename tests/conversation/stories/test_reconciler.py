@@ -12,7 +12,9 @@ import pytest
 
 from kuryr_libnetwork.errors import EngineUnavailable, NeutronUnavailable, OvsdbUnavailable
 from kuryr_libnetwork.model.links import OvsInterface
+from kuryr_libnetwork.rules.identity import OWN_PORT, UNBOUND_PORT_NAME, intent_description
 from kuryr_libnetwork.rules.leftovers import Suspect
+from tests.fakes.neutron import PROJECT
 from tests.world.dockerside import Container, DockerNetwork, PluginError, new_id
 from tests.world.outside import is_read
 from tests.world.rig import GRACE, DirectDocker, Rig
@@ -135,6 +137,21 @@ def test_a_leftover_goes_after_the_grace_time_and_not_before(
         part: rows for part, rows in before.items() if part != "journal"
     }
     assert not any(after["journal"][2:])
+
+
+@pytest.mark.parametrize("owner", ["compute:nova", "compute:az1", "Octavia", "trunk:subport", "baremetal:none"])
+@pytest.mark.parametrize("tags", [(), (OWN_PORT,)], ids=["untagged", "tagged"])
+def test_a_port_of_ours_that_somebody_else_has_taken_stays(rig: Rig, owner: str, tags: tuple[str, ...]) -> None:
+    """A virtual machine, a load balancer or a trunk would lose its port (Neutron 22 does not know the filter ``device_owner=``)."""
+    neutron = rig.neutron
+    network = neutron.seed_network(project_id=PROJECT)
+    neutron.seed_subnet(network.id, CIDR, project_id=PROJECT)
+    made = {"name": UNBOUND_PORT_NAME, "description": intent_description(rig.host, "0" * 16), "tags": tags}
+    taken = neutron.seed_port(network.id, project_id=PROJECT, device_owner=owner, device_id="vm", **made)
+    free = neutron.seed_port(network.id, project_id=PROJECT, **made)
+    rig.settle()
+    assert neutron.port(taken.id) == taken
+    assert neutron.port(free.id) is None
 
 
 def test_the_grace_time_starts_again_with_each_use(rig: Rig, docker: DirectDocker) -> None:

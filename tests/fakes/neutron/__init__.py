@@ -27,6 +27,7 @@ from kuryr_libnetwork.model.neutron import (
     SubPort,
     TagOwner,
 )
+from kuryr_libnetwork.neutron import answers
 from kuryr_libnetwork.neutron.errors import from_answer
 from kuryr_libnetwork.rules.roles import Account
 from tests.fakes.neutron import groups, networks, ports, store, trunks
@@ -79,6 +80,13 @@ class FakeNeutron:
 
     ``role``: of the service's user, whose project is :data:`PROJECT`. ``told_account``: what his token says of it. What a ``seed_`` helper makes is a tenant's, in the project
     :data:`TENANT`, unless it says otherwise.
+    """
+
+    ignores_filters = False
+    """Whether it answers every list with all that the role sees, but for ``id``, and leaves it to the client to choose.
+
+    As Neutron before ``empty-string-filtering`` does with ``device_owner=``, and without ``filter-validation`` with what it does
+    not know. Set it on the class for all clouds of a test.
     """
 
     def __init__(
@@ -345,10 +353,11 @@ class FakeNeutron:
         )
 
     def _selected(self, what: str, query: Mapping[str, list[str]]) -> list[Resource]:
-        found = [each for each in select(what, self.store.all(what), query) if self.policy.sees(what, each)]
+        heeded = {key: values for key, values in query.items() if key == "id" or not self.ignores_filters}
+        found = [each for each in select(what, self.store.all(what), heeded) if self.policy.sees(what, each)]
         shown = [self.policy.shown(self.store, what, each) for each in found]
         fields = query.get("fields")
-        return [{name: each[name] for name in fields} for each in shown] if fields else shown
+        return [{name: each[name] for name in fields or each} for each in answers.select(shown, query)]
 
     def _make(
         self,
