@@ -138,14 +138,16 @@ def test_a_token_that_cannot_be_used(keystone: FakeKeystone, token: dict[str, An
     ids=lambda body: repr(body[:16]),
 )
 def test_a_login_that_cannot_be_read_names_keystone(keystone: FakeKeystone, body: bytes) -> None:
-    """The operator would look for the fault at Neutron."""
+    """The operator would look for the fault at Neutron, or for the option that names Keystone."""
     version = json_answer(
         200, {"version": {"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": f"{keystone.url}/v3/"}]}}
     )
     for status in (200, 201):
         client = connect(credentials(f"{keystone.url}/v3"))
         keystone.answers += [version, Answer(status, body, (("X-Subject-Token", "t"),))]
-        with pytest.raises(NeutronUnavailable, match=rf"^Keystone {keystone.url}/v3: ") as caught:
+        with pytest.raises(
+            NeutronUnavailable, match=rf"^Keystone {keystone.url}/v3 \(\[neutron\] auth_url\): "
+        ) as caught:
             client.find_networks()
         assert "\n" not in str(caught.value)
         assert client.find_networks() == []
@@ -159,7 +161,7 @@ def test_a_renewed_login_that_cannot_be_read(front: NeutronFront, keystone: Fake
     try:
         keystone.revoke()
         keystone.answers.append(Answer(201, b"{}", (("X-Subject-Token", "t"),)))
-        with pytest.raises(NeutronUnavailable, match=f"^Keystone {keystone.url}/v3: "):
+        with pytest.raises(NeutronUnavailable, match=rf"^Keystone {keystone.url}/v3 \(\[neutron\] auth_url\): "):
             client.find_networks()
         assert client.find_networks() == []
     finally:

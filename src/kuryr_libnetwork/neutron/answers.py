@@ -40,18 +40,20 @@ _KEPT = ("id", "name", "description", "network_id")
 """What Neutron shows exactly as it was sent: no other thing has the description that we make up for a new one."""
 
 
-def convert(value: Any, kind: type[T]) -> T:
+def convert(value: Any, kind: type[T], what: str) -> T:
+    """``what``: the part of the answer, as the error names it."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise NeutronUnavailable(f"no usable answer from Neutron: {error}") from error
+        raise NeutronUnavailable(f"no usable answer from Neutron: {what}: {error}") from error
 
 
 def decode(resource: Resource, kind: type[T]) -> T:
     """``null`` means the same as an absent member."""
     for name in _FREE_FORM:
         check_free_form(name, resource.get(name))
-    return convert({key: value for key, value in resource.items() if value is not None}, kind)
+    there = {key: value for key, value in resource.items() if value is not None}
+    return convert(there, kind, f"{kind.__name__} {shown(_text(resource.get('id')))}")
 
 
 def check_free_form(name: str, value: Any) -> None:
@@ -76,9 +78,12 @@ def _inside(value: Any) -> Iterable[Any]:
 
 
 def select(resources: Iterable[Resource], query: Query) -> list[Resource]:
-    """Those that the query asks for. Raises for one with another id than was asked for: then none of the answer counts."""
+    """Those that the query asks for.
+
+    An answer that has others, and lacks one that was asked for by its id, is no word that this one is gone: it raises.
+    """
     found = list(resources)
-    if "id" in query:
+    if "id" in query and not {*query["id"]} <= {each.get("id") for each in found}:
         check_ids(found, query["id"])
     return [each for each in found if all(_matches(each, key, values) for key, values in query.items())]
 

@@ -59,7 +59,9 @@ class NeutronClient:
 
     def extensions(self) -> frozenset[str]:
         if self._extensions is None:
-            listed = answers.convert(self._rest.call("GET", "/extensions").get("extensions"), list[_Extension])
+            listed = answers.convert(
+                self._rest.call("GET", "/extensions").get("extensions"), list[_Extension], "extensions"
+            )
             self._extensions = frozenset(each.alias for each in listed)
         return self._extensions
 
@@ -108,7 +110,7 @@ class NeutronClient:
     def create_security_group_rules(self, rules: Iterable[Mapping[str, Any]]) -> None:
         wanted = [dict(rule) for rule in rules]
         answer = self._rest.call("POST", "/security-group-rules", body={"security_group_rules": wanted})
-        made = answers.convert(answer.get("security_group_rules"), list[_Rule])
+        made = answers.convert(answer.get("security_group_rules"), list[_Rule], "security_group_rules")
         groups = [rule.security_group_id for rule in made]
         if groups != [rule["security_group_id"] for rule in wanted]:
             raise NoAnswer(
@@ -211,7 +213,7 @@ class NeutronClient:
     ) -> T:
         """``known``: what the answer has to have besides what is sent."""
         answer = self._rest.call(method, path, body={member: dict(attributes)}, headers=headers)
-        written = answers.convert(answer.get(member), dict[str, Any])
+        written = answers.convert(answer.get(member), dict[str, Any], member)
         answers.check_same(f"{method} /v2.0{path}", {**attributes, **(known or {})}, written)
         return answers.decode(written, kind)
 
@@ -266,14 +268,14 @@ def _parts(query: Query) -> Iterator[Query]:
 
 
 def _resources(answer: dict[str, Any], member: str) -> list[dict[str, Any]]:
-    found = answers.convert(answer.get(member), list[dict[str, Any]])
+    found = answers.convert(answer.get(member), list[dict[str, Any]], member)
     for each in found:
-        answers.convert(each.get("id"), Id)
+        answers.convert(each.get("id"), Id, f"an id in {member}")
     return found
 
 
 def _next_page(page: dict[str, Any], what: str, query: Query) -> Query | None:
-    links = answers.convert(page.get(f"{what}_links") or [], list[_Link])
+    links = answers.convert(page.get(f"{what}_links") or [], list[_Link], f"{what}_links")
     hrefs = [link.href for link in links if link.rel == "next"]
     if not hrefs:
         return None

@@ -271,7 +271,7 @@ class Rest:
         """Who is to blame, as the beginning of a line; "" where there is no Keystone, or none yet."""
         auth = self._adapter.session.auth if self._adapter is not None else None
         auth_url = getattr(auth, "auth_url", None)
-        return f"Keystone {shown(auth_url)}: " if auth_url else ""
+        return f"Keystone {shown(auth_url)} ([neutron] auth_url): " if auth_url else ""
 
 
 def _not_asked(asked: str) -> NotConnected:
