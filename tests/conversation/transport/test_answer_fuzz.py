@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from tests.conversation.answers import SpoiledRig
+from tests.world.spoiled_answers import SpoiledRig
 from tests.fakes.neutron import PROJECT
 from tests.fakes.neutron.store import copied
 from tests.fakes.spoiled import JUNK, WAYS, Spoil
 from tests.world.dockerside import Container, DockerNetwork, PluginError
 from tests.world.rig import DirectDocker
 
-EXAMPLES = 100
+EXAMPLES = 300
 CIDR, V6, THEIRS, MINE = "10.1.0.0/24", "fd00:1::/64", "10.66.0.0/24", "10.66.0.20"
 REQUESTS = 60
 
@@ -96,9 +96,7 @@ class Story:
 
 @pytest.mark.usefixtures("uncounted")
 @pytest.mark.timeout(400)  # many stories, on a busy machine
-@settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     version=st.sampled_from([20, 28, 29]),
     spoils=st.dictionaries(
