@@ -73,10 +73,16 @@ class Spoil(NamedTuple):
 WAYS = len(_WHOLE) + 8
 
 
-def spoiled(answer: Answer, spoil: Spoil, others: Sequence[str] = ()) -> Answer:
-    """The answer made wrong; as it is where it has no body to change. ``others``: ids of other things."""
+def spoiled(answer: Answer, spoil: Spoil, others: Sequence[str] = (), *, made: bool = False) -> Answer:
+    """The answer made wrong; as it is where it has no body to change. ``others``: ids of other things.
+
+    ``made``: it is about something new. Nobody but Neutron knows its id, or that it exists although the answer is a refusal: the
+    one is spoiled to something that is no id, the other to an internal error.
+    """
     if spoil.how < len(_WHOLE):
-        return _WHOLE[spoil.how](answer.body)
+        whole = _WHOLE[spoil.how](answer.body)
+        refused = made and 400 <= whole.status < 500
+        return Answer(500, whole.body, whole.headers) if refused else whole
     try:
         body = json.loads(answer.body)
     except ValueError:
@@ -86,6 +92,8 @@ def spoiled(answer: Answer, spoil: Spoil, others: Sequence[str] = ()) -> Answer:
         return answer
     parent, key = places[spoil.place % len(places)]
     _spoil_value(parent, key, spoil, others)
+    if made and key == "id" and isinstance(parent.get(key), str):
+        parent[key] = f"../{parent[key]}"
     raw = json.dumps(body).encode()
     for word, real in _RAW.items():
         raw = raw.replace(f'"{word}"'.encode(), real)

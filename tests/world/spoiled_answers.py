@@ -97,6 +97,6 @@ class SpoiledRig(Rig):
         spoil = self.spoils.get(self.asked)
         self.asked += 1
         if spoil is not None:
-            answer = spoiled(answer, spoil, self.others)
+            answer = spoiled(answer, spoil, self.others, made=request.method == "POST")
             self.log.append((request, answer))
         return answer

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kuryr_libnetwork.errors import EngineUnavailable, NeutronUnavailable, OvsdbUnavailable
+from kuryr_libnetwork.errors import EngineUnavailable, NeutronError, NeutronUnavailable, OvsdbUnavailable
 from kuryr_libnetwork.model.links import OvsInterface
 from kuryr_libnetwork.rules.identity import OWN_PORT, UNBOUND_PORT_NAME, intent_description
 from kuryr_libnetwork.rules.leftovers import Suspect
@@ -152,6 +152,23 @@ def test_a_port_of_ours_that_somebody_else_has_taken_stays(rig: Rig, owner: str,
     rig.settle()
     assert neutron.port(taken.id) == taken
     assert neutron.port(free.id) is None
+
+
+@pytest.mark.parametrize("what", ["network", "subnet", "subnetpool", "port"])
+def test_what_was_made_before_neutron_stumbled_goes(rig: Rig, docker: DirectDocker, what: str) -> None:
+    """Neutron's own error in the middle of its work would be taken for a refusal, and what it made would stay for ever."""
+    before = rig.state()
+    rig.neutron.fail_next(f"create_{what}", NeutronError("HTTP 500"), after=True)
+    with pytest.raises(PluginError, match="HTTP 500"):
+        docker.run(docker.network_create(CIDR))
+    for network_id in list(rig.engine.networks):
+        docker.client.call("NetworkDriver.DeleteNetwork", {"NetworkID": network_id})
+    rig.engine.networks.clear()
+    rig.settle()
+    after = rig.state()
+    assert {part: rows for part, rows in after.items() if part != "journal"} == {
+        part: rows for part, rows in before.items() if part != "journal"
+    }
 
 
 def test_the_grace_time_starts_again_with_each_use(rig: Rig, docker: DirectDocker) -> None:

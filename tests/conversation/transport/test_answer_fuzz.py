@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from tests.world.spoiled_answers import SpoiledRig
 from tests.fakes.neutron import PROJECT
 from tests.fakes.neutron.store import copied
 from tests.fakes.spoiled import JUNK, WAYS, Spoil
 from tests.world.dockerside import Container, DockerNetwork, PluginError
 from tests.world.rig import DirectDocker
+from tests.world.spoiled_answers import SpoiledRig
 
-EXAMPLES = 300
+EXAMPLES = 80
 CIDR, V6, THEIRS, MINE = "10.1.0.0/24", "fd00:1::/64", "10.66.0.0/24", "10.66.0.20"
 REQUESTS = 60
 
@@ -39,6 +39,9 @@ class Story:
         free = neutron.seed_port(self.shared.id, name="free")
         pool = neutron.seed_subnetpool("his", "10.77.0.0/16", shared=True)
         self.rig.others += [self.shared.id, subnet.id, used.id, free.id, pool.id]
+        self.docker.network_create(
+            "10.99.0.0/24"
+        )  # by which Docker is known to be ours, also after the journal was lost
         self.networks: list[DockerNetwork] = []
         self.boxes: list[Container] = []
 
@@ -50,16 +53,39 @@ class Story:
         self.networks.append(self.docker.network_create(*arguments, **options))
 
     def run(self, network: DockerNetwork, **options: Any) -> None:
-        self.boxes.append(self.docker.run(network, **options))
+        box = self.docker.run(network, **options)
+        self.boxes.append(box)
+        self.is_at_home(network, box)
 
-    def everything(self) -> None:
-        """What Docker's user does, whatever comes of it."""
+    def is_at_home(self, network: DockerNetwork, box: Container) -> None:
+        """The container has the port that Docker's user meant, on the network that he meant."""
+        record = self.rig.journal.endpoints.get(box.endpoint_id)
+        assert record is not None
+        assert record.plug is not None
+        assert record.plug.port_id == record.port_id
+        tables = self.rig.neutron.store.tables
+        port = tables["ports"][record.port_id]
+        home = tables["networks"][port["network_id"]]
+        assert box.ip in {fixed["ip_address"] for fixed in port["fixed_ips"]}
+        assert port["binding:host_id"] == self.rig.host
+        if network.pools[0].cidr == THEIRS:
+            assert home["id"] == self.shared.id
+        else:
+            assert home["project_id"] == PROJECT
+            assert CIDR in {tables["subnets"][subnet]["cidr"] for subnet in home["subnets"]}
+        assert port["id"] == self.prepared if box.ip == MINE else port["project_id"] == PROJECT
+
+    def everything(self, *, lost: bool) -> None:
+        """What Docker's user does, whatever comes of it. ``lost``: with a journal that is lost while the containers run."""
         self.attempt(lambda: self.create(CIDR, subnet_v6=V6))
         self.attempt(lambda: self.create(THEIRS, options={"neutron.net.uuid": self.shared.id}))
         for network in self.networks:
             self.attempt(lambda network=network: self.run(network, expose=[(6, 80)]))  # type: ignore[misc]
             if network.pools[0].cidr == THEIRS:
                 self.attempt(lambda network=network: self.run(network, ip=MINE))  # type: ignore[misc]
+        if lost:
+            self.rig.revive(lose_journal=True)
+            self.rig.services.reconciler.finish_interrupted()
         self.rig.services.reconciler.round()
         self.away()
         self.rig.services.reconciler.round()
@@ -82,6 +108,10 @@ class Story:
             }
             for what, rows in tables.items()
         }
+
+    def lent(self) -> dict[str, Any]:
+        """The port that the user may use, but for how often it was changed."""
+        return copied(self.rig.neutron.store.tables["ports"][self.prepared]) | {"revision_number": 0}
 
     def left(self) -> dict[str, list[str]]:
         """What of the service's own is there."""
@@ -114,17 +144,17 @@ def test_whatever_neutron_answers(
     caplog.clear()
     caplog.set_level(logging.WARNING)
     story = Story(version)
-    before = story.theirs()
+    before, left, lent = story.theirs(), story.left(), story.lent()
     story.rig.spoil(spoils)
-    if lost:
-        story.rig.revive(lose_journal=True)
-        story.rig.services.reconciler.finish_interrupted()
-    story.everything()
+    story.everything(lost=lost)
     assert story.theirs() == before
     story.rig.spoil({})
     story.away()
     story.rig.settle()
     assert story.theirs() == before
+    assert story.lent() == lent
+    # What the journal knew no more, and Neutron did not tell when Docker removed it, stays.
+    assert lost or story.left() == left
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
     assert "internal error" not in caplog.text
     assert all(state.unforeseen == 0 for state in story.rig.health.report().values())

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from kuryr_libnetwork.errors import KuryrError, NeutronNotFound, NeutronUnavailable
+from kuryr_libnetwork.errors import KuryrError, NeutronError, NeutronNotFound, NeutronUnavailable
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import TagOwner
@@ -72,11 +72,10 @@ class Intents:
         self._ages.begin("intent", token)
         try:
             made = post(intent_description(self._host, token))
-        except NeutronUnavailable:
-            raise  # it may exist: the intent stays
-        except KuryrError:
-            self._journal.intents.drop(token)
-            self._ages.end("intent", token)
+        except KuryrError as error:
+            if not _may_exist_after(error):
+                self._journal.intents.drop(token)
+                self._ages.end("intent", token)
             raise
         with self._journal.transaction():
             save(made)
@@ -176,3 +175,8 @@ class Intents:
             "networks": self._neutron.delete_network,
             "subnets": self._neutron.delete_subnet,
         }[resource](resource_id)
+
+
+def _may_exist_after(error: KuryrError) -> bool:
+    """Whether what was asked for may have been made: no usable answer came, or Neutron stumbled (500), nobody knows where."""
+    return isinstance(error, NeutronUnavailable) or type(error) is NeutronError
