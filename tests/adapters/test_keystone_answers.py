@@ -153,6 +153,26 @@ def test_a_login_that_cannot_be_read_names_keystone(keystone: FakeKeystone, body
         assert client.find_networks() == []
 
 
+LINKS: list[Any] = [None, "x", 5, {}, [], [5], [{}], [{"rel": "self"}], [{"rel": "self", "href": 5}]]
+VERSIONS: list[Any] = [
+    *({"versions": wrong} for wrong in (None, "x", 5, [], {}, {"values": None}, {"values": 5}, {"values": ["x"]})),
+    *({"versions": {"values": [{"id": wrong, "status": "stable", "links": []}]}} for wrong in (None, 5, "", "x", [])),
+    *({"versions": {"values": [{"id": "v3.14", "status": "stable", "links": wrong}]}} for wrong in LINKS),
+    *({"versions": {"values": [{"id": "v3.14", "status": wrong, "links": []}]}} for wrong in (None, 5, "x", [])),
+]
+
+
+@pytest.mark.parametrize("versions", VERSIONS, ids=lambda versions: json.dumps(versions)[:70])
+def test_a_list_of_versions_that_is_none(keystone: FakeKeystone, versions: object) -> None:
+    """An ``auth_url`` without a version would end in a traceback, or in an error of Neutron's."""
+    keystone.answers.append(json_answer(300, versions))
+    client = connect(credentials(keystone.url))
+    for line in ask_everything(client):
+        assert "\n" not in line
+        assert line.startswith((f"Keystone {keystone.url} ([neutron] auth_url): ", "Neutron refused DELETE"))
+    assert client.find_networks() == []
+
+
 def test_a_renewed_login_that_cannot_be_read(front: NeutronFront, keystone: FakeKeystone) -> None:
     """The hour would come in which every thread of the service ends."""
     client = connect(credentials(f"{keystone.url}/v3"))
