@@ -7,12 +7,14 @@ Addresses, CIDRs and ids are strings in their canonical form. Source: Neutron AP
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from kuryr_libnetwork.model.value import IpVersion, Value
+from kuryr_libnetwork.text import shown
 
 TagOwner = Literal["networks", "subnets", "subnetpools", "ports"]
 
@@ -39,15 +41,16 @@ Revision = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 def _check_ip(text: str) -> None:
-    """Raises ValueError, which msgspec tells with the place of the value."""
-    ip_address(text)
-    if "%" in text:
-        raise ValueError(f"{text!r} has a zone, which means nothing outside of its host")
+    """Raises ValueError, which msgspec tells with the place of the value. A zone means nothing outside of its host."""
+    try:
+        inet_pton(AF_INET6 if ":" in text else AF_INET, text)
+    except OSError:
+        raise ValueError(f"{shown(text)} is no IP address") from None
 
 
 def _check_cidr(text: str, version: int) -> None:
     if ip_network(text).version != version:
-        raise ValueError(f"{text!r} is no CIDR of IPv{version}")
+        raise ValueError(f"{shown(text)} is no CIDR of IPv{version}")
 
 
 class Network(Value, frozen=True):

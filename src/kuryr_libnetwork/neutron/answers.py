@@ -51,7 +51,8 @@ def convert(value: Any, kind: type[T], what: str) -> T:
 def decode(resource: Resource, kind: type[T]) -> T:
     """``null`` means the same as an absent member."""
     for name in _FREE_FORM:
-        check_free_form(name, resource.get(name))
+        if value := resource.get(name):
+            check_free_form(name, value)
     there = {key: value for key, value in resource.items() if value is not None}
     return convert(there, kind, f"{kind.__name__} {shown(_text(resource.get('id')))}")
 
