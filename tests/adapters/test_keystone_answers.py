@@ -154,11 +154,13 @@ def test_a_login_that_cannot_be_read_names_keystone(keystone: FakeKeystone, body
 
 
 LINKS: list[Any] = [None, "x", 5, {}, [], [5], [{}], [{"rel": "self"}], [{"rel": "self", "href": 5}]]
+LISTS: list[Any] = [None, "x", 5, [], {}, {"values": None}, {"values": 5}, {"values": ["x"]}]
+PARTS: list[Any] = [None, 5, "", "x", []]
+VERSION: dict[str, Any] = {"id": "v3.14", "status": "stable", "links": []}
 VERSIONS: list[Any] = [
-    *({"versions": wrong} for wrong in (None, "x", 5, [], {}, {"values": None}, {"values": 5}, {"values": ["x"]})),
-    *({"versions": {"values": [{"id": wrong, "status": "stable", "links": []}]}} for wrong in (None, 5, "", "x", [])),
-    *({"versions": {"values": [{"id": "v3.14", "status": "stable", "links": wrong}]}} for wrong in LINKS),
-    *({"versions": {"values": [{"id": "v3.14", "status": wrong, "links": []}]}} for wrong in (None, 5, "x", [])),
+    *({"versions": wrong} for wrong in LISTS),
+    *({"versions": {"values": [VERSION | {name: wrong}]}} for name in ("id", "status") for wrong in PARTS),
+    *({"versions": {"values": [VERSION | {"links": wrong}]}} for wrong in LINKS),
 ]
 
 

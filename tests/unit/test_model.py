@@ -186,6 +186,10 @@ ID, CIDR, ADDRESS = "a/b", "10.0.0.0", "10.0.0.256"
             for wrong in ("", ADDRESS, "10.0.0.5/24", "fe80::1%eth0", "10.0.0.5\n")
         ),
         (Port, PORT_SEEN, "fixed_ips", [{"subnet_id": ID, "ip_address": "10.0.0.5"}]),
+        *(
+            (Port, PORT_SEEN, "allowed_address_pairs", [{"ip_address": ip, "mac_address": mac}])
+            for ip, mac in (("x", ""), ("10.0.0.5/33", ""), ("10.0.0.5/", ""), ("10.0.0.5", "x"), ("10.0.0.256/24", ""))
+        ),
         *((Network, NETWORK_SEEN, "mtu", wrong) for wrong in (-1, 2**31, 10**400)),
         (Network, NETWORK_SEEN, "subnets", [ID]),
         *((Subnet, SUBNET_SEEN, "cidr", wrong) for wrong in (CIDR + "/33", "10.0.0.7/24", "fd00::/64", "", "x")),
@@ -256,6 +260,7 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     neutron.Count: st.integers(0, 2**31 - 1),
     neutron.Revision: st.integers(0, 2**63 - 1),
     neutron.FixedIp: st.builds(FixedIp, subnet_id=IDS, ip_address=ADDRESSES),
+    neutron.AddressPair: st.builds(neutron.AddressPair, ip_address=ADDRESSES, mac_address=st.just("fa:16:3e:11:22:33")),
     neutron.HostRoute: st.builds(HostRoute, destination=CIDRS.map(lambda each: each[1]), nexthop=ADDRESSES),
     neutron.Subnet: st.builds(
         lambda subnet_id, cidr, gateway: Subnet(

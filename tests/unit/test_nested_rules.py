@@ -91,7 +91,8 @@ def test_what_ovn_cannot_do_is_refused() -> None:
     """A container would start, answer to ARP, and get no frame."""
     nested.check_backend(BY_OVN, own_mac=False)
     nested.check_backend(replace(VM, port_security_enabled=False), own_mac=True)
-    nested.check_backend(replace(VM, vif_details={"bound_drivers": None}), own_mac=True)
+    for told in (None, "ovn", ["ovn"], 5, {"0": None}, {"0": ["ovn"]}):
+        nested.check_backend(replace(VM, vif_details={"bound_drivers": told}), own_mac=True)
     with pytest.raises(ParentPortError, match=r"port vm .* is bound by ML2/OVN.*: set \[binding\] default_driver"):
         nested.check_backend(BY_OVN, own_mac=True)
     with pytest.raises(ParentPortError, match=r"no port security.*: openstack port set --enable-port-security vm"):

@@ -108,3 +108,14 @@ def test_who_starts_isolated(told: Any, bridge: str, isolated: bool) -> None:
     """A container would hear all networks before the agent acts; or, where no agent acts, have no network ever."""
     assert vifs.starts_isolated(port("ovs", bound_drivers=told), bridge) is isolated
     assert not vifs.starts_isolated(port("ovs"), bridge)
+
+
+def test_the_bridge_that_neutron_names() -> None:
+    """A container would be in no bridge, or a plug end in a traceback."""
+    assert vifs.bridge_of(port("ovs", bridge_name="br-x"), "br-int") == "br-x"
+    for told in (None, ""):
+        assert vifs.bridge_of(port("ovs", bridge_name=told), "br-int") == "br-int"
+    wrong: list[Any] = [5, ["br-x"], {"br-x": 1}, True]
+    for each in wrong:
+        with pytest.raises(UnsupportedVif, match="must be the name of a bridge"):
+            vifs.bridge_of(port("ovs", bridge_name=each), "br-int")

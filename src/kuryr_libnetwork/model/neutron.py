@@ -147,7 +147,12 @@ class AddressPair(Value, frozen=True):
     """An address that a port may use besides its own (extension allowed-address-pairs); ``ip_address`` may be a CIDR."""
 
     ip_address: str
-    mac_address: str
+    mac_address: Mac
+
+    def __post_init__(self) -> None:
+        _check_ip(self.ip_address.partition("/")[0])
+        if "/" in self.ip_address:
+            ip_network(self.ip_address, strict=False)
 
 
 class SubPort(Value, frozen=True):

@@ -16,6 +16,7 @@ from typing import Any
 from kuryr_libnetwork.errors import UnsupportedVif
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import Attachment
+from kuryr_libnetwork.text import shown
 
 OVS_AGENT = "openvswitch"
 """The mechanism driver of ML2/OVS, as ``vif_details.bound_drivers`` names it."""
@@ -64,8 +65,23 @@ def starts_isolated(port: Port, bridge: str) -> bool:
     release 20 on, and of that release is the first agent that ends one. In the bridge of a trunk the agent gives the VLAN
     to the patch port, not to the parent's own interface (os-vif bug 2069543).
     """
-    drivers = port.vif_details.get("bound_drivers")
-    return isinstance(drivers, dict) and OVS_AGENT in drivers.values() and not bridge.startswith(TRUNK_BRIDGE)
+    return OVS_AGENT in bound_drivers(port) and not bridge.startswith(TRUNK_BRIDGE)
+
+
+def bound_drivers(port: Port) -> list[Any]:
+    """The mechanism drivers of ML2 that bound the port; none where Neutron does not say so."""
+    told = port.vif_details.get("bound_drivers")
+    return list(told.values()) if isinstance(told, dict) else []
+
+
+def bridge_of(port: Port, default: str) -> str:
+    """The bridge of Open vSwitch that Neutron names, or ``default``."""
+    told = port.vif_details.get("bridge_name") or default
+    if not isinstance(told, str):
+        raise UnsupportedVif(
+            f"port {port.id}: vif_details.bridge_name is '{shown(told)}'; it must be the name of a bridge"
+        )
+    return told
 
 
 def bind_arguments(port: Port, ifname: str, endpoint_id: str) -> tuple[str, ...]:

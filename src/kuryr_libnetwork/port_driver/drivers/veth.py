@@ -113,7 +113,7 @@ class VethDriver:
     def _record(
         self, port: Port, attachment: Attachment, endpoint_id: str, host_name: str, container_name: str
     ) -> PlugRecord:
-        in_ovs = port.vif_details.get("bridge_name") or DEFAULT_BRIDGE
+        in_ovs = vifs.bridge_of(port, DEFAULT_BRIDGE)
         script = attachment == "script"
         return PlugRecord(
             driver=self.name,
