@@ -90,6 +90,15 @@ def test_what_was_asked_for_is_there(front: NeutronFront, client: NeutronClient,
     assert [port.id for port in client.find_ports(**query)] == ["p1"]
 
 
+def test_a_filter_is_among_the_fields(front: NeutronFront, client: NeutronClient) -> None:
+    """Nothing would be found where only some fields are asked for, or what a filter leaves out be found with the rest."""
+    few = [{name: PORT[name] for name in ("id", "network_id", "tags")}, {"id": "p2", "network_id": "n2", "tags": ["a"]}]
+    front.answers.append(json_answer(200, {"ports": few}))
+    found = client.find_ports(**{"tags-any": "a", "network_id": "n1", "fields": ["network_id"]})
+    assert [port.id for port in found] == ["p1"]
+    assert front.requests[0].query["fields"] == ["network_id", "id", "tags"]
+
+
 def test_cidrs_are_compared_as_such(front: NeutronFront, client: NeutronClient) -> None:
     """A subnet of IPv6 would not be found by what its user wrote."""
     front.answers += [json_answer(200, {"subnets": [SUBNET]})] * 3

@@ -86,7 +86,14 @@ def select(resources: Iterable[Resource], query: Query) -> list[Resource]:
     found = list(resources)
     if "id" in query and not {*query["id"]} <= {each.get("id") for each in found}:
         check_ids(found, query["id"])
-    return [each for each in found if all(_matches(each, key, values) for key, values in query.items())]
+    filters = {key: values for key, values in query.items() if key != "fields"}
+    return [each for each in found if all(_matches(each, key, values) for key, values in filters.items())]
+
+
+def fields_for(query: Query) -> list[str]:
+    """The fields that a query has to ask for, so that :func:`select` sees by what it chooses."""
+    names = ("tags" if key in _TAGS else key for key in query if key != "fields")
+    return list(dict.fromkeys([*query["fields"], "id", *names]))
 
 
 def check_ids(resources: Iterable[Resource], ids: Sequence[str]) -> None:

@@ -42,7 +42,7 @@ _ALL_MUST_MATCH = ("tags", "not-tags")
 _PLACE = ("marker", "limit", "page_reverse")
 """The parameters of a link that say where its page begins."""
 _PATHS = {"policies": "qos/policies"}
-_NOT_SPLIT = (*_ALL_MUST_MATCH, "tags-any", "not-tags-any", "fixed_ips")
+_NOT_SPLIT = (*_ALL_MUST_MATCH, "tags-any", "not-tags-any", "fixed_ips", "fields")
 
 
 class NeutronClient:
@@ -181,6 +181,8 @@ class NeutronClient:
         wanted = {key: [value] if isinstance(value, str) else list(value) for key, value in query.items()}
         if any(not values and key not in _ALL_MUST_MATCH for key, values in wanted.items()):
             return []  # nothing is one of none; Neutron would answer everything
+        if "fields" in wanted:
+            wanted["fields"] = answers.fields_for(wanted)
         found = {
             str(each["id"]): each for part in _parts(wanted) for each in answers.select(self._listed(what, part), part)
         }
