@@ -171,7 +171,7 @@ class _Parts:
             network_users=self._network_users,
             port_options=self._port_options,
             releaser=self._releaser,
-            teardown=Teardown(self._neutron, self._journal, self._own, self._pools, self._network_users),
+            teardown=Teardown(self._neutron, self._journal, self._own, self._pools, self._network_users, self.locks),
             dates=self._dates,
         )
 

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import logging
+
+from kuryr_libnetwork.errors import KuryrError
 from kuryr_libnetwork.protocol.messages import (
     AllocateNetworkRequest,
     AllocateNetworkResponse,
@@ -27,6 +30,8 @@ from kuryr_libnetwork.services.networks.lifecycle import Networks
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.unfinished_removals import UnfinishedRemovals
 
+LOG = logging.getLogger(__name__)
+
 
 class NetworkDriver:
     """``NetworkDriver.*``."""
@@ -49,9 +54,16 @@ class NetworkDriver:
 
     def delete_network(self, request: NetworkRequest) -> Empty:
         network = request.network_id
-        with self._unfinished.kept("network", network), self._locks.hold("network", network):
-            self._networks.delete(network)
+        for other in self._delete_network(network):
+            try:
+                self._delete_network(other)
+            except KuryrError as error:  # Docker asked for the removal of another one, which is done
+                LOG.info("Docker network %s is still to be removed: %s", other[:12], error)
         return Empty()
+
+    def _delete_network(self, network: str) -> list[str]:
+        with self._unfinished.kept("network", network), self._locks.hold("network", network):
+            return self._networks.delete(network)
 
     def allocate_network(self, request: AllocateNetworkRequest) -> AllocateNetworkResponse:
         """Swarm's manager: nothing to allocate, the options go to the nodes as they are."""

@@ -217,12 +217,15 @@ class Networks:
 
     # -- delete ----------------------------------------------------------------------------------------------------
 
-    def delete(self, docker_id: str, *, last_try: bool = False) -> None:
-        """Docker forgets the network whatever we answer; endpoints that it forgot before go with it."""
+    def delete(self, docker_id: str, *, last_try: bool = False) -> list[str]:
+        """Docker forgets the network whatever we answer; endpoints that it forgot before go with it.
+
+        Answers the Docker networks that were removed before and can be finished now that this one is gone.
+        """
         record = self._lookup.network(docker_id)
         if record is None:
             LOG.info("Docker network %s is unknown here and in Neutron: nothing to remove", docker_id[:12])
-            return
+            return []
         record = msgspec.structs.replace(record, state="deleting")
         try:
             self._journal.networks.put(record)
@@ -230,6 +233,7 @@ class Networks:
             LOG.warning("removing Docker network %s all the same: %s", docker_id[:12], error)
         self._end_all(docker_id)
         self._teardown.end(record, last_try=last_try)
+        return self._teardown.unfinished_beside(record)
 
     def _end_all(self, docker_id: str) -> None:
         """A dockerd that crashed removes a network with endpoints that it no longer knows."""

@@ -22,6 +22,7 @@ from kuryr_libnetwork.model.records import NetworkRecord, SubnetRecord
 from kuryr_libnetwork.rules import identity, networks as rules
 from kuryr_libnetwork.rules.ownership import OwnNetwork, OwnSubnet
 from kuryr_libnetwork.services.networks.pools import PoolKeeper
+from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.network_users import NetworkUsers
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
@@ -40,16 +41,37 @@ class Ending(NamedTuple):
 
 class Teardown:
     def __init__(
-        self, neutron: Neutron, journal: Journal, own: OwnThings, pools: PoolKeeper, network_users: NetworkUsers
+        self,
+        neutron: Neutron,
+        journal: Journal,
+        own: OwnThings,
+        pools: PoolKeeper,
+        network_users: NetworkUsers,
+        locks: KeyedLocks,
     ) -> None:
         self._neutron = neutron
         self._journal = journal
         self._own = own
         self._pools = pools
         self._network_users = network_users
+        self._locks = locks
 
     def end(self, record: NetworkRecord, *, last_try: bool = False) -> None:
-        """Remove the record with everything that stands for it in Neutron; where that is not done yet, it stays."""
+        """Remove the record with everything that stands for it in Neutron; where that is not done yet, it stays.
+
+        One after the other on a Neutron network: two that see each other would both leave it to the other one.
+        """
+        with self._locks.hold("neutron-network", record.neutron_id):
+            self._end(record, last_try=last_try)
+
+    def unfinished_beside(self, record: NetworkRecord) -> list[str]:
+        """The Docker networks of this host that have left the same Neutron network to others, once the last of these has gone."""
+        if self._journal.networks.get(record.docker_id) is not None:
+            return []
+        beside = [other for other in self._journal.networks.all() if other.neutron_id == record.neutron_id]
+        return [other.docker_id for other in beside if other.state == "deleting"]
+
+    def _end(self, record: NetworkRecord, *, last_try: bool) -> None:
         found = self._neutron.find_networks(id=record.neutron_id) if record.neutron_id else []
         if not found:
             self._forget(record, rules.pools_of(record))

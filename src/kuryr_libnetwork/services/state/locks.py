@@ -18,7 +18,9 @@ class _Counted:
 
 
 class KeyedLocks:
-    """Locks by kind and id, taken in the order network, endpoint, sandbox, address, port, pool, so that none waits in a circle."""
+    """Locks by kind and id, taken in the order network, endpoint, sandbox, address, port, neutron-network, pool, so that none
+    waits in a circle.
+    """
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
