@@ -171,7 +171,15 @@ class _Parts:
             network_users=self._network_users,
             port_options=self._port_options,
             releaser=self._releaser,
-            teardown=Teardown(self._neutron, self._journal, self._own, self._pools, self._network_users, self.locks),
+            teardown=Teardown(
+                self._neutron,
+                self._journal,
+                self._own,
+                self._pools,
+                self._network_users,
+                self.locks,
+                self._settings.host,
+            ),
             dates=self._dates,
         )
 
@@ -233,6 +241,7 @@ class _Parts:
             releaser=self._releaser,
             locks=self.locks,
             attempts=self._attempts,
+            intents=self._intents,
             host=self._settings.host,
         )
 

@@ -18,6 +18,7 @@ from kuryr_libnetwork.rules.ownership import memory_of
 from kuryr_libnetwork.rules.ports import Unknown, release_of_unknown
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.state.attempts import Attempts
+from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
@@ -33,9 +34,11 @@ class HostSurvey:
         releaser: Releaser,
         locks: KeyedLocks,
         attempts: Attempts,
+        intents: Intents,
         host: str,
     ) -> None:
         self._attempts = attempts
+        self._intents = intents
         self._neutron = neutron
         self._journal = journal
         self._own = own
@@ -89,7 +92,8 @@ class HostSurvey:
         nothing: list[Port] = []
         found = self._attempts.result("look for ports of this host", partial(self._candidates, view), nothing)
         leased = {lease.port_id for lease in self._journal.leases.all()}
-        return [port for port in found if port.id not in leased and self._is_one(port, view)]
+        found = [port for port in found if port.id not in leased and not self._intents.open(port.description)]
+        return [port for port in found if self._is_one(port, view)]
 
     def _candidates(self, view: EngineView | None) -> list[Port]:
         found: list[Port] = list(self._own.ports(name=UNBOUND_PORT_NAME, device_owner=""))

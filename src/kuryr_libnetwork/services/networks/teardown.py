@@ -48,6 +48,7 @@ class Teardown:
         pools: PoolKeeper,
         network_users: NetworkUsers,
         locks: KeyedLocks,
+        host: str,
     ) -> None:
         self._neutron = neutron
         self._journal = journal
@@ -55,6 +56,7 @@ class Teardown:
         self._pools = pools
         self._network_users = network_users
         self._locks = locks
+        self._host = host
 
     def end(self, record: NetworkRecord, *, last_try: bool = False) -> None:
         """Remove the record with everything that stands for it in Neutron; where that is not done yet, it stays.
@@ -62,7 +64,19 @@ class Teardown:
         One after the other on a Neutron network: two that see each other would both leave it to the other one.
         """
         with self._locks.hold("neutron-network", record.neutron_id):
-            self._end(record, last_try=last_try)
+            self._end(record, last_try=last_try and not self._is_ours_there(record))
+
+    def _is_ours_there(self, record: NetworkRecord) -> bool:
+        """Whether a port of this host's is, or may be, on the Neutron network: it would keep it, and is about to go itself.
+
+        Neutron calls: at most 1.
+        """
+        if any(intent.resource == "ports" for intent in self._journal.intents.all()):
+            return True
+        if any(lease.neutron_network_id == record.neutron_id for lease in self._journal.leases.all()):
+            return True
+        found = self._own.ports(network_id=record.neutron_id) if record.neutron_id else []
+        return any(identity.made_by_us(port) and identity.made_on(port) == self._host for port in found)
 
     def unfinished_beside(self, record: NetworkRecord) -> list[str]:
         """The Docker networks of this host that have left the same Neutron network to others, once the last of these has gone."""
