@@ -18,10 +18,14 @@ from kuryr_libnetwork.rules.addresses import (
     canonical_ip,
     contains,
     docker_releases,
+    is_stand_in,
     range_in,
     spans_within,
+    stand_in,
     usable_routes,
+    with_length,
 )
+from tests.unit.values import macs
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 v4 = st.ip_addresses(v=4)
@@ -309,3 +313,15 @@ def test_only_this_host_itself_is_loopback(host: str, loopback: bool) -> None:
 def test_which_addresses_docker_gives_back(ip: str, released: bool) -> None:
     """A port would stay when its container has gone, or go while Docker still holds an address of it."""
     assert docker_releases(ip) is released
+
+
+@given(macs)
+def test_a_stand_in_is_nobodys_and_docker_never_gives_it_back(mac: str) -> None:
+    """A container without IPv6 would have an address of somebody else, or one of its networks collide with another."""
+    ip = stand_in(mac)
+    assert is_stand_in(ip)
+    assert not docker_releases(ip)
+    assert not contains("fe80::/64", ip)
+    assert with_length(ip, "2001:db8::/64") == f"{ip}/128"
+    assert (stand_in("fa:16:3e:00:00:01") == ip) is (mac == "fa:16:3e:00:00:01")
+    assert not is_stand_in("10.0.0.5")

@@ -351,3 +351,16 @@ def test_a_port_that_is_not_what_docker_was_told() -> None:
         rules.refuse_other_answer(replace(PORT, fixed_ips=()), ["10.0.0.5"], "")
     with pytest.raises(Conflict, match=f"has MAC {MAC}, not fa:16:3e:00:00:01"):
         rules.refuse_other_answer(PORT, [], "fa:16:3e:00:00:01")
+
+
+def test_the_users_port_that_docker_wants_an_ipv6_address_of() -> None:
+    """A port with IPv4 alone would be refused, or a container get an address of a port that it does not have."""
+    mine = replace(LEASE, original=PORT, created_at=5.0)
+    assert rules.without_ipv6([mine], DUAL, USED6) == mine
+    assert rules.without_ipv6([mine], DUAL, USED) is None
+    assert rules.without_ipv6([replace(mine, spare=(IP6,))], DUAL, USED6) is None
+    assert rules.without_ipv6([replace(mine, endpoint_id=ENDPOINT_ID)], DUAL, USED6) is None
+    assert rules.without_ipv6([replace(mine, docker_network_id="another")], DUAL, USED6) is None
+    newer = replace(LEASE, port_id="newer", created_at=6.0)
+    assert rules.without_ipv6([mine, newer], DUAL, USED6) is None
+    assert rules.without_ipv6([], DUAL, USED6) is None

@@ -42,8 +42,11 @@ def version_of(cidr_or_ip: str) -> IpVersion:
 
 
 def with_length(ip: str, cidr: str) -> str:
-    """The address with the prefix length of its pool, as Docker configures it on the interface."""
-    return f"{ip}/{ipaddress.ip_network(cidr).prefixlen}"
+    """The address with the prefix length of its pool, as Docker configures it on the interface.
+
+    A stand-in is alone: with a network of its own it would collide with the next one.
+    """
+    return f"{ip}/128" if is_stand_in(ip) else f"{ip}/{ipaddress.ip_network(cidr).prefixlen}"
 
 
 def contains(cidr: str, ip: str) -> bool:
@@ -67,6 +70,24 @@ def first_address(cidr: str) -> str:
 
 def no_gateway_answer(version: IpVersion) -> str:
     return f"{NO_GATEWAY[version]}/0"
+
+
+STAND_INS = "febf:6b75:7279::/64"
+"""Link-local addresses for containers without IPv6. Of fe80::/10, but not of fe80::/64, to which every link has a route."""
+
+
+def stand_in(mac: str) -> str:
+    """What Docker is told where it wants an IPv6 address and the container's port has none.
+
+    It accepts no empty answer, and sets on the interface what it is told. Neutron lets nothing through from this address, and
+    Docker gives it back to nobody (:func:`docker_releases`). Each MAC has its own, for a container may be on several networks.
+    """
+    network = ipaddress.ip_network(STAND_INS)
+    return str(network[int(mac.replace(":", ""), 16)])
+
+
+def is_stand_in(ip: str) -> bool:
+    return contains(STAND_INS, ip)
 
 
 def docker_releases(ip: str) -> bool:

@@ -212,6 +212,18 @@ def lease_of(
     )
 
 
+def without_ipv6(leases: Iterable[LeaseRecord], network: NetworkRecord, subnet: SubnetRecord) -> LeaseRecord | None:
+    """The lease for which Docker asks for an IPv6 address now, if that is a user's port that has none.
+
+    It is the newest one of the network without an endpoint, as in :func:`pending_spare`.
+    """
+    waiting = [lease for lease in leases if lease.docker_network_id == network.docker_id and not lease.endpoint_id]
+    newest = max(waiting, key=lambda lease: lease.created_at, default=None)
+    if newest is None or newest.original is None or subnet.ip_version != 6:
+        return None
+    return None if any(":" in ip.ip_address for ip in (*newest.held, *newest.spare)) else newest
+
+
 def pending_spare(
     leases: Iterable[LeaseRecord], network: NetworkRecord, subnet: SubnetRecord
 ) -> tuple[LeaseRecord, FixedIp] | None:

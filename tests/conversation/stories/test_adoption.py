@@ -17,7 +17,7 @@ from kuryr_libnetwork.rules.adoption import CLAIM_MINUTES, claim_tags
 from kuryr_libnetwork.rules.identity import id_tags
 from kuryr_libnetwork.rules.ownership import memory_of
 from tests.conversation.stories.test_sriov_stories import SriovPlugin
-from tests.world.dockerside import Container, DockerNetwork, PluginError
+from tests.world.dockerside import Container, DockerNetwork, PluginError, Wish
 from tests.world.outside import Outside, TappedNeutron
 from tests.world.rig import DirectDocker, Rig
 from tests.world.threads import Call, Pause, at_once, interleaved
@@ -316,3 +316,35 @@ def test_a_port_of_a_whole_pf_gets_its_mac_back(tmp_path: Path, lost: bool) -> N
         assert msgspec.structs.replace(now, revision_number=port.revision_number) == port
     finally:
         plugin.stop()
+
+
+@pytest.mark.parametrize("version", [20, 28, 29])
+def test_a_port_without_ipv6_on_a_network_that_has_both(version: int) -> None:
+    """Zun's user gives a container a port with IPv4 alone: it would be refused, or get an IPv6 address of another port."""
+    rig = Rig()
+    docker = DirectDocker(rig, version)
+    networks = [rig.neutron.seed_network(name=f"tenant-{number}") for number in (5, 6)]
+    boxes: list[Container] = []
+    ports = []
+    for number, network in zip((5, 6), networks, strict=True):
+        four = rig.neutron.seed_subnet(network.id, f"10.{number}.0.0/24")
+        rig.neutron.seed_subnet(network.id, f"fd00:{number}::/64")
+        fixed = {"subnet_id": four.id, "ip_address": f"10.{number}.0.9"}
+        ports.append(rig.neutron.seed_port(network.id, name="mine", fixed_ips=[fixed]))
+        options = {"neutron.net.uuid": network.id}
+        net = docker.network_create(f"10.{number}.0.0/24", subnet_v6=f"fd00:{number}::/64", options=options)
+        wish = Wish(ip=f"10.{number}.0.9")
+        boxes.append(docker.connect(boxes[0], net, wish) if boxes else docker.run(net, ip=wish.ip))
+    assert [box.gateway for box in boxes] == ["10.5.0.1", "10.6.0.1"]
+    assert [box.gateway_v6 for box in boxes] == ["", ""]
+    assert len({box.ip6 for box in boxes} | {"fd00:5::", "fd00:6::"}) == 4
+    assert len(rig.neutron.user_ports()) == 2
+    rig.move_in(boxes[1])
+    docker.rm(boxes[0])
+    for port in ports:
+        now = rig.neutron.port(port.id)
+        assert now is not None
+        assert (now.fixed_ips, now.host_id, now.device_id) == (port.fixed_ips, "", "")
+    assert rig.journal.leases.all() == []
+    more = docker.run(boxes[0].network)
+    assert more.ip6.startswith("fd00:5::")

@@ -32,7 +32,7 @@ from kuryr_libnetwork.protocol.messages import (
     JoinResponse,
 )
 from kuryr_libnetwork.protocol.routes import Kept
-from kuryr_libnetwork.rules.addresses import canonical_ip
+from kuryr_libnetwork.rules.addresses import canonical_ip, is_stand_in
 from kuryr_libnetwork.rules.endpoints import advertised_gateways, join_answer, refuse_no_mac, refuse_no_path
 from kuryr_libnetwork.rules.exposure import PortRange, published
 from kuryr_libnetwork.rules.networks import subnet_for
@@ -127,6 +127,8 @@ class Endpoints:
             device, self._port_options.of_container(options), self._exposed_ports.wanted(request.options)
         )
         network = self._lookup.known_network(request.network_id)
+        if interface.address_ipv6 and is_stand_in(canonical_ip(interface.address_ipv6)):
+            interface = msgspec.structs.replace(interface, address_ipv6="")
         lease = self._lease(network, interface)
         self._refuse_other_port(parse_port_uuid(options), lease)
         refuse_contradictions(wish.port, lease)

@@ -31,6 +31,7 @@ from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import FixedIp, Port
 from kuryr_libnetwork.model.records import LeaseRecord, NetworkRecord, SubnetRecord
 from kuryr_libnetwork.rules import adoption, ports as rules
+from kuryr_libnetwork.rules.addresses import stand_in
 from kuryr_libnetwork.rules.exposure import without
 from kuryr_libnetwork.rules.identity import OWN_PORT, made_by_us, made_on
 from kuryr_libnetwork.rules.port_options import attributes_of, missing, refuse_admins, refuse_ignored
@@ -89,6 +90,10 @@ class Ports:
             waiting = rules.pending_spare(self._journal.leases.all(), network, subnet)
             if waiting:
                 return Acquired(self._hand_out(*waiting, subnet, address))
+            alone = None if address else rules.without_ipv6(self._journal.leases.all(), network, subnet)
+            if alone is not None:
+                ip = FixedIp(subnet_id=subnet.subnet_id, ip_address=stand_in(alone.mac_address))
+                return Acquired(ip, new=False)  # nothing is made, and nothing to be given back
             if not address:
                 return Acquired(self._make(network, subnet, "", container))
             return self._by_address(network, subnet, address, container)
@@ -178,14 +183,14 @@ class Ports:
         return any(used.subnet_id == subnet.subnet_id for other in others for used in other.subnets)
 
     def _refuse_missing_family(self, network: NetworkRecord, lease: LeaseRecord) -> None:
+        """IPv4 comes first, so that a port without it would get somebody else's; without IPv6 the container has IPv4 alone."""
         has = {ip.subnet_id for ip in (*lease.held, *lease.spare)}
-        for version in (4, 6):
-            subnets = [subnet for subnet in network.subnets if subnet.ip_version == version]
-            if subnets and has.isdisjoint(subnet.subnet_id for subnet in subnets):
-                raise Conflict(
-                    f"port {lease.port_id} has no address on {' or '.join(subnet.cidr for subnet in subnets)}, which this "
-                    "Docker network needs as well; give the port one, or use a network without it"
-                )
+        subnets = [subnet for subnet in network.subnets if subnet.ip_version == 4]
+        if subnets and has.isdisjoint(subnet.subnet_id for subnet in subnets):
+            raise Conflict(
+                f"port {lease.port_id} has no address on {' or '.join(subnet.cidr for subnet in subnets)}, which this "
+                "Docker network needs as well; give the port one, or use a network without it"
+            )
 
     def _make(self, network: NetworkRecord, subnet: SubnetRecord, address: str, container: str) -> FixedIp:
         dns_name = rules.dns_label(container) if DNS_EXTENSION in self._neutron.extensions() else ""
