@@ -364,3 +364,29 @@ def test_the_users_port_that_docker_wants_an_ipv6_address_of() -> None:
     newer = replace(LEASE, port_id="newer", created_at=6.0)
     assert rules.without_ipv6([mine, newer], DUAL, USED6) is None
     assert rules.without_ipv6([], DUAL, USED6) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "what"),
+    [
+        (f"Network {NET} could not be found.", f"Neutron network {NET}"),
+        (f"Subnet {SUBNET_ID} could not be found.", f"Neutron subnet {SUBNET_ID} (10.0.0.0/24)"),
+        (
+            f"on network {NET}, because fixed_ips included invalid subnet {SUBNET_ID}",
+            f"Neutron subnet {SUBNET_ID} (10.0.0.0/24)",
+        ),
+        ("Invalid input: IP allocation requires subnets for network.", f"each subnet of Neutron network {NET}"),
+    ],
+)
+def test_what_somebody_deleted_in_neutron(message: str, what: str) -> None:
+    """The user of Docker would read an id of Neutron's and not what to do."""
+    found = rules.deleted_in_neutron(DUAL, message)
+    assert str(found).startswith(f"{what}, which Docker network 0123456789ab stands for, was deleted in Neutron")
+
+
+@pytest.mark.parametrize(
+    "message", ["The resource could not be found.", f"on subnet {SUBNET_ID}: configured for automatic addresses"]
+)
+def test_other_refusals_stay_as_they_are(message: str) -> None:
+    """The user would remove a network that is as it should be."""
+    assert rules.deleted_in_neutron(DUAL, message) is None

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from kuryr_libnetwork.errors import Conflict, InvalidOption, NeutronUnavailable
+from kuryr_libnetwork.errors import Conflict, InvalidOption, NeutronUnavailable, UnknownObject
 from kuryr_libnetwork.model.links import BoundBy
 from kuryr_libnetwork.model.neutron import FixedIp, Port
 from kuryr_libnetwork.model.records import Change, LeaseRecord, NetworkRecord, SubnetRecord
@@ -30,6 +30,10 @@ from kuryr_libnetwork.rules.identity import (
 )
 from kuryr_libnetwork.rules.ownership import OwnProject, memory_of
 from kuryr_libnetwork.rules.parsing import DNS_LABEL
+
+_MISSING = ("could not be found", "included invalid subnet")
+_NO_SUBNETS = "IP allocation requires subnets for network"
+"""What Neutron says to a POST of a port (neutron/db/ipam_backend_mixin.py)."""
 
 
 def dns_label(container_name: str) -> str:
@@ -209,6 +213,21 @@ def lease_of(
         security_groups=port.security_groups,
         port_security=port.port_security_enabled,
         created_at=now,
+    )
+
+
+def deleted_in_neutron(network: NetworkRecord, message: str) -> UnknownObject | None:
+    """What of a Docker network's is meant by Neutron's refusal of a port; ``None``: nothing of it is missing."""
+    things = [(f"Neutron subnet {subnet.subnet_id} ({subnet.cidr})", subnet.subnet_id) for subnet in network.subnets]
+    things.append((f"Neutron network {network.neutron_id}", network.neutron_id))
+    named = [what for what, its_id in things if its_id in message and any(words in message for words in _MISSING)]
+    if _NO_SUBNETS in message:
+        named.append(f"each subnet of Neutron network {network.neutron_id}")
+    if not named:
+        return None
+    return UnknownObject(
+        f"{named[0]}, which Docker network {network.docker_id[:12]} stands for, was deleted in Neutron; remove the Docker "
+        "network ('docker network rm') and create it again"
     )
 
 

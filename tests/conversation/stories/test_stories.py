@@ -323,3 +323,31 @@ def test_another_network_driver_is_told_what_it_lacks(docker: Docker) -> None:
     with pytest.raises(PluginError, match="with kuryr as the network driver as well"):
         call("IpamDriver.RequestAddress", {"PoolID": pool_id, "Address": "", "Options": None})
     call("IpamDriver.ReleasePool", {"PoolID": pool_id})
+
+
+@pytest.mark.parametrize("what", ["networks", "subnets"])
+def test_a_network_that_somebody_deleted_in_neutron(plugin: Plugin, docker: Docker, what: str) -> None:
+    """Docker's user would read "Network <id> could not be found", with an id that he has never seen."""
+    network = plugin.neutron.seed_network(name="tenant")
+    subnet = plugin.neutron.seed_subnet(network.id, "10.6.0.0/24")
+    net = docker.network_create("10.6.0.0/24", options={"neutron.net.uuid": network.id})
+    plugin.neutron.store.drop("subnets", subnet.id)
+    if what == "networks":
+        plugin.neutron.store.drop("networks", network.id)
+    with pytest.raises(
+        PluginError, match=r"Neutron network .*, which Docker network .* was deleted in Neutron; remove"
+    ):
+        docker.run(net)
+    docker.network_rm(net)
+    plugin.nothing_left()
+
+
+def test_a_group_that_somebody_deleted_in_neutron(plugin: Plugin, docker: Docker) -> None:
+    """The user would not be told which option of his network does not fit any more."""
+    group = plugin.neutron.create_security_group({"name": "web"})
+    net = docker.network_create(options={"neutron.security_groups": group.id})
+    plugin.neutron.delete_security_group(group.id)
+    with pytest.raises(PluginError, match=f"neutron.security_groups={group.id}: no such security group in Neutron"):
+        docker.run(net)
+    docker.network_rm(net)
+    plugin.nothing_left()

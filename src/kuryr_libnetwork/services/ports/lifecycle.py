@@ -22,6 +22,7 @@ from kuryr_libnetwork.errors import (
     NeutronError,
     NeutronForbidden,
     NeutronNotFound,
+    NeutronRefused,
     NeutronUnavailable,
     PortNotAdoptable,
 )
@@ -210,7 +211,13 @@ class Ports:
             )
             self._journal.leases.put(lease)
 
-        port = self._ranges.make([subnet, *self._together(network, subnet)], address, make)
+        try:
+            port = self._ranges.make([subnet, *self._together(network, subnet)], address, make)
+        except (NeutronNotFound, NeutronRefused) as error:
+            cause = missing(wanted, str(error)) or rules.deleted_in_neutron(network, str(error))
+            if cause is not None:
+                raise cause from error
+            raise
         try:
             refuse_ignored(wanted, port.dns_domain)
             return rules.address_on(port, subnet.subnet_id, address)
