@@ -15,7 +15,8 @@ from lab.process import clean_environment
 
 WANTED = {
     "nothing": "pass",
-    "keystoneauth1: adapter, session, loading": "import keystoneauth1.adapter, keystoneauth1.session, keystoneauth1.loading",
+    "keystoneauth1: adapter, session, loading": "import keystoneauth1.adapter, keystoneauth1.session, "
+    "keystoneauth1.loading",
     "openstacksdk: import openstack": "import openstack",
     "openstacksdk: and its network proxy": "import openstack, openstack.connection; openstack.connection.Connection",
 }

@@ -181,8 +181,8 @@ def _parts(parts: dict[str, list[float]], runs: int) -> Section:
     section.rows = [[name, s(median(values)), s(stats.p95(values))] for name, values in parts.items()]
     section.data = {name: stats.summary(values) for name, values in parts.items()}
     section.notes.append(
-        f"{runs} runs, vnic_type direct, one container at a time. kernel: netlink and sysfs, with pyroute2's work around it; "
-        "carrier: waiting for the VF's link."
+        f"{runs} runs, vnic_type direct, one container at a time. kernel: netlink and sysfs, with pyroute2's work "
+        "around it; carrier: waiting for the VF's link."
     )
     return section
 

@@ -125,7 +125,9 @@ class Host:
 
     @contextmanager
     def configured(self, **options: str | int) -> Iterator[None]:
-        """kuryr-server with these options of [DEFAULT], which the lab does not set itself, until the end of the block."""
+        """kuryr-server with these options of [DEFAULT], which the lab does not set itself, until the end of the
+        block.
+        """
         programs.configure(self.paths, options, self._registry)
         self.kuryr.start()
         try:

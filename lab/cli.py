@@ -54,14 +54,16 @@ def _parser() -> argparse.ArgumentParser:
         "--engine",
         type=lambda text: text.split(","),
         default=[engines.OWN],
-        help="Docker Engine of the hosts: own, newest, a major version or a Debian release; one for all, or one for each "
+        help="Docker Engine of the hosts: own, newest, a major version or a Debian release; one for all, or one for "
+        "each "
         "host, separated by commas (default: own)",
     )
     start.add_argument("--without-kuryr", action="store_true", help="leave kuryr-server to be started by hand")
     start.add_argument(
         "--role",
         choices=people.KURYR_BY_ROLE,
-        help="kuryr-server has the role service, and this one besides (default: member; of a lab that is up: what it has)",
+        help="kuryr-server has the role service, and this one besides (default: member; of a lab that is up: what it "
+        "has)",
     )
     start.add_argument(
         "--backend",

@@ -189,8 +189,8 @@ def log_in_as(host: HostPaths, person: Person, registry: Registry) -> None:
 
 
 def configure(host: HostPaths, options: Mapping[str, str | int | None], registry: Registry) -> None:
-    """Let these be kuryr-server's options of [DEFAULT] from its next start on, `None` as if never said; one that runs with
-    others is stopped.
+    """Let these be kuryr-server's options of [DEFAULT] from its next start on, `None` as if never said; one that runs
+    with others is stopped.
     """
     before = host.kuryr_conf.read_text()
     said = [line for line in before.splitlines(keepends=True) if line.partition(" = ")[0] not in options]

@@ -126,7 +126,9 @@ def _set_up(paths: LabPaths, state: Path) -> None:
 
 
 def _introduce(admin: Session) -> None:
-    """Everybody, with projects and roles, and Neutron in the catalogue. `bootstrap` has made the roles and the admin."""
+    """Everybody, with projects and roles, and Neutron in the catalogue. `bootstrap` has made the roles and the
+    admin.
+    """
     roles = {role["name"]: role["id"] for role in admin.keystone("GET", "/v3/roles")["roles"]}
     projects = {each["name"]: each["id"] for each in admin.keystone("GET", "/v3/projects")["projects"]}
     for person in people.EVERYBODY:

@@ -91,8 +91,8 @@ def up(
     """Start what is missing.
 
     `engine`: what `--engine` names, one for all new hosts or one for each host. `role`: who its kuryr-servers are, by
-    `people.KURYR_BY_ROLE`; without one they stay who they are, and are member in a new lab. `backend`: one of `lab.backend`;
-    without one it is what the lab has, and OVN in a new one.
+    `people.KURYR_BY_ROLE`; without one they stay who they are, and are member in a new lab. `backend`: one of
+    `lab.backend`; without one it is what the lab has, and OVN in a new one.
     """
     with _alone(paths):
         registry = registry_of(paths)
@@ -151,7 +151,10 @@ def _refuse_foreign(paths: LabPaths, registry: Registry) -> None:
     owner = owner_of(paths)
     if owner is None or owner.folder == str(paths.repo) or not any(record.alive() for record in registry.records()):
         return
-    msg = f"the lab {paths.name!r} is running from {owner.folder}; choose another name with --name, or run ./dev down there"
+    msg = (
+        f"the lab {paths.name!r} is running from {owner.folder}; choose another name with --name, or run ./dev down "
+        "there"
+    )
     raise LabError(msg)
 
 
@@ -160,7 +163,10 @@ def _refuse_used_namespaces(paths: LabPaths, hosts: int) -> None:
     for netns in (paths.netns, *(paths.host(number).netns for number in range(1, hosts + 1))):
         pids = network.processes_in(netns)
         if pids:
-            msg = f"the network namespace {netns} is in use by process {pids[0]}, which no lab started; choose another --name"
+            msg = (
+                f"the network namespace {netns} is in use by process {pids[0]}, which no lab started; choose another "
+                "--name"
+            )
             raise LabError(msg)
         network.remove(netns)
 

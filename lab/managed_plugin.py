@@ -62,7 +62,8 @@ def config() -> dict[str, Any]:
         "interface": {"socket": SOCKET, "types": ["docker.networkdriver/1.0", "docker.ipamdriver/1.0"]},
         # The interfaces that it makes, and Open vSwitch's, are the host's.
         "network": {"type": "host"},
-        # NET_ADMIN: interfaces. SYS_ADMIN: setns into containers, for the VFs there. Processes of others are not looked at.
+        # NET_ADMIN: interfaces. SYS_ADMIN: setns into containers, for the VFs there. Processes of others are not looked
+        # at.
         "linux": {"capabilities": ["CAP_NET_ADMIN", "CAP_SYS_ADMIN"], "allowAllDevices": False, "devices": []},
         "mounts": [
             _mount("config", "/etc/kuryr", "ro"),

@@ -16,7 +16,8 @@ from lab.errors import LabError
 REPO = Path(__file__).resolve().parent.parent
 RUN_ROOT = Path("/run/kuryr-lab")
 
-# Management network: the APIs of Keystone and Neutron. Data network: geneve between the hosts, and the provider network physnet1.
+# Management network: the APIs of Keystone and Neutron. Data network: geneve between the hosts, and the provider network
+# physnet1.
 CLOUD_ADDRESS = "172.31.250.1"
 NEUTRON_PORT = 9696
 KEYSTONE_PORT = 5000

@@ -161,7 +161,9 @@ class Machine:
         return self._outside(["docker", *arguments], check=check, timeout=timeout)
 
     def user(self, script: str, *, timeout: float = 600) -> str:
-        """What a script says that an operator runs with the commands docker and openstack; the first failure ends it."""
+        """What a script says that an operator runs with the commands docker and openstack; the first failure
+        ends it.
+        """
         argv = ["bash", "-euo", "pipefail", "-c", script]
         return self._outside(argv, check=True, timeout=timeout, person=people.OPERATOR).stdout
 

@@ -3,8 +3,8 @@
 """The SR-IOV machine: a Docker host in QEMU with two network cards on one wire.
 
 QEMU runs in the namespace of the cloud and has no link out of it. The guest reaches Neutron's API through QEMU's user
-network, and the lab reaches the guest through two forwarded ports of that namespace's loopback. One more card is down in
-the guest until a test makes the machine an instance of the cloud.
+network, and the lab reaches the guest through two forwarded ports of that namespace's loopback. One more card is down
+in the guest until a test makes the machine an instance of the cloud.
 """
 
 import json

@@ -134,7 +134,9 @@ def archive(cache: Path, release: str) -> Archive:
 
 
 def command_of(tree: Path, program: str) -> list[str]:
-    """A program of a tree, run by that tree's loader with that tree's libraries: this machine's may be too old for it."""
+    """A program of a tree, run by that tree's loader with that tree's libraries: this machine's may be too old
+    for it.
+    """
     usr = tree / "usr"
     loaders = [*usr.glob("lib64/ld-linux-*.so.*"), *usr.glob("lib/ld-linux-*.so.*")]
     libraries = [*usr.glob("lib/*-linux-gnu")]

@@ -45,7 +45,9 @@ def main(argv: list[str]) -> int:
 
 
 def parsed(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Our own arguments (``tier``: a name or None, ``engines``, ``backend``) and those for pytest, of the words after the verb."""
+    """Our own arguments (``tier``: a name or None, ``engines``, ``backend``) and those for pytest, of the words after
+    the verb.
+    """
     ours: list[str] = []
     for_pytest: list[str] = []
     for place, word in enumerate(words):

@@ -20,7 +20,9 @@ FEW = 12
 
 
 def cloud(runner: Runner, tier: Tier, backend: str, *, every_engine: bool) -> list[Outcome]:
-    """Two engines at once: the tests for one host use h1's, those for what only newer engines do the newest there is."""
+    """Two engines at once: the tests for one host use h1's, those for what only newer engines do the newest
+    there is.
+    """
     count = runner.count(tier)
     if not count:
         return []

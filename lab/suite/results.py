@@ -54,7 +54,9 @@ def line_coverage(file: Path) -> str:
 
 
 def summary(outcomes: Iterable[Outcome], coverage: str = "") -> tuple[str, int]:
-    """The text, and how many failed: a failed check counts as one, so that "0 failed" is never said of a run that failed."""
+    """The text, and how many failed: a failed check counts as one, so that "0 failed" is never said of a run that
+    failed.
+    """
     shown = [each for each in outcomes if each.is_check or each.passed or each.failed or each.skipped]
     lines = ["", "== summary", *map(_line, shown)]
     if coverage:

@@ -16,7 +16,9 @@ from kuryr_libnetwork.text import one_line, shown
 
 
 class KuryrError(Exception):
-    """Root of all errors that have an answer for the user. Whatever names are in it, its text is one line and not long."""
+    """Root of all errors that have an answer for the user. Whatever names are in it, its text is one line and
+    not long.
+    """
 
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether the service still moves, asked by the watchdog.
 
-What is asked must never be what a busy or unlucky service does for a while: Neutron that does not answer, a slow script, a
-full disk. A new process would not mend these. What it does mend is a lock that nobody gives back, and a disk that a thread
-waits for without end.
+What is asked must never be what a busy or unlucky service does for a while: Neutron that does not answer, a slow
+script, a full disk. A new process would not mend these. What it does mend is a lock that nobody gives back, and a disk
+that a thread waits for without end.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ LOG = logging.getLogger(__name__)
 class Pulse:
     """A short piece of work that comes to its end as long as the part of the service that does it moves.
 
-    It is done by a thread of its own, again with each question. ``limit``: seconds within which it ends on any host. What it
-    raises is of no interest here. ``now``: seconds, of any clock that runs on.
+    It is done by a thread of its own, again with each question. ``limit``: seconds within which it ends on any host.
+    What it raises is of no interest here. ``now``: seconds, of any clock that runs on.
     """
 
     def __init__(

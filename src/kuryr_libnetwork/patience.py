@@ -3,8 +3,8 @@
 """One piece of work waits once for a party that does not answer, and not once for each of its questions.
 
 A leaf. Each adapter has a time-out for one question. A call of Docker asks several, and its way back some more; while
-Neutron is frozen, each of them would wait for the whole time-out. So whoever begins a piece of work opens a patience around
-it (:func:`one_patience`), and the adapters take their time from it (:func:`waiting_for`). An answer makes up for
+Neutron is frozen, each of them would wait for the whole time-out. So whoever begins a piece of work opens a patience
+around it (:func:`one_patience`), and the adapters take their time from it (:func:`waiting_for`). An answer makes up for
 everything: a slow party is waited for as before.
 """
 
@@ -61,8 +61,8 @@ def one_patience(spare: float = SPARE) -> Iterator[Patience]:
 
 @contextmanager
 def waiting_for(party: str, timeout: float, silence: type[Exception]) -> Iterator[float]:
-    """For one question: gives the seconds that it may wait, 0 where it is not to be asked. ``silence``: what the body raises
-    if there was no answer.
+    """For one question: gives the seconds that it may wait, 0 where it is not to be asked. ``silence``: what the body
+    raises if there was no answer.
     """
     patience = _patience.get()
     if patience is None:

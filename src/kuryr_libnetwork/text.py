@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text that others wrote, in lines of ours: an error, a line of the log.
 
-Whoever chooses a name or the value of an option must not be able to forge a line of the log, to steer the terminal of who
-reads it, or to fill either. A leaf, for everything that speaks.
+Whoever chooses a name or the value of an option must not be able to forge a line of the log, to steer the terminal of
+who reads it, or to fill either. A leaf, for everything that speaks.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What Docker's Engine API says counts only if all of it is as it should be; else it is as if Docker had not answered."""
+"""What Docker's Engine API says counts only if all of it is as it should be; else it is as if Docker had not
+answered.
+"""
 
 from __future__ import annotations
 

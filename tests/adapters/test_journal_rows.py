@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever stands in a row of the journal's file, the service starts with it or says in one line where it stands and what to do."""
+"""Whatever stands in a row of the journal's file, the service starts with it or says in one line where it stands and
+what to do.
+"""
 
 from __future__ import annotations
 
@@ -139,7 +141,9 @@ def test_a_value_of_another_type_anywhere_in_a_record(path: Path, table: str) ->
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("key", ["somebody else's", 7, b"\x00\xff", None])
 def test_a_record_under_the_key_of_another(path: Path, table: str, key: object) -> None:
-    """A port's lease that is found for another port, but never under its own key, could neither be changed nor dropped."""
+    """A port's lease that is found for another port, but never under its own key, could neither be changed nor
+    dropped.
+    """
     loosen(path, table)
     change(path, f"UPDATE {table} SET key = ?", key)
     assert f"(table {table}, key " in refusal(path)

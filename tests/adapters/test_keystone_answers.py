@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever Keystone answers, or who answers in its place: the service has a token and an endpoint, or one line of its own."""
+"""Whatever Keystone answers, or who answers in its place: the service has a token and an endpoint, or one line of its
+own.
+"""
 
 from __future__ import annotations
 

@@ -91,7 +91,9 @@ def test_what_was_asked_for_is_there(front: NeutronFront, client: NeutronClient,
 
 
 def test_a_filter_is_among_the_fields(front: NeutronFront, client: NeutronClient) -> None:
-    """Nothing would be found where only some fields are asked for, or what a filter leaves out be found with the rest."""
+    """Nothing would be found where only some fields are asked for, or what a filter leaves out be found with
+    the rest.
+    """
     few = [{name: PORT[name] for name in ("id", "network_id", "tags")}, {"id": "p2", "network_id": "n2", "tags": ["a"]}]
     front.answers.append(json_answer(200, {"ports": few}))
     found = client.find_ports(**{"tags-any": "a", "network_id": "n1", "fields": ["network_id"]})

@@ -238,7 +238,9 @@ class PortContract:
         assert addresses(port) == ["fd00:11::f816:3eff:fe01:204"]
 
     def test_a_range_is_kept_for_whoever_names_its_addresses(self, tenant: Tenant, neutron: Neutron) -> None:
-        """Neutron's own port, and those of others, would take addresses of an --ip-range; or no container could have one."""
+        """Neutron's own port, and those of others, would take addresses of an --ip-range; or no container could have
+        one.
+        """
         network = tenant.network()
         outside = [{"start": "10.11.0.2", "end": "10.11.0.63"}, {"start": "10.11.0.72", "end": "10.11.0.254"}]
         subnet = tenant.subnet(network, "10.11.0.0/24", allocation_pools=outside)

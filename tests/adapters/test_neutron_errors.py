@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever goes wrong below the client of Neutron comes out as one of our own errors, and only harmless calls repeat."""
+"""Whatever goes wrong below the client of Neutron comes out as one of our own errors, and only harmless calls
+repeat.
+"""
 
 from __future__ import annotations
 

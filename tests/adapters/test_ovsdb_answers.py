@@ -1,8 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever Open vSwitch's database says, or does not, is one of our errors; and once it speaks sense again, so does the service.
+"""Whatever Open vSwitch's database says, or does not, is one of our errors; and once it speaks sense again, so does the
+service.
 
-The server here speaks OVSDB's protocol (RFC 7047) as far as the library asks, with rows and answers of the test's choice.
+The server here speaks OVSDB's protocol (RFC 7047) as far as the library asks, with rows and answers of the test's
+choice.
 """
 
 from __future__ import annotations
@@ -238,7 +240,9 @@ ANSWERS: dict[str, Answer] = {
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_answers_that_are_none(server: Server, database: OvsDatabase, answer: Answer) -> None:
-    """A call that ends with an internal error or never, or a library that takes no further call until the service is restarted."""
+    """A call that ends with an internal error or never, or a library that takes no further call until the service is
+    restarted.
+    """
     server.answer = answer
     for work in calls(database)[:2]:
         attempt(work)
@@ -248,7 +252,9 @@ def test_answers_that_are_none(server: Server, database: OvsDatabase, answer: An
 
 
 def test_one_piece_of_work_waits_once(tmp_path: Path) -> None:
-    """With Open vSwitch away, the background would wait ten seconds for each of many ports, and a call for its way back again."""
+    """With Open vSwitch away, the background would wait ten seconds for each of many ports, and a call for its way back
+    again.
+    """
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(f"{tmp_path}/silent.sock")
         silent.listen(64)

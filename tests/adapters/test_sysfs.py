@@ -392,7 +392,9 @@ def test_a_write_that_hangs_costs_no_caller(tree: SysfsTree) -> None:
 
 @pytest.mark.parametrize("autoprobe", ["1", "0"])
 def test_two_vfs_are_bound_at_the_same_moment(tree: SysfsTree, autoprobe: str) -> None:
-    """All VFs of a driver share its file ``bind``: of two containers that end together, one VF would lose its driver."""
+    """All VFs of a driver share its file ``bind``: of two containers that end together, one VF would lose its
+    driver.
+    """
     both = threading.Barrier(2)
 
     def meet(path: Path, text: str) -> None:

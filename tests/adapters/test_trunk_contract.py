@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What containers in virtual machines rely on in Neutron: address pairs and trunks, of the fake, the client and the real one."""
+"""What containers in virtual machines rely on in Neutron: address pairs and trunks, of the fake, the client and the
+real one.
+"""
 
 from __future__ import annotations
 

@@ -411,7 +411,10 @@ def test_nothing_is_written_to_stderr(write: Write) -> None:
 
 def test_importing_is_cheap() -> None:
     """Fails if importing the settings' module pulls in what only a start needs."""
-    program = "import sys, kuryr_libnetwork.config.read; print(*[n for n in ('keystoneauth1', 'oslo_log.log') if n in sys.modules])"
+    program = (
+        "import sys, kuryr_libnetwork.config.read; print(*[n for n in ('keystoneauth1', 'oslo_log.log') if n in "
+        "sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 

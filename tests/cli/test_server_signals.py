@@ -27,7 +27,9 @@ def ended(server: Server) -> tuple[str, str]:
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
 def test_a_question_is_no_end(folder: Path, start: Start, number: signal.Signals) -> None:
-    """Fails if the service dies, or stops to answer Docker, when it is asked for a report or to read its files again."""
+    """Fails if the service dies, or stops to answer Docker, when it is asked for a report or to read its files
+    again.
+    """
     server = start(*configure(folder))
     assert server.told() == "READY=1"
     server.process.send_signal(number)
@@ -69,7 +71,8 @@ def test_hangup_takes_over_the_log_level(folder: Path, start: Start) -> None:
     path = Path(words[1])
     program = f"""import pathlib
         path = pathlib.Path({str(path)!r})
-        path.write_text("[DEFAULT]\\ndebug = true\\nworker_threads = 7\\n" + path.read_text().removeprefix("[DEFAULT]\\n"))
+        others = path.read_text().removeprefix("[DEFAULT]\\n")
+        path.write_text("[DEFAULT]\\ndebug = true\\nworker_threads = 7\\n" + others)
         {ASKS.format(int(signal.SIGHUP))}"""
     server = start(*words, program=frame(serve=program, stop="import logging; logging.debug('seen'); self.over.set()"))
     out, err = answered(server, server.process.stdout, "taken over")

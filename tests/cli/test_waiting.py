@@ -90,7 +90,9 @@ def test_a_wrong_command_line_is_told(made: socket.socket, path: Path, tmp_path:
 
 
 def test_who_says_nothing_keeps_no_start(made: socket.socket, path: Path, tmp_path: Path) -> None:
-    """Fails if a client that sends nothing, half a request or no HTTP, or that has gone, keeps a failed start from its end."""
+    """Fails if a client that sends nothing, half a request or no HTTP, or that has gone, keeps a failed start from its
+    end.
+    """
     silent, half, other, gone = (connect_unix(path) for _ in range(4))
     half.sendall(ACTIVATE[:20])
     other.sendall(b"\0\1\2\r\n\r\n")
@@ -102,7 +104,9 @@ def test_who_says_nothing_keeps_no_start(made: socket.socket, path: Path, tmp_pa
 
 
 def test_a_service_that_serves_answers_itself(made: socket.socket, path: Path, tmp_path: Path) -> None:
-    """Fails if a service that ends well tells the calls that come then that it does not start: they wait for its next start."""
+    """Fails if a service that ends well tells the calls that come then that it does not start: they wait for its next
+    start.
+    """
     client = connect_unix(path)
     client.sendall(ACTIVATE)
     code, err = start(made, tmp_path, frame(serve="pass"))

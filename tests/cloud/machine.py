@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""A Docker host that is an instance of the cloud: its card is plugged into a hypervisor's Open vSwitch, as Nova does it."""
+"""A Docker host that is an instance of the cloud: its card is plugged into a hypervisor's Open vSwitch, as Nova does
+it.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ class Machine:
         self.port: dict[str, Any] = {}
 
     def boot(self) -> None:
-        """What Nova does: a port that is bound to the hypervisor, with the card that stands for it in the bridge there."""
+        """What Nova does: a port that is bound to the hypervisor, with the card that stands for it in the
+        bridge there.
+        """
         self._card.attach(self._hypervisor.paths.netns)
         mac = self._guest.run(["cat", f"/sys/class/net/{IFACE}/address"]).stdout.strip()
         owner = {"device_owner": "compute:nova", "device_id": "vm-1", "binding:host_id": self._hypervisor.name}

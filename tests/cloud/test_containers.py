@@ -56,7 +56,9 @@ def test_two_containers_ping_and_everything_goes_again(user: User, h1: Host, lab
 
 
 def test_a_container_that_is_the_router(user: User, host: Host) -> None:
-    """A container with the gateway's address would not start: Docker cannot set a gateway that is the container itself."""
+    """A container with the gateway's address would not start: Docker cannot set a gateway that is the container
+    itself.
+    """
     cidr = unique_cidr()
     net = user.network(host, f"--subnet={cidr}")
     router = user.run(host, net, f"--ip={cidr.replace('.0/24', '.1')}")

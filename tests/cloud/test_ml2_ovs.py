@@ -42,7 +42,9 @@ def is_reached(host: Host, container: str, address: str) -> bool:
 
 
 def test_a_container_without_an_agent_is_on_no_network(user: User, without_agent: Host) -> None:
-    """Until the agent has given it a VLAN, a container would hear the networks of all tenants on its host, and speak there."""
+    """Until the agent has given it a VLAN, a container would hear the networks of all tenants on its host, and speak
+    there.
+    """
     host = without_agent
     cidr = unique_cidr()
     net = user.network(host, f"--subnet={cidr}")

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Containers in a virtual machine: h2 has an interface that is plugged into h1's Open vSwitch as a port of Neutron.
 
-A kernel without ipvlan or VLANs refuses to make the interface; what that leaves behind is tested then. The kernel of the
-virtual machine in tests/sriov/test_virtual_machine.py has both.
+A kernel without ipvlan or VLANs refuses to make the interface; what that leaves behind is tested then. The kernel of
+the virtual machine in tests/sriov/test_virtual_machine.py has both.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Containers on a host whose agent (of OVN, or Neutron's for Open vSwitch) is not there: with vif_plugging_is_fatal, and after
-a boot.
+"""Containers on a host whose agent (of OVN, or Neutron's for Open vSwitch) is not there: with vif_plugging_is_fatal,
+and after a boot.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What takes a service with the role admin: it works with it, and without it is refused in one line that leaves nothing."""
+"""What takes a service with the role admin: it works with it, and without it is refused in one line that leaves
+nothing.
+"""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attacks by tenants on the real service, with Neutron's default policies: they get nothing by it, and break nothing.
 
-The service is used with either of its users. A tenant may know every id: he sees all tags of a network that is shared with him.
-tests/conversation/stories/test_tenants.py has more of them.
+The service is used with either of its users. A tenant may know every id: he sees all tags of a network that is shared
+with him. tests/conversation/stories/test_tenants.py has more of them.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ class Home:
         return [self.user.get(kind, resource_id) for kind, resource_id in self._theirs]
 
     def background_has_looked(self) -> None:
-        """Wait until it has removed, one after the other, two leftovers of its own: what it takes for such is gone by then."""
+        """Wait until it has removed, one after the other, two leftovers of its own: what it takes for such is gone by
+        then.
+        """
         for number in range(2):
             marks = {"name": "kuryr-unbound-port", "description": intent_description("h1", f"control{number}")}
             port = self.user.make("port", by=KURYR, network_id=self.neutron["id"], **marks)
@@ -204,7 +206,9 @@ def still(port: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_memory_of_a_port_is_for_nobody_else(user: User, impatient: Host) -> None:
-    """The owner of a port, or of its network, could write what his port is to become, or see where his neighbours run."""
+    """The owner of a port, or of its network, could write what his port is to become, or see where his
+    neighbours run.
+    """
     cidr, other = unique_cidr(), user.acting(OTHER_MEMBER)
     network = user.make("network", name="of-the-tenant")
     user.make("subnet", network_id=network["id"], cidr=cidr, ip_version=4)

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the service may believe, and what not: Neutron's default policies, asked of the real Neutron.
 
-Tags, names and descriptions are whatever a tenant likes. The binding profile of a port and the project of a resource are not.
+Tags, names and descriptions are whatever a tenant likes. The binding profile of a port and the project of a resource
+are not.
 """
 
 from __future__ import annotations

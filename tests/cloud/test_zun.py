@@ -85,7 +85,9 @@ def test_a_container_of_zun(user: User, h1: Host, lab: Lab) -> None:
 
 
 def test_attaching_another_network(user: User, h1: Host) -> None:
-    """Zun's containers would have one network only: for another one it makes a port with a device, and no owner or host."""
+    """Zun's containers would have one network only: for another one it makes a port with a device, and no owner or
+    host.
+    """
     zun = Zun(user, h1)
     port = zun.port(**{"device_owner": "", "binding:host_id": ""})
     box = user.run(h1, zun.net)

@@ -30,8 +30,9 @@ ELSEWHERE = "/run/netns/somebody"
 
 
 class Host:
-    """``pf0`` is on physnet2, ``pf1`` on physnet3, ``pf2`` the operator's own. Of the VFs of ``pf0`` the first one is another
-    container's, the second one a virtual machine's, the third one in a namespace of the operator's, the fourth one excluded.
+    """``pf0`` is on physnet2, ``pf1`` on physnet3, ``pf2`` the operator's own. Of the VFs of ``pf0`` the first one is
+    another container's, the second one a virtual machine's, the third one in a namespace of the operator's, the fourth
+    one excluded.
     """
 
     def __init__(self, **policy: Any) -> None:
@@ -203,7 +204,9 @@ def test_any_profile_gets_a_free_device_or_a_clear_error(
 def test_after_a_lost_journal_any_profile_gives_nothing_away(
     profile: dict[str, Any], vnic_type: str, data: st.DataObject
 ) -> None:
-    """Once the journal is lost, a port would be believed about whose device it has, and the device be taken from its user."""
+    """Once the journal is lost, a port would be believed about whose device it has, and the device be taken from its
+    user.
+    """
     host = Host()
     slots = [slot_of(host, what) for what in NAMED] + host.vfs
     profile |= data.draw(st.fixed_dictionaries({}, optional={"pci_slot": st.sampled_from(slots) | JUNK}))
@@ -219,7 +222,9 @@ def test_after_a_lost_journal_any_profile_gives_nothing_away(
 @given(st.lists(st.tuples(PROFILES, JUNK), max_size=4))
 @settings(max_examples=100, deadline=None)
 def test_the_background_takes_any_port_of_this_host(found: list[tuple[dict[str, Any], Any]]) -> None:
-    """One port with a crafted profile would end the enforcement for all, or open the VF of a virtual machine to others."""
+    """One port with a crafted profile would end the enforcement for all, or open the VF of a virtual machine to
+    others.
+    """
     host = Host()
     ports = [
         Port(id=f"p{number}", network_id="n", profile=profile | {"pci_slot": slot})

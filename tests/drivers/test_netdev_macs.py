@@ -24,7 +24,9 @@ class Message(dict[str, Any]):
 
 
 class Kernel:
-    """One device ``vf0``. ``answers``: error number (0: yes) of each request for a MAC; ``lag``: looks until it shows."""
+    """One device ``vf0``. ``answers``: error number (0: yes) of each request for a MAC; ``lag``: looks until it
+    shows.
+    """
 
     def __init__(self, answers: list[int], lag: int = 0) -> None:
         self.answers = answers

@@ -275,7 +275,9 @@ def test_an_mtu_above_the_pfs_ends_the_start_or_is_told(vnic_type: str, caplog: 
 
 
 def test_what_the_nic_cannot_do_is_refused_or_told() -> None:
-    """A port that is down in Neutron would pass traffic on a NIC without link states, or no container could start there."""
+    """A port that is down in Neutron would pass traffic on a NIC without link states, or no container could start
+    there.
+    """
     with pytest.raises(LinkError, match="link state"):
         Host().take(more={"admin_state_up": False})
     host = Host(unsupported="warn")

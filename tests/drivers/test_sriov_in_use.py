@@ -99,7 +99,9 @@ def test_the_mac_that_a_trusted_container_chose_stays() -> None:
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
 def test_a_change_of_the_port_means_what_neutron_makes_it_mean(change: dict[str, Any], effect: dict[str, Any]) -> None:
-    """By what a tenant writes into his port he would get trust, another VLAN, or a change on a VF of somebody else's."""
+    """By what a tenant writes into his port he would get trust, another VLAN, or a change on a VF of somebody
+    else's.
+    """
     host = Host(ICE, allow_trust=frozenset({"physnet9"}))
     into_container(host)
     others = [host.nic.control.read("pf0", index) for index in (1, 2, 3)]
@@ -316,7 +318,9 @@ def test_a_vf_that_is_never_rebound_loses_what_netlink_can_undo(dead: bool) -> N
 
 @pytest.mark.parametrize("vnic_type", ["direct", "macvtap", "direct-physical"])
 def test_a_container_gets_a_device_without_the_hosts_flags_and_names(vnic_type: str) -> None:
-    """A VF that an operator once watched would be promiscuous in a container, which would see its names on the host, too."""
+    """A VF that an operator once watched would be promiscuous in a container, which would see its names on the host,
+    too.
+    """
     host = Host()
     function = "0000:01:00.0" if vnic_type == "direct-physical" else host.nic.vf_address(0)
     device = host.nic.of(function)

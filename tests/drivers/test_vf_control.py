@@ -235,7 +235,9 @@ def rate(low: int, high: int) -> tuple[str, str]:
 def test_a_refused_rate_says_why(
     kernel: Kernel, control: KernelVfControl, low: int, refused: list[tuple[int, int]], reason: str
 ) -> None:
-    """A card without a minimum rate answers "Invalid argument", and the operator would look for it in the QoS policy."""
+    """A card without a minimum rate answers "Invalid argument", and the operator would look for it in the QoS
+    policy.
+    """
     kernel.refused |= {rate(*each): errno.EINVAL for each in refused}
     with pytest.raises(LinkError, match=rf"minimum and maximum rate of VF 1 .*Invalid argument; .*{reason}"):
         control.apply("pf0", 1, msgspec.structs.replace(FULL, min_tx_rate=low))

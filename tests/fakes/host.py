@@ -258,7 +258,9 @@ class FakeSandboxes(Failing):
     # -- what Docker does there --
 
     def interface(self, sandbox: str, addresses: Iterable[str]) -> int:
-        """One more interface. As Docker does, refuse an address that overlaps a route; the kernel adds routes of its own."""
+        """One more interface. As Docker does, refuse an address that overlaps a route; the kernel adds routes of its
+        own.
+        """
         with self.lock:
             inside = self._inside(sandbox)
             self._last_index += 1
@@ -267,8 +269,8 @@ class FakeSandboxes(Failing):
                 for route in inside.routes:
                     if not is_default(route.destination) and may_overlap(cidr, route.destination):
                         raise LinkError(
-                            f"cannot program address {text} in sandbox interface because it conflicts with existing route "
-                            f"{route.destination}"
+                            f"cannot program address {text} in sandbox interface because it conflicts with existing "
+                            f"route {route.destination}"
                         )
                 metric = 256 if ":" in cidr else 0
                 self._add(

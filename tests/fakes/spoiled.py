@@ -76,8 +76,8 @@ WAYS = len(_WHOLE) + 8
 def spoiled(answer: Answer, spoil: Spoil, others: Sequence[str] = (), *, made: bool = False) -> Answer:
     """The answer made wrong; as it is where it has no body to change. ``others``: ids of other things.
 
-    ``made``: it is about something new. Nobody but Neutron knows its id, or that it exists although the answer is a refusal: the
-    one is spoiled to something that is no id, the other to an internal error.
+    ``made``: it is about something new. Nobody but Neutron knows its id, or that it exists although the answer is a
+    refusal: the one is spoiled to something that is no id, the other to an internal error.
     """
     if spoil.how < len(_WHOLE):
         whole = _WHOLE[spoil.how](answer.body)

@@ -25,8 +25,8 @@ AS_MADE = "on"
 class Device:
     """A network device. ``sandbox``: the namespace it is in. ``used``: what ``in_use`` says of it beyond "is up".
 
-    ``host_ip``: as the kernel makes it, for a device that is new here or comes from another namespace. ``attributes``: all
-    but the altnames. ``offloads``: what only ethtool knows.
+    ``host_ip``: as the kernel makes it, for a device that is new here or comes from another namespace. ``attributes``:
+    all but the altnames. ``offloads``: what only ethtool knows.
     """
 
     index: int
@@ -175,7 +175,9 @@ class Cards:
 
 
 def _fresh(profile: Profile) -> VfSettings:
-    """As drivers make them: what they do not know is ``None``, a link state and rates that they do not know read as 0."""
+    """As drivers make them: what they do not know is ``None``, a link state and rates that they do not know
+    read as 0.
+    """
     return VfSettings(
         mac=ZERO,
         spoofchk=True if profile.spoofchk else None,

@@ -12,9 +12,9 @@ from kuryr_libnetwork.model.value import Value
 class Profile(Value, frozen=True):
     """``follows``: when the effective MAC takes over the administrative one: at once, or when the VF is bound again.
 
-    ``mac_tries``: how often the VF's driver must be asked before it has a MAC. ``guards_mac``: a VF without trust cannot
-    take another MAC than the administrative one. ``learns_mac``: the PF shows the MAC that a VF without one told it.
-    ``zero_mac``: the administrative MAC can be taken away again.
+    ``mac_tries``: how often the VF's driver must be asked before it has a MAC. ``guards_mac``: a VF without trust
+    cannot take another MAC than the administrative one. ``learns_mac``: the PF shows the MAC that a VF without one told
+    it. ``zero_mac``: the administrative MAC can be taken away again.
     """
 
     pf_driver: str

@@ -155,7 +155,9 @@ def test_what_the_agent_has_done_stays(host: Host, bound: Port) -> None:
 
 @WAYS
 def test_a_row_of_an_earlier_time_gives_no_vlan(host: Host, bound: Port) -> None:
-    """After a reboot the new interface would be in the VLAN of its old row, which the agent may have given to others."""
+    """After a reboot the new interface would be in the VLAN of its old row, which the agent may have given to
+    others.
+    """
     plug = host.plug(bound)
     host.agent_acts(in_switch(bound), OTHERS[0])
     for name in (plug.host_ifname, in_switch(bound)):

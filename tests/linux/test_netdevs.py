@@ -62,7 +62,9 @@ def path_of(inside: Namespace) -> str:
 
 
 def test_renamed_mac_and_mtu_set_and_down(host: Namespace, netdevs: KernelNetdevs) -> None:
-    """The container would get a device with another MAC or MTU than its port, or one that the kernel refuses to rename."""
+    """The container would get a device with another MAC or MTU than its port, or one that the kernel refuses to
+    rename.
+    """
     host.command("ip", "link", "set", "vf0", "up")
     host.run(partial(netdevs.configure, "vf0", new_name="kv0f9e3a557c1", mac=MAC.upper(), mtu=1442))
     wanted = NetdevState(name="kv0f9e3a557c1", mac=MAC, mtu=1442, up=False)
@@ -118,7 +120,9 @@ SPOILING = [
 
 
 def test_what_a_container_set_on_its_device_is_undone(host: Namespace, netdevs: KernelNetdevs) -> None:
-    """The next container would have a device without ARP and multicast, and ``ip link add docker1`` fail on the host."""
+    """The next container would have a device without ARP and multicast, and ``ip link add docker1`` fail on the
+    host.
+    """
     host.command(*["ip", "link", "set", "vf0", "txqueuelen", "500", "alias", "lab"])
     host.command(*["ip", "link", "property", "add", "dev", "vf0", "altname", "enp1s0f0v0"])
     before = host.run(netdevs.state, "vf0")
@@ -253,7 +257,9 @@ def test_a_device_that_somebody_uses_is_not_free(
 
 
 def test_one_look_tells_of_many(host: Namespace, netdevs: KernelNetdevs) -> None:
-    """A host with many VFs would be asked a hundred times for each container; or one VF's use be taken for another's."""
+    """A host with many VFs would be asked a hundred times for each container; or one VF's use be taken for
+    another's.
+    """
     host.command("ip", "link", "add", "vf1", "type", "veth", "peer", "name", "wire1")
     host.command("ip", "link", "set", "vf1", "up")
     host.command("ip", "address", "add", "192.0.2.1/24", "dev", "vf1")

@@ -171,7 +171,9 @@ def test_a_route_of_dockers_is_removed(box: Container, destination: str, next_ho
 
 
 def test_what_cannot_be_is_an_error_of_ours(box: Container) -> None:
-    """A namespace that is not there yet would look like one that cannot be entered, or a wrong route like one in place."""
+    """A namespace that is not there yet would look like one that cannot be entered, or a wrong route like one
+    in place.
+    """
     with pytest.raises(LinkNotFound):
         box.sandboxes.look("/var/run/docker/netns/none")
     route = routed(box, "192.0.2.0/24", "203.0.113.1", "eth0", 1025)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host behind an interface that stays with it while a container is at the other end.
 
-What a container sends, with its usual rights, meets the same host twice: by an interface of the service's, and by one that
-is as the kernel makes it and answers. So the silence of the first one is not that of a test that says nothing.
+What a container sends, with its usual rights, meets the same host twice: by an interface of the service's, and by one
+that is as the kernel makes it and answers. So the silence of the first one is not that of a test that says nothing.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ MAKERS = [pair, bridge, function, pf_set_up, macvtap, macvlan, containers_end]
 
 
 class Side:
-    """An interface of the host's with a container at its far end. ``word``: what the container's datagrams begin with."""
+    """An interface of the host's with a container at its far end. ``word``: what the container's datagrams
+    begin with.
+    """
 
     def __init__(self, host: Namespace, maker: Maker, word: str, rest: ExitStack) -> None:
         container = rest.enter_context(namespace())
@@ -305,7 +307,9 @@ def test_what_an_earlier_release_has_made_is_silenced(host: Namespace) -> None:
 
 
 def test_an_mtu_too_small_for_ipv6_is_no_obstacle(host: Namespace) -> None:
-    """Containers of a network with a small MTU would not start; nor any where the kernel has no IPv6, which is the same."""
+    """Containers of a network with a small MTU would not start; nor any where the kernel has no IPv6, which is the
+    same.
+    """
     spec = VethSpec(host_name="tapx", container_name="t_cx", mac=MAC, mtu=1000, alias="kuryr:p1")
     host.run(KernelLinks().create_veth, spec)
     found = as_the_kernel_makes_it(host, "tapx")

@@ -91,7 +91,9 @@ def test_an_ipv6_socket_that_speaks_ipv4() -> None:
 
 @LOOPBACK
 def test_one_that_has_closed_is_nobody(family: int, host: str) -> None:
-    """A user who sends a request and closes at once would be taken for root, to whom the kernel gives orphaned sockets."""
+    """A user who sends a request and closes at once would be taken for root, to whom the kernel gives orphaned
+    sockets.
+    """
     with listening(family, (host, 0)) as server, nobody(family, server.getsockname(), "close"):
         accepted, _ = server.accept()
         with accepted:

@@ -210,7 +210,11 @@ SCRIPT = """#!/bin/sh
 set -eu
 case "$1" in
 bind) ip link add "sdn-$6" type bridge 2>/dev/null || true; ip link set "sdn-$6" up; ip link set "$3" master "sdn-$6" ;;
-unbind) [ ! -e {folder}/broken ] || { echo the controller is down >&2; exit 3; }; ip link set "$3" nomaster; echo "$@" > {folder}/unbound ;;
+unbind)
+    [ ! -e {folder}/broken ] || { echo the controller is down >&2; exit 3; }
+    ip link set "$3" nomaster
+    echo "$@" > {folder}/unbound
+    ;;
 esac
 """
 

@@ -23,7 +23,9 @@ PATIENCE = 10.0
 
 
 class Wire:
-    """An interface of a namespace, seen by a packet socket. ``frames``: all that came so far, but those it sent itself."""
+    """An interface of a namespace, seen by a packet socket. ``frames``: all that came so far, but those it sent
+    itself.
+    """
 
     def __init__(self, inside: Namespace, name: str) -> None:
         self._socket = inside.run(_packets, name)

@@ -110,7 +110,10 @@ def test_every_spelling_of_old_files_is_understood(name: str, binding: str) -> N
         ({"default": "vlan"}, r"default_port_driver = vlan: must be one of .*enabled_port_drivers \(veth\)"),
         (
             {"bindings": ["bridge"]},
-            r"\[binding\] enabled_drivers = bridge: there is no .*; known: hostdev_physical, hw_veb, ipvlan, macvlan, macvtap, veth, vlan",
+            (
+                r"\[binding\] enabled_drivers = bridge: there is no .*; known: hostdev_physical, "
+                r"hw_veb, ipvlan, macvlan, macvtap, veth, vlan"
+            ),
         ),
         ({"bindings": ["macvlan"]}, r"default_driver = kuryr.*veth: must be one of .*enabled_drivers \(macvlan\)"),
         ({"binding": "ipvlan"}, r"\[binding\] default_driver = ipvlan: must be one of .*enabled_drivers \(veth\)"),

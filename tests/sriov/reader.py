@@ -18,7 +18,9 @@ _ON_THE_HOST = ("kuryr ", "systemctl ", "modprobe ", "basename ")
 
 
 class Reader:
-    """``values``: what he takes for the examples of the page. The machine's commands are typed in it, others outside."""
+    """``values``: what he takes for the examples of the page. The machine's commands are typed in it, others
+    outside.
+    """
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine

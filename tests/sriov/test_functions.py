@@ -52,7 +52,9 @@ def test_the_service_is_killed_between_run_and_rm(guide: Guide, physical: dict[s
 
 
 def test_a_port_is_changed_while_the_service_goes_on(watchful: Machine, guide: Guide, physical: dict[str, Any]) -> None:
-    """`openstack port set` would do nothing for a container that runs, or somebody's `ip link set … vf` undo it for good."""
+    """`openstack port set` would do nothing for a container that runs, or somebody's `ip link set … vf` undo it for
+    good.
+    """
     port = guide.port(physical, guide.vfs()[1], physical["cidr"].replace(".0/24", ".5"))
     box = guide.run(guide.docker_network(physical), f"--ip={port['fixed_ips'][0]['ip_address']}")
     service = watchful.kuryr.pid
@@ -85,7 +87,9 @@ enter "$1" ethtool -K eth0 tso off gso off gro off sg off
 
 @pytest.mark.parametrize("killed", [False, True], ids=["removed", "killed-first"])
 def test_nothing_that_a_container_did_to_its_vf_is_left(guide: Guide, physical: dict[str, Any], killed: bool) -> None:
-    """The next container would get a VF without ARP and offloads; ``ip link add`` of its altname would fail on the host."""
+    """The next container would get a VF without ARP and offloads; ``ip link add`` of its altname would fail on the
+    host.
+    """
     before = Card(guide.machine).picture()
     boxes = guide.run_together(guide.docker_network(physical), 2)
     for box in boxes:

@@ -57,7 +57,9 @@ def user(lab: Lab) -> Iterator[User]:
 
 
 class Calls:
-    """How many Neutron calls s1's service made for Docker from one question to the next; its background is not counted."""
+    """How many Neutron calls s1's service made for Docker from one question to the next; its background is not
+    counted.
+    """
 
     def __init__(self, s1: Guest) -> None:
         self._log = s1.kuryr.log

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A driver in user space that gets as far as a VF of an 82576 can without a network: it asks the card for its MAC.
 
-``python3 - ROOT GROUP SLOT``: the folder below which the device files are, the IOMMU group, the PCI address. Prints one JSON
-object. The numbers are those of linux/vfio.h, linux/pci_regs.h, and of the driver igbvf (mbx.h, vf.c).
+``python3 - ROOT GROUP SLOT``: the folder below which the device files are, the IOMMU group, the PCI address. Prints one
+JSON object. The numbers are those of linux/vfio.h, linux/pci_regs.h, and of the driver igbvf (mbx.h, vf.c).
 """
 
 import ctypes

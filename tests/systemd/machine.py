@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A throw-away machine whose first process is systemd: a container of systemd-nspawn.
 
-It has the programs of this machine (``/usr``, read-only) and nothing else of it: folders, network, processes and journal are
-its own, no link leads out of it, and it is gone when systemd-nspawn ends. The checkout and its Python environment are seen in
-it where they are outside, so that the service under test is the one of the checkout.
+It has the programs of this machine (``/usr``, read-only) and nothing else of it: folders, network, processes and
+journal are its own, no link leads out of it, and it is gone when systemd-nspawn ends. The checkout and its Python
+environment are seen in it where they are outside, so that the service under test is the one of the checkout.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the service does for a VF once it is in a container, tried inside of the unit's sandbox without a card.
 
-``python -m tests.systemd.probe SANDBOX MAC ADDRESS NAME``: announces the address on the interface that has the MAC, then
-brings that interface home under another name.
+``python -m tests.systemd.probe SANDBOX MAC ADDRESS NAME``: announces the address on the interface that has the MAC,
+then brings that interface home under another name.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ def test_restarts_have_no_limit(world: World) -> None:
 
 
 def test_a_wrong_configuration_is_told_and_a_mended_one_starts(world: World) -> None:
-    """Fails if a call of Docker hangs or ends both units for good while kuryr.conf is wrong, or if more than mending it is
-    needed for the next call.
+    """Fails if a call of Docker hangs or ends both units for good while kuryr.conf is wrong, or if more than mending it
+    is needed for the next call.
     """
     world.configure(WRONG)
     assert world.machine.try_run("systemctl", "restart", SERVICE).returncode != 0
@@ -47,7 +47,9 @@ def test_a_wrong_configuration_is_told_and_a_mended_one_starts(world: World) -> 
 
 
 def test_a_broken_program_hangs_no_call(world: World) -> None:
-    """Fails if Docker waits for ever for a service whose program cannot run, or if a restart does not bring all back."""
+    """Fails if Docker waits for ever for a service whose program cannot run, or if a restart does not bring all
+    back.
+    """
     world.machine.drop_in(SERVICE, "[Service]\nExecStart=\nExecStart=/bin/false\nRestartSec=100ms\n")
     assert world.machine.try_run("systemctl", "restart", SERVICE).returncode != 0
     with pytest.raises((ConnectionError, RemoteDisconnected)):  # the socket that it waits in goes away

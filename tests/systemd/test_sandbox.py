@@ -89,8 +89,8 @@ def test_a_child_interface_needs_one_capability(world: World, kind: str) -> None
 
 
 def test_open_vswitch_of_another_user(world: World) -> None:
-    """Fails if the documentation's drop-in does not reach the socket of an Open vSwitch that does not run as root, or if the
-    error without it does not name what is missing.
+    """Fails if the documentation's drop-in does not reach the socket of an Open vSwitch that does not run as root, or
+    if the error without it does not name what is missing.
     """
     world.machine.run("chown", "nobody", "/run/openvswitch/db.sock")
     try:
@@ -105,7 +105,9 @@ def test_open_vswitch_of_another_user(world: World) -> None:
 
 @pytest.mark.parametrize("path", ["/etc/kuryr/kuryr.conf", "/etc/kuryr"])
 def test_a_kuryr_conf_of_another_user(world: World, path: str) -> None:
-    """Fails if a file that the service may not read is taken for none, or if the same drop-in does not let it read it."""
+    """Fails if a file that the service may not read is taken for none, or if the same drop-in does not let it
+    read it.
+    """
     machine = world.machine
     before = machine.run("stat", "--format=%a", path).strip()
     machine.run("chown", "nobody", path)
@@ -132,7 +134,9 @@ def test_a_script_of_the_operator_runs(world: World) -> None:
 
 
 def probe(world: World) -> tuple[int, str, bytes]:
-    """Announce an address on an interface in a container and bring it home: exit code, output, and what the wire saw."""
+    """Announce an address on an interface in a container and bring it home: exit code, output, and what the
+    wire saw.
+    """
     machine, sandbox = world.machine, world.sandbox()
     machine.run("ip", "link", "add", "wire", "type", "veth", "peer", "name", "card")
     try:
@@ -208,8 +212,8 @@ def test_the_journal_is_where_it_should_be(world: World) -> None:
 
 
 def test_a_state_path_elsewhere(world: World) -> None:
-    """Fails if the documentation's drop-in for another state_path does not do, or if the start without it does not say in
-    one line what is wrong.
+    """Fails if the documentation's drop-in for another state_path does not do, or if the start without it does not say
+    in one line what is wrong.
     """
     world.machine.run("mkdir", "-p", "-m", "700", "/srv/kuryr")
     world.configure("state_path = /srv/kuryr")

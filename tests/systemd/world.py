@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""A Docker host with the service as its units run it: Open vSwitch and the kernel are real, Docker and Neutron are played."""
+"""A Docker host with the service as its units run it: Open vSwitch and the kernel are real, Docker and Neutron are
+played.
+"""
 
 from __future__ import annotations
 

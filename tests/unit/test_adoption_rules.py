@@ -96,7 +96,9 @@ def bound(port: Port, endpoint_id: str, wanted: dict[str, Any]) -> tuple[Port, t
 
 @given(free_ports)
 def test_a_free_port_is_adopted(port: Port) -> None:
-    """``--ip`` would not find the port that the user prepared; or a tag that anybody can write would keep it from him."""
+    """``--ip`` would not find the port that the user prepared; or a tag that anybody can write would keep it
+    from him.
+    """
     rules.may_adopt(port, OURS, HOST, leased=["another"])
 
 
@@ -221,8 +223,8 @@ def test_the_mac_of_another_port_is_explained() -> None:
     """The user would read that a MAC is in use, and not how to use the port that he made for it."""
     mine = replace(PORT, fixed_ips=(replace(IP, ip_address="10.0.0.9"),))
     assert rules.why_not_by_mac(mine, MAC, [IP], OURS, HOST, []) == (
-        f"--mac-address {MAC} is that of port {PORT_ID}, whose address is 10.0.0.9, but Docker chose 10.0.0.5 before it told "
-        "the MAC; to use the port add --ip 10.0.0.9"
+        f"--mac-address {MAC} is that of port {PORT_ID}, whose address is 10.0.0.9, but Docker chose 10.0.0.5 before "
+        "it told the MAC; to use the port add --ip 10.0.0.9"
     )
     assert "no address; give it one" in rules.why_not_by_mac(replace(PORT, fixed_ips=()), MAC, [IP], OURS, HOST, [])
     taken = rules.why_not_by_mac(replace(ADOPTED_ZUN, host_id=OTHER_HOST), MAC, [IP], OURS, HOST, [])

@@ -18,7 +18,7 @@ LOG = """\
 2026-11-26 17:00:07.050 9 DEBUG kuryr_libnetwork.docker.boundary NetworkDriver.CreateEndpoint <- b'{}' -> b'{}'
 2026-11-26 17:00:07.100 9 INFO kuryr_libnetwork.docker.boundary NetworkDriver.Join af11 2471 ok (50.0 ms, 0 Neutron calls)
 2026-11-26 17:00:07.300 9 INFO kuryr_libnetwork.docker.boundary NetworkDriver.EndpointOperInfo af11 2471 ok (1.0 ms, 0 Neutron calls)
-"""
+"""  # noqa: E501  - lines of a log
 
 
 def test_the_parts_add_up() -> None:

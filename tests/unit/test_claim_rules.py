@@ -119,8 +119,8 @@ def test_who_gives_way_is_told_for_whom_and_how_long() -> None:
     with pytest.raises(PortNotAdoptable) as refused:
         rules.must_wait(["0" * 24, "1" * 24], PORT, ENDPOINT_ID)
     assert str(refused.value) == (
-        f"port {PORT_ID} is being taken for endpoint {'0' * 12} and {'1' * 12} of another host; should that host be gone, "
-        f"try again in {CLAIM_MINUTES} minutes"
+        f"port {PORT_ID} is being taken for endpoint {'0' * 12} and {'1' * 12} of another host; should that host be "
+        f"gone, try again in {CLAIM_MINUTES} minutes"
     )
 
 
@@ -207,7 +207,9 @@ claims = st.lists(
 def test_the_claims_of_others_stand_as_before(
     told: list[tuple[str, str, float]], finished: set[str], users: list[str], shuffle: Random
 ) -> None:
-    """A host would tidy up the claim of another one, or of another container, and both get the port; or a tag of ours go."""
+    """A host would tidy up the claim of another one, or of another container, and both get the port; or a tag of ours
+    go.
+    """
     tags = [*dict.fromkeys([*users, *claimed(*told).tags])]
     shuffle.shuffle(tags)
     pool = own_pool(tags=tuple(tags))

@@ -170,7 +170,9 @@ def test_a_vf_whose_pf_is_away_cannot_be_set_up() -> None:
 
 
 def test_a_pf_in_switchdev_mode_is_refused_by_that_name() -> None:
-    """A VF's settings would have no effect, for Open vSwitch's offloaded flows decide there; or the reason be a riddle."""
+    """A VF's settings would have no effect, for Open vSwitch's offloaded flows decide there; or the reason be a
+    riddle.
+    """
     each = nic(0, vfs=1)
     found = msgspec.structs.replace(each, pf=msgspec.structs.replace(each.pf, representors=("eth10",)))
     with pytest.raises(NoFreeDevice, match="its PF is in switchdev mode"):

@@ -122,7 +122,9 @@ def test_novas_list(spec: str, expected: bool | None) -> None:
     ],
 )
 def test_what_is_wrong_or_can_never_match_is_named(spec: str, message: str) -> None:
-    """A list that cannot be read would allow everything, and one that matches nothing would look like a host without VFs."""
+    """A list that cannot be read would allow everything, and one that matches nothing would look like a host without
+    VFs.
+    """
     with pytest.raises(ConfigError, match=message):
         parse_device_spec("[sriov] device_spec", [spec])
 

@@ -93,7 +93,9 @@ def test_a_pool_of_a_subnet_of_ours_stands_for_no_other(used: OwnSubnet) -> None
 
 
 def test_one_pool_does_not_stand_for_two_subnets() -> None:
-    """Upstream's one pool of a CIDR, and two Neutron networks that have it: every second container would be on the wrong."""
+    """Upstream's one pool of a CIDR, and two Neutron networks that have it: every second container would be on the
+    wrong.
+    """
     other = Named(docker_id=OTHER_ID, subnet=ELSEWHERE)
     assert told(NAMED, other) == {}
     assert told(NAMED, replace(other, pool_id="named")) == {(OTHER_ID, ELSEWHERE.id): "named"}

@@ -114,7 +114,9 @@ def test_removal_goes_from_the_inside_out() -> None:
     ],
 )
 def test_the_pools_of_a_network_that_was_not_found_are_kept(cidrs: tuple[str, ...], kept: str) -> None:
-    """After a lost journal its pool would be removed, or one network that cannot be told keep those of all others for ever."""
+    """After a lost journal its pool would be removed, or one network that cannot be told keep those of all others for
+    ever.
+    """
     pools = [
         replace(POOL, pool_id=name, cidr=cidr)
         for name, cidr in (("a", "10.1.0.0/24"), ("b", "10.1.1.0/28"), ("c", "fd00::/48"))

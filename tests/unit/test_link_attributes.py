@@ -14,7 +14,9 @@ STATE = NetdevState(name="eth5", mac="02:00:00:00:00:01", mtu=1500, up=False, at
 
 
 def test_a_container_gets_the_flags_of_a_new_device_and_no_names() -> None:
-    """What an operator set for speed stays; what he watched a VF with, or calls it, is none of the container's business."""
+    """What an operator set for speed stays; what he watched a VF with, or calls it, is none of the container's
+    business.
+    """
     found = msgspec.structs.replace(FRESH, flags=0x1100, tx_queue_length=500, alias="uplink", altnames=("enp1s0",))
     assert plain(found) == msgspec.structs.replace(FRESH, tx_queue_length=500)
 

@@ -153,7 +153,9 @@ def test_the_vlan_of_a_port() -> None:
 
 
 def test_what_is_said_of_a_port_before_and_after_its_interface() -> None:
-    """ML2/OVN would fail to bind a port that only holds addresses; a trunk refuses one with a device, and then a new MAC."""
+    """ML2/OVN would fail to bind a port that only holds addresses; a trunk refuses one with a device, and then a new
+    MAC.
+    """
     groups = {"security_groups": ["g"]}
     mac = {"mac_address": "02:42:ac:11:00:02"}
     whole = ports.binding(LEASE, ENDPOINT_ID, HOST, mac["mac_address"]) | groups

@@ -308,7 +308,9 @@ def test_a_network_that_kuryr_made_for_another_goes_with_its_last_user() -> None
 
 
 def test_a_network_of_a_tenants_is_never_taken_for_ours() -> None:
-    """A tenant's network would be deleted with the Docker network, because its owner gave it our name, words and tags."""
+    """A tenant's network would be deleted with the Docker network, because its owner gave it our name, words
+    and tags.
+    """
     for forged in (
         replace(NETWORK, name=network_name(DOCKER_ID), tags=network_tags(DOCKER_ID, existing=False)),
         replace(NETWORK, description=intent_description("h1", "token")),
@@ -328,7 +330,9 @@ def test_a_subnet_of_a_tenants_does_not_name_its_pool() -> None:
 
 
 def test_a_pool_of_ours_is_believed_on_a_subnet_of_a_tenants() -> None:
-    """The containers on a tenant's network could not start any more once the journal was lost, or its subnet be deleted."""
+    """The containers on a tenant's network could not start any more once the journal was lost, or its subnet be
+    deleted.
+    """
     theirs = replace(SUBNET, name=f"kuryr-subnet-{CIDR}", tags=(OTHER_NET,), subnetpool_id=OTHER_NET, project_id=TENANT)
     mine = own_pool(tags=pool_tags(DOCKER_ID, NET))
     record = rules.rebuild(OURS, DOCKER_ID, replace(NETWORK, project_id=TENANT), [theirs], [mine])

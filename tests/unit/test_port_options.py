@@ -171,9 +171,9 @@ def test_what_only_administrators_may_change_is_told_by_the_option(policy: str |
     with pytest.raises(InvalidOption) as caught:
         rules.refuse_admins({"security_groups": [], "qos_policy_id": policy}, PORT_ID, "disallowed by policy")
     assert str(caught.value) == (
-        f"option neutron.qos_policy={shown}: port {PORT_ID} belongs to another project, and only the role admin may set the QoS "
-        "policy of such a port; leave the option out, have the port's owner set it, or give the service's user that role "
-        "(disallowed by policy)"
+        f"option neutron.qos_policy={shown}: port {PORT_ID} belongs to another project, and only the role admin may "
+        "set the QoS policy of such a port; leave the option out, have the port's owner set it, or give the service's "
+        "user that role (disallowed by policy)"
     )
     rules.refuse_admins({"security_groups": [ONE], "binding:host_id": "h"}, PORT_ID, "disallowed by policy")
 
@@ -222,8 +222,8 @@ def test_the_port_must_be_that_of_the_address() -> None:
     with pytest.raises(InvalidOption) as caught:
         rules.refuse_other_port(ONE, LEASE, ["10.0.0.9", "2001:db8::9"])
     assert str(caught.value) == (
-        f"option neutron.port.uuid={ONE}: Docker has chosen address 10.0.0.5 before it told this option, and the port has "
-        "10.0.0.9, 2001:db8::9; add --ip 10.0.0.9 --ip6 2001:db8::9"
+        f"option neutron.port.uuid={ONE}: Docker has chosen address 10.0.0.5 before it told this option, and the port "
+        "has 10.0.0.9, 2001:db8::9; add --ip 10.0.0.9 --ip6 2001:db8::9"
     )
     with pytest.raises(InvalidOption, match="has no address here, or does not exist; name a port of this network"):
         rules.refuse_other_port(ONE, LEASE, [])

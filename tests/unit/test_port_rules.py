@@ -205,7 +205,9 @@ def test_a_port_that_upstream_adopted_is_unbound_on_dockers_word(port: Port) -> 
     ],
 )
 def test_dockers_word_alone_takes_no_port_away(port: Port) -> None:
-    """Docker names an address: the port of a virtual machine, of Zun or of another host that has it would be unbound."""
+    """Docker names an address: the port of a virtual machine, of Zun or of another host that has it would be
+    unbound.
+    """
     assert release(port, named=True) is None
 
 

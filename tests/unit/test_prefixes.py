@@ -34,14 +34,15 @@ def test_no_usable_default_pool_says_what_to_do() -> None:
     with pytest.raises(InvalidRequest) as none:
         default_pool("kuryr", OPTION, 4, [])
     assert str(none.value) == (
-        "no --subnet given, and the service's project has no subnetpool 'kuryr' ([neutron] default_subnetpool_v4); give "
-        "--subnet and --gateway, or have the operator make the pool, or name one of another project there by its id"
+        "no --subnet given, and the service's project has no subnetpool 'kuryr' ([neutron] default_subnetpool_v4); "
+        "give --subnet and --gateway, or have the operator make the pool, or name one of another project there by its "
+        "id"
     )
     with pytest.raises(Conflict) as several:
         default_pool("kuryr", OPTION, 4, [replace(SUBNETPOOL, id="b"), replace(WIDE, id="a")])
     assert str(several.value) == (
-        "the service's project has 2 subnetpools named 'kuryr': a and b; give --subnet, or have the operator set [neutron] "
-        "default_subnetpool_v4 to the id of one"
+        "the service's project has 2 subnetpools named 'kuryr': a and b; give --subnet, or have the operator set "
+        "[neutron] default_subnetpool_v4 to the id of one"
     )
     with pytest.raises(InvalidRequest, match=r"'kuryr' \(\[neutron\] default_subnetpool_v4\) is not for IPv6"):
         default_pool("kuryr", OPTION, 6, [SUBNETPOOL])

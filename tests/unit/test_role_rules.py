@@ -56,7 +56,9 @@ def test_what_other_roles_are_not_enough_for(roles: set[str], expected: list[tup
 
 
 def test_devices_of_physical_networks_take_an_administrator() -> None:
-    """Every container with a VF would be refused although the roles were called right, or the right ones be advised against."""
+    """Every container with a VF would be refused although the roles were called right, or the right ones be advised
+    against.
+    """
     assert subjects(SERVICE | MEMBER, physical_networks=True) == [("physical networks", "notice")]
     assert subjects(SERVICE | ADMIN, physical_networks=True) == []
 

@@ -90,7 +90,9 @@ def test_what_may_overlap_a_later_network_is_kept_back_but_for_the_way_to_a_gate
 
 
 def test_the_gateway_of_a_router_that_advertises_itself_is_ours_to_add() -> None:
-    """The network could not be connected again when the router was faster than Docker; without one, there would be no way out."""
+    """The network could not be connected again when the router was faster than Docker; without one, there would be no
+    way out.
+    """
     answer = JoinResponse(
         gateway="10.0.0.1", gateway_ipv6="2001:db8::1", static_routes=[via("2001:db8:9::/48", "2001:db8::1")]
     )

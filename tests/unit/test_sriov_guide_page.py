@@ -41,11 +41,13 @@ def test_the_settings_are_the_four_names_of_upstreams_guide() -> None:
     parser.read_string(page()[document.SERVICE].settings)
     assert {section: dict(parser[section]) for section in ("DEFAULT", "binding")} == {
         "DEFAULT": {
-            "enabled_port_drivers": "kuryr_libnetwork.port_driver.drivers.veth, kuryr_libnetwork.port_driver.drivers.sriov"
+            "enabled_port_drivers": "kuryr_libnetwork.port_driver.drivers.veth, "
+            "kuryr_libnetwork.port_driver.drivers.sriov"
         },
         "binding": {
             # configparser shows what is in DEFAULT everywhere
-            "enabled_port_drivers": "kuryr_libnetwork.port_driver.drivers.veth, kuryr_libnetwork.port_driver.drivers.sriov",
+            "enabled_port_drivers": "kuryr_libnetwork.port_driver.drivers.veth, "
+            "kuryr_libnetwork.port_driver.drivers.sriov",
             "enabled_drivers": "kuryr.lib.binding.drivers.veth, kuryr.lib.binding.drivers.hw_veb",
         },
     }
@@ -59,7 +61,10 @@ def test_the_examples_are_known() -> None:
 def test_filling_in_replaces_whole_words_only() -> None:
     """The test would type other commands than the page has."""
     values = {"net04": "a", "net04-subnet": "b", "10.10.0.1": "c", "10.10.0.0/24": "d", "-it": "-d", "150": "7"}
-    text = "x --network net04 --gateway=10.10.0.1 10.10.0.15 --subnet-range 10.10.0.0/24 1500 150 run -it --it net04-subnet"
+    text = (
+        "x --network net04 --gateway=10.10.0.1 10.10.0.15 --subnet-range 10.10.0.0/24 1500 150 run -it --it "
+        "net04-subnet"
+    )
     assert filled(text, values) == "x --network a --gateway=c 10.10.0.15 --subnet-range d 1500 7 run -d --it b"
 
 

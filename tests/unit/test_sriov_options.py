@@ -132,7 +132,9 @@ DIRECT = NetworkOptions(vnic_type="direct", pf="eth3")
 def test_a_containers_word_counts_before_its_networks(
     network: NetworkOptions, endpoint: EndpointOptions, merged: EndpointOptions
 ) -> None:
-    """A container would get the network's device although it asked for another, or the network's PF with its own slot."""
+    """A container would get the network's device although it asked for another, or the network's PF with its
+    own slot.
+    """
     assert device_options(network, endpoint) == merged
 
 

@@ -39,7 +39,9 @@ def test_a_crash_loop_ends_and_restarts_do_not() -> None:
 
 
 def test_a_service_that_hangs_is_started_anew_and_leaves_no_core() -> None:
-    """Fails if Docker waits for ever for a service that hangs, or if the password of the cloud is in a core file then."""
+    """Fails if Docker waits for ever for a service that hangs, or if the password of the cloud is in a core
+    file then.
+    """
     assert {"Type=notify", "WatchdogSec=60", "LimitCORE=0"} <= lines("kuryr-libnetwork.service")
 
 

@@ -64,7 +64,9 @@ class Docker:
         ipv4: bool = True,
         name: str = "",
     ) -> DockerNetwork:
-        """``docker network create``; after a failure the engine's releases. The first subnet gets ``gateway`` and so on."""
+        """``docker network create``; after a failure the engine's releases. The first subnet gets ``gateway`` and so
+        on.
+        """
         shown: dict[str, Any] = {GENERIC: dict(options or {}), "com.docker.network.enable_ipv6": subnet_v6 is not None}
         if internal:
             shown["com.docker.network.internal"] = True

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything outside of the service, call by call: which calls an operation makes, and what befalls one of them.
 
-A call is named ``party.method`` (``neutron.create_port``, ``journal.leases.put``). :class:`Outside` numbers them, runs a
-hook before each, and lets one of them, or all of its party from there on, fail; or the service die there.
+A call is named ``party.method`` (``neutron.create_port``, ``journal.leases.put``). :class:`Outside` numbers them, runs
+a hook before each, and lets one of them, or all of its party from there on, fail; or the service die there.
 """
 
 from __future__ import annotations

@@ -111,8 +111,8 @@ def _timeless(row: dict[str, Any]) -> dict[str, Any]:
 
 
 class DirectClient(PluginClient):
-    """``cut``: the number of the call whose answer does not reach Docker; ``lose_before``: that before which the journal is
-    lost. A dead service is up again at once, unless ``stay_down``.
+    """``cut``: the number of the call whose answer does not reach Docker; ``lose_before``: that before which the
+    journal is lost. A dead service is up again at once, unless ``stay_down``.
     """
 
     def __init__(self, rig: Rig) -> None:

@@ -71,7 +71,9 @@ class _OwnProject(NeutronClient):
 
 
 class SpoiledRig(Rig):
-    """``spoils``: which answers are spoiled and how, by their number from :meth:`spoil` on. ``others``: ids put into them."""
+    """``spoils``: which answers are spoiled and how, by their number from :meth:`spoil` on. ``others``: ids put into
+    them.
+    """
 
     def __init__(self, **cloud: Any) -> None:
         self.spoils: Mapping[int, Spoil] = {}

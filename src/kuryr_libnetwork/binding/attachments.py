@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the host's end of a pair goes. One class per kind; which is taken is decided in :mod:`.rules.vifs`.
 
-``prepare`` is called before a pair is made, ``attach`` undoes nothing, ``detach`` is called while the pair is still there,
-``clear`` after it has gone; all of them may be repeated.
+``prepare`` is called before a pair is made, ``attach`` undoes nothing, ``detach`` is called while the pair is still
+there, ``clear`` after it has gone; all of them may be repeated.
 """
 
 from __future__ import annotations
@@ -62,8 +62,9 @@ class OvsPort:
 class HybridBridge:
     """Between the host's end and Open vSwitch stands a bridge of Linux, on which the agent's iptables rules work.
 
-    ``tap`` and ``qvb`` are in the bridge ``qbr``; ``qvo``, the other end of ``qvb``, is in Open vSwitch. The names are those
-    that Neutron's agent and upstream's script derive from the port (docs/notes/upstream.md, "Interfaces on the host").
+    ``tap`` and ``qvb`` are in the bridge ``qbr``; ``qvo``, the other end of ``qvb``, is in Open vSwitch. The names are
+    those that Neutron's agent and upstream's script derive from the port (docs/notes/upstream.md, "Interfaces on the
+    host").
     """
 
     def __init__(self, links: Links, ovs: Ovs) -> None:

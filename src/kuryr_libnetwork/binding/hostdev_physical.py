@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The binding ``hostdev_physical``: a whole PF for one container.
 
-On a flat network the PF's device itself moves. On a VLAN network Neutron expects the tag to be made by whoever has the PF
-(docs/notes/sriov.md, "Whole PFs"): the PF stays and is set up, and a VLAN device on it moves.
+On a flat network the PF's device itself moves. On a VLAN network Neutron expects the tag to be made by whoever has the
+PF (docs/notes/sriov.md, "Whole PFs"): the PF stays and is set up, and a VLAN device on it moves.
 """
 
 from __future__ import annotations

@@ -139,7 +139,8 @@ class VfBinding:
     # -- in use ----------------------------------------------------------------------------------------------------
 
     def enforce(self, lease: DeviceLease, wanted: VfSettings) -> None:
-        """Set at the PF what is not as wanted, each by itself: what the NIC cannot do keeps nothing else from being done.
+        """Set at the PF what is not as wanted, each by itself: what the NIC cannot do keeps nothing else from being
+        done.
 
         Never the MAC: a new one cuts off a container that runs, and the PF of a trusted VF shows what the container
         chose (docs/notes/sriov.md, "MAC addresses").
@@ -189,7 +190,9 @@ class VfBinding:
             return str(error)
 
     def _reset(self, lease: DeviceLease, vf: VirtualFunction) -> str:
-        """Nobody knows how it was: as the driver makes it. A new device has the kernel's name for it, and a MAC of its own."""
+        """Nobody knows how it was: as the driver makes it. A new device has the kernel's name for it, and a MAC of its
+        own.
+        """
         wrong = self._restore_settings(self.pf_netdev(lease), lease, restored(FACTORY))
         driver = vf.driver or lease.driver
         if driver and not in_user_space(driver):

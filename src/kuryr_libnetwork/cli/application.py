@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The program ``kuryr`` without its commands: global options, one line for each error, and the host for the commands."""
+"""The program ``kuryr`` without its commands: global options, one line for each error, and the host for the
+commands.
+"""
 
 from __future__ import annotations
 

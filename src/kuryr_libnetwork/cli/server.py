@@ -168,8 +168,8 @@ def _do_nothing(_number: int, _frame: FrameType | None) -> None:
 class _Wake:
     """What the main thread waits for: a signal, or ``None`` from :meth:`up`.
 
-    The signal's number comes through a socket (``signal.set_wakeup_fd``): a handler alone is not run while the main thread
-    waits for a lock, if the signal came just before it began to wait.
+    The signal's number comes through a socket (``signal.set_wakeup_fd``): a handler alone is not run while the main
+    thread waits for a lock, if the signal came just before it began to wait.
     """
 
     def __enter__(self) -> Self:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where kuryr-server's log goes and what its lines look like: oslo.log's options, with lines that fit their reader.
 
-The journal has the time of each line by itself, and learns its priority from ``<N>`` at its beginning (sd-daemon(3)), so that
-``journalctl -p warning`` finds the warnings. A file or a terminal gets date and time.
+The journal has the time of each line by itself, and learns its priority from ``<N>`` at its beginning (sd-daemon(3)),
+so that ``journalctl -p warning`` finds the warnings. A file or a terminal gets date and time.
 """
 
 from __future__ import annotations

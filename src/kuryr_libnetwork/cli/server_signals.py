@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What operators ask kuryr-server by a signal, beside to end: to read its configuration again, and to say what it does.
 
-Both as OpenStack's services do them: SIGHUP takes over the options that oslo.config calls mutable, SIGUSR2 asks for a Guru
-Meditation Report.
+Both as OpenStack's services do them: SIGHUP takes over the options that oslo.config calls mutable, SIGUSR2 asks for a
+Guru Meditation Report.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What systemd is told by the service that it has started (sd_notify(3)): that it is ready, that it ends, and that it lives."""
+"""What systemd is told by the service that it has started (sd_notify(3)): that it is ready, that it ends, and that it
+lives.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,11 @@ def notify(message: str) -> None:
 
 
 class Watchdog:
-    """Fed as long as nothing hangs (``WatchdogSec=`` of the unit); where something does, systemd starts the service anew.
+    """Fed as long as nothing hangs (``WatchdogSec=`` of the unit); where something does, systemd starts the service
+    anew.
 
-    ``hangs``: what does not move, in words, without waiting. ``report``: writes down, before the end, what every thread is at.
+    ``hangs``: what does not move, in words, without waiting. ``report``: writes down, before the end, what every thread
+    is at.
     """
 
     def __init__(

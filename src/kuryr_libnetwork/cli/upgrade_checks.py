@@ -35,8 +35,8 @@ class Result(Value, frozen=True):
 class CloudState(Value, frozen=True):
     """``account``: whose roles they are, in words; "" without Keystone. ``refused``: why Keystone lets nobody in.
 
-    ``account_error``, ``foreign_error``: why the roles, or the Docker networks, are not known; "" where they are. ``foreign``: Docker
-    networks on Neutron networks of another project that nothing records.
+    ``account_error``, ``foreign_error``: why the roles, or the Docker networks, are not known; "" where they are.
+    ``foreign``: Docker networks on Neutron networks of another project that nothing records.
     """
 
     account: str = ""
@@ -50,11 +50,12 @@ class CloudState(Value, frozen=True):
 class UpgradeFacts(Value, frozen=True):
     """What was found on the host.
 
-    ``distributions``: name and version of everything of kuryr that Python finds. ``error``: why kuryr.conf cannot be used;
-    ``strange``: what in it is not understood, ``idle``: what has no effect. ``drivers``: what is wrong with their names.
-    ``uri``: kuryr_uri, with TLS or not, and with an authority for clients' certificates or not. ``specs``: plugin files of Docker, each with its address. ``scripts``: executables
-    in ``bindir``; ``open_scripts``: what is wrong with those that others may change. ``state``: what is wrong with state_path.
-    ``cloud``: not asked where there is an ``error``.
+    ``distributions``: name and version of everything of kuryr that Python finds. ``error``: why kuryr.conf cannot be
+    used; ``strange``: what in it is not understood, ``idle``: what has no effect. ``drivers``: what is wrong with their
+    names. ``uri``: kuryr_uri, with TLS or not, and with an authority for clients' certificates or not. ``specs``:
+    plugin files of Docker, each with its address. ``scripts``: executables in ``bindir``; ``open_scripts``: what is
+    wrong with those that others may change. ``state``: what is wrong with state_path. ``cloud``: not asked where there
+    is an ``error``.
     """
 
     distributions: tuple[tuple[str, str], ...] = ()
@@ -85,8 +86,8 @@ def distributions(facts: UpgradeFacts) -> Result:
     old = [f"{name} {version}" for name, version in facts.distributions if name == "kuryr-lib"]
     if old:
         text = (
-            f"{old[0]} is installed beside kuryr-libnetwork, which needs none of it, and both own files below kuryr/lib: "
-            "pip uninstall kuryr-lib, then install kuryr-libnetwork once more"
+            f"{old[0]} is installed beside kuryr-libnetwork, which needs none of it, and both own files below "
+            "kuryr/lib: pip uninstall kuryr-lib, then install kuryr-libnetwork once more"
         )
         return Result(check=check, code=Code.WARNING, details=text)
     return Result(check=check)
@@ -136,8 +137,8 @@ def plugin_files(facts: UpgradeFacts) -> Result:
     if facts.socket.rpartition("/")[0] not in SOCKET_FOLDERS and any(facts.socket in spec[1] for spec in facts.specs):
         return Result(check=check)
     text = (
-        f"{found}: Docker asks there whenever the socket {facts.socket} is missing, and waits; kuryr_uri is not set, so "
-        "nothing listens there: remove it and restart Docker once"
+        f"{found}: Docker asks there whenever the socket {facts.socket} is missing, and waits; kuryr_uri is not set, "
+        "so nothing listens there: remove it and restart Docker once"
     )
     return Result(check=check, code=Code.WARNING, details=text)
 
@@ -149,8 +150,8 @@ def scripts(facts: UpgradeFacts) -> Result:
     if unused:
         names = ", ".join(unused)
         lines.append(
-            f"{facts.bindir}: {names} are not run any more, the service does their work; if they were changed on this host: "
-            f"[binding] script_vif_types = {names}"
+            f"{facts.bindir}: {names} are not run any more, the service does their work; if they were changed on this "
+            f"host: [binding] script_vif_types = {names}"
         )
     if facts.open_scripts:
         lines.append(f"not run: {'; '.join(facts.open_scripts)}")
@@ -158,7 +159,9 @@ def scripts(facts: UpgradeFacts) -> Result:
 
 
 def state_folder(facts: UpgradeFacts) -> Result:
-    """Packages of upstream's service may have given the folder to a user of its own, as which root's files are not safe."""
+    """Packages of upstream's service may have given the folder to a user of its own, as which root's files are not
+    safe.
+    """
     check = "State folder"
     return Result(check=check, code=Code.FAILURE, details=facts.state) if facts.state else Result(check=check)
 
@@ -179,7 +182,9 @@ def roles(facts: UpgradeFacts) -> Result:
 
 
 def foreign_networks(facts: UpgradeFacts) -> Result:
-    """Upstream wrote there which Docker network uses them; whoever owns them may do so as well, so it is not believed."""
+    """Upstream wrote there which Docker network uses them; whoever owns them may do so as well, so it is not
+    believed.
+    """
     check, cloud = "Docker networks recorded on networks of other projects", facts.cloud
     if facts.error:
         return _unread(check)
@@ -188,8 +193,8 @@ def foreign_networks(facts: UpgradeFacts) -> Result:
     lines = [_on(each) for each in cloud.foreign]
     if any(each.named for each in cloud.foreign):
         lines.append(
-            "start the service while Docker runs, and before Docker is restarted: it takes up on Docker's own word what Docker's users "
-            "chose, and its log says so"
+            "start the service while Docker runs, and before Docker is restarted: it takes up on Docker's own word "
+            "what Docker's users chose, and its log says so"
         )
     if not all(each.named for each in cloud.foreign):
         lines.append("what was made in another project is not believed: let [neutron] log in to that project")

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What ``kuryr-status upgrade check`` asks of Keystone, Neutron and Docker: a few questions, whatever the number of networks."""
+"""What ``kuryr-status upgrade check`` asks of Keystone, Neutron and Docker: a few questions, whatever the number of
+networks.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class Doors(NamedTuple):
 
 
 def ask_cloud(words: Sequence[str], settings: Settings, doors: Doors) -> CloudState:
-    """Neutron calls: none, or where Docker knows networks that the journal does not, 5 and 1 more for each 50 of them."""
+    """Neutron calls: none, or where Docker knows networks that the journal does not, 5 and 1 more for each 50
+    of them.
+    """
     neutron = doors.neutron(words)
     try:
         account = neutron.account()

@@ -104,7 +104,8 @@ def _docker_options() -> list[cfg.Opt]:
             choices=[("local", "networks of one host"), ("global", "networks of a swarm")],
             ignore_case=True,
             default="local",
-            help="The scope that Docker is told. 'global' is for swarm. The environment variable CAPABILITY_SCOPE gives "
+            help="The scope that Docker is told. 'global' is for swarm. The environment variable CAPABILITY_SCOPE "
+            "gives "
             "the default.",
         ),
         cfg.Opt(
@@ -289,7 +290,8 @@ def binding_options() -> list[cfg.Opt]:
             "link_iface",
             type=Checked("an interface name of at most 15 characters, or empty", _matches(_IFNAME)),
             default="",
-            help="Parent interface of macvlan, ipvlan and vlan interfaces (containers inside a virtual machine). Empty: the "
+            help="Parent interface of macvlan, ipvlan and vlan interfaces (containers inside a virtual machine). "
+            "Empty: the "
             "only interface that has the MAC of a Neutron port.",
         ),
         cfg.ListOpt(
@@ -350,7 +352,8 @@ def _plugging_options() -> list[cfg.Opt]:
             min=0,
             max=600,
             default=60,
-            help="Seconds for which the start of a container waits for this host's agent (OVN Controller, Open vSwitch, "
+            help="Seconds for which the start of a container waits for this host's agent (OVN Controller, Open "
+            "vSwitch, "
             "NIC Switch) where Neutron cannot bind the port because it is not alive, as after a boot; 0: not at all. "
             "New in 19.",
         ),

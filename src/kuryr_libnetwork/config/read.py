@@ -289,8 +289,8 @@ def _tcp(reader: Reader) -> TcpSettings | None:
         reader.refuse(
             "kuryr_uri",
             "DEFAULT",
-            "an address that other machines reach needs ssl_ca_file, the authority of the certificate that Docker shows; "
-            "for Docker on this host use 127.0.0.1, or leave kuryr_uri out (Unix socket)",
+            "an address that other machines reach needs ssl_ca_file, the authority of the certificate that Docker "
+            "shows; for Docker on this host use 127.0.0.1, or leave kuryr_uri out (Unix socket)",
         )
     return TcpSettings(
         host=host,

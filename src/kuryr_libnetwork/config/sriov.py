@@ -115,7 +115,8 @@ def _behaviour() -> list[cfg.Opt]:
             ],
             ignore_case=True,
             default="error",
-            help="What happens where a port asks for what it cannot have: a setting that the NIC's driver does not know, "
+            help="What happens where a port asks for what it cannot have: a setting that the NIC's driver does not "
+            "know, "
             "trust where allow_trust does not give it, an MTU above the PF's. New in 19.",
         ),
     ]

@@ -29,7 +29,9 @@ class State(enum.Enum):
     """The request is not complete, or, with TLS, hands are being shaken."""
     WRITING = enum.auto()
     LINGERING = enum.auto()
-    """All has been said; what still arrives is thrown away, for a client that we close on in the middle reads no answer."""
+    """All has been said; what still arrives is thrown away, for a client that we close on in the middle reads no
+    answer.
+    """
 
 
 class Ended(Exception):
@@ -139,7 +141,9 @@ class Connection:
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def check_peer(self) -> None:
-        """On TCP the first bytes to a peer that has gone are lost without an error; Docker never closes one side only."""
+        """On TCP the first bytes to a peer that has gone are lost without an error; Docker never closes one
+        side only.
+        """
         if self._sock.family != socket.AF_UNIX:
             poll = select.poll()
             poll.register(self._sock, select.POLLRDHUP)

@@ -3,9 +3,9 @@
 """One listener: a thread that waits for all of its clients at once, and workers for their calls.
 
 A client holds no thread. Until its request is whole it holds one of :attr:`Limits.clients` places, for at most
-:attr:`Limits.request` seconds from its first moment on; where all are taken, the one that has been there longest goes, for
-Docker's own requests come in one piece. A call that is under way has no limit here: Docker waits for it. What needs no
-verb is answered at once, also while every verb hangs: Docker never forgets a failed handshake.
+:attr:`Limits.request` seconds from its first moment on; where all are taken, the one that has been there longest goes,
+for Docker's own requests come in one piece. A call that is under way has no limit here: Docker waits for it. What needs
+no verb is answered at once, also while every verb hangs: Docker never forgets a failed handshake.
 
 The door's thread alone touches the selector. A worker gets a connection with its call, sends the answer itself if the
 client takes it at once, and gives the connection back only for what is left.
@@ -115,7 +115,9 @@ class Door:
         return self._workers.stuck()
 
     def wait_for_turn(self) -> None:
-        """Until the door's thread looks after its clients. Without end where it hangs, and before and after its time."""
+        """Until the door's thread looks after its clients. Without end where it hangs, and before and after its
+        time.
+        """
         moved = threading.Event()
         self._asked.put(moved)
         self._wake()

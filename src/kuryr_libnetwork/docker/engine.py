@@ -4,8 +4,8 @@
 
 Why: docs/notes/docker-plugin.md, "Calls at the same time".
 
-What Docker does not know any more is removed. So an answer counts only if all of it is as it should be: one that lacks the containers
-of a network does not mean that it has none.
+What Docker does not know any more is removed. So an answer counts only if all of it is as it should be: one that lacks
+the containers of a network does not mean that it has none.
 """
 
 from __future__ import annotations

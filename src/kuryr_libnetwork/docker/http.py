@@ -109,8 +109,8 @@ def _check(head: h11.Request) -> None:
 
 
 def encode(answer: Answer) -> bytes:
-    """Every answer closes its connection: an idle one that we close just when Docker uses it makes Docker repeat the call
-    with an empty body (docs/notes/docker-plugin.md, "Retries with an empty body").
+    """Every answer closes its connection: an idle one that we close just when Docker uses it makes Docker repeat the
+    call with an empty body (docs/notes/docker-plugin.md, "Retries with an empty body").
     """
     lines = [
         f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",

@@ -48,8 +48,8 @@ class Listener:
 def unix_listener(path: Path) -> Listener:
     """Bind the plugin's socket, readable by its owner only from the first moment.
 
-    A socket that nobody listens on is replaced; one that answers belongs to a running service, and another kind of file to
-    somebody else: both are refused.
+    A socket that nobody listens on is replaced; one that answers belongs to a running service, and another kind of file
+    to somebody else: both are refused.
     """
     _make_room(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -148,8 +148,8 @@ def tcp_listener(
 ) -> Listener:
     """Bind a TCP address. Whoever is served there commands the network.
 
-    ``certified``: TLS asks clients for a certificate. Where it does not, only a loopback address is bound, and only ``users``
-    (ids) of this host are served, root and our own user besides; ``None``: all of them.
+    ``certified``: TLS asks clients for a certificate. Where it does not, only a loopback address is bound, and only
+    ``users`` (ids) of this host are served, root and our own user besides; ``None``: all of them.
     """
     if not encrypted and not is_loopback(host):
         raise ConfigError(
@@ -157,7 +157,8 @@ def tcp_listener(
         )
     if not certified and not is_loopback(host):
         raise ConfigError(
-            f"[DEFAULT] kuryr_uri: {host} without ssl_ca_file; set it to the authority of Docker's certificate, or use 127.0.0.1"
+            f"[DEFAULT] kuryr_uri: {host} without ssl_ca_file; set it to the authority of Docker's certificate, or use "
+            "127.0.0.1"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -176,8 +177,8 @@ def tcp_listener(
         LOG.warning("%s: every user of this host can command its containers' networks (kuryr_uri_users = *)", name)
         return Listener(sock, name)
     LOG.warning(
-        "%s: no client certificate is asked for, so the processes of root%s on this host are served, and no others; root "
-        "alone reaches the Unix socket",
+        "%s: no client certificate is asked for, so the processes of root%s on this host are served, and no others; "
+        "root alone reaches the Unix socket",
         name,
         "".join(f", user {uid}" for uid in sorted(users) if uid),
     )

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The HTTP server for Docker: a :class:`~kuryr_libnetwork.docker.door.Door` for each listener, begun and ended together."""
+"""The HTTP server for Docker: a :class:`~kuryr_libnetwork.docker.door.Door` for each listener, begun and ended
+together.
+"""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Docker's calls that wait in systemd's sockets while the service cannot start.
 
-Docker waits for an answer without a limit, and systemd starts the service again and again while a call waits. So a start
-that fails answers them with the reason: Docker's user reads it, and the next call makes systemd try once more.
+Docker waits for an answer without a limit, and systemd starts the service again and again while a call waits. So a
+start that fails answers them with the reason: Docker's user reads it, and the next call makes systemd try once more.
 """
 
 from __future__ import annotations

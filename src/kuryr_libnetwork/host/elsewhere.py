@@ -3,8 +3,8 @@
 """Interfaces in other network namespaces, seen from ours.
 
 The kernel numbers a namespace when an interface moves there, and answers for it by that number: nobody has to enter it,
-or to know where Docker keeps it. These are the two messages as they are (include/uapi/linux/rtnetlink.h, net_namespace.h,
-if_link.h), for no call of pyroute2 sends them in all of its releases.
+or to know where Docker keeps it. These are the two messages as they are (include/uapi/linux/rtnetlink.h,
+net_namespace.h, if_link.h), for no call of pyroute2 sends them in all of its releases.
 """
 
 from __future__ import annotations

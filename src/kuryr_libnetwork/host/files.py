@@ -3,9 +3,9 @@
 """Files of a service that runs as root, opened only where nobody else can decide what is opened.
 
 Who may write to a folder decides what its names mean: a link called ``kuryr.db.lock`` has root empty the file that it
-points to. So every folder on the way has to belong to root or to the user of this process, and nobody else may write to it,
-unless the sticky bit, as on ``/tmp``, keeps him from replacing what is not his. The walk begins at the root and looks at
-each name before it goes through it; what has been looked at cannot be replaced any more.
+points to. So every folder on the way has to belong to root or to the user of this process, and nobody else may write to
+it, unless the sticky bit, as on ``/tmp``, keeps him from replacing what is not his. The walk begins at the root and
+looks at each name before it goes through it; what has been looked at cannot be replaced any more.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ class Folder:
         os.close(self.fd)
 
     def open(self, name: str, flags: int) -> int:
-        """A descriptor of a regular file that is nobody else's and has no other name; a new one is for its owner only."""
+        """A descriptor of a regular file that is nobody else's and has no other name; a new one is for its
+        owner only.
+        """
         try:
             # O_NONBLOCK: a pipe in its place would wait for a writer.
             file = os.open(
@@ -113,7 +115,9 @@ class Folder:
 
 
 def make_folder(path: Path, mode: int = FOLDER_MODE) -> None:
-    """Like ``mkdir -p``, but nowhere that others may write to; folders above that are missing are made readable for all."""
+    """Like ``mkdir -p``, but nowhere that others may write to; folders above that are missing are made readable for
+    all.
+    """
     missing = []
     while not os.path.lexists(path):
         missing.append(path)
@@ -139,7 +143,9 @@ def claim_place(path: Path) -> None:
 
 
 def check_folder(path: Path, *, sticky: bool = True) -> None:
-    """For a folder in which a library makes files. One such as ``/tmp`` will do where ``sticky``: they are made anew there."""
+    """For a folder in which a library makes files. One such as ``/tmp`` will do where ``sticky``: they are made anew
+    there.
+    """
     found = _check_way(path / "file")
     if not sticky and found.st_mode & _OTHERS_WRITE:
         raise _writable(path, found)

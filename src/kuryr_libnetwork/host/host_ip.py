@@ -23,7 +23,9 @@ _NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EOPNOTSUPP)
 
 
 def host_ip(message: Any) -> HostIp:
-    """What a message about an interface says. A family that is turned off, or that the MTU is too small for, is absent."""
+    """What a message about an interface says. A family that is turned off, or that the MTU is too small for, is
+    absent.
+    """
     families = message.get_attr("IFLA_AF_SPEC")
     four = families.get_attr("AF_INET") if families is not None else None
     six = families.get_attr("AF_INET6") if families is not None else None

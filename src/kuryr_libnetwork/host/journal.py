@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The journal on disk: one SQLite file beside a lock file, in a folder of the service's own, where nobody else may write.
+"""The journal on disk: one SQLite file beside a lock file, in a folder of the service's own, where nobody else may
+write.
 
 What is in it survives ``kill -9`` and power loss once a call has returned (WAL, ``synchronous=FULL``). It holds no
 truth that Neutron, the kernel and Open vSwitch cannot tell again, so a damaged file may simply be deleted.
@@ -60,10 +61,12 @@ _NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 
 class SqliteJournal:
-    """Implements :class:`~kuryr_libnetwork.interfaces.journal.Journal` in the file ``path``; its folder is made if missing.
+    """Implements :class:`~kuryr_libnetwork.interfaces.journal.Journal` in the file ``path``; its folder is made if
+    missing.
 
-    Every record is read once here, and one that cannot be read stops the start: without it the service would take what it stood
-    for as nobody's, or fail in each call that meets it. One connection behind a lock: writers wait for the same disk anyway, and a read takes microseconds.
+    Every record is read once here, and one that cannot be read stops the start: without it the service would take what
+    it stood for as nobody's, or fail in each call that meets it. One connection behind a lock: writers wait for the
+    same disk anyway, and a read takes microseconds.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,7 +94,9 @@ class SqliteJournal:
 
 
 class _Table(Generic[R]):
-    """Implements :class:`~kuryr_libnetwork.interfaces.journal.Table`; the order of ``all`` is that of the first ``put``."""
+    """Implements :class:`~kuryr_libnetwork.interfaces.journal.Table`; the order of ``all`` is that of the first
+    ``put``.
+    """
 
     def __init__(self, store: _Store, table: str, key: str, kind: type[R]) -> None:
         self._store = store

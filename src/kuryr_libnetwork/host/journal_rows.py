@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A row of the journal becomes a record, or one error that says where it stands and what to do about it.
 
-SQLite keeps to no type: a column of text may hold numbers, bytes, nothing, or text in no encoding. Another program, an older or
-newer release, or a disk may have written any of it.
+SQLite keeps to no type: a column of text may hold numbers, bytes, nothing, or text in no encoding. Another program, an
+older or newer release, or a disk may have written any of it.
 """
 
 from __future__ import annotations

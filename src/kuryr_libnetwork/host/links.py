@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Network interfaces by rtnetlink: pairs that join containers to a switch or a bridge, and what stands on another one."""
+"""Network interfaces by rtnetlink: pairs that join containers to a switch or a bridge, and what stands on
+another one.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,9 @@ _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ESRCH, errno.ENXIO, errno.ELOOP
 
 
 def run_inside(sandbox: str, work: Callable[[], T]) -> T:
-    """:class:`~kuryr_libnetwork.errors.LinkNotFound` when ``sandbox`` is no network namespace (any more), or is our own."""
+    """:class:`~kuryr_libnetwork.errors.LinkNotFound` when ``sandbox`` is no network namespace (any more), or is our
+    own.
+    """
     with opened(sandbox) as handle:
         if os.path.samestat(os.fstat(handle), os.stat(OWN)):
             raise LinkNotFound(f"{shown(sandbox)} is the host's own network namespace, not a container's")

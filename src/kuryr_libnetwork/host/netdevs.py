@@ -259,7 +259,8 @@ class _Host(NamedTuple):
         return "is up" if link["flags"] & IFF_UP else ""
 
     def leads_out(self, link: Any) -> bool:
-        """Whether a default route is on the device, or on what it is a part of, or carries: bond, bridge, VLAN, at any depth.
+        """Whether a default route is on the device, or on what it is a part of, or carries: bond, bridge, VLAN, at any
+        depth.
 
         Not by way of Open vSwitch: which of its bridges a device is in is not known here.
         """
@@ -299,7 +300,9 @@ def _kind(message: Any) -> str:
 
 
 def _stands_on(message: Any) -> int:
-    """The device below this one, or 0. Of those that name another one, only the two ends of a veth pair do not stand on it."""
+    """The device below this one, or 0. Of those that name another one, only the two ends of a veth pair do not stand on
+    it.
+    """
     below = message.get_attr("IFLA_LINK")
     here = message.get_attr("IFLA_LINK_NETNSID") is None
     return int(below) if below and here and message["index"] != below and _kind(message) != "veth" else 0

@@ -65,7 +65,9 @@ def translated(task: str, code: int, error: Exception | None = None) -> LinkErro
 
 
 def listed(dump: Callable[[], Iterable[Any]]) -> list[Any]:
-    """A whole list of the kernel's. It says when the list has changed while it was read: entries may be missing then."""
+    """A whole list of the kernel's. It says when the list has changed while it was read: entries may be missing
+    then.
+    """
     from pyroute2.netlink.exceptions import NetlinkDumpInterrupted
 
     for _ in range(DUMPS):
@@ -75,7 +77,9 @@ def listed(dump: Callable[[], Iterable[Any]]) -> list[Any]:
 
 
 def refusal(request: Callable[[], object], *expected: int) -> int:
-    """0 when the kernel did as asked; the error's number if it is one of those expected (none given: any); else raises."""
+    """0 when the kernel did as asked; the error's number if it is one of those expected (none given: any); else
+    raises.
+    """
     from pyroute2.netlink.exceptions import NetlinkError
 
     try:

@@ -29,7 +29,9 @@ from kuryr_libnetwork.patience import waiting_for
 PARTY = "Open vSwitch's database"
 OWNER = "kuryr"
 BACKOFF = (100, 1000)
-"""Milliseconds between attempts to connect, first and at most; by default they grow to 8 s, longer than a call waits."""
+"""Milliseconds between attempts to connect, first and at most; by default they grow to 8 s, longer than a call
+waits.
+"""
 LOOK_AGAIN = 1000
 """Milliseconds."""
 DEAD_VLAN = 4095
@@ -73,7 +75,8 @@ A = TypeVar("A")
 
 
 class OvsDatabase:
-    """Implements :class:`~kuryr_libnetwork.interfaces.host.Ovs`. ``connection``: ``unix:<path>`` or ``tcp:<ip>:<port>``.
+    """Implements :class:`~kuryr_libnetwork.interfaces.host.Ovs`. ``connection``: ``unix:<path>`` or
+    ``tcp:<ip>:<port>``.
 
     Connected at the first use and then kept; when Open vSwitch restarts, ovsdbapp connects again. Every method ends
     after ``timeout`` seconds (twice that when other calls wait, too) with ``OvsdbUnavailable``.
@@ -143,7 +146,9 @@ class OvsDatabase:
         return job.result[-1]
 
     def _discard(self, connection: Any) -> None:
-        """An answer that the library could not digest leaves it in the middle of a transaction, and it takes no further ones."""
+        """An answer that the library could not digest leaves it in the middle of a transaction, and it takes no further
+        ones.
+        """
         with self._lock:
             if self._connection is connection:
                 self._connection = None

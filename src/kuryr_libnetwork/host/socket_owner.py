@@ -3,8 +3,9 @@
 """Whose process is at the other end of a connection, as the kernel knows it.
 
 For TCP that is the owner of the client's socket, which is on this host where the connection came over the loopback; the
-kernel is asked by the two addresses (sock_diag(7), include/uapi/linux/inet_diag.h). A socket that its process has closed
-belongs to nobody any more, and kernels before 6.17 then answer 0, which is root: so a socket without an inode tells nothing.
+kernel is asked by the two addresses (sock_diag(7), include/uapi/linux/inet_diag.h). A socket that its process has
+closed belongs to nobody any more, and kernels before 6.17 then answer 0, which is root: so a socket without an inode
+tells nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def unix_owner(sock: socket.socket) -> int:
 def tcp_owner(sock: socket.socket) -> int | None:
     """The user id of the client's socket, or ``None`` where the kernel does not tell or the client has gone.
 
-    Asked twice: a socket that is still somebody's the second time was so when the kernel named its owner the first time.
+    Asked twice: a socket that is still somebody's the second time was so when the kernel named its owner the first
+    time.
     """
     first = _ask(sock)
     if first is None or _ask(sock) != first:

@@ -51,10 +51,10 @@ def write_file(path: Path, text: str) -> None:
 class SysfsPci:
     """Implements :class:`~kuryr_libnetwork.interfaces.sriov.PciFunctions`.
 
-    A write may hang in the kernel, where no signal reaches it. So each is done by a thread of its own: the caller gets an
-    error after ``write_limit`` seconds. A second write of the same kind for the same function waits for the first one, and
-    fails at once where that has hung for longer than the limit. Writes for different functions do not hold each other,
-    although all VFs of a driver share its file ``bind``.
+    A write may hang in the kernel, where no signal reaches it. So each is done by a thread of its own: the caller gets
+    an error after ``write_limit`` seconds. A second write of the same kind for the same function waits for the first
+    one, and fails at once where that has hung for longer than the limit. Writes for different functions do not hold
+    each other, although all VFs of a driver share its file ``bind``.
     """
 
     def __init__(self, root: Path = Path("/sys"), write: Write = write_file, write_limit: float = WRITE_LIMIT) -> None:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings of VFs at their PF, by rtnetlink.
 
-Several attributes in one message are not atomic (the first ones stay when a later one is refused), so each has a message
-of its own, and going back is done here. The VLAN is sent as ``IFLA_VF_VLAN``: the list form of it, which 802.1ad needs,
-is too short in pyroute2 for kernels since 6.9.
+Several attributes in one message are not atomic (the first ones stay when a later one is refused), so each has a
+message of its own, and going back is done here. The VLAN is sent as ``IFLA_VF_VLAN``: the list form of it, which
+802.1ad needs, is too short in pyroute2 for kernels since 6.9.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from kuryr_libnetwork.model.sriov import LinkState, VfSettings, unchanged
 from kuryr_libnetwork.undo import Undo
 
 EXT_MASK = 1 | 8
-"""``RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS``: with statistics the list outgrows its 16 bit length at about 200 VFs."""
+"""``RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS``: with statistics the list outgrows its 16 bit length at about
+200 VFs.
+"""
 UNKNOWN = 0xFFFFFFFF
 LINK_STATES: tuple[LinkState, ...] = ("auto", "enable", "disable")
 MAX_VLAN = 4094

@@ -78,7 +78,9 @@ class PortDriver(Protocol):
 
 @runtime_checkable
 class Enforcer(Protocol):
-    """A port driver for whose ports no agent of Neutron does what they say: it enforces that itself, and goes on doing so."""
+    """A port driver for whose ports no agent of Neutron does what they say: it enforces that itself, and goes on doing
+    so.
+    """
 
     @property
     def vnic_types(self) -> frozenset[str]: ...
@@ -92,14 +94,16 @@ class Enforcer(Protocol):
         ...
 
     def wait_for_carrier(self, plug: PlugRecord) -> None:
-        """Wait, bounded, until the interface can carry frames. Docker is about to move it; one that has moved is fine."""
+        """Wait, bounded, until the interface can carry frames. Docker is about to move it; one that has moved
+        is fine.
+        """
         ...
 
     def announce(self, plug: PlugRecord, sandbox: str, addresses: Sequence[str]) -> bool:
         """Tell the neighbours, from inside the container, where its addresses are now.
 
-        ``False``: its interface is not there yet, or not up. :class:`~kuryr_libnetwork.errors.LinkNotFound`: there is no
-        such namespace (yet, or any more).
+        ``False``: its interface is not there yet, or not up. :class:`~kuryr_libnetwork.errors.LinkNotFound`: there is
+        no such namespace (yet, or any more).
         """
         ...
 

@@ -22,8 +22,8 @@ class Links(Protocol):
     def create_veth(self, spec: VethSpec) -> None:
         """Make the pair: alias and ``mtu`` on both ends, ``mac`` and ``tx_checksum`` on the container's, host's end up.
 
-        Before that, and for as long as they are in this namespace, the host has no IP of its own on them (``routed``: the
-        host's end keeps it).
+        Before that, and for as long as they are in this namespace, the host has no IP of its own on them (``routed``:
+        the host's end keeps it).
 
         Raises :class:`~kuryr_libnetwork.errors.LinkExists` if either name is taken; leaves nothing behind on error.
         """

@@ -38,16 +38,17 @@ class Neutron(Protocol):
     def project_id(self) -> str:
         """The project of the service's own credentials; "" where there are no projects (``auth_type = none``).
 
-        No call of Neutron's: the token says it. Raises :class:`~kuryr_libnetwork.errors.NeutronForbidden` for credentials
-        that are for no project.
+        No call of Neutron's: the token says it. Raises :class:`~kuryr_libnetwork.errors.NeutronForbidden` for
+        credentials that are for no project.
         """
         ...
 
     def account(self) -> Account | None:
         """The roles of the service's user, and where he has them; ``None`` where there are none (``auth_type = none``).
 
-        No call of Neutron's: the token says it, each one anew. Raises :class:`~kuryr_libnetwork.errors.NeutronForbidden` for
-        credentials that Keystone refuses, or that are for no project.
+        No call of Neutron's: the token says it, each one anew. Raises
+        :class:`~kuryr_libnetwork.errors.NeutronForbidden` for credentials that Keystone refuses, or that are for no
+        project.
         """
         ...
 

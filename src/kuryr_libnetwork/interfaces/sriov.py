@@ -43,7 +43,9 @@ class PciFunctions(Protocol):
         ...
 
     def bind(self, vf_address: str, driver: str, timeout: float) -> str:
-        """Give the VF to a driver and wait for its network device; answers its name, "" with a driver for user space."""
+        """Give the VF to a driver and wait for its network device; answers its name, "" with a driver for user
+        space.
+        """
         ...
 
     def set_num_vfs(self, pf_address: str, count: int) -> None:
@@ -60,8 +62,8 @@ class VfControl(Protocol):
         """Set what differs, one attribute per message, and read it back; answers what was found then.
 
         Order: VLAN, MAC, trust, spoofchk, rates, link state. What the driver does not know (EOPNOTSUPP) is skipped only
-        where the wanted value is the default (spoofchk and trust off, link state auto, no rate). On an error what was set
-        is put back, and :class:`~kuryr_libnetwork.errors.LinkError` names attribute, value and reason.
+        where the wanted value is the default (spoofchk and trust off, link state auto, no rate). On an error what was
+        set is put back, and :class:`~kuryr_libnetwork.errors.LinkError` names attribute, value and reason.
         """
         ...
 
@@ -72,7 +74,9 @@ class Netdevs(Protocol):
     def state(self, name: str) -> NetdevState | None: ...
 
     def in_use(self, name: str) -> str:
-        """Why a device must not be touched ("up", "has address …", "is in bridge …", "carries a default route"), or ""."""
+        """Why a device must not be touched ("up", "has address …", "is in bridge …", "carries a default
+        route"), or "".
+        """
         ...
 
     def uses(self, names: Iterable[str]) -> dict[str, DeviceUse]:
@@ -107,7 +111,8 @@ class Netdevs(Protocol):
     def wait_carrier(self, name: str, timeout: float) -> bool: ...
 
     def fetch_from_sandbox(self, pci_address: str, sandboxes: Sequence[str], name: str) -> bool:
-        """Find the device of a PCI function in one of the sandboxes, set it down, and move it here under ``name`` alone.
+        """Find the device of a PCI function in one of the sandboxes, set it down, and move it here under ``name``
+        alone.
 
         ``False`` when it is in none of them. By ``IFLA_PARENT_DEV_NAME`` (kernel 5.14), never by its name.
         """

@@ -8,7 +8,9 @@ from kuryr_libnetwork.model.value import Value
 
 
 class NetworkWord(Value, frozen=True):
-    """What Docker says of one network: the user's ``-o`` and ``--ipam-opt``, the CIDRs of its subnets, ``--internal``."""
+    """What Docker says of one network: the user's ``-o`` and ``--ipam-opt``, the CIDRs of its subnets,
+    ``--internal``.
+    """
 
     options: dict[str, str] = {}
     ipam_options: dict[str, str] = {}
@@ -19,8 +21,8 @@ class NetworkWord(Value, frozen=True):
 class EngineView(Value, frozen=True):
     """What Docker knows at one moment: ids of its networks of our driver, and of the endpoints in use on them.
 
-    ``engine_id``: of this engine with its data; "" where the engine does not keep one with its data. ``containers``: names
-    of containers by endpoint. ``words``: what it says of its networks, by their ids.
+    ``engine_id``: of this engine with its data; "" where the engine does not keep one with its data. ``containers``:
+    names of containers by endpoint. ``words``: what it says of its networks, by their ids.
     """
 
     network_ids: frozenset[str]

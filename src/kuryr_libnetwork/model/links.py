@@ -44,7 +44,9 @@ class Link(Value, frozen=True):
 
 
 class SandboxRoute(Value, frozen=True):
-    """A route of a container's main table. ``next_hop`` "": on the link of ``interface`` (an index). ``metric``: smaller wins."""
+    """A route of a container's main table. ``next_hop`` "": on the link of ``interface`` (an index). ``metric``:
+    smaller wins.
+    """
 
     destination: str
     next_hop: str
@@ -53,9 +55,11 @@ class SandboxRoute(Value, frozen=True):
 
 
 class SandboxView(Value, frozen=True):
-    """What there is in a container's network namespace. ``addresses``: by address, the index of the interface that has it.
+    """What there is in a container's network namespace. ``addresses``: by address, the index of the interface that has
+    it.
 
-    Without routes to single addresses of the container itself, and without IPv6's own of each link (fe80::/64, ff00::/8).
+    Without routes to single addresses of the container itself, and without IPv6's own of each link (fe80::/64,
+    ff00::/8).
     """
 
     routes: tuple[SandboxRoute, ...] = ()
@@ -69,7 +73,8 @@ BoundBy = Literal["host", "trunk", "nobody"]
 class BindingRequest(Value, frozen=True):
     """What is known before the binding: the port, and what its user asked for ("" where nothing was).
 
-    ``physical_network``: the network's own, "" where Neutron does not show it. ``profile``: the port's, as it was found.
+    ``physical_network``: the network's own, "" where Neutron does not show it. ``profile``: the port's, as it was
+    found.
     """
 
     port_id: str

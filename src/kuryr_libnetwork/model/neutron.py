@@ -144,7 +144,9 @@ class FixedIp(Value, frozen=True):
 
 
 class AddressPair(Value, frozen=True):
-    """An address that a port may use besides its own (extension allowed-address-pairs); ``ip_address`` may be a CIDR."""
+    """An address that a port may use besides its own (extension allowed-address-pairs); ``ip_address`` may be a
+    CIDR.
+    """
 
     ip_address: str
     mac_address: Mac
@@ -215,7 +217,9 @@ class SecurityGroup(Value, frozen=True):
 
 
 class QosRule(Value, frozen=True):
-    """Source: Neutron API v2, QoS policies. ``type``: bandwidth_limit, minimum_bandwidth, dscp_marking …; rates in kbit/s."""
+    """Source: Neutron API v2, QoS policies. ``type``: bandwidth_limit, minimum_bandwidth, dscp_marking …; rates in
+    kbit/s.
+    """
 
     type: str
     direction: str = "egress"

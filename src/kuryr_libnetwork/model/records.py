@@ -13,11 +13,11 @@ from kuryr_libnetwork.model.value import IpVersion, Value
 class PoolRecord(Value, frozen=True):
     """A pool that Docker requested from us (key: ``pool_id``, the id of its Neutron subnetpool).
 
-    ``made``: this service created the subnetpool. ``requests``: RequestPool calls not yet answered by ReleasePool (1; more
-    in journals of pools that were shared). ``gateway``: the address told to Docker as gateway; ``reserved``: auxiliary
-    addresses promised to Docker. ``options``: what ``--ipam-opt`` chose. ``ip_range``: ``--ip-range``. ``unasked``: the user
-    gave no ``--subnet``. ``source``: the subnetpool that the CIDR is to be taken from, "" for none but its own.
-    ``subnet``: the Neutron subnet that it stands for, where that is known.
+    ``made``: this service created the subnetpool. ``requests``: RequestPool calls not yet answered by ReleasePool (1;
+    more in journals of pools that were shared). ``gateway``: the address told to Docker as gateway; ``reserved``:
+    auxiliary addresses promised to Docker. ``options``: what ``--ipam-opt`` chose. ``ip_range``: ``--ip-range``.
+    ``unasked``: the user gave no ``--subnet``. ``source``: the subnetpool that the CIDR is to be taken from, "" for
+    none but its own. ``subnet``: the Neutron subnet that it stands for, where that is known.
     """
 
     pool_id: str
@@ -41,8 +41,8 @@ class SubnetRecord(Value, frozen=True):
 
     ``made``: kuryr created the subnet. ``ip_range``: the part of it that we choose containers' addresses from; "" where
     Neutron chooses. ``recorded``: the pool carries the Docker network's id, and no tag of the subnet names the pool.
-    ``advertised``: a router of Neutron's, if there is one, sends advertisements there. ``automatic``: a port's address follows
-    from its MAC.
+    ``advertised``: a router of Neutron's, if there is one, sends advertisements there. ``automatic``: a port's address
+    follows from its MAC.
     """
 
     subnet_id: str
@@ -61,7 +61,8 @@ class SubnetRecord(Value, frozen=True):
 class PortSettings(Value, frozen=True):
     """What the user wants of ports, ``None`` where he says nothing.
 
-    ``security_groups``: ids, empty for none; ``qos_policy``: an id, "" for none; ``dns_domain``: with its dot, "" for none.
+    ``security_groups``: ids, empty for none; ``qos_policy``: an id, "" for none; ``dns_domain``: with its dot, "" for
+    none.
     """
 
     security_groups: tuple[str, ...] | None = None
@@ -77,8 +78,8 @@ class NetworkRecord(Value, frozen=True):
     there is one. ``vnic_type`` and ``pf``: what its containers get unless they say otherwise. ``made``: kuryr made the
     Neutron network, for this or for another Docker network. ``engine_id``: of the engine that has been seen to have it.
     ``pools``: its pools, from its first step on. ``aux_ports``: Neutron ports that keep its auxiliary addresses.
-    ``rebuilt``: from Neutron, which does not tell everything. ``mtu``: Neutron's; ``asked_mtu``: what its containers get at
-    most, 0: as Neutron has it.
+    ``rebuilt``: from Neutron, which does not tell everything. ``mtu``: Neutron's; ``asked_mtu``: what its containers
+    get at most, 0: as Neutron has it.
     """
 
     docker_id: str
@@ -117,13 +118,13 @@ class Change(Value, frozen=True):
 class LeaseRecord(Value, frozen=True):
     """A Neutron port in use for Docker (key: ``port_id``) and the addresses of it that Docker holds.
 
-    ``original`` is set for adopted ports only: the port as it was found. ``claim``: the endpoint that it was bound for, or is
-    about to be, "" before; ``changes``: what that changes on an adopted port; ``bound``: it has been done (else perhaps). All
-    three are written before the first step. ``endpoint_id`` is "" before CreateEndpoint and after DeleteEndpoint.
-    ``spare``: addresses of the port that Docker has not asked for yet (the IPv6 address of a dual-stack port).
-    ``profile``: the port's ``binding:profile`` as it is now. ``security_groups`` and ``port_security``: as the port came.
-    ``exposed_groups``: those made for the ports that the container exposes; empty: one may be in the making, and is
-    found by its name; ``None``: there is none.
+    ``original`` is set for adopted ports only: the port as it was found. ``claim``: the endpoint that it was bound for,
+    or is about to be, "" before; ``changes``: what that changes on an adopted port; ``bound``: it has been done (else
+    perhaps). All three are written before the first step. ``endpoint_id`` is "" before CreateEndpoint and after
+    DeleteEndpoint. ``spare``: addresses of the port that Docker has not asked for yet (the IPv6 address of a dual-stack
+    port). ``profile``: the port's ``binding:profile`` as it is now. ``security_groups`` and ``port_security``: as the
+    port came. ``exposed_groups``: those made for the ports that the container exposes; empty: one may be in the making,
+    and is found by its name; ``None``: there is none.
     """
 
     port_id: str
@@ -146,8 +147,8 @@ class LeaseRecord(Value, frozen=True):
 
 
 Attachment = Literal["ovs", "hybrid", "bridge", "none", "script"]
-"""Where the host's end of a pair goes: a bridge of Open vSwitch, directly or by way of a bridge of Linux; the bridge of the
-Neutron network; nowhere; or where a script of the operator's takes it."""
+"""Where the host's end of a pair goes: a bridge of Open vSwitch, directly or by way of a bridge of Linux; the bridge of
+the Neutron network; nowhere; or where a script of the operator's takes it."""
 
 
 class PlugRecord(Value, frozen=True):
@@ -193,8 +194,8 @@ class EndpointRecord(Value, frozen=True):
     """A Docker endpoint (key: ``endpoint_id``).
 
     ``state``: ``creating`` (intent written, outcome open), ``ready``, ``deleting``. ``sandbox_key``: from Join.
-    ``exposes``: CreateEndpoint named exposed ports. ``routes``: those that Docker was told to install. ``kept_back``: those that
-    it was not told, because the container has one to the same destination, or may get a subnet there.
+    ``exposes``: CreateEndpoint named exposed ports. ``routes``: those that Docker was told to install. ``kept_back``:
+    those that it was not told, because the container has one to the same destination, or may get a subnet there.
     """
 
     endpoint_id: str

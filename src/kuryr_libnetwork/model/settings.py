@@ -22,8 +22,8 @@ Unsupported = Literal["error", "warn"]
 class TcpSettings(Value, frozen=True):
     """Where to listen on TCP. ``certificate`` and ``key`` are both set (TLS) or both ``None`` (plain, loopback only).
 
-    ``client_ca``: clients have to show a certificate that this authority signed. Without it ``users`` of this host are served
-    (ids, root besides), all of them where it is ``None``.
+    ``client_ca``: clients have to show a certificate that this authority signed. Without it ``users`` of this host are
+    served (ids, root besides), all of them where it is ``None``.
     """
 
     host: str
@@ -115,8 +115,8 @@ class DeviceSpec(Value, frozen=True):
 class DevicePolicy(Value, frozen=True):
     """Which PFs and VFs the operator allows.
 
-    ``mappings``: physical network -> names of its PFs; ``exclusions``: name of a PF -> addresses of VFs that are not for
-    us; ``agents_own``: the mappings are those of Neutron's agent, from its own file.
+    ``mappings``: physical network -> names of its PFs; ``exclusions``: name of a PF -> addresses of VFs that are not
+    for us; ``agents_own``: the mappings are those of Neutron's agent, from its own file.
     """
 
     mappings: dict[str, tuple[str, ...]] = {}

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Value types of SR-IOV: physical functions (PF), virtual functions (VF), what can be set on them, and their leases.
 
-A function is known by its PCI address, never by the name of its network device: names change, and a device that comes back
-from a dead container has the container's. Addresses are lower case with domain (``0000:01:10.4``).
+A function is known by its PCI address, never by the name of its network device: names change, and a device that comes
+back from a dead container has the container's. Addresses are lower case with domain (``0000:01:10.4``).
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def in_user_space(driver: str) -> bool:
 
 class PhysicalFunction(Value, frozen=True):
     """A PF as sysfs shows it. ``netdevs``: its own devices in our network namespace, the first port's before others;
-    ``netdev_elsewhere``: it has one in another. ``representors``: devices that stand for its VFs, in switchdev mode only.
+    ``netdev_elsewhere``: it has one in another. ``representors``: devices that stand for its VFs, in switchdev mode
+    only.
 
     ``total_vfs``: what the device can have; ``num_vfs``: what it has. ``numa_node`` is -1 where there is none.
     """
@@ -148,7 +149,9 @@ class NetdevState(Value, frozen=True):
 
 
 class DeviceUse(Value, frozen=True):
-    """Why a network device must not be touched ("": nothing speaks against it), and whether a default route is on it."""
+    """Why a network device must not be touched ("": nothing speaks against it), and whether a default route is
+    on it.
+    """
 
     reason: str = ""
     default_route: bool = False
@@ -161,10 +164,10 @@ class DeviceLease(Value, frozen=True):
     """A VF or PF in use for a container (key: ``pci_address``), with all that is needed to put it back.
 
     ``taking``: intent written, changes may have begun. ``returning``: to be restored, may be in any namespace under any
-    name. ``quarantined``: could not be verified clean; ``reason`` says why; not given out again.
-    ``original_settings`` is ``None`` for a whole PF. ``used``: a container may have had the device. ``generation`` tells a late release from the present lease. ``driver``:
-    the one it had when it was taken. ``rebuilt``: of a device found set up for a port after the journal was lost, whose
-    original state nobody knows.
+    name. ``quarantined``: could not be verified clean; ``reason`` says why; not given out again. ``original_settings``
+    is ``None`` for a whole PF. ``used``: a container may have had the device. ``generation`` tells a late release from
+    the present lease. ``driver``: the one it had when it was taken. ``rebuilt``: of a device found set up for a port
+    after the journal was lost, whose original state nobody knows.
     """
 
     pci_address: str
@@ -189,7 +192,9 @@ class DeviceLease(Value, frozen=True):
 
 
 class DeviceRequest(Value, frozen=True):
-    """What a container's device must be: from the port's profile, or from options (``kuryr.pf``, ``kuryr.pci_slot`` …)."""
+    """What a container's device must be: from the port's profile, or from options (``kuryr.pf``,
+    ``kuryr.pci_slot`` …).
+    """
 
     vnic_type: str
     physical_network: str

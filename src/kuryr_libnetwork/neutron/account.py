@@ -34,7 +34,9 @@ def account_of(access: AccessInfo) -> Account:
 
 
 def project_of(told: object) -> str | None:
-    """The id of the token's project; ``None``: it is for none. Raises :class:`~kuryr_libnetwork.errors.NeutronUnavailable`."""
+    """The id of the token's project; ``None``: it is for none. Raises
+    :class:`~kuryr_libnetwork.errors.NeutronUnavailable`.
+    """
     if told is None:
         return None
     try:

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an answer of Neutron has to be before it gets any further: of the right form, and about what was asked.
 
-The form is that of the types of :mod:`~kuryr_libnetwork.model`: ids, addresses, CIDRs and MACs that are none are refused where
-they are decoded. Beyond that
+The form is that of the types of :mod:`~kuryr_libnetwork.model`: ids, addresses, CIDRs and MACs that are none are
+refused where they are decoded. Beyond that
 
-* a list holds nothing that the query does not ask for: a filter that Neutron does not know, ignores, or compares loosely must
-  not widen what is changed or removed (:func:`select`);
+* a list holds nothing that the query does not ask for: a filter that Neutron does not know, ignores, or compares
+  loosely must not widen what is changed or removed (:func:`select`);
 * an object that was asked for by its id, or just written, is that object (:func:`check_ids`, :func:`check_same`);
-* what has no form of its own (``binding:profile``, ``binding:vif_details``, an agent's ``configurations``) can be written to
-  the journal and sent back (:func:`check_free_form`).
+* what has no form of its own (``binding:profile``, ``binding:vif_details``, an agent's ``configurations``) can be
+  written to the journal and sent back (:func:`check_free_form`).
 
 Somebody who answers in Neutron's place with another id for what was just made, and everything else right, is believed.
 """
@@ -164,7 +164,9 @@ def _list(value: Any) -> list[Any]:
 
 
 def check_same(asked: str, sent: Resource, answer: Resource) -> None:
-    """Refuse an answer that is about something else than what was sent. That may have been made or changed all the same."""
+    """Refuse an answer that is about something else than what was sent. That may have been made or changed all the
+    same.
+    """
     for name in _KEPT:
         there, wanted = _text(answer.get(name)), _text(sent.get(name))
         if name in sent and there != wanted:

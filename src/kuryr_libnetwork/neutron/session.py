@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One REST request to Neutron: signed by keystoneauth, bounded in time, repeated only where that does no harm.
 
-keystoneauth is loaded and logs in with the first request, not before. Whatever it, or what is below it, makes of an answer
-comes out of here as one of our errors (:func:`_ours`): what it raises for an answer that is not what it should be is not
-written down anywhere.
+keystoneauth is loaded and logs in with the first request, not before. Whatever it, or what is below it, makes of an
+answer comes out of here as one of our errors (:func:`_ours`): what it raises for an answer that is not what it should
+be is not written down anywhere.
 """
 
 from __future__ import annotations

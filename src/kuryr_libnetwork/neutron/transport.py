@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is read of any answer at all, Keystone's as well as Neutron's.
 
-* A body has a largest size and a longest time. The time-outs of requests count from packet to packet: a server that sends
-  a byte now and then would keep a thread and a connection for ever, also of a caller who has long given up.
+* A body has a largest size and a longest time. The time-outs of requests count from packet to packet: a server that
+  sends a byte now and then would keep a thread and a connection for ever, also of a caller who has long given up.
 * A redirect never leads anywhere else. keystoneauth would follow it with the token, or with the password.
 """
 
@@ -53,8 +53,8 @@ def check_redirect(response: requests.Response) -> None:
     if not allowed:
         response.close()
         raise NeutronUnavailable(
-            f"{_place(response.url)} redirects to {shown(location)}, where nothing is sent; correct its address in kuryr.conf "
-            f"or in Keystone's catalog"
+            f"{_place(response.url)} redirects to {shown(location)}, where nothing is sent; correct its address in "
+            f"kuryr.conf or in Keystone's catalog"
         )
 
 

@@ -62,7 +62,8 @@ class VfEnforcer:
     def wait_for_carrier(self, plug: PlugRecord) -> None:
         """A VF without a carrier is no reason to fail: its link may be down on purpose, or the cable not plugged yet.
 
-        Not done by :meth:`plug`: Docker makes the endpoints of a network one after the other, but joins them side by side.
+        Not done by :meth:`plug`: Docker makes the endpoints of a network one after the other, but joins them side by
+        side.
         """
         lease = self._leases.get(plug.pci_address)
         if lease is None or lease.port_id != plug.port_id or in_user_space(lease.driver):

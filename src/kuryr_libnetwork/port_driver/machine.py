@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The virtual machine that this service runs in: its interface, the Neutron port behind it, one change of it at a time."""
+"""The virtual machine that this service runs in: its interface, the Neutron port behind it, one change of it at
+a time.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class Machine:
         self._change = threading.Lock()
 
     def interface(self, *, usable: bool = False) -> Link:
-        """One Neutron call where kuryr.conf names none and it was not found yet; ``usable``: refuses one that is down."""
+        """One Neutron call where kuryr.conf names none and it was not found yet; ``usable``: refuses one that
+        is down.
+        """
         name = self._named or self._found
         link = self._links.get(name) if name else None
         if link is None and self._named:

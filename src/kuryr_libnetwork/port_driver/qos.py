@@ -17,7 +17,9 @@ class QosRules:
         self._neutron = neutron
 
     def of(self, ports: Sequence[Port]) -> dict[str, tuple[QosRule, ...]]:
-        """By port id; a port without a policy, or whose policy is gone, has none. The port's own policy has precedence."""
+        """By port id; a port without a policy, or whose policy is gone, has none. The port's own policy has
+        precedence.
+        """
         wanted = {port.id: port.qos_policy_id or port.qos_network_policy_id or "" for port in ports}
         ids = sorted({policy for policy in wanted.values() if policy})
         if not ids:

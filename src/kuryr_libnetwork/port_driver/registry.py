@@ -59,7 +59,9 @@ _BINDING = "[binding] default_driver"
 
 
 class DriverRegistry:
-    """Implements :class:`~kuryr_libnetwork.interfaces.drivers.Drivers`; of two for a vnic_type the earlier one is taken."""
+    """Implements :class:`~kuryr_libnetwork.interfaces.drivers.Drivers`; of two for a vnic_type the earlier one is
+    taken.
+    """
 
     def __init__(self, drivers: Sequence[PortDriver]) -> None:
         self._drivers = {driver.name: driver for driver in drivers}

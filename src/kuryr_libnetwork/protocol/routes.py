@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Docker's paths, and what stands behind each: a typed request, a method, and the way back.
 
-``Plugin.Activate`` and the capabilities are constants that need nothing: Docker caches their first outcome for its whole
-life, a failure included (docs/notes/docker-plugin.md, "Handshake").
+``Plugin.Activate`` and the capabilities are constants that need nothing: Docker caches their first outcome for its
+whole life, a failure included (docs/notes/docker-plugin.md, "Handshake").
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ A = TypeVar("A", bound=Message)
 
 
 class Kept(msgspec.Struct, Generic[A], frozen=True):
-    """An answer that tells what was there before the call: Docker knows it from an earlier one, which was delivered. If this
-    one is not, nothing is undone.
+    """An answer that tells what was there before the call: Docker knows it from an earlier one, which was delivered. If
+    this one is not, nothing is undone.
     """
 
     answer: A

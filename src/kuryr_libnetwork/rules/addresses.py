@@ -73,14 +73,17 @@ def no_gateway_answer(version: IpVersion) -> str:
 
 
 STAND_INS = "febf:6b75:7279::/64"
-"""Link-local addresses for containers without IPv6. Of fe80::/10, but not of fe80::/64, to which every link has a route."""
+"""Link-local addresses for containers without IPv6. Of fe80::/10, but not of fe80::/64, to which every link has a
+route.
+"""
 
 
 def stand_in(mac: str) -> str:
     """What Docker is told where it wants an IPv6 address and the container's port has none.
 
-    It accepts no empty answer, and sets on the interface what it is told. Neutron lets nothing through from this address, and
-    Docker gives it back to nobody (:func:`docker_releases`). Each MAC has its own, for a container may be on several networks.
+    It accepts no empty answer, and sets on the interface what it is told. Neutron lets nothing through from this
+    address, and Docker gives it back to nobody (:func:`docker_releases`). Each MAC has its own, for a container may be
+    on several networks.
     """
     network = ipaddress.ip_network(STAND_INS)
     return str(network[int(mac.replace(":", ""), 16)])
@@ -91,7 +94,9 @@ def is_stand_in(ip: str) -> bool:
 
 
 def docker_releases(ip: str) -> bool:
-    """Whether Docker gives an address back: of IPv6 only global unicast ones (docs/notes/docker-plugin.md, "Addresses")."""
+    """Whether Docker gives an address back: of IPv6 only global unicast ones (docs/notes/docker-plugin.md,
+    "Addresses").
+    """
     address = ipaddress.ip_address(ip)
     if address.version == 4:
         return True

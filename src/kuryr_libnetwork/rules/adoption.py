@@ -7,11 +7,12 @@ differs: a port that is bound to this host already, as Zun prepares them (docs/n
 plugin"), needs none. What the PUT changes is remembered, in the journal and, by the same PUT, in the port's own binding
 profile (:mod:`~.ownership`), and put back at the end; what the owner does to his port meanwhile stays.
 
-Two hosts must never get one port. Neutron lets two simultaneous changes both through, also when they rest on the same revision of
-the port (seen with release 29: 40 of 40), and the second one's profile replaces the first one's. So before the PUT each host
-claims the port: by tags on a subnetpool of its own, which nobody else writes to, and then it looks who else claims it. Of two
-that see each other the one with the larger endpoint id gives way. The claim is needed until the PUT is done: from then on the
-port's revision has changed, and it is bound. One that is left by a host that died counts for some minutes only.
+Two hosts must never get one port. Neutron lets two simultaneous changes both through, also when they rest on the same
+revision of the port (seen with release 29: 40 of 40), and the second one's profile replaces the first one's. So before
+the PUT each host claims the port: by tags on a subnetpool of its own, which nobody else writes to, and then it looks
+who else claims it. Of two that see each other the one with the larger endpoint id gives way. The claim is needed until
+the PUT is done: from then on the port's revision has changed, and it is bound. One that is left by a host that died
+counts for some minutes only.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ CHANGED = frozenset({HOST_ID, OWNER, DEVICE, MAC, GROUPS, QOS, UP, "port_securit
 """What a binding ever changes on an adopted port, beside its profile: nothing else is ever put back."""
 
 CLAIM, CLAIMANT = "kuryr.claim:", "kuryr.claimant:"
-"""The two tags of a claim: by the first, which names the port, it is found; the second says whose it is, and since when."""
+"""The two tags of a claim: by the first, which names the port, it is found; the second says whose it is, and since
+when.
+"""
 CLAIM_MINUTES = 10
 """How long a claim counts. The calls between it and the PUT take seconds."""
 _PORT_DIGITS, _ENDPOINT_DIGITS = 8, 24
@@ -51,12 +54,15 @@ _PORT_DIGITS, _ENDPOINT_DIGITS = 8, 24
 def may_adopt(port: Port, project: OwnProject, host: str, leased: Iterable[str]) -> None:
     """Refuse a port that somebody uses; the owner is named.
 
-    1. A container of this host has it already. 2. Kuryr made it: for a container of another host, or one that is about to
-    be cleaned up here. 3. The binding is not visible: we cannot know. 4. Neutron's own ports (routers, DHCP …) are never
-    given away. 5. Zun's, which prepares ports for us with its own container as the device: free. 6. Bound to a host: in use.
-    7. Not bound, but with an owner (a trunk's subport has no device): somebody is about to use it. 8. With a device alone: free.
-    Zun makes such ports for the networks that a running container is connected to, and upstream leaves the id of the last
-    endpoint there. A virtual machine's or a load balancer's port gets its owner together with its device.
+    1. A container of this host has it already. 2. Kuryr made it: for a container of another host, or one that is about
+       to
+    be cleaned up here. 3. The binding is not visible: we cannot know. 4. Neutron's own ports (routers, DHCP …) are
+    never given away. 5. Zun's, which prepares ports for us with its own container as the device: free. 6. Bound to a
+    host: in use.
+    7. Not bound, but with an owner (a trunk's subport has no device): somebody is about to use it. 8. With a device
+       alone: free.
+    Zun makes such ports for the networks that a running container is connected to, and upstream leaves the id of the
+    last endpoint there. A virtual machine's or a load balancer's port gets its owner together with its device.
     """
     what = f"port {port.id} ({', '.join(ip.ip_address for ip in port.fixed_ips)})"
     own = project.port(port)
@@ -89,12 +95,16 @@ def as_found(port: Port) -> Port:
 
 
 def claim_tags(port_id: str, endpoint_id: str, now: float) -> tuple[str, str]:
-    """The tags by which a subnetpool of ours says that a port is about to be bound for an endpoint. ``now``: seconds."""
+    """The tags by which a subnetpool of ours says that a port is about to be bound for an endpoint. ``now``:
+    seconds.
+    """
     return CLAIM + port_id, f"{_claimant_of(port_id)}{endpoint_id[:_ENDPOINT_DIGITS]}:{int(now // 60):x}"
 
 
 def claims_to_come(pools: Iterable[OwnSubnetPool], port_id: str, now: float) -> set[str]:
-    """The tags of claims of a port that say a time to come: one of the hosts' clocks was wrong, and they would count until then."""
+    """The tags of claims of a port that say a time to come: one of the hosts' clocks was wrong, and they would count
+    until then.
+    """
     prefix, latest = _claimant_of(port_id), now // 60 + CLAIM_MINUTES
     found = {tag for pool in pools for tag in pool.tags if tag.startswith(prefix)}
     return {tag for tag in found if _minutes(tag.rpartition(":")[2]) > latest}
@@ -158,7 +168,9 @@ def _minutes(text: str) -> int:
 def why_not_by_mac(
     port: Port, mac: str, given: Iterable[FixedIp], project: OwnProject, host: str, leased: Iterable[str]
 ) -> str:
-    """``--mac-address`` of a port that exists: what the user can do. Docker tells the MAC after it has chosen an address."""
+    """``--mac-address`` of a port that exists: what the user can do. Docker tells the MAC after it has chosen an
+    address.
+    """
     has = ", ".join(ip.ip_address for ip in port.fixed_ips) or "none"
     got = ", ".join(ip.ip_address for ip in given)
     try:
@@ -170,8 +182,8 @@ def why_not_by_mac(
             f"--mac-address {mac} is that of port {port.id}, which has no address; give it one and name that with --ip"
         )
     return (
-        f"--mac-address {mac} is that of port {port.id}, whose address is {has}, but Docker chose {got} before it told the "
-        f"MAC; to use the port add --ip {port.fixed_ips[0].ip_address}"
+        f"--mac-address {mac} is that of port {port.id}, whose address is {has}, but Docker chose {got} before it told "
+        f"the MAC; to use the port add --ip {port.fixed_ips[0].ip_address}"
     )
 
 
@@ -179,7 +191,9 @@ def why_not_by_mac(
 
 
 def binding(port: Port, endpoint_id: str, host: str, mac: str) -> dict[str, Any]:
-    """What an adopted port must say for its container: it keeps its name, and a device that it has (Zun finds it by that)."""
+    """What an adopted port must say for its container: it keeps its name, and a device that it has (Zun finds it by
+    that).
+    """
     wanted = {HOST_ID: host, OWNER: DEVICE_OWNER, DEVICE: port.device_id or endpoint_id, UP: True}
     return wanted | ({MAC: mac.lower()} if mac else {})
 
@@ -205,8 +219,8 @@ def attributes_of(changes: Iterable[Change]) -> dict[str, Any]:
 def restoration(changes: Iterable[Change]) -> list[dict[str, Any]]:
     """The PUTs that take the changes back.
 
-    The MAC needs a second one: Neutron looks at the binding before the PUT, and refuses a new MAC while there is one (409
-    PortBound), also in the very PUT that ends it. A port that was bound before kept its MAC for the same reason.
+    The MAC needs a second one: Neutron looks at the binding before the PUT, and refuses a new MAC while there is one
+    (409 PortBound), also in the very PUT that ends it. A port that was bound before kept its MAC for the same reason.
     """
     before = {change.name: change.before for change in changes}
     mac = {name: before.pop(name) for name in (MAC,) if name in before}
@@ -311,7 +325,10 @@ def _plain(value: Any) -> Any:
 
 def _taken_by(others: Iterable[str]) -> str:
     marks = " and ".join(sorted(other[:12] for other in others))
-    return f"is being taken for endpoint {marks} of another host; should that host be gone, try again in {CLAIM_MINUTES} minutes"
+    return (
+        f"is being taken for endpoint {marks} of another host; should that host be gone, try again in {CLAIM_MINUTES} "
+        "minutes"
+    )
 
 
 def _owner(port: Port) -> str:

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a port's ``binding:profile`` says of a device, read once and of one type each.
 
-By Neutron's default policies only the role ``service`` writes it: Nova, an operator who prepares a port, and this service. A
-cloud may have opened it to others, so it is believed as far as needed only: the slot is a wish, which has to be one of the
-operator's devices and free; the physical network counts only where Neutron does not show that of the network itself
-(:func:`~.devices.physical_network`); and trust only where the operator allows it.
+By Neutron's default policies only the role ``service`` writes it: Nova, an operator who prepares a port, and this
+service. A cloud may have opened it to others, so it is believed as far as needed only: the slot is a wish, which has to
+be one of the operator's devices and free; the physical network counts only where Neutron does not show that of the
+network itself (:func:`~.devices.physical_network`); and trust only where the operator allows it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class DeviceProfile(Value, frozen=True):
 
 
 def device_profile(profile: Mapping[str, Any]) -> DeviceProfile:
-    """Raises :class:`~kuryr_libnetwork.errors.InvalidOption`, naming the key, for what no Nova and no operator writes."""
+    """Raises :class:`~kuryr_libnetwork.errors.InvalidOption`, naming the key, for what no Nova and no operator
+    writes.
+    """
     slot, mac = _text(profile, "pci_slot", _SLOT), _text(profile, "device_mac_address", "must be a MAC address")
     address = canonical_pci(slot) if slot else ""
     if address is None:

@@ -6,13 +6,14 @@ Each entry is a JSON object; a list of them is taken, too. All keys may be missi
 
 * ``vendor_id``, ``product_id``: hexadecimal numbers, or ``*``.
 * ``devname``: the name of a network device; that of a PF stands for the PF and all of its VFs.
-* ``address``, a string: ``DOMAIN:BUS:SLOT.FUNCTION``, each part a hexadecimal number, ``*`` or empty; parts may be left out
-  from the left, and the function. The address of a PF stands for the PF and all of its VFs.
-* ``address``, an object: a regular expression for each of ``domain``, ``bus``, ``slot``, ``function``; it has to match from the
-  beginning of the part, not to its end.
+* ``address``, a string: ``DOMAIN:BUS:SLOT.FUNCTION``, each part a hexadecimal number, ``*`` or empty; parts may be left
+  out from the left, and the function. The address of a PF stands for the PF and all of its VFs.
+* ``address``, an object: a regular expression for each of ``domain``, ``bus``, ``slot``, ``function``; it has to match
+  from the beginning of the part, not to its end.
 * ``physical_network``; ``null`` for a network that is not provided by hardware.
 * ``remote_managed``: a function that a SmartNIC's own controller sets up, so it is not for us.
-* ``trusted`` (``[sriov] allow_trust`` says it here), ``managed``, ``live_migratable``, ``one_time_use``, ``resource_class``, ``traits``: of virtual machines, without effect here.
+* ``trusted`` (``[sriov] allow_trust`` says it here), ``managed``, ``live_migratable``, ``one_time_use``,
+  ``resource_class``, ``traits``: of virtual machines, without effect here.
 
 The first entry that fits a function counts. What Nova would not take, or no function can ever match, is an error.
 """
@@ -73,7 +74,9 @@ def networks_of(
     specs: Sequence[DeviceSpec],
     vf: VirtualFunction | None = None,
 ) -> frozenset[str]:
-    """The physical networks that a VF (the PF itself) reaches, by the PF's mapping or by the entry of ``device_spec``."""
+    """The physical networks that a VF (the PF itself) reaches, by the PF's mapping or by the entry of
+    ``device_spec``.
+    """
     mapped = {network for network, devices in mappings.items() if set(devices) & set(pf.netdevs)}
     spec = allowed_by(specs, vf or pf, pf)
     return frozenset(mapped | ({spec.physical_network} if spec and spec.physical_network else set()))

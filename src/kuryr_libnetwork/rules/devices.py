@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which VF (or PF) a container gets.
 
-The operator says which functions belong to which physical network (``physical_device_mappings``, ``device_spec``) and which
-are not for us (``exclude_devices``). Without a word from him, as in the SR-IOV guide, every VF may be used whose PF does
-not carry a default route: that PF is how the operator reaches the machine. Of what may be used, a VF is free when nothing
-speaks against it: no lease, no quarantine, no other port of this host that names it, a network device that is here, down,
-without addresses and without a master. A refusal counts what speaks against the others, and says who holds them.
+The operator says which functions belong to which physical network (``physical_device_mappings``, ``device_spec``) and
+which are not for us (``exclude_devices``). Without a word from him, as in the SR-IOV guide, every VF may be used whose
+PF does not carry a default route: that PF is how the operator reaches the machine. Of what may be used, a VF is free
+when nothing speaks against it: no lease, no quarantine, no other port of this host that names it, a network device that
+is here, down, without addresses and without a master. A refusal counts what speaks against the others, and says who
+holds them.
 """
 
 from __future__ import annotations
@@ -31,10 +32,13 @@ from kuryr_libnetwork.text import shown
 
 PHYSICAL = "direct-physical"
 
-SWITCHDEV = "in switchdev mode (hardware offload of Open vSwitch), which is not supported: devlink dev eswitch set … mode legacy"
+SWITCHDEV = (
+    "in switchdev mode (hardware offload of Open vSwitch), which is not supported: devlink dev eswitch set … mode "
+    "legacy"
+)
 UNSEEN = (
-    "Neutron does not say which physical network its network is on, and [sriov] maps devices to physical networks: the network is on "
-    "none, or the service's user lacks the role admin"
+    "Neutron does not say which physical network its network is on, and [sriov] maps devices to physical networks: the "
+    "network is on none, or the service's user lacks the role admin"
 )
 
 
@@ -48,18 +52,20 @@ class FoundPf(Value, frozen=True):
 
 
 def physical_network(own: str, claimed: str, vnic_type: str, policy: DevicePolicy) -> str:
-    """The physical network on which a port's device has to be; "" where nobody knows it, and nobody has said of devices.
+    """The physical network on which a port's device has to be; "" where nobody knows it, and nobody has said of
+    devices.
 
     ``own``: the network's, as Neutron shows it; by default to the role admin only. ``claimed``: the port profile's.
     1. Neutron's own word, and nothing against it. 2. The operator has not said which device is where. 3. The profile's,
     which only the role service writes, if the operator has devices there. 4. The only one on which Neutron's agent here
-    has devices: it binds nothing else, but whole PFs it binds without looking. 5. Refused: a device on another wire would
-    carry the VLAN of somebody else.
+    has devices: it binds nothing else, but whole PFs it binds without looking. 5. Refused: a device on another wire
+    would carry the VLAN of somebody else.
     """
     if own:
         if claimed not in ("", own):
             raise Conflict(
-                f"binding:profile says physical_network {shown(claimed)}, but the port's network is on {own}; correct the profile"
+                f"binding:profile says physical_network {shown(claimed)}, but the port's network is on {own}; correct "
+                "the profile"
             )
         return own
     if not policy.speaks:
@@ -71,9 +77,9 @@ def physical_network(own: str, claimed: str, vnic_type: str, policy: DevicePolic
     if policy.agents_own and len(policy.networks) == 1 and vnic_type != PHYSICAL:
         return min(policy.networks)
     raise NoFreeDevice(
-        "Neutron does not show on which physical network the port's network is, so no device is known to be on it: allow "
-        "get_network:provider:physical_network to the service's role and create the Docker network again, or name it in the "
-        "port's binding:profile (physical_network)"
+        "Neutron does not show on which physical network the port's network is, so no device is known to be on it: "
+        "allow get_network:provider:physical_network to the service's role and create the Docker network again, or "
+        "name it in the port's binding:profile (physical_network)"
     )
 
 
@@ -284,7 +290,8 @@ def _use_of(
 ) -> str:
     """Who would lose his VF with its PF: a container, a program, a virtual machine, the host itself; "": nobody.
 
-    A VF without a driver is of use to nobody. One that ``device_spec`` does not list may be idle: it speaks of containers.
+    A VF without a driver is of use to nobody. One that ``device_spec`` does not list may be idle: it speaks of
+    containers.
     """
     lease = leases.get(vf.pci_address)
     if lease is not None and lease.state == "quarantined":
@@ -305,7 +312,10 @@ def _refusal(request: DeviceRequest, candidates: Sequence[Candidate], *, blind: 
         what = f"VF {request.pci_slot}" if request.pci_slot else "VF"
         if blind:
             return f"no {what}{_where(request)}: {UNSEEN}"
-        return f"no {what}{_where(request)} on this host: none exists, or its PF is not mapped ([sriov] physical_device_mappings)"
+        return (
+            f"no {what}{_where(request)} on this host: none exists, or its PF is not mapped ([sriov] "
+            "physical_device_mappings)"
+        )
     held = [f"{each.vf.pci_address} by port {each.held_by}" for each in candidates if each.held_by]
     parts = [f"{len(held)} in use ({', '.join(held)})"] if held else []
     others = Counter("; ".join(each.reasons) for each in candidates if each.reasons and not each.held_by)

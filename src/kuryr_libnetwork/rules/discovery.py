@@ -3,7 +3,8 @@
 """How Docker finds a plugin that it does not manage itself (docs/notes/docker-plugin.md, "Finding the plugin").
 
 For a name it takes the first of: a socket in :data:`SOCKETS`; in each of :data:`FOLDERS` a ``.spec``, which is one line
-with an address, then a ``.json``, which also says how to use TLS. ``NAME/NAME.ext`` is as good as ``NAME.ext``, after it.
+with an address, then a ``.json``, which also says how to use TLS. ``NAME/NAME.ext`` is as good as ``NAME.ext``, after
+it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # what to cal
 
 
 class ClientFiles(Value, frozen=True):
-    """What Docker uses for TLS: the authority of our certificate, and its own certificate and key where we ask for one."""
+    """What Docker uses for TLS: the authority of our certificate, and its own certificate and key where we ask
+    for one.
+    """
 
     ca: str = ""
     cert: str = ""

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which subnetpool stands for which subnet of a Docker network that nothing in Neutron proves.
 
-Docker tells the options and the CIDRs of its networks, but not the ids of their pools. Upstream makes one subnetpool for a CIDR, in
-the service's project, for all Docker networks that have it; a Docker network of this service has its own, which says so.
+Docker tells the options and the CIDRs of its networks, but not the ids of their pools. Upstream makes one subnetpool
+for a CIDR, in the service's project, for all Docker networks that have it; a Docker network of this service has its
+own, which says so.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from kuryr_libnetwork.rules.ownership import OwnSubnet, OwnSubnetPool
 
 
 class Named(Value, frozen=True):
-    """A subnet that Docker's user named, with its network, for a Docker network. ``pool_id``: of the subnetpool that he named."""
+    """A subnet that Docker's user named, with its network, for a Docker network. ``pool_id``: of the subnetpool that he
+    named.
+    """
 
     docker_id: str
     subnet: Subnet
@@ -30,9 +33,9 @@ def pools_of_named(
 ) -> Mapping[tuple[str, str], str]:
     """The pool for each Docker network and subnet (their ids) for which it can be told.
 
-    ``used``: the subnets of our own project. 1. The pool that the user named, for upstream's service told Docker that one. 2. The
-    one pool of the CIDR that records no Docker network, and that no subnet of ours names or comes from; but only if all of
-    the Docker networks with that CIDR mean the same subnet, for it stands for all of them.
+    ``used``: the subnets of our own project. 1. The pool that the user named, for upstream's service told Docker that
+    one. 2. The one pool of the CIDR that records no Docker network, and that no subnet of ours names or comes from; but
+    only if all of the Docker networks with that CIDR mean the same subnet, for it stands for all of them.
     """
     named = list(named)
     taken = {tag for subnet in used for tag in (*subnet.tags, subnet.subnetpool_id or "")}

@@ -24,7 +24,8 @@ LONGEST_PATH = 4095
 
 
 def refuse_no_path(sandbox: str) -> None:
-    """A ``SandboxKey`` that names no place. In which folder it is depends on how the engine is run, and the file may come later.
+    """A ``SandboxKey`` that names no place. In which folder it is depends on how the engine is run, and the file may
+    come later.
 
     Engines: ``EXEC_ROOT/netns/ID``, as a rule ``/var/run/docker/netns/ID``; rootless and in containers elsewhere.
     """
@@ -38,7 +39,9 @@ def refuse_no_path(sandbox: str) -> None:
 
 
 def refuse_no_mac(mac: str) -> None:
-    """``--mac-address`` that no interface can have. Go also reads such of 8 and of 20 bytes, as other networks have them."""
+    """``--mac-address`` that no interface can have. Go also reads such of 8 and of 20 bytes, as other networks have
+    them.
+    """
     octets = mac.replace("-", ":").split(":")
     if len(octets) != MAC_BYTES or not all(_OCTET.fullmatch(octet) for octet in octets):
         raise InvalidOption("--mac-address", mac, "must be six bytes, such as fa:16:3e:00:00:01")
@@ -88,8 +91,8 @@ def join_answer(network: NetworkRecord, endpoint: EndpointRecord, dst_prefix: st
 def default_gateway(subnet: SubnetRecord) -> str:
     """Where the default route of a subnet leads; "" where it has none.
 
-    The host route to 0.0.0.0/0 or ::/0 of a subnet without gateway counts as one: engines before 28 install no other default
-    route, and to later ones a static default route of a second network is an error.
+    The host route to 0.0.0.0/0 or ::/0 of a subnet without gateway counts as one: engines before 28 install no other
+    default route, and to later ones a static default route of a second network is an error.
     """
     if subnet.gateway_ip:
         return subnet.gateway_ip

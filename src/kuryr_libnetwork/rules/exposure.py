@@ -76,10 +76,10 @@ def refuse_too_many(ranges: Sequence[PortRange]) -> None:
     needed = len(ranges) * len(ETHERTYPES)
     if needed > MOST_RULES:
         raise InvalidRequest(
-            f"the container exposes {sum(each.last - each.first + 1 for each in ranges)} ports in {len(ranges)} ranges, which needs "
-            f"{needed} security group rules, and at most {MOST_RULES} are made; expose consecutive ports, each range of which needs "
-            f"{len(ETHERTYPES)}, or open none (process_external_connectivity = false) and give the container a group "
-            "(neutron.security_groups)"
+            f"the container exposes {sum(each.last - each.first + 1 for each in ranges)} ports in {len(ranges)} "
+            f"ranges, which needs {needed} security group rules, and at most {MOST_RULES} are made; expose consecutive "
+            f"ports, each range of which needs {len(ETHERTYPES)}, or open none (process_external_connectivity = false) "
+            "and give the container a group (neutron.security_groups)"
         )
 
 

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which Docker networks of a host are on Neutron networks of another project, by Docker's own word.
 
-Upstream's service recorded them by tags on those networks, where their owner can write tags as well, so this service does not believe
-them. It takes such a Docker network up as Docker's user named it (``services/background/dockers_word.py``), which needs a Docker that runs.
+Upstream's service recorded them by tags on those networks, where their owner can write tags as well, so this service
+does not believe them. It takes such a Docker network up as Docker's user named it
+(``services/background/dockers_word.py``), which needs a Docker that runs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from kuryr_libnetwork.rules.ownership import OwnProject
 
 
 class ForeignNetwork(Value, frozen=True):
-    """``networks``: the Neutron network that is meant; several where they have one name. ``named``: Docker's user chose it."""
+    """``networks``: the Neutron network that is meant; several where they have one name. ``named``: Docker's user chose
+    it.
+    """
 
     docker_id: str
     networks: tuple[Network, ...]
@@ -28,7 +31,9 @@ class ForeignNetwork(Value, frozen=True):
 
 
 def named_by(words: Mapping[str, NetworkWord]) -> dict[str, Ref]:
-    """What each Docker network's user chose: a network, or a subnet whose network it is. Without those who chose neither."""
+    """What each Docker network's user chose: a network, or a subnet whose network it is. Without those who chose
+    neither.
+    """
     found = {docker_id: _ref(_choices(word)) for docker_id, word in words.items()}
     return {docker_id: ref for docker_id, ref in found.items() if ref}
 
@@ -58,8 +63,9 @@ def foreign_networks(
 ) -> list[ForeignNetwork]:
     """Those Docker networks that are on Neutron networks of another project alone.
 
-    ``named``, ``unnamed``: those whose users chose a Neutron network, and the others, which upstream's service made in the project
-    that it logged in to; they are known by the names of their Neutron networks. ``networks``, ``subnets``: all that may be meant.
+    ``named``, ``unnamed``: those whose users chose a Neutron network, and the others, which upstream's service made in
+    the project that it logged in to; they are known by the names of their Neutron networks. ``networks``, ``subnets``:
+    all that may be meant.
     """
     found = []
     for docker_id, ref in named.items():

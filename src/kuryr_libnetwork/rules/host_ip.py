@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the host's own IP must not be: on the interfaces that stay with it while a container is at the other end.
 
-What switches frames takes them from such an interface before the host's IP does only where it is the kernel's: a bridge of
-Linux, or Open vSwitch's kernel datapath. The user-space datapath gets a copy, and the host's IP gets one, too. Linux answers
-for every address of the host on every interface, so a container would reach the host past all security groups, and by a
-router advertisement give it addresses and routes. A VF is in the same place while it waits for its container.
+What switches frames takes them from such an interface before the host's IP does only where it is the kernel's: a bridge
+of Linux, or Open vSwitch's kernel datapath. The user-space datapath gets a copy, and the host's IP gets one, too. Linux
+answers for every address of the host on every interface, so a container would reach the host past all security groups,
+and by a router advertisement give it addresses and routes. A VF is in the same place while it waits for its container.
 
 ``disable_ipv6`` drops all of IPv6. IPv4 has no such switch: a datagram is dropped where the way back to its sender is
-another one (``rp_filter``; 2 is enough where the interface has no address, and does no harm where an agent of the cloud gives
-a bridge one), and ARP answers for addresses of that interface only. What is left of IPv4 has no sender: a broadcast from
-0.0.0.0, as of a DHCP client, which nobody can answer.
+another one (``rp_filter``; 2 is enough where the interface has no address, and does no harm where an agent of the cloud
+gives a bridge one), and ARP answers for addresses of that interface only. What is left of IPv4 has no sender: a
+broadcast from 0.0.0.0, as of a DHCP client, which nobody can answer.
 """
 
 from __future__ import annotations

@@ -7,12 +7,13 @@ first 32 characters, and an upper half, the rest. Networks carry the halves of t
 endpoint id, under the same two keys. The values must match upstream's byte for byte (docs/notes/upstream.md, "Tags" and
 "Names in Neutron").
 
-Neutron also limits a resource to 50 tags, so a Neutron network has room for 16 Docker networks, and a subnet for 50 pools. But
-each Docker network has a subnetpool of its own for each of its subnets, and that one has room: where network or subnet are
-taken already, or belong to another project, the pool carries the halves, and which Neutron network it is on.
+Neutron also limits a resource to 50 tags, so a Neutron network has room for 16 Docker networks, and a subnet for 50
+pools. But each Docker network has a subnetpool of its own for each of its subnets, and that one has room: where network
+or subnet are taken already, or belong to another project, the pool carries the halves, and which Neutron network it is
+on.
 
-Anybody can write the same marks on his own things. So nothing here reads them but from resources of the service's own project
-(:mod:`~.ownership`).
+Anybody can write the same marks on his own things. So nothing here reads them but from resources of the service's own
+project (:mod:`~.ownership`).
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ EXISTING_NETWORK = "kuryr.net.existing:"
 EXISTING_POOL = "kuryr.subnetpool.existing"
 EXISTING_PORT = "kuryr.port.existing"
 WAS = "kuryr.was:"
-"""Begins tags by which earlier versions remembered what an adopted port was before; they are taken off, never believed."""
+"""Begins tags by which earlier versions remembered what an adopted port was before; they are taken off, never
+believed.
+"""
 OWN_PORT = "compute:kuryr"
 DEVICE_OWNER = "compute:kuryr"
 SUBPORT_OWNER = "trunk:subport"
@@ -66,8 +69,8 @@ def is_docker_id(text: str) -> bool:
 def docker_id_of(resource: OwnNetwork | OwnSubnetPool | OwnPort) -> str | None:
     """The Docker id in the tags of one resource of ours; ``None`` when there is none, or more than one.
 
-    A swarm id fills no half: an upper half beside it is what a crash left of another one. And a full lower half alone is
-    half an id.
+    A swarm id fills no half: an upper half beside it is what a crash left of another one. And a full lower half alone
+    is half an id.
     """
     lower = [tag.removeprefix(LOWER_HALF) for tag in resource.tags if tag.startswith(LOWER_HALF)]
     upper = [tag.removeprefix(UPPER_HALF) for tag in resource.tags if tag.startswith(UPPER_HALF)]
@@ -124,7 +127,9 @@ def pool_marks(subnet: OwnSubnet) -> tuple[str, ...]:
 
 
 def is_marked(port: Port) -> bool:
-    """Whether a port has tags such as this service or upstream's put there. It proves nothing: they can only be taken off."""
+    """Whether a port has tags such as this service or upstream's put there. It proves nothing: they can only be taken
+    off.
+    """
     return len(owners_tags(port)) < len(port.tags)
 
 
@@ -167,9 +172,10 @@ def made_on(resource: OwnNetwork | OwnSubnet | OwnSubnetPool | OwnPort) -> str:
 def made_by_us(port: OwnPort) -> bool:
     """Whether kuryr (this service or upstream's) created the port, so that it may be deleted with its endpoint.
 
-    1. Adopted ports of upstream's say so by a tag. 2. Another owner says that somebody else has taken the port. 3. Created ones
-    have the tag ``compute:kuryr`` or, 4. without it (clouds that cannot tag in the create call), the name that the binding gave
-    them. 5. Not yet bound: the name from the create.
+    1. Adopted ports of upstream's say so by a tag. 2. Another owner says that somebody else has taken the port. 3.
+       Created ones
+    have the tag ``compute:kuryr`` or, 4. without it (clouds that cannot tag in the create call), the name that the
+    binding gave them. 5. Not yet bound: the name from the create.
     """
     if EXISTING_PORT in port.tags or port.device_owner not in {"", DEVICE_OWNER, SUBPORT_OWNER}:
         return False

@@ -46,7 +46,8 @@ def suspects(
 
     1. Leases without an endpoint, or with one that is gone. 2. Pools that no network uses. 3. Endpoints and networks
     whose creation or removal never ended. 4. Endpoints and networks that Docker does not know, where its word counts.
-    5. Endpoints whose interface is in no container (``idle``), unless Docker knows better. 6. Empty networks all of whose
+    5. Endpoints whose interface is in no container (``idle``), unless Docker knows better. 6. Empty networks all of
+       whose
     pools Docker has given back, and that it does not have: here any engine's word is enough.
     """
     believed = view if trusted(view, networks) else None
@@ -70,9 +71,11 @@ def suspects(
 
 
 def kept_for(unfound: Iterable[NetworkWord], pools: Iterable[PoolRecord]) -> set[Suspect]:
-    """The pools that Docker networks which were not found again may stand on: those of their CIDRs, or of a part of one.
+    """The pools that Docker networks which were not found again may stand on: those of their CIDRs, or of a part of
+    one.
 
-    Upstream took ``--ip-range`` for the CIDR. Of a network of which Docker tells no CIDR, or none that is one, it may be any.
+    Upstream took ``--ip-range`` for the CIDR. Of a network of which Docker tells no CIDR, or none that is one, it may
+    be any.
     """
     cidrs = [cidr for word in unfound for cidr in word.cidrs or ("",)]
     return {("pool", pool.pool_id) for pool in pools if any(may_overlap(cidr, pool.cidr) for cidr in cidrs)}

@@ -16,7 +16,9 @@ from kuryr_libnetwork.model.sriov import LinkAttributes
 
 MULTICAST = 0x1000
 CHANGEABLE = 0x4 | 0x20 | 0x80 | 0x100 | 0x200 | MULTICAST | 0x2000 | 0x4000 | 0x8000
-"""The flags that a user sets: DEBUG, NOTRAILERS, NOARP, PROMISC, ALLMULTI, MULTICAST, PORTSEL, AUTOMEDIA, DYNAMIC (UP is apart)."""
+"""The flags that a user sets: DEBUG, NOTRAILERS, NOARP, PROMISC, ALLMULTI, MULTICAST, PORTSEL, AUTOMEDIA, DYNAMIC (UP
+is apart).
+"""
 NETLINK = {
     "tx_queue_length": "txqlen",
     "alias": "ifalias",

@@ -48,8 +48,8 @@ def parent_port(link: Link, found: Iterable[Port], addresses: Collection[str]) -
     what = f"{OPTION} = {link.name}: "
     if not ports:
         raise ParentPortError(
-            f"{what}no Neutron port has its MAC {link.mac}; name the interface that is this virtual machine's port, and "
-            "let the service's user see that port"
+            f"{what}no Neutron port has its MAC {link.mac}; name the interface that is this virtual machine's port, "
+            "and let the service's user see that port"
         )
     ids = ", ".join(sorted(port.id for port in ports))
     raise ParentPortError(
@@ -82,20 +82,20 @@ def check_network(port: Port, parent: Port) -> None:
 def check_backend(parent: Port, *, own_mac: bool) -> None:
     """What ML2/OVN cannot do (seen with release 29 and OVN 23.03).
 
-    It knows the container's port, too. A frame to that port's MAC goes there, and nowhere; and so does one to its address,
-    unless the machine's port is allowed that address, which takes port security.
+    It knows the container's port, too. A frame to that port's MAC goes there, and nowhere; and so does one to its
+    address, unless the machine's port is allowed that address, which takes port security.
     """
     if "ovn" not in bound_drivers(parent):
         return
     if own_mac:
         raise ParentPortError(
-            f"port {parent.id} of this virtual machine is bound by ML2/OVN, which delivers no frames to a macvlan's MAC: "
-            f"{IPVLAN}"
+            f"port {parent.id} of this virtual machine is bound by ML2/OVN, which delivers no frames to a macvlan's "
+            f"MAC: {IPVLAN}"
         )
     if not parent.port_security_enabled:
         raise ParentPortError(
-            f"port {parent.id} of this virtual machine has no port security, without which ML2/OVN delivers nothing to its "
-            f"containers: openstack port set --enable-port-security {parent.id}"
+            f"port {parent.id} of this virtual machine has no port security, without which ML2/OVN delivers nothing to "
+            f"its containers: openstack port set --enable-port-security {parent.id}"
         )
 
 

@@ -51,7 +51,8 @@ DEFAULT_MTU = 1500
 def gateway_answer(cidr: str, version: IpVersion, asked: str, subnets: Sequence[Subnet]) -> str:
     """The gateway's address to tell Docker, which in every case wants one.
 
-    1. The user gave one: that. (Whether it fits an existing subnet is known only in CreateNetwork.) 2. Exactly one subnet
+    1. The user gave one: that. (Whether it fits an existing subnet is known only in CreateNetwork.) 2. Exactly one
+       subnet
     of that CIDR exists: its own, or the placeholder when it has none. 3. The first address, as Neutron would choose.
     """
     if asked:
@@ -76,8 +77,8 @@ def match_subnet(network: Network, subnets: Sequence[Subnet], pool: PoolRecord) 
     subnet = same[0]
     if pool.gateway and not pool.gateway_chosen and pool.gateway != _gateway_of(subnet):
         raise Conflict(
-            f"--gateway {pool.gateway} contradicts subnet {subnet.id} of Neutron network {network.id}, whose gateway is "
-            f"{subnet.gateway_ip or 'none'}"
+            f"--gateway {pool.gateway} contradicts subnet {subnet.id} of Neutron network {network.id}, whose gateway "
+            f"is {subnet.gateway_ip or 'none'}"
         )
     return subnet
 
@@ -108,10 +109,11 @@ def refuse_chosen(subnet: Subnet, pool: PoolRecord) -> None:
 def spans_of_new(pool: PoolRecord, *, gateway: bool, dhcp: bool) -> list[dict[str, str]] | None:
     """Where Neutron may choose addresses in a new subnet; ``None``: it may do as it always does.
 
-    With ``--ip-range`` that is the rest of the subnet, if there is one: then we choose in the range, and neither Neutron's own
-    port nor anybody else's takes an address of it. ``gateway``: whether the subnet gets the pool's gateway. Docker has that
-    address and the auxiliary ones in any case, and releases them with the network. ``dhcp``: the subnet's ``enable_dhcp``.
-    Refuses a subnet in which no container could have an address, for to Neutron an empty list means all of them.
+    With ``--ip-range`` that is the rest of the subnet, if there is one: then we choose in the range, and neither
+    Neutron's own port nor anybody else's takes an address of it. ``gateway``: whether the subnet gets the pool's
+    gateway. Docker has that address and the auxiliary ones in any case, and releases them with the network. ``dhcp``:
+    the subnet's ``enable_dhcp``. Refuses a subnet in which no container could have an address, for to Neutron an empty
+    list means all of them.
     """
     taken = {*pool.reserved, pool.gateway}
     room = allocation_pools(pool.cidr, taken, pool.ip_range)
@@ -138,9 +140,10 @@ def _refuse_small(pool: PoolRecord, room: Sequence[dict[str, str]], *, dhcp: boo
 def source_of(network: Network, subnets: Sequence[Subnet], pool: PoolRecord, chosen: str, *, own: bool) -> str:
     """The subnetpool that a new subnet is taken from; "": none.
 
-    1. Neutron wants all subnets of a network and family from one pool, or all from none: the others decide. 2. The pool that
-    the user or the operator chose. 3. ``own``: the subnet is alone, as upstream makes it, so its own pool. 4. None, so that
-    other Docker networks can add theirs.
+    1. Neutron wants all subnets of a network and family from one pool, or all from none: the others decide. 2. The pool
+       that
+    the user or the operator chose. 3. ``own``: the subnet is alone, as upstream makes it, so its own pool. 4. None, so
+    that other Docker networks can add theirs.
     """
     wanted = chosen or pool.source
     beside = [subnet for subnet in subnets if subnet.ip_version == pool.ip_version]
@@ -148,8 +151,8 @@ def source_of(network: Network, subnets: Sequence[Subnet], pool: PoolRecord, cho
         theirs = beside[0].subnetpool_id or ""
         if wanted not in ("", theirs):
             raise Conflict(
-                f"Neutron network {network.id} has IPv{pool.ip_version} subnets of {theirs or 'no'} subnetpool, and Neutron "
-                f"takes no {pool.cidr} of subnetpool {wanted} beside them; give --subnet={beside[0].cidr}"
+                f"Neutron network {network.id} has IPv{pool.ip_version} subnets of {theirs or 'no'} subnetpool, and "
+                f"Neutron takes no {pool.cidr} of subnetpool {wanted} beside them; give --subnet={beside[0].cidr}"
             )
         return theirs
     return wanted or (pool.pool_id if own else "")
@@ -158,7 +161,8 @@ def source_of(network: Network, subnets: Sequence[Subnet], pool: PoolRecord, cho
 def match_pool(cidr: str, gateway: str, pools: Iterable[PoolRecord], networks: Iterable[NetworkRecord]) -> PoolRecord:
     """The pool that Docker requested from us for this CIDR just before.
 
-    Pools that no network uses yet come first, those with the same gateway before others: that is what a RequestPool just made.
+    Pools that no network uses yet come first, those with the same gateway before others: that is what a RequestPool
+    just made.
     """
     used = {pool_id for network in networks for pool_id in pools_of(network)}
     fitting = [pool for pool in pools if pool.cidr == cidr and pool.requests > 0]
@@ -194,7 +198,9 @@ def subnet_record(
 
 
 def refreshed(record: NetworkRecord, network: Network | None, subnets: Mapping[str, Subnet]) -> NetworkRecord:
-    """The record with all that Neutron's users can change of a network and its subnets; ``None``, or no entry: not found."""
+    """The record with all that Neutron's users can change of a network and its subnets; ``None``, or no entry: not
+    found.
+    """
     fresh = tuple(
         replace(
             each,
@@ -222,9 +228,9 @@ def rebuild(
 ) -> NetworkRecord:
     """The journal's record from what stands in Neutron, for networks of upstream or after a lost journal.
 
-    A subnet belongs to the Docker network when a pool of the network's own (``pools``) is recorded on it; or, where the subnet
-    is in our own project, when a tag names its pool (a bare UUID), or when kuryr made it from a pool. The latter two may also
-    be another Docker network's.
+    A subnet belongs to the Docker network when a pool of the network's own (``pools``) is recorded on it; or, where the
+    subnet is in our own project, when a tag names its pool (a bare UUID), or when kuryr made it from a pool. The latter
+    two may also be another Docker network's.
     """
     records = []
     recorded = {subnet.id: pool for pool in pools for subnet in subnets_of_pool(pool, network.id, subnets)}

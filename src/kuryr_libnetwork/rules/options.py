@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options of ``docker network create`` and of an endpoint that this service understands (docs/options.md).
 
-An endpoint's options are ``docker run --network name=N,driver-opt=KEY=VALUE`` (``docker network connect --driver-opt``).
+An endpoint's options are ``docker run --network name=N,driver-opt=KEY=VALUE`` (``docker network connect
+--driver-opt``).
 
 Keys below ``neutron.`` and ``kuryr.`` are ours: an unknown one is a mistake of the user and refused by name before
 anything is made. All other keys belong to Docker or to nobody and are left alone.
@@ -41,8 +42,8 @@ _NODE = re.compile(r"[0-9]{1,3}")
 class NetworkOptions(Value, frozen=True):
     """What ``-o`` says beside the choices among Neutron's things (:mod:`~.choices`).
 
-    ``vnic_type`` and ``pf`` are for containers that say nothing themselves; empty when not given. ``mtu``: at most that;
-    0: as Neutron has it.
+    ``vnic_type`` and ``pf`` are for containers that say nothing themselves; empty when not given. ``mtu``: at most
+    that; 0: as Neutron has it.
     """
 
     vnic_type: str = ""
@@ -68,7 +69,9 @@ def parse_network_options(options: Mapping[str, Any]) -> NetworkOptions:
 
 
 def without_effect(options: Mapping[str, Any]) -> list[str]:
-    """Options of Docker's own drivers, such as ``com.docker.network.bridge.enable_icc``, which this one does not have."""
+    """Options of Docker's own drivers, such as ``com.docker.network.bridge.enable_icc``, which this one does
+    not have.
+    """
     return sorted(key for key in options if key.startswith(DOCKERS) and key != MTU)
 
 

@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a tenant can write is a claim; this module alone turns a claim into a fact.
 
-Tags, names and descriptions can be written by whoever owns a resource of Neutron, and by default also by whoever may make a
-port on a shared network. So they say nothing by themselves: a port named and tagged as one of ours may be anybody's. Neutron
-itself guards two things, with its default policies (docs/security.md has the measurements):
+Tags, names and descriptions can be written by whoever owns a resource of Neutron, and by default also by whoever may
+make a port on a shared network. So they say nothing by themselves: a port named and tagged as one of ours may be
+anybody's. Neutron itself guards two things, with its default policies (docs/security.md has the measurements):
 
-* **The project of a resource.** Nobody can make a resource in a project where he has no role, or move one there. The tags, names
-  and descriptions of what is in the service's own project are the service's own word: :class:`OwnProject` tells which these
-  are, and the functions that read our marks (:mod:`~.identity`) take nothing but the types that it gives out.
-* **A port's binding profile.** Only the role ``service`` writes it, on a port of whatever project; tenants do not even see it. So
-  what we have to remember of a port of somebody else's stands there (:class:`PortMemory`).
+* **The project of a resource.** Nobody can make a resource in a project where he has no role, or move one there. The
+  tags, names and descriptions of what is in the service's own project are the service's own word: :class:`OwnProject`
+  tells which these are, and the functions that read our marks (:mod:`~.identity`) take nothing but the types that it
+  gives out.
+* **A port's binding profile.** Only the role ``service`` writes it, on a port of whatever project; tenants do not even
+  see it. So what we have to remember of a port of somebody else's stands there (:class:`PortMemory`).
 
 Whatever neither of them proves, nor the journal, nor Docker, is not touched.
 """
@@ -54,7 +55,9 @@ LARGEST_PROFILE = 4000
 
 
 class OwnProject(Value, frozen=True):
-    """The project that the service's credentials are for. ``id`` "": a cloud without Keystone, where there are no tenants."""
+    """The project that the service's credentials are for. ``id`` "": a cloud without Keystone, where there are no
+    tenants.
+    """
 
     id: str
 
@@ -95,8 +98,9 @@ class OwnProject(Value, frozen=True):
 class PortMemory(Value, frozen=True):
     """What a port of somebody else's was before a container got it.
 
-    ``host``, ``endpoint``: which container of which host has it. ``was``: attributes (REST names) that the binding changed, with
-    their values before. ``profile_was``: the same for single keys of ``binding:profile``, ``None`` for one that was not there.
+    ``host``, ``endpoint``: which container of which host has it. ``was``: attributes (REST names) that the binding
+    changed, with their values before. ``profile_was``: the same for single keys of ``binding:profile``, ``None`` for
+    one that was not there.
     """
 
     host: str
@@ -106,7 +110,9 @@ class PortMemory(Value, frozen=True):
 
 
 def memory_of(port: Port) -> PortMemory | None:
-    """What this service, on whatever host, has written into the port's profile; ``None``: nothing that we could have written."""
+    """What this service, on whatever host, has written into the port's profile; ``None``: nothing that we could have
+    written.
+    """
     try:
         return msgspec.convert(port.profile.get(PROFILE_KEY), PortMemory)
     except msgspec.ValidationError:

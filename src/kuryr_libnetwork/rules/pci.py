@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """PCI addresses, and the operator's lists of which functions may be used.
 
-An address is compared whole and in one spelling: lower case, with its domain. The domain has four digits on most machines,
-but up to eight on others (VMD, some ARM servers). Three spellings of lists exist and are all read here:
+An address is compared whole and in one spelling: lower case, with its domain. The domain has four digits on most
+machines, but up to eight on others (VMD, some ARM servers). Three spellings of lists exist and are all read here:
 
 * ``physical_device_mappings``, of Neutron's SR-IOV agent: ``physnet2:eth3,physnet2:eth4``;
 * ``exclude_devices``, of the same: ``eth3:0000:07:00.2;0000:07:00.3,eth4:0000:08:00.1``;

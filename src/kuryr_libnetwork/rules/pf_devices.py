@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which of the network devices of a PF is its own.
 
-In switchdev mode the PF has a representor of each VF beside its own device (the uplink), and their names say nothing: the
-alphabetically first is ``eth10`` of ``eth2``, ``eth9`` and ``eth10``. The kernel tells them apart by ``phys_port_name``: ``p0``
-for the uplink, ``pf0vf3`` (in old drivers ``3``) for the representor of a VF, ``pf0sf3`` for that of a sub-function. Where one
-function has several ports, as old cards of Mellanox do, they are numbered by ``dev_port``.
+In switchdev mode the PF has a representor of each VF beside its own device (the uplink), and their names say nothing:
+the alphabetically first is ``eth10`` of ``eth2``, ``eth9`` and ``eth10``. The kernel tells them apart by
+``phys_port_name``: ``p0`` for the uplink, ``pf0vf3`` (in old drivers ``3``) for the representor of a VF, ``pf0sf3`` for
+that of a sub-function. Where one function has several ports, as old cards of Mellanox do, they are numbered by
+``dev_port``.
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ GONE = "gone"
 
 
 def binding_agents(vnic_type: str, agents: Sequence[Agent]) -> list[Agent]:
-    """Those of a host's agents whose being alive Neutron demands for a binding; all of them where it has none of these."""
+    """Those of a host's agents whose being alive Neutron demands for a binding; all of them where it has none
+    of these.
+    """
     kinds = VSWITCHES if vnic_type == "normal" else (NIC_SWITCH,)
     return [agent for agent in agents if agent.agent_type in kinds] or list(agents)
 
@@ -41,8 +43,8 @@ def why_unbound(port: Port, host: str, agents: Sequence[Agent] | None, waited: f
     after = f", also after {waited:g} s ([neutron] agent_alive_timeout)" if waited else ""
     if agents is None:
         return (
-            f"{head}{after}: is an agent alive on a host of exactly this name ([DEFAULT] host), and the network's physical "
-            "network mapped there? Agents are shown to the role admin only: 'openstack network agent list'"
+            f"{head}{after}: is an agent alive on a host of exactly this name ([DEFAULT] host), and the network's "
+            "physical network mapped there? Agents are shown to the role admin only: 'openstack network agent list'"
         )
     if not agents:
         return (
@@ -65,8 +67,9 @@ def unknown_host(host: str, agents: Sequence[Agent]) -> str:
     similar = difflib.get_close_matches(host, hosts, SHOWN_HOSTS, 0.3)
     shown = similar or hosts[:SHOWN_HOSTS]
     return (
-        f"Neutron knows no agent or chassis on host {host!r}, so no container gets a port here: set [DEFAULT] host to the name "
-        f"that 'openstack network agent list' shows for this machine; {len(hosts)} hosts are known, such as {', '.join(shown)}"
+        f"Neutron knows no agent or chassis on host {host!r}, so no container gets a port here: set [DEFAULT] host to "
+        f"the name that 'openstack network agent list' shows for this machine; {len(hosts)} hosts are known, such as "
+        f"{', '.join(shown)}"
     )
 
 

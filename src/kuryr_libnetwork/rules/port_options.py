@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the user wants of the Neutron ports of his containers: for all of a network (``-o``), or for one container.
 
-A container's own word counts before that of its network. Ports of a network's containers are made as the network says; what a
-container says besides, or otherwise, goes into the PUT that binds its port, so neither costs a call. A port that the user made
-himself is as he made it: only what the container says is changed on it, and put back. Names are looked up, for the network
-once.
+A container's own word counts before that of its network. Ports of a network's containers are made as the network says;
+what a container says besides, or otherwise, goes into the PUT that binds its port, so neither costs a call. A port that
+the user made himself is as he made it: only what the container says is changed on it, and put back. Names are looked
+up, for the network once.
 """
 
 from __future__ import annotations
@@ -141,13 +141,16 @@ def refuse_admins(attributes: Mapping[str, Any], port_id: str, message: str) -> 
         raise InvalidOption(
             QOS_POLICY,
             attributes["qos_policy_id"] or NONE,
-            f"port {port_id} belongs to another project, and only the role admin may set the QoS policy of such a port; leave "
-            f"the option out, have the port's owner set it, or give the service's user that role ({message})",
+            f"port {port_id} belongs to another project, and only the role admin may set the QoS policy of such a "
+            "port; leave the option out, have the port's owner set it, or give the service's user that role "
+            f"({message})",
         )
 
 
 def refuse_ignored(attributes: Mapping[str, Any], dns_domain: str | None) -> None:
-    """Neutron lists the extension also where it ignores the attribute (seen with release 29 and the ML2 driver ``dns``)."""
+    """Neutron lists the extension also where it ignores the attribute (seen with release 29 and the ML2 driver
+    ``dns``).
+    """
     asked = attributes.get("dns_domain")
     if asked and asked != dns_domain:
         raise InvalidOption(DNS_DOMAIN, asked, "Neutron ignored it; ML2 needs the extension driver dns_domain_ports")
@@ -165,8 +168,8 @@ def effective(lease: LeaseRecord, attributes: Mapping[str, Any]) -> LeaseRecord:
 def refuse_other_port(port_uuid: str, lease: LeaseRecord, addresses: Sequence[str]) -> None:
     """``neutron.port.uuid`` of another port than the one that Docker has taken an address of.
 
-    Docker chooses the address first and tells the option afterwards, and an address cannot be changed then: so the port is
-    chosen by its address, and the option makes sure that it is this one. ``addresses``: of the port that is named.
+    Docker chooses the address first and tells the option afterwards, and an address cannot be changed then: so the port
+    is chosen by its address, and the option makes sure that it is this one. ``addresses``: of the port that is named.
     """
     if port_uuid and lease.port_id != port_uuid:
         got = ", ".join(ip.ip_address for ip in lease.held)
@@ -184,7 +187,9 @@ def refuse_other_port(port_uuid: str, lease: LeaseRecord, addresses: Sequence[st
 
 
 def option_tags(record: NetworkRecord) -> tuple[str, ...]:
-    """What a network says of its containers, as tags of a pool of its own: the journal may be lost, and Docker tells once."""
+    """What a network says of its containers, as tags of a pool of its own: the journal may be lost, and Docker tells
+    once.
+    """
     said = record.ports
     simple = ("vnic_type", record.vnic_type), ("pf", record.pf), ("mtu", record.asked_mtu)
     texts = [f"{key}={value}" for key, value in simple if value]

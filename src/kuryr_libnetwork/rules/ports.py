@@ -78,7 +78,9 @@ def binding(port: LeaseRecord, endpoint_id: str, host: str, mac: str) -> dict[st
 
 
 def address_on(port: Port, subnet_id: str, asked: str = "") -> FixedIp:
-    """The address that a port was to have on a subnet; an answer of Neutron's with another one, or none, is not relied upon."""
+    """The address that a port was to have on a subnet; an answer of Neutron's with another one, or none, is not relied
+    upon.
+    """
     for fixed_ip in port.fixed_ips:
         if fixed_ip.subnet_id == subnet_id and asked in ("", canonical_ip(fixed_ip.ip_address)):
             return fixed_ip
@@ -92,20 +94,22 @@ def refuse_automatic(subnet: SubnetRecord, address: str) -> None:
         raise InvalidOption(
             "--ip6",
             address,
-            f"on subnet {subnet.cidr} a port's address follows from its MAC, and no port has this one; leave --ip6 out, or make "
-            "the port first and give its address",
+            f"on subnet {subnet.cidr} a port's address follows from its MAC, and no port has this one; leave --ip6 "
+            "out, or make the port first and give its address",
         )
 
 
 def refuse_other_answer(port: Port, told: Iterable[str], mac: str) -> None:
-    """Docker knows these addresses, and this MAC if the user gave one; with others Neutron would drop all of its traffic."""
+    """Docker knows these addresses, and this MAC if the user gave one; with others Neutron would drop all of its
+    traffic.
+    """
     has = {canonical_ip(ip.ip_address) for ip in port.fixed_ips}
     lost = [ip for ip in told if ip not in has]
     if lost:
         raise Conflict(
-            f"port {port.id} has no longer {' and '.join(lost)}, but {' and '.join(sorted(has)) or 'no address'}, with which the "
-            "container cannot be started: where a subnet's addresses follow from MACs (ipv6_address_mode slaac or "
-            "dhcpv6-stateless), leave --mac-address out, or make the port first and give its address by --ip6"
+            f"port {port.id} has no longer {' and '.join(lost)}, but {' and '.join(sorted(has)) or 'no address'}, with "
+            "which the container cannot be started: where a subnet's addresses follow from MACs (ipv6_address_mode "
+            "slaac or dhcpv6-stateless), leave --mac-address out, or make the port first and give its address by --ip6"
         )
     if mac and port.mac_address.lower() != mac.lower():
         raise Conflict(
@@ -116,9 +120,10 @@ def refuse_other_answer(port: Port, told: Iterable[str], mac: str) -> None:
 def steps(attributes: Mapping[str, Any], by: BoundBy) -> tuple[dict[str, Any], dict[str, Any]]:
     """The PUT of a binding, before and after the interface is made.
 
-    1. Bound by this host: all of it before. 2. By nobody: no host. Its name stays, as upstream's does: so it is found where no
-    host stands on it. 3. By its trunk: the MAC before, for it cannot be changed later; the device after, for a port with one is
-    refused there; its owner is Neutron's affair.
+    1. Bound by this host: all of it before. 2. By nobody: no host. Its name stays, as upstream's does: so it is found
+       where no
+    host stands on it. 3. By its trunk: the MAC before, for it cannot be changed later; the device after, for a port
+    with one is refused there; its owner is Neutron's affair.
     """
     if by == "host":
         return dict(attributes), {}
@@ -141,7 +146,8 @@ def unbound(port: LeaseRecord) -> Port:
 
 
 class Unknown(NamedTuple):
-    """A port that the journal does not know, and what is to become of it. ``made``: delete it; else take ``changes`` back.
+    """A port that the journal does not know, and what is to become of it. ``made``: delete it; else take ``changes``
+    back.
 
     ``claim``: the endpoint that it was adopted for. ``proven``: by Neutron alone, not only by Docker's naming it.
     """
@@ -153,13 +159,15 @@ class Unknown(NamedTuple):
 
 
 def release_of_unknown(port: Port, project: OwnProject, host: str, *, named: bool) -> Unknown | None:
-    """Whether a port that only Neutron knows is ours to release on this host. ``named``: Docker has just named its address
-    or its endpoint.
+    """Whether a port that only Neutron knows is ours to release on this host. ``named``: Docker has just named its
+    address or its endpoint.
 
-    1. Bound to another host: no. 2. Adopted, as its profile says, which only this service writes, and for a container of this
-    host: give it back. 3. Made by kuryr in its own project: delete it, but not where it is unbound and another host has made
-    it, which is about to use it. 4. Bound to this host for an endpoint of Docker's, and Docker names it: upstream's service
-    adopted it; unbind it, and no more than that. 5. Anything else is somebody else's, whatever its name and tags say.
+    1. Bound to another host: no. 2. Adopted, as its profile says, which only this service writes, and for a container
+       of this
+    host: give it back. 3. Made by kuryr in its own project: delete it, but not where it is unbound and another host has
+    made it, which is about to use it. 4. Bound to this host for an endpoint of Docker's, and Docker names it:
+    upstream's service adopted it; unbind it, and no more than that. 5. Anything else is somebody else's, whatever its
+    name and tags say.
     """
     if port.host_id is None or port.host_id not in {"", host}:
         return None
@@ -189,8 +197,8 @@ def lease_of(
 ) -> LeaseRecord:
     """The lease of a port for the subnet ``asked``: that address is held, others on the network's subnets are spare.
 
-    ``address`` tells which, where an adopted port has several on one subnet. ``unknown``: what has been found out of a port that
-    the journal did not know; without it the port is one to be adopted.
+    ``address`` tells which, where an adopted port has several on one subnet. ``unknown``: what has been found out of a
+    port that the journal did not know; without it the port is one to be adopted.
     """
     ours = {subnet.subnet_id for subnet in subnets}
     on_network = [ip for ip in port.fixed_ips if ip.subnet_id in ours]
@@ -226,8 +234,8 @@ def deleted_in_neutron(network: NetworkRecord, message: str) -> UnknownObject | 
     if not named:
         return None
     return UnknownObject(
-        f"{named[0]}, which Docker network {network.docker_id[:12]} stands for, was deleted in Neutron; remove the Docker "
-        "network ('docker network rm') and create it again"
+        f"{named[0]}, which Docker network {network.docker_id[:12]} stands for, was deleted in Neutron; remove the "
+        "Docker network ('docker network rm') and create it again"
     )
 
 

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Free room: a prefix of a subnetpool for a Docker network without ``--subnet``, an address of an ``--ip-range``.
 
-Upstream gives the whole first prefix of the default pool, so that the first Docker network is the only one. Here each gets
-a prefix of the pool's own default length, as Neutron itself would choose; where that is not longer than the prefix, the whole.
+Upstream gives the whole first prefix of the default pool, so that the first Docker network is the only one. Here each
+gets a prefix of the pool's own default length, as Neutron itself would choose; where that is not longer than the
+prefix, the whole.
 
 Docker asks again, holding what it got, while the answer overlaps a route of the host (docs/notes/docker-plugin.md,
 "Addresses"): so no prefix is given twice, and after some that nobody used the answer is an error.
@@ -31,14 +32,15 @@ def default_pool(name: str, option: str, version: IpVersion, found: Sequence[Sub
     """
     if not found:
         raise InvalidRequest(
-            f"no --subnet given, and the service's project has no subnetpool {name!r} ([neutron] {option}); give --subnet and "
-            f"--gateway, or have the operator make the pool, or name one of another project there by its id"
+            f"no --subnet given, and the service's project has no subnetpool {name!r} ([neutron] {option}); give "
+            "--subnet and --gateway, or have the operator make the pool, or name one of another project there by its "
+            "id"
         )
     if len(found) > 1:
         ids = " and ".join(sorted(pool.id for pool in found))
         raise Conflict(
-            f"the service's project has {len(found)} subnetpools named {name!r}: {ids}; give --subnet, or have the operator "
-            f"set [neutron] {option} to the id of one"
+            f"the service's project has {len(found)} subnetpools named {name!r}: {ids}; give --subnet, or have the "
+            f"operator set [neutron] {option} to the id of one"
         )
     if found[0].ip_version != version:
         raise InvalidRequest(

@@ -5,13 +5,14 @@
 Neutron has three that matter here (its release 24, 2024.1, was the first with the second of them):
 
 * ``member`` makes and marks networks, subnets, subnetpools and security groups in the user's own project.
-* ``service`` binds ports of any project to a host, and writes their ``binding:profile``. It may do nothing of the above.
-* ``admin`` does all of it in any project, except writing ``binding:profile``. It alone is shown agents, and the physical network that
-  a network is on.
+* ``service`` binds ports of any project to a host, and writes their ``binding:profile``. It may do nothing of the
+  above.
+* ``admin`` does all of it in any project, except writing ``binding:profile``. It alone is shown agents, and the
+  physical network that a network is on.
 
-So ``service`` and ``member`` together are what the service needs, and no more. A token lists implied roles as well (``admin``
-implies ``manager``, that ``member``, that ``reader``), and Neutron takes their names without regard to case. A cloud may have
-policies of its own, of which a token says nothing: what is found here holds for the default ones.
+So ``service`` and ``member`` together are what the service needs, and no more. A token lists implied roles as well
+(``admin`` implies ``manager``, that ``member``, that ``reader``), and Neutron takes their names without regard to case.
+A cloud may have policies of its own, of which a token says nothing: what is found here holds for the default ones.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ Subject = Literal["containers", "networks", "profile", "physical networks", "lea
 class Account(Value, frozen=True):
     """Who the service is, as its token says.
 
-    ``user``, ``project``: as the openstack command takes them, name or id. ``roles``: in lower case, implied ones included.
-    ``application_credential``: the login is by one, which keeps the roles that it was made with.
+    ``user``, ``project``: as the openstack command takes them, name or id. ``roles``: in lower case, implied ones
+    included. ``application_credential``: the login is by one, which keeps the roles that it was made with.
     """
 
     user: str
@@ -52,7 +53,8 @@ class Account(Value, frozen=True):
 
 
 class RoleFinding(Value, frozen=True):
-    """``level``: ``error``: what every host needs does not work; ``notice``: what some hosts need does not; ``advice``: all works.
+    """``level``: ``error``: what every host needs does not work; ``notice``: what some hosts need does not; ``advice``:
+    all works.
 
     ``text``: one line; ``command``: what an administrator of the cloud has to run.
     """
@@ -68,7 +70,9 @@ class RoleFinding(Value, frozen=True):
 
 
 def reads_physical_networks(settings: Settings) -> bool:
-    """Whether the service has to see which physical network a Neutron network is on, to know which devices belong to it."""
+    """Whether the service has to see which physical network a Neutron network is on, to know which devices belong to
+    it.
+    """
     sriov = settings.sriov
     enabled = {name.rpartition(".")[2] for name in settings.plugin.enabled_port_drivers}
     return "sriov" in enabled and bool(sriov.mappings or sriov.specs or sriov.allow_trust)
@@ -91,19 +95,20 @@ def judge_roles(account: Account, *, physical_networks: bool = False) -> list[Ro
         found.append(_finding("networks", "error", text, _give(account, MEMBER)))
     if account.is_admin and SERVICE not in account.roles:
         text = (
-            f"without the role {SERVICE} Neutron (24 and later) refuses binding:profile: containers get no VF and no PF, and "
-            "what adopted ports were before is kept in the journal alone"
+            f"without the role {SERVICE} Neutron (24 and later) refuses binding:profile: containers get no VF and no "
+            "PF, and what adopted ports were before is kept in the journal alone"
         )
         found.append(_finding("profile", "notice", text, _give(account, SERVICE)))
     if physical_networks and not account.is_admin:
         text = (
-            f"[sriov] names physical networks, and Neutron shows only the role {ADMIN} which one a network is on: no VF is found "
-            "for a container whose port does not name its physical network"
+            f"[sriov] names physical networks, and Neutron shows only the role {ADMIN} which one a network is on: no "
+            "VF is found for a container whose port does not name its physical network"
         )
         found.append(_finding("physical networks", "notice", text, _give(account, ADMIN)))
     if account.is_admin and SERVICE in account.roles and not physical_networks:
         text = (
-            f"the roles {SERVICE} and {MEMBER} are enough, unless Docker's users need what takes {ADMIN} (docs/configuration.md, "
+            f"the roles {SERVICE} and {MEMBER} are enough, unless Docker's users need what takes {ADMIN} "
+            "(docs/configuration.md, "
             '"The service\'s user")'
         )
         found.append(_finding("least privilege", "advice", text, _take(account, ADMIN)))

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which routes a container on several networks is given, and when.
 
-To the kernel a second route to one destination is an error, to Docker one that overlaps the subnet of a network that comes
-later: the container would not start, or stay without the second network. So Docker is told each destination once. What
-Docker is not told is added by us once all interfaces are in place, with a metric behind what is there: it takes over
-when the other one goes. Source: docs/notes/docker-plugin.md, "Several networks".
+To the kernel a second route to one destination is an error, to Docker one that overlaps the subnet of a network that
+comes later: the container would not start, or stay without the second network. So Docker is told each destination once.
+What Docker is not told is added by us once all interfaces are in place, with a metric behind what is there: it takes
+over when the other one goes. Source: docs/notes/docker-plugin.md, "Several networks".
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ def fitted(
 ) -> Fitted:
     """Each destination once.
 
-    ``taken``: the destinations that the container has. ``may_come``: subnets that it may get later, where nothing can be taken
-    out of its way then; a gateway is not kept back for those. With the route to a gateway outside of its subnet go the gateway
-    and all that leads through it. ``advertised``: gateways that a router tells the container itself. Their default route would be
-    a second one, or, where the router was faster, an error ("failed to set IPv6 gateway: file exists").
+    ``taken``: the destinations that the container has. ``may_come``: subnets that it may get later, where nothing can
+    be taken out of its way then; a gateway is not kept back for those. With the route to a gateway outside of its
+    subnet go the gateway and all that leads through it. ``advertised``: gateways that a router tells the container
+    itself. Their default route would be a second one, or, where the router was faster, an error ("failed to set IPv6
+    gateway: file exists").
     """
     told: list[StaticRoute] = []
     kept: list[RouteRecord] = []

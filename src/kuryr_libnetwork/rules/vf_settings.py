@@ -28,7 +28,9 @@ MAX_VLAN = 4094
 OURS = ("pci_vendor_info", "pci_slot", "physical_network", "pf_mac_address", "vf_num", "device_mac_address")
 """What a binding writes into the profile, and an unbinding takes out; Nova's list (nova/network/neutron.py)."""
 FACTORY = VfSettings(mac="", trust=False, link_state="auto", min_tx_rate=0, max_tx_rate=0)
-"""A VF that nobody has set up yet. Whether spoof checking is on at first differs from driver to driver: left as it is."""
+"""A VF that nobody has set up yet. Whether spoof checking is on at first differs from driver to driver: left as
+it is.
+"""
 SUPPORTED = ("normal", "direct", "macvtap", "direct-physical")
 _REFUSED = {
     "virtio-forwarder": "it needs a vhost-user relay in Open vSwitch",
@@ -82,7 +84,8 @@ def wanted_settings(port: Port, qos: Sequence[QosRule], *, trust_allowed: bool) 
 
 
 def wants_trust(port: Port) -> bool:
-    """The port's field ``trusted`` (extension port-trusted-vif), which only an admin writes and sees, else the profile's key.
+    """The port's field ``trusted`` (extension port-trusted-vif), which only an admin writes and sees, else the
+    profile's key.
 
     Neutron itself writes the key for who may not see the field.
     """
@@ -105,8 +108,8 @@ def refusals(port: Port, physical_network: str, trusting: Collection[str], mtu: 
 def link_state(port: Port) -> LinkState:
     """As Neutron's agent: disabled has precedence, then the uplink's state if it is to be propagated.
 
-    Where the cloud has no such field the port says nothing, and the NIC's own default is left: many drivers know no other,
-    and the agent's ``enable`` would only be refused there.
+    Where the cloud has no such field the port says nothing, and the NIC's own default is left: many drivers know no
+    other, and the agent's ``enable`` would only be refused there.
     """
     if not port.admin_state_up:
         return "disable"
@@ -121,7 +124,9 @@ def to_mbps(kbps: int) -> int:
 
 
 def vf_profile(existing: Mapping[str, Any], vf: VirtualFunction, physical_network: str, pf_mac: str) -> dict[str, Any]:
-    """The profile of a port on a VF; the user's own keys stay, and so does a physical network that nobody knows better."""
+    """The profile of a port on a VF; the user's own keys stay, and so does a physical network that nobody knows
+    better.
+    """
     return {
         **existing,
         "pci_vendor_info": vf.pci_vendor_info,
@@ -171,7 +176,9 @@ TOGETHER = (("vlan", "qos"), ("trust",), ("spoofchk",), ("min_tx_rate", "max_tx_
 
 
 def single_step(found: VfSettings, wanted: VfSettings, names: Sequence[str]) -> VfSettings | None:
-    """What to apply so that these settings, and no others, become the wanted ones; ``None``: they are, as far as known."""
+    """What to apply so that these settings, and no others, become the wanted ones; ``None``: they are, as far
+    as known.
+    """
     values = {name: getattr(wanted, name) for name in names}
     known = {name: value for name, value in values.items() if None not in (value, getattr(found, name))}
     if all(value == getattr(found, name) for name, value in known.items()):

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the host's end of a container's interface is attached, by what Neutron says of the port (``binding:vif_type``).
 
-Upstream ran a script ``<bindir>/<vif_type>`` for each, and installed ``ovs``, ``bridge`` and ``tap`` there itself. These three
-are done by the service; should an old installation still have those scripts, nothing of it changes. A script is run for what
-the service does not know, and for what the operator names in ``[binding] script_vif_types``.
+Upstream ran a script ``<bindir>/<vif_type>`` for each, and installed ``ovs``, ``bridge`` and ``tap`` there itself.
+These three are done by the service; should an old installation still have those scripts, nothing of it changes. A
+script is run for what the service does not know, and for what the operator names in ``[binding] script_vif_types``.
 """
 
 from __future__ import annotations
@@ -35,16 +35,17 @@ UNUSABLE = {
 def attachment_of(port: Port, preferred: Collection[str], *, has_script: bool) -> Attachment:
     """``preferred``: for which vif types the operator's script counts; ``has_script``: there is one for this type.
 
-    1. Named by the operator: his script, and nothing else. 2. ``ovs``: into the bridge of Open vSwitch, or through a bridge
-    of Linux where the agent's firewall works with iptables. 3. ``bridge``: into the network's bridge. 4. ``tap``: nowhere, the
-    host routes. 5. Anything else: the script, if there is one. 6. Refused, with the reason.
+    1. Named by the operator: his script, and nothing else. 2. ``ovs``: into the bridge of Open vSwitch, or through a
+       bridge
+    of Linux where the agent's firewall works with iptables. 3. ``bridge``: into the network's bridge. 4. ``tap``:
+    nowhere, the host routes. 5. Anything else: the script, if there is one. 6. Refused, with the reason.
     """
     vif_type = port.vif_type
     if vif_type in preferred:
         if not has_script:
             raise UnsupportedVif(
-                f"port {port.id} has binding:vif_type {vif_type}, which is named in [binding] script_vif_types, but there is "
-                f"no executable of that name in bindir"
+                f"port {port.id} has binding:vif_type {vif_type}, which is named in [binding] script_vif_types, but "
+                f"there is no executable of that name in bindir"
             )
         return "script"
     if vif_type == "ovs":
@@ -59,11 +60,12 @@ def attachment_of(port: Port, preferred: Collection[str], *, has_script: bool) -
 
 
 def starts_isolated(port: Port, bridge: str) -> bool:
-    """Whether the interface gets its VLAN in Open vSwitch from Neutron's agent, and must be cut off from all until then.
+    """Whether the interface gets its VLAN in Open vSwitch from Neutron's agent, and must be cut off from all until
+    then.
 
     ML2/OVN tells networks apart by flows: there nobody would end an isolation. Neutron names who bound the port from
-    release 20 on, and of that release is the first agent that ends one. In the bridge of a trunk the agent gives the VLAN
-    to the patch port, not to the parent's own interface (os-vif bug 2069543).
+    release 20 on, and of that release is the first agent that ends one. In the bridge of a trunk the agent gives the
+    VLAN to the patch port, not to the parent's own interface (os-vif bug 2069543).
     """
     return OVS_AGENT in bound_drivers(port) and not bridge.startswith(TRUNK_BRIDGE)
 
@@ -105,7 +107,9 @@ def unbind_arguments(port: Port, ifname: str, endpoint_id: str) -> tuple[str, ..
 
 
 def details_argument(details: dict[str, Any]) -> str:
-    """Upstream's form, which its scripts look into with grep: a Python dict within double quotes, or the word ``None``."""
+    """Upstream's form, which its scripts look into with grep: a Python dict within double quotes, or the word
+    ``None``.
+    """
     return f'"{details!r}"' if details else "None"
 
 

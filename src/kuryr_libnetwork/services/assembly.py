@@ -71,8 +71,8 @@ def assemble(
     clock: Callable[[], float],
     health: Health | None = None,
 ) -> Services:
-    """``now``: seconds since the epoch; ``clock``: seconds, of a clock that is never set. ``health``: where the background says
-    how it fares.
+    """``now``: seconds since the epoch; ``clock``: seconds, of a clock that is never set. ``health``: where the
+    background says how it fares.
     """
     parts = _Parts(neutron, journal, drivers, sandboxes, engine, settings, now, clock, health or Health(clock))
     driver = NetworkDriver(parts.networks, parts.endpoints, parts.locks, parts.unfinished)

@@ -94,8 +94,8 @@ class IpamDriver:
         return self._any(network, subnet, name)
 
     def _any(self, network: NetworkRecord, subnet: SubnetRecord, name: str) -> AddressAnswer:
-        """From the subnet, or when that is full from the next of its family: Docker itself goes on to another pool only for
-        an error that a plugin cannot tell (docs/notes/docker-plugin.md, "Addresses").
+        """From the subnet, or when that is full from the next of its family: Docker itself goes on to another pool only
+        for an error that a plugin cannot tell (docs/notes/docker-plugin.md, "Addresses").
         """
         family = [each for each in network.subnets if each.ip_version == subnet.ip_version]
         *first, last = [subnet, *(each for each in family if each.subnet_id != subnet.subnet_id)]

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the operators' command asks of the running service, which alone writes the journal and touches leased devices."""
+"""What the operators' command asks of the running service, which alone writes the journal and touches leased
+devices.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The operations of a Docker user in a virtual machine, each to be tried with something going wrong in the middle of it."""
+"""The operations of a Docker user in a virtual machine, each to be tried with something going wrong in the middle of
+it.
+"""
 
 from __future__ import annotations
 

@@ -77,7 +77,9 @@ def test_one_poisoned_suspect_stops_no_other(error: Exception, caplog: pytest.Lo
 
 
 def test_what_neutron_refuses_is_not_asked_each_round(caplog: pytest.LogCaptureFixture) -> None:
-    """A port that Neutron refuses to delete would be tried each minute for ever, with two lines in the log each time."""
+    """A port that Neutron refuses to delete would be tried each minute for ever, with two lines in the log each
+    time.
+    """
     rig = Rig()
     docker = DirectDocker(rig)
     forgotten_addresses(docker, docker.network_create(CIDR), 1)

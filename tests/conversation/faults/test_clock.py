@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host's clock is set, hours back or years forward: nothing is removed too early, and nothing is kept for it.
 
-A host without a battery starts in 1970 or with the date of its image, and is set by NTP some time after its containers have
-started.
+A host without a battery starts in 1970 or with the date of its image, and is set by NTP some time after its containers
+have started.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def release(docker: DirectDocker, pool: str, ip: str) -> None:
 
 
 def test_a_late_release_while_a_container_starts(rig: Rig, docker: DirectDocker, step: float) -> None:
-    """Engines before 28 move the interface some time after Join: the container would lose it; or keep it for hours after."""
+    """Engines before 28 move the interface some time after Join: the container would lose it; or keep it for hours
+    after.
+    """
     network = docker.network_create(CIDR)
     box = docker.run(network)
     docker.rm(box)

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What changes between a look and the step that follows from it, and second attempts while the first is not cleared up."""
+"""What changes between a look and the step that follows from it, and second attempts while the first is not
+cleared up.
+"""
 
 from __future__ import annotations
 

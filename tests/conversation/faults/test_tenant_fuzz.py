@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever tenants write on whatever they own, in any number and at any moment of a Docker user's day.
 
-The words are those of the service, of Neutron and of nobody, with the ids of the service's own things, for all of them can be read.
+The words are those of the service, of Neutron and of nobody, with the ids of the service's own things, for all of them
+can be read.
 """
 
 from __future__ import annotations
@@ -142,7 +143,9 @@ def make(cloud: Cloud, words: Words, thing: dict[str, Any], number: int) -> None
 def test_nothing_that_tenants_write_changes_anything(
     caplog: pytest.LogCaptureFixture, role: Role, early: list[dict[str, Any]], late: list[dict[str, Any]], lost: int
 ) -> None:
-    """A container on a tenant's network or open to all, a write to what is not ours, a background that ended, a traceback."""
+    """A container on a tenant's network or open to all, a write to what is not ours, a background that ended, a
+    traceback.
+    """
     caplog.clear()
     caplog.set_level(logging.WARNING)
     cloud = Cloud(role)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operations of a Docker user, each to be tried with something going wrong in the middle of it.
 
-A :class:`Trial` prepares the ground, does the operation with a fault, lets Docker clean up as it does and the reconciler
-look, and then compares the whole world with what it was before: nothing may be left, nothing of the user's changed, and
-the same operation has to work again.
+A :class:`Trial` prepares the ground, does the operation with a fault, lets Docker clean up as it does and the
+reconciler look, and then compares the whole world with what it was before: nothing may be left, nothing of the user's
+changed, and the same operation has to work again.
 """
 
 from __future__ import annotations

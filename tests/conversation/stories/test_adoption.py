@@ -262,7 +262,9 @@ def test_a_claim_that_stays_counts_for_some_minutes(world: World) -> None:
 
 
 def test_what_a_tenant_says_of_his_port_is_no_claim(world: World) -> None:
-    """Anybody could keep the service from using his port, or from giving it to another host, by tags of its own form."""
+    """Anybody could keep the service from using his port, or from giving it to another host, by tags of its own
+    form.
+    """
     tags = [*claim_tags(world.before.id, "0" * 64, world.rigs[0].now), *id_tags("0" * 64), "kuryr.port.existing"]
     world.neutron.store.get("ports", world.before.id)["tags"] = sorted(tags)
     world.neutron.seed_subnetpool("claim", "10.99.0.0/24", tags=tags, shared=True)
@@ -320,7 +322,9 @@ def test_a_port_of_a_whole_pf_gets_its_mac_back(tmp_path: Path, lost: bool) -> N
 
 @pytest.mark.parametrize("version", [20, 28, 29])
 def test_a_port_without_ipv6_on_a_network_that_has_both(version: int) -> None:
-    """Zun's user gives a container a port with IPv4 alone: it would be refused, or get an IPv6 address of another port."""
+    """Zun's user gives a container a port with IPv4 alone: it would be refused, or get an IPv6 address of
+    another port.
+    """
     rig = Rig()
     docker = DirectDocker(rig, version)
     networks = [rig.neutron.seed_network(name=f"tenant-{number}") for number in (5, 6)]

@@ -51,7 +51,9 @@ def test_the_address_is_neutrons(cloud: Cloud) -> None:
 
 
 def test_a_mac_of_the_users_is_refused(cloud: Cloud) -> None:
-    """Neutron changes the port's IPv6 address with its MAC: all IPv6 of the container would be dropped, without an error."""
+    """Neutron changes the port's IPv6 address with its MAC: all IPv6 of the container would be dropped, without an
+    error.
+    """
     net = cloud.network()
     with pytest.raises(
         PluginError, match=r"has no longer fd00:1::.*, but .*fd00:1::f816:3eff:fe00:77.*leave --mac-address out"
@@ -84,7 +86,9 @@ def test_an_address_of_the_users_is_refused_and_leaves_no_port(cloud: Cloud) -> 
 
 
 def test_a_refused_second_address_leaves_no_port() -> None:
-    """Docker does not release the IPv4 address when the IPv6 one is refused: its port stayed until the network was removed."""
+    """Docker does not release the IPv4 address when the IPv6 one is refused: its port stayed until the network was
+    removed.
+    """
     rig = Rig()
     docker = DirectDocker(rig)
     net = docker.network_create(V4, subnet_v6="fd00:2::/64")

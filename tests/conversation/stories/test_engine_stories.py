@@ -31,7 +31,9 @@ def test_docker_restarts_under_living_containers(plugin: Plugin, docker: Docker)
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_container_without_ipv6(engine: int) -> None:
-    """From 28 on the IPv6 address is released while the container starts: its port would stay when the container goes."""
+    """From 28 on the IPv6 address is released while the container starts: its port would stay when the
+    container goes.
+    """
     rig = Rig()
     docker = DirectDocker(rig, engine)
     net = docker.network_create("10.1.0.0/24", subnet_v6="fd00:1::/64")
@@ -65,7 +67,9 @@ def test_a_network_of_a_swarm_is_made_again(engine: int) -> None:
 
 
 def test_a_network_that_is_made_again_is_the_same(plugin: Plugin, docker: Docker) -> None:
-    """An id that comes twice with other parameters is a mistake, which would change the network under its containers."""
+    """An id that comes twice with other parameters is a mistake, which would change the network under its
+    containers.
+    """
     net = docker.network_create("10.1.0.0/24")
     net.options = {**net.options, "com.docker.network.internal": True}
     with pytest.raises(PluginError, match="other parameters"):

@@ -69,7 +69,9 @@ class Crowd:
 
 @pytest.mark.parametrize("made", [False, True], ids=["of-the-user", "made-by-kuryr"])
 def test_sixty_networks_stay_below_neutrons_limit(made: bool) -> None:
-    """docker network create would fail from the 17th on, or write more tags than Neutron accepts, or on a user's network."""
+    """docker network create would fail from the 17th on, or write more tags than Neutron accepts, or on a user's
+    network.
+    """
     crowd = Crowd(made=made)
     crowd.fill()
     assert len(crowd.tags()) <= MAX_TAGS

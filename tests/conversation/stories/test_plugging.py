@@ -95,7 +95,9 @@ def without_agent(rig: Rig) -> Callable[[], None]:
 
 @pytest.mark.parametrize("adopted", [False, True])
 def test_a_container_that_starts_before_the_agent(adopted: bool) -> None:
-    """Docker starts containers at boot, and tries none of them again: all of them would be down until somebody comes."""
+    """Docker starts containers at boot, and tries none of them again: all of them would be down until somebody
+    comes.
+    """
     rig, docker, net = world(None)
     rig.agent_alive_timeout = 30
     rig.revive()

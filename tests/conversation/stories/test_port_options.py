@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Security groups, QoS, port security and DNS domain of containers, by network and by container; and a port by its UUID."""
+"""Security groups, QoS, port security and DNS domain of containers, by network and by container; and a port by its
+UUID.
+"""
 
 from __future__ import annotations
 

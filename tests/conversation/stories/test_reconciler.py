@@ -142,7 +142,9 @@ def test_a_leftover_goes_after_the_grace_time_and_not_before(
 @pytest.mark.parametrize("owner", ["compute:nova", "compute:az1", "Octavia", "trunk:subport", "baremetal:none"])
 @pytest.mark.parametrize("tags", [(), (OWN_PORT,)], ids=["untagged", "tagged"])
 def test_a_port_of_ours_that_somebody_else_has_taken_stays(rig: Rig, owner: str, tags: tuple[str, ...]) -> None:
-    """A virtual machine, a load balancer or a trunk would lose its port (Neutron 22 does not know the filter ``device_owner=``)."""
+    """A virtual machine, a load balancer or a trunk would lose its port (Neutron 22 does not know the filter
+    ``device_owner=``).
+    """
     neutron = rig.neutron
     network = neutron.seed_network(project_id=PROJECT)
     neutron.seed_subnet(network.id, CIDR, project_id=PROJECT)
@@ -156,7 +158,9 @@ def test_a_port_of_ours_that_somebody_else_has_taken_stays(rig: Rig, owner: str,
 
 @pytest.mark.parametrize("what", ["network", "subnet", "subnetpool", "port"])
 def test_what_was_made_before_neutron_stumbled_goes(rig: Rig, docker: DirectDocker, what: str) -> None:
-    """Neutron's own error in the middle of its work would be taken for a refusal, and what it made would stay for ever."""
+    """Neutron's own error in the middle of its work would be taken for a refusal, and what it made would stay
+    for ever.
+    """
     before = rig.state()
     rig.neutron.fail_next(f"create_{what}", NeutronError("HTTP 500"), after=True)
     with pytest.raises(PluginError, match="HTTP 500"):

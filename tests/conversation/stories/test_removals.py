@@ -70,7 +70,9 @@ def test_docker_networks_of_one_neutron_network_go_together(
     subnet: bool,
     count: int,
 ) -> None:
-    """``docker network rm same1 same2`` would leave subnetpools, and subnets of ours, until the background has looked twice."""
+    """``docker network rm same1 same2`` would leave subnetpools, and subnets of ours, until the background has looked
+    twice.
+    """
     options = shared(rig, subnet=subnet, project=project)
     before = rig.state()
     networks = [docker.network_create(CIDR, subnet_v6=V6, options=options) for _ in range(count)]

@@ -62,7 +62,9 @@ def two_with_metadata(cloud: Cloud) -> tuple[DockerNetwork, DockerNetwork]:
 
 
 def test_the_same_host_route_on_two_networks(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
-    """The second network could not be connected ("file exists"), and after a restart the container stay down for ever."""
+    """The second network could not be connected ("file exists"), and after a restart the container stay down
+    for ever.
+    """
     caplog.set_level("INFO")
     one, two = two_with_metadata(cloud)
     box = cloud.docker.run(one)
@@ -153,7 +155,9 @@ def test_gateways_outside_of_their_subnets_that_are_equal(
 
 
 def test_a_router_that_advertises_itself(cloud: Cloud) -> None:
-    """A container could not be connected again while the router's own default route is there, or have two after its start."""
+    """A container could not be connected again while the router's own default route is there, or have two after its
+    start.
+    """
     net = cloud.network("fd00:67::/64", "fd00:67::1", v6=True)
     for subnet in cloud.rig.neutron.find_subnets(cidr="fd00:67::/64"):
         cloud.rig.neutron.store.get("subnets", subnet.id)["ipv6_ra_mode"] = "slaac"

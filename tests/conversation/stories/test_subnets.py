@@ -232,7 +232,9 @@ def test_a_range_without_a_free_address_is_refused(rig: Rig, docker: DirectDocke
 
 
 def test_a_users_subnet_named_by_the_range(rig: Rig, docker: DirectDocker) -> None:
-    """Upstream's documented way to name a subnet that is there would end in Neutron's 'overlaps with another subnet'."""
+    """Upstream's documented way to name a subnet that is there would end in Neutron's 'overlaps with another
+    subnet'.
+    """
     options, _, _ = tenant(rig)
     before = rig.state()
     net = docker.network_create("10.1.0.0/16", ip_range=V4, gateway="10.1.0.254", options=options)

@@ -30,7 +30,9 @@ ROLES: tuple[Role, ...] = ("service", "admin", "admin-only")
 
 
 class Cloud:
-    """A Docker host with one network and one container of its own, and a tenant who shares his network with everybody."""
+    """A Docker host with one network and one container of its own, and a tenant who shares his network with
+    everybody.
+    """
 
     def __init__(self, role: Role) -> None:
         self.rig = Rig(role=role)
@@ -146,7 +148,9 @@ def test_a_port_with_the_device_of_a_container(cloud: Cloud) -> None:
 
 
 def test_a_port_that_looks_like_an_unanswered_creation(cloud: Cloud) -> None:
-    """The tenant reads the token in a description and copies it: his port would be removed in place of ours, or with it."""
+    """The tenant reads the token in a description and copies it: his port would be removed in place of ours, or with
+    it.
+    """
     (ours,) = [port for port in cloud.neutron.user_ports() if port.project_id == PROJECT]
     cloud.port(name="kuryr-unbound-port", description=ours.description)
     before = cloud.theirs()
@@ -192,7 +196,9 @@ def test_a_network_with_the_marks_of_ours(cloud: Cloud) -> None:
 
 
 def test_a_pool_with_the_marks_of_ours(cloud: Cloud) -> None:
-    """After a lost journal the next containers would have no port security and no security groups, or the tenant's network."""
+    """After a lost journal the next containers would have no port security and no security groups, or the tenant's
+    network.
+    """
     docker_id = cloud.net.network_id
     tags = [
         *pool_tags(docker_id, cloud.shared.id),
@@ -233,7 +239,9 @@ def test_a_pool_with_the_name_of_the_default_pool() -> None:
 
 
 def test_things_of_a_tenant_with_the_names_of_ours(cloud: Cloud) -> None:
-    """What the user names by its name would be refused, or be the tenant's, as soon as a tenant gives his own that name."""
+    """What the user names by its name would be refused, or be the tenant's, as soon as a tenant gives his own that
+    name.
+    """
     store, own = cloud.neutron.store, {"project_id": PROJECT}
     ours = cloud.neutron.seed_network(name="twin", **own)
     cloud.neutron.seed_subnet(ours.id, "10.4.0.0/24", name="twin", **own)

@@ -174,7 +174,9 @@ def test_a_failed_create_leaves_the_other_host_alone(cloud: Cloud) -> None:
 
 
 def test_a_dead_hosts_claim_of_a_time_to_come_ends(cloud: Cloud) -> None:
-    """A host whose clock was years ahead, and that died while it took a port, would keep it from all others for years."""
+    """A host whose clock was years ahead, and that died while it took a port, would keep it from all others for
+    years.
+    """
     users = {"neutron.net.uuid": cloud.users}
     nets = [DirectDocker(host).network_create(USERS, options=users) for host in (cloud.one, cloud.two)]
     port = cloud.neutron.seed_port(cloud.users, fixed_ips=[_fixed(cloud, "10.9.0.9")])

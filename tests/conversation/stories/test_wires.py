@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""On which wire a container's VF is: by Neutron's word where the service's role sees it, else by what no tenant writes."""
+"""On which wire a container's VF is: by Neutron's word where the service's role sees it, else by what no tenant
+writes.
+"""
 
 from __future__ import annotations
 

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenStack Zun's use of the plugin, call by call (docs/notes/upstream.md, "How Zun uses the plugin").
 
-Zun makes one Docker network per Neutron network and host, named by the Neutron network's id. It makes or takes the port of a
-container itself: device, owner, host, groups and, for SR-IOV, the profile. Docker is then told its address, with the MAC when
-the container is created and without one when it is connected later. When the container goes, Zun takes it off the network and
-deletes the port, or unbinds it where it is the user's; and Zun does not wait for us with that.
+Zun makes one Docker network per Neutron network and host, named by the Neutron network's id. It makes or takes the port
+of a container itself: device, owner, host, groups and, for SR-IOV, the profile. Docker is then told its address, with
+the MAC when the container is created and without one when it is connected later. When the container goes, Zun takes it
+off the network and deletes the port, or unbinds it where it is the user's; and Zun does not wait for us with that.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Any answer of Neutron may be wrong in any way: Docker gets one line, the background goes on, and nothing of others is touched."""
+"""Any answer of Neutron may be wrong in any way: Docker gets one line, the background goes on, and nothing of others is
+touched.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ class Story:
         assert port["id"] == self.prepared if box.ip == MINE else port["project_id"] == PROJECT
 
     def everything(self, *, lost: bool) -> None:
-        """What Docker's user does, whatever comes of it. ``lost``: with a journal that is lost while the containers run."""
+        """What Docker's user does, whatever comes of it. ``lost``: with a journal that is lost while the containers
+        run.
+        """
         self.attempt(lambda: self.create(CIDR, subnet_v6=V6))
         self.attempt(lambda: self.create(THEIRS, options={"neutron.net.uuid": self.shared.id}))
         for network in self.networks:
@@ -140,7 +144,9 @@ class Story:
 def test_whatever_neutron_answers(
     caplog: pytest.LogCaptureFixture, version: int, spoils: dict[int, Spoil], lost: bool
 ) -> None:
-    """An internal error for Docker, a traceback, a background that has ended, a port of somebody else's changed or gone."""
+    """An internal error for Docker, a traceback, a background that has ended, a port of somebody else's changed or
+    gone.
+    """
     caplog.clear()
     caplog.set_level(logging.WARNING)
     story = Story(version)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bodies that Docker never sends: its own with one place of them, at any level, replaced by something else.
 
-The junk is JSON as text, for much of it cannot be said in Python: a number of 5,000 digits, half of a surrogate pair, the same
-key twice, nesting without end.
+The junk is JSON as text, for much of it cannot be said in Python: a number of 5,000 digits, half of a surrogate pair,
+the same key twice, nesting without end.
 """
 
 from __future__ import annotations
@@ -192,7 +192,9 @@ def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 
 def broken(body: Any, place: int, how: str, text: str) -> bytes:
-    """The body with something else at one of its places: instead of what is there, beside it, or under its key once more."""
+    """The body with something else at one of its places: instead of what is there, beside it, or under its key once
+    more.
+    """
     paths = list(places(body))
     path = paths[place % len(paths)]
     there = body

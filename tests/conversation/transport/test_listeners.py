@@ -54,7 +54,9 @@ def end(listener: Listener) -> None:
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
 def test_nobody_else_can_ever_open_the_socket(path: Path, umask: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails if another user could connect between the birth of the socket's file and a chmod, or the mode ends wrong."""
+    """Fails if another user could connect between the birth of the socket's file and a chmod, or the mode ends
+    wrong.
+    """
     path.parent.mkdir()
     chmod = Path.chmod
     born: list[int] = []

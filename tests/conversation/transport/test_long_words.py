@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever Docker's user writes into a name, an address or an option: one short line comes back, and one goes to the log."""
+"""Whatever Docker's user writes into a name, an address or an option: one short line comes back, and one goes to the
+log.
+"""
 
 from __future__ import annotations
 

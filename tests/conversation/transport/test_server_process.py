@@ -142,7 +142,9 @@ def test_answers_without_a_cloud(folder: Path, start: Start) -> None:
 
 
 def test_scope_of_the_configuration(folder: Path, start: Start) -> None:
-    """Fails if Docker is told another scope than kuryr.conf says: swarm would refuse networks, or wait for a manager."""
+    """Fails if Docker is told another scope than kuryr.conf says: swarm would refuse networks, or wait for a
+    manager.
+    """
     server = start(*configure(folder, "capability_scope = global"))
     assert server.told() == "READY=1"
     _, told = call(folder, "NetworkDriver.GetCapabilities")

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Clients that hold on to something: that send slowly, or half, or nothing; that do not read; that come in thousands."""
+"""Clients that hold on to something: that send slowly, or half, or nothing; that do not read; that come in
+thousands.
+"""
 
 from __future__ import annotations
 
@@ -183,7 +185,9 @@ LARGE = m.JoinResponse(static_routes=[m.StaticRoute(destination=f"{n}", route_ty
 def test_an_answer_that_is_not_read_holds_no_worker(
     tmp_path: Path, keys: Path, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two clients that do not read their answers would stop a service with two workers, and what they had made would stay."""
+    """Two clients that do not read their answers would stop a service with two workers, and what they had made would
+    stay.
+    """
     with (
         caplog.at_level(logging.INFO),
         open_door(tmp_path, kind, keys, SOON) as (edge, connect),

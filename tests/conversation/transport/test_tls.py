@@ -167,7 +167,9 @@ def test_a_handshake_that_stops_has_a_limit(tmp_path: Path, keys: Path) -> None:
     ],
 )
 def test_wrong_files_stop_the_start(keys: Path, certificate: str, key: str, authority: str | None) -> None:
-    """Fails if a wrong certificate, key or authority ends in a traceback, in a question, or in a service without TLS."""
+    """Fails if a wrong certificate, key or authority ends in a traceback, in a question, or in a service
+    without TLS.
+    """
     tls = Tls(keys / certificate, keys / key, keys / authority if authority else None)
     listener = tcp_listener("127.0.0.1", 0, encrypted=True)
     with pytest.raises(ConfigError, match=f"ssl_cert_file=.*{certificate}") as caught:

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""kuryr.conf, the file that ``kuryr config docker-plugin`` makes from it, and a client that follows that file as Docker does."""
+"""kuryr.conf, the file that ``kuryr config docker-plugin`` makes from it, and a client that follows that file as Docker
+does.
+"""
 
 from __future__ import annotations
 

@@ -78,15 +78,15 @@ class FakeNeutron:
     ``stores_bulk_tags``: a real cloud may store them without listing the extension (ML2/OVN of release 29 does);
     ``None``: exactly where the extension is listed.
 
-    ``role``: of the service's user, whose project is :data:`PROJECT`. ``told_account``: what his token says of it. What a ``seed_`` helper makes is a tenant's, in the project
-    :data:`TENANT`, unless it says otherwise.
+    ``role``: of the service's user, whose project is :data:`PROJECT`. ``told_account``: what his token says of it. What
+    a ``seed_`` helper makes is a tenant's, in the project :data:`TENANT`, unless it says otherwise.
     """
 
     ignores_filters = False
     """Whether it answers every list with all that the role sees, but for ``id``, and leaves it to the client to choose.
 
-    As Neutron before ``empty-string-filtering`` does with ``device_owner=``, and without ``filter-validation`` with what it does
-    not know. Set it on the class for all clouds of a test.
+    As Neutron before ``empty-string-filtering`` does with ``device_owner=``, and without ``filter-validation`` with
+    what it does not know. Set it on the class for all clouds of a test.
     """
 
     def __init__(

@@ -36,12 +36,12 @@ class Store:
     """All resources by kind and id; not thread-safe by itself.
 
     ``alive_hosts``: hosts with an OVN chassis. ``sriov_hosts``: hosts with an alive NIC switch agent.
-    ``stores_bulk_tags``: whether ML2 has the extension driver that stores the tags of a bulk POST.
-    ``metadata_ports``: whether every network has a ``network:distributed`` port, as with OVN's metadata agent.
-    ``quotas``: how many there may be of a kind. ``normal_vif``: vif type and details of what the host's agent binds.
-    ``vrrp_pairs_only``: address pairs have the port's own MAC or one of VRRP (ML2/OVN of release 29 refuses all others).
-    ``quotas``: how many there may be of a kind. ``stores_dns_domain``: whether ML2 has the extension driver
-    ``dns_domain_ports``; without it the domain of a port is accepted and forgotten.
+    ``stores_bulk_tags``: whether ML2 has the extension driver that stores the tags of a bulk POST. ``metadata_ports``:
+    whether every network has a ``network:distributed`` port, as with OVN's metadata agent. ``quotas``: how many there
+    may be of a kind. ``normal_vif``: vif type and details of what the host's agent binds. ``vrrp_pairs_only``: address
+    pairs have the port's own MAC or one of VRRP (ML2/OVN of release 29 refuses all others). ``quotas``: how many there
+    may be of a kind. ``stores_dns_domain``: whether ML2 has the extension driver ``dns_domain_ports``; without it the
+    domain of a port is accepted and forgotten.
     """
 
     def __init__(

@@ -47,7 +47,9 @@ class PfList(Table):
 
 
 class VfList(Table):
-    """List the VFs: free, leased, quarantined or unusable and why; the settings wanted for them and found at the NIC."""
+    """List the VFs: free, leased, quarantined or unusable and why; the settings wanted for them and found at
+    the NIC.
+    """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

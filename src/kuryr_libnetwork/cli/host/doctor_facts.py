@@ -23,7 +23,8 @@ AGENT_TYPE = "NIC Switch agent"
 class CloudFacts(Value, frozen=True):
     """``error``: why the rest is not known. ``profile``: "allowed", "forbidden", or why it is not known.
 
-    ``account``: of the service; ``None``: a cloud without Keystone, or ``account_error`` says why it is not known. ``networks``: by physical network of the mapping; ``networks_error``: why they are not known.
+    ``account``: of the service; ``None``: a cloud without Keystone, or ``account_error`` says why it is not known.
+    ``networks``: by physical network of the mapping; ``networks_error``: why they are not known.
     """
 
     error: str = ""

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The chain from the NIC to Neutron, link by link: each a judgement of the facts, in the order in which to mend them."""
+"""The chain from the NIC to Neutron, link by link: each a judgement of the facts, in the order in which to mend
+them.
+"""
 
 from __future__ import annotations
 

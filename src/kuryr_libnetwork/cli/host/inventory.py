@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator sees of this host's PFs and VFs: the kernel's view, the journal's, and what the service would say."""
+"""What an operator sees of this host's PFs and VFs: the kernel's view, the journal's, and what the service
+would say.
+"""
 
 from __future__ import annotations
 

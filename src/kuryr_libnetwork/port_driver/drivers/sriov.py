@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The port driver ``sriov``: ports of vnic_type direct, macvtap and direct-physical.
 
-A device is leased before its port is bound, for the binding names it (``binding:profile``). The lease stands in the journal
-from then until the device is verified to be as it was; one that cannot be verified is quarantined and shown, never given
-out again. A device is known by its PCI address, whatever it is called and wherever it is. What a port says is enforced
-by :mod:`..enforcement`.
+A device is leased before its port is bound, for the binding names it (``binding:profile``). The lease stands in the
+journal from then until the device is verified to be as it was; one that cannot be verified is quarantined and shown,
+never given out again. A device is known by its PCI address, whatever it is called and wherever it is. What a port says
+is enforced by :mod:`..enforcement`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ _VNIC_TYPES = {binding: vnic_type for vnic_type, binding in _BINDINGS.items()}
 
 
 class SriovDriver:
-    """Implements :class:`~kuryr_libnetwork.interfaces.drivers.PortDriver` and :class:`~kuryr_libnetwork.interfaces.drivers.Enforcer`."""
+    """Implements :class:`~kuryr_libnetwork.interfaces.drivers.PortDriver` and
+    :class:`~kuryr_libnetwork.interfaces.drivers.Enforcer`.
+    """
 
     name = "sriov"
     vnic_types = frozenset(_BINDINGS)
@@ -90,7 +92,9 @@ class SriovDriver:
         return _record(port.vif_type, lease)
 
     def recover(self, port: Port) -> PlugRecord:
-        """After the journal was lost: the device that the profile names, if the NIC still has it set up for this port."""
+        """After the journal was lost: the device that the profile names, if the NIC still has it set up for
+        this port.
+        """
         lease = self._stock.lease_of(port.id) or self._rebuilt(port.id, port.profile, port.mac_address, port.vnic_type)
         if lease is None:
             return PlugRecord(
@@ -207,7 +211,8 @@ class SriovDriver:
             self._stock.ended(lease.port_id)
 
     def where(self, plug: PlugRecord) -> Whereabouts:
-        """A VF whose device is in another namespace is in a container. A macvtap or VLAN device is ours while it is here.
+        """A VF whose device is in another namespace is in a container. A macvtap or VLAN device is ours while it is
+        here.
 
         One on a driver for user space cannot be seen in a container: whoever has it leased has it.
         """

@@ -79,7 +79,9 @@ class VethDriver:
             return "ovs"
 
     def plug(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:
-        """On the user-space datapath nobody finishes a checksum that the container's kernel left open: TCP would hang."""
+        """On the user-space datapath nobody finishes a checksum that the container's kernel left open: TCP
+        would hang.
+        """
         user_space = port.vif_details.get("datapath_type") == USER_SPACE
         self._binding.plug(plug, port, endpoint_id, mtu, tx_checksum=not user_space)
 
@@ -134,7 +136,8 @@ class VethDriver:
                 return pair
             if attachment in KNOWN_BY_NAME:
                 raise LinkExists(
-                    f"interface {pair[0]} or {pair[1]} is somebody else's; Neutron's agent knows port {port_id} by that name"
+                    f"interface {pair[0]} or {pair[1]} is somebody else's; Neutron's agent knows port {port_id} by "
+                    "that name"
                 )
         raise LinkExists(f"every interface name for port {port_id} is taken, from {names.host_name(port_id)} on")
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The port driver ``vlan``: containers in a virtual machine, on any network, each in a VLAN of the machine's trunk.
 
-Neutron maps a VLAN of the machine's port to the container's port and binds that one itself. Its list of the trunk's ports
-is the truth about which VLANs are taken; whoever comes second is refused there, and looks again.
+Neutron maps a VLAN of the machine's port to the container's port and binds that one itself. Its list of the trunk's
+ports is the truth about which VLANs are taken; whoever comes second is refused there, and looks again.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class VlanDriver:
         port = self._machine.port(link)
         if port.trunk_details is None:
             raise ParentPortError(
-                f"port {port.id} of this virtual machine (interface {link.name}) is not the parent of a trunk, which the "
-                f"port driver vlan needs: openstack network trunk create --parent-port {port.id} NAME"
+                f"port {port.id} of this virtual machine (interface {link.name}) is not the parent of a trunk, which "
+                f"the port driver vlan needs: openstack network trunk create --parent-port {port.id} NAME"
             )
         self._seen = port.trunk_details.sub_ports
         return port.trunk_details

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Docker networks that nothing in Neutron proves, taken up on Docker's own word.
 
-Upstream's service, and earlier versions of this one, recorded a Docker network that uses a Neutron network of somebody else by tags
-on that one, where its owner can write them as well. They are not believed. But Docker keeps the options with which its user
-chose the Neutron network, and the CIDRs; the background asks for them, never a call, and what the user named is found by that.
-Which pool Docker will name for an address it does not tell: it is the subnetpool of our own project with that CIDR.
+Upstream's service, and earlier versions of this one, recorded a Docker network that uses a Neutron network of somebody
+else by tags on that one, where its owner can write them as well. They are not believed. But Docker keeps the options
+with which its user chose the Neutron network, and the CIDRs; the background asks for them, never a call, and what the
+user named is found by that. Which pool Docker will name for an address it does not tell: it is the subnetpool of our
+own project with that CIDR.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ LOG = logging.getLogger(__name__)
 
 
 class _Meant(NamedTuple):
-    """A Docker network as its user named it: the Neutron network and its subnets, with the pools that he named for them."""
+    """A Docker network as its user named it: the Neutron network and its subnets, with the pools that he named for
+    them.
+    """
 
     word: NetworkWord
     network: Network
@@ -62,8 +65,8 @@ class DockersWord:
         self._chooser = Chooser(neutron, own)
 
     def take_up(self, words: Mapping[str, NetworkWord]) -> set[str]:
-        """Write those of these Docker networks into the journal whose Neutron network their users named; answers those that
-        need not be looked at again.
+        """Write those of these Docker networks into the journal whose Neutron network their users named; answers those
+        that need not be looked at again.
 
         Two Docker networks with one CIDR tell by each other which pool is whose, so all are given together.
         """
@@ -122,8 +125,8 @@ class DockersWord:
         unknown = [subnet.cidr for subnet in subnets if (docker_id, subnet.id) not in pools]
         if unknown:
             LOG.warning(
-                "Docker network %s: which subnetpool stands for %s cannot be told, so it takes no new containers; remove the "
-                "Docker network and create it again",
+                "Docker network %s: which subnetpool stands for %s cannot be told, so it takes no new containers; "
+                "remove the Docker network and create it again",
                 docker_id[:12],
                 " and ".join(unknown),
             )

@@ -104,7 +104,9 @@ class HostSurvey:
         return found
 
     def _of_this_host(self) -> list[Port]:
-        """Bound ones; and after the start, until there are none, those that somebody has unbound, which may be many in the cloud."""
+        """Bound ones; and after the start, until there are none, those that somebody has unbound, which may be many in
+        the cloud.
+        """
         hosts = [self._host] if self._unbound_looked else [self._host, ""]
         found = self._neutron.find_ports(**{"device_owner": DEVICE_OWNER, "binding:host_id": hosts})
         unbound = [port for port in found if not port.host_id and self._journal.leases.get(port.id) is None]

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The background look at what was forgotten: by Docker, by Neutron's lost answers, by our own death.
 
-Never in the way of a call: it takes the same locks, asks Docker only from its own thread, and gives up for this round where
-something does not answer. What it removes has been the same, and unused, in every look for the grace time, and still is when
-its lock is held.
+Never in the way of a call: it takes the same locks, asks Docker only from its own thread, and gives up for this round
+where something does not answer. What it removes has been the same, and unused, in every look for the grace time, and
+still is when its lock is held.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ Look = dict[Suspect, Value | None]
 
 
 class Reconciler:
-    """``grace``: seconds for which something must have been unused before it is removed. ``clock``: seconds, of a clock that
-    is never set.
+    """``grace``: seconds for which something must have been unused before it is removed. ``clock``: seconds, of a clock
+    that is never set.
     """
 
     def __init__(
@@ -265,7 +265,9 @@ class Reconciler:
     # -- removing --------------------------------------------------------------------------------------------------
 
     def _remove(self, kind: str, key: str, seen: Value | None) -> None:
-        """``seen``: what it was in the look. What is something else by now is in use again, or will be looked at again."""
+        """``seen``: what it was in the look. What is something else by now is in use again, or will be looked
+        at again.
+        """
         if kind == "endpoint":
             self._end_endpoint(key, seen)
         elif kind == "network":

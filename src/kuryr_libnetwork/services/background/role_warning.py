@@ -15,8 +15,8 @@ LOG = logging.getLogger(__name__)
 def warn_of_roles(neutron: Neutron, *, physical_networks: bool) -> None:
     """One line where something cannot work, else none. No Neutron call.
 
-    ``physical_networks``: whether the service has to see them. Raises :class:`~kuryr_libnetwork.errors.NeutronError` where
-    nobody could log in.
+    ``physical_networks``: whether the service has to see them. Raises :class:`~kuryr_libnetwork.errors.NeutronError`
+    where nobody could log in.
     """
     account = neutron.account()
     if account is None:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Waiting for Neutron's agent of this host: to be there, and to report a plugged port as ACTIVE.
 
-After a boot Docker starts containers before the agent has reported for the first time, and tries none of them again: the
-binding of their ports waits for it (``[neutron] agent_alive_timeout``). Whether a container waits until its port is ACTIVE
-is the operator's choice (``vif_plugging_is_fatal``).
+After a boot Docker starts containers before the agent has reported for the first time, and tries none of them again:
+the binding of their ports waits for it (``[neutron] agent_alive_timeout``). Whether a container waits until its port is
+ACTIVE is the operator's choice (``vif_plugging_is_fatal``).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ REPORTED_VNIC_TYPES = {"normal", "direct-physical"}
 class PlugWaiter:
     """``timeout``, ``agent_timeout`` and ``interval`` in seconds; one Neutron call per interval.
 
-    None unless ``fatal``, or the port could not be bound. To users without the role admin Neutron shows no agents: then the
-    binding itself is tried again, until this service has seen one succeed.
+    None unless ``fatal``, or the port could not be bound. To users without the role admin Neutron shows no agents: then
+    the binding itself is tried again, until this service has seen one succeed.
     """
 
     def __init__(
@@ -53,9 +53,10 @@ class PlugWaiter:
     def bound(self, port: Port) -> Port:
         """The port, bound once more as soon as this host's agent is alive.
 
-        The time counts from when the agent was missed first: Docker makes the endpoints of a network one after the other, and
-        its own start would take the limit times their number if each of them waited anew for an agent that does not come.
-        Raises :class:`~kuryr_libnetwork.errors.BindingFailed` with the likely cause; the caller takes back what it did.
+        The time counts from when the agent was missed first: Docker makes the endpoints of a network one after the
+        other, and its own start would take the limit times their number if each of them waited anew for an agent that
+        does not come. Raises :class:`~kuryr_libnetwork.errors.BindingFailed` with the likely cause; the caller takes
+        back what it did.
         """
         if port.vif_type not in UNBOUND:
             return self._seen_bound(port)
@@ -110,7 +111,9 @@ class PlugWaiter:
         return retry(self._neutron.find_agents, host=self._host)
 
     def wait(self, port: Port) -> None:
-        """Raises :class:`~kuryr_libnetwork.errors.BindingFailed` when the time is over; the caller takes back what it did."""
+        """Raises :class:`~kuryr_libnetwork.errors.BindingFailed` when the time is over; the caller takes back what it
+        did.
+        """
         if not self._fatal or port.vnic_type not in REPORTED_VNIC_TYPES or port.status == ACTIVE:
             return
         retry = tenacity.Retrying(

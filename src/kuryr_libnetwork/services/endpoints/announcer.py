@@ -42,7 +42,9 @@ class Announcer(AfterJoin[_Announcement]):
         self._drivers = drivers
 
     def joined(self, endpoint: EndpointRecord) -> None:
-        """Docker is about to move the endpoint's interface. Only drivers of physical networks have neighbours to tell."""
+        """Docker is about to move the endpoint's interface. Only drivers of physical networks have neighbours
+        to tell.
+        """
         if endpoint.plug is None or not isinstance(self._drivers.named(endpoint.plug.driver), Enforcer):
             return
         now = self._now()

@@ -156,7 +156,9 @@ class Endpoints:
     def _take(
         self, network: NetworkRecord, lease: LeaseRecord, record: EndpointRecord, wish: _EndpointWish, undo: Undo
     ) -> EndpointRecord:
-        """What the port is to say comes from its device, from the user's options and from the ports that are exposed."""
+        """What the port is to say comes from its device, from the user's options and from the ports that are
+        exposed.
+        """
         wanted = device_options(NetworkOptions(vnic_type=network.vnic_type, pf=network.pf), wish.device)
         said = attributes_of(wish.port)
         device = {**self._reserve(network, lease, wanted, record.mac_address, undo), **said}

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The end of an endpoint and of its port, whoever asks for it: Docker, a failed step, or the reconciler.
 
-DeleteEndpoint takes the interface away, the last ReleaseAddress the port: a port must not go while Docker still holds an
-address of it, or a late ReleaseAddress would hit the next container that got the address. ReleaseAddress names nothing but
-the address, so one that comes late, or twice, is told by what it would hit: a container that lives.
+DeleteEndpoint takes the interface away, the last ReleaseAddress the port: a port must not go while Docker still holds
+an address of it, or a late ReleaseAddress would hit the next container that got the address. ReleaseAddress names
+nothing but the address, so one that comes late, or twice, is told by what it would hit: a container that lives.
 """
 
 from __future__ import annotations
@@ -156,7 +156,9 @@ class Releaser:
                 self._ports.release(current)
 
     def _end_former_endpoint(self, lease: LeaseRecord) -> bool:
-        """Docker deletes an endpoint before its addresses, but not when it crashed or we failed; ``False``: it lives."""
+        """Docker deletes an endpoint before its addresses, but not when it crashed or we failed; ``False``: it
+        lives.
+        """
         if not self._has_endpoint(lease):
             return True
         with self._locks.hold("endpoint", lease.endpoint_id):  # it may just be made, or be ended
@@ -228,8 +230,8 @@ class Releaser:
                     self._ports.release(self._exposed_ports.recognised(lease, port))
 
     def release_unplaced(self) -> None:
-        """Release again what Docker gave back before its network was known: right after a start that may come from Docker's
-        word alone, and Docker releases no address twice.
+        """Release again what Docker gave back before its network was known: right after a start that may come from
+        Docker's word alone, and Docker releases no address twice.
         """
         with self._guard:
             unplaced, self._unplaced = dict(self._unplaced), {}
@@ -247,7 +249,9 @@ class Releaser:
                 self._ports.release(self._exposed_ports.recognised(lease, port), look=True)
 
     def _free_to_go(self, port: Port, *, named: bool) -> Unknown | None:
-        """What is to become of a port that is ours, on this host, in no container, and not just being made for the next one."""
+        """What is to become of a port that is ours, on this host, in no container, and not just being made for the next
+        one.
+        """
         unknown = release_of_unknown(port, self._own.project, self._settings.host, named=named)
         if unknown is None or self._intents.open(port.description) or self._journal.leases.get(port.id) is not None:
             return None

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Routes of containers on several networks: what Docker is told at Join, and what is added when it is done.
 
-The decisions are in :mod:`~kuryr_libnetwork.rules.sandbox_routes`. Where a container's namespace cannot be entered, what the
-journal knows is all there is to decide by.
+The decisions are in :mod:`~kuryr_libnetwork.rules.sandbox_routes`. Where a container's namespace cannot be entered,
+what the journal knows is all there is to decide by.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class SandboxRoutes(AfterJoin[Task]):
             fit = rules.fitted(answer, taken, coming, advertised)
         if fit.kept_back:
             LOG.info(
-                "endpoint %s: Docker is not told of the routes %s, which its container has already, gets from a router, or may "
-                "get a network for; they are added behind the others",
+                "endpoint %s: Docker is not told of the routes %s, which its container has already, gets from a "
+                "router, or may get a network for; they are added behind the others",
                 endpoint.endpoint_id[:12],
                 rules.described(fit.kept_back),
             )

@@ -18,7 +18,9 @@ from kuryr_libnetwork.services.state.own_things import OwnThings
 
 
 class Plan(NamedTuple):
-    """``network``: the one to use, ``None`` for a new one, to be ``shared``. ``sources``: the pools that new subnets come from."""
+    """``network``: the one to use, ``None`` for a new one, to be ``shared``. ``sources``: the pools that new subnets
+    come from.
+    """
 
     network: Network | None
     shared: bool | None

@@ -139,7 +139,9 @@ class Networks:
         return True
 
     def _renew_pools(self, record: NetworkRecord) -> None:
-        """Swarm makes its networks again at each start of the engine, under the same id and with pools requested anew."""
+        """Swarm makes its networks again at each start of the engine, under the same id and with pools
+        requested anew.
+        """
         waiting = [pool for pool in self._journal.pools.all() if pool.requests and not self._pools.in_use(pool.pool_id)]
         for subnet in record.subnets:
             new = max((pool for pool in waiting if pool.cidr == subnet.cidr), key=_age, default=None)
@@ -207,7 +209,9 @@ class Networks:
     def _existing(
         self, record: NetworkRecord, network: Network, pools: list[PoolRecord]
     ) -> tuple[NetworkRecord, Network, bool]:
-        """Use a network that is there. One that kuryr made for another Docker network goes with the last of its users."""
+        """Use a network that is there. One that kuryr made for another Docker network goes with the last of its
+        users.
+        """
         own = self._own.project.network(network)
         made = own is not None and identity.made_on(own) != ""
         record = _on(msgspec.structs.replace(record, made=made), network)

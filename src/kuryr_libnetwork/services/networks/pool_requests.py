@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """RequestPool: every request of Docker gets a subnetpool of its own in Neutron, whose id is Docker's id for the pool.
 
-So an id means one Docker network, also after the journal was lost, and on whatever host. The subnetpool is a name only: which
-network, subnet or subnetpool of the user's is behind it, is decided in CreateNetwork, where all options are known.
+So an id means one Docker network, also after the journal was lost, and on whatever host. The subnetpool is a name only:
+which network, subnet or subnetpool of the user's is behind it, is decided in CreateNetwork, where all options are
+known.
 """
 
 from __future__ import annotations
@@ -112,7 +113,8 @@ class PoolRequests:
         return PoolWish(cidr, "" if pool is None else pool.id, subnet)
 
     def _unasked(self, chosen: Choices, version: IpVersion, others: Collection[str]) -> PoolWish:
-        """Without ``--subnet``: that of the subnet or network chosen, else a prefix of the pool chosen, or the default one.
+        """Without ``--subnet``: that of the subnet or network chosen, else a prefix of the pool chosen, or the default
+        one.
 
         ``others``: prefixes that other hosts have taken meanwhile.
         """
@@ -138,8 +140,9 @@ class PoolRequests:
     def _alone(self, record: PoolRecord, chosen: Choices, version: IpVersion) -> PoolRecord:
         """A prefix that no pool of another host stands for.
 
-        Docker keeps to the prefix, and Neutron gives it to one network only. Whoever sees the pool of another host takes back
-        his own and goes on at random, for the other may do the same. Neutron calls: 1, and 3 for each prefix more.
+        Docker keeps to the prefix, and Neutron gives it to one network only. Whoever sees the pool of another host
+        takes back his own and goes on at random, for the other may do the same. Neutron calls: 1, and 3 for each prefix
+        more.
         """
         taken: set[str] = set()
         for _ in range(prefixes.MOST_UNUSED):
@@ -172,8 +175,8 @@ class PoolRequests:
             same = record.unasked and record.subnet is not None and record.subnet.id == subnet.id
             if same and record.requests and not self._pools.in_use(record.pool_id):
                 raise Conflict(
-                    f"subnet {subnet.id} ({subnet.cidr}) overlaps a route of this host, or another docker network create is "
-                    f"at work on it; give --subnet={subnet.cidr}"
+                    f"subnet {subnet.id} ({subnet.cidr}) overlaps a route of this host, or another docker network "
+                    f"create is at work on it; give --subnet={subnet.cidr}"
                 )
 
     # -- making it -------------------------------------------------------------------------------------------------

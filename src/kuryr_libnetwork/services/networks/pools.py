@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pools between RequestPool and their end. Docker releases a pool before the network that uses it, so only an unused one goes
-at once.
+"""Pools between RequestPool and their end. Docker releases a pool before the network that uses it, so only an unused
+one goes at once.
 
-Only a subnetpool of the shape that kuryr makes is ever deleted, and not while a subnet names it: somebody else may use it by
-its name, as upstream's service does, and the last Docker network on the subnet clears up. A refusal of Neutron may pass, so the
-reconciler tries once more before the pool is left to others.
+Only a subnetpool of the shape that kuryr makes is ever deleted, and not while a subnet names it: somebody else may use
+it by its name, as upstream's service does, and the last Docker network on the subnet clears up. A refusal of Neutron
+may pass, so the reconciler tries once more before the pool is left to others.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ class PoolKeeper:
                     self._end(record, last_try=False, look=look)
 
     def give_up(self, docker_id: str, pool_ids: Iterable[str]) -> None:
-        """The pools of a Docker network which leaves its Neutron network to others; upstream's may have further users."""
+        """The pools of a Docker network which leaves its Neutron network to others; upstream's may have further
+        users.
+        """
         others = [network for network in self._journal.networks.all() if network.docker_id != docker_id]
         used = {pool_id for network in others for pool_id in pools_of(network)}
         for pool_id in sorted(set(pool_ids) - used):
@@ -134,7 +136,9 @@ class PoolKeeper:
             yield self._journal.pools.get(pool_id)
 
     def _release_unknown(self, pool_id: str, *, network_gone: bool = False) -> None:
-        """A pool that the journal does not know (deleted, or upstream's): it goes if kuryr made it and nobody uses it."""
+        """A pool that the journal does not know (deleted, or upstream's): it goes if kuryr made it and nobody
+        uses it.
+        """
         if self.in_use(pool_id):
             return
         for pool in self._own.subnetpools(id=pool_id):

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The subnets of a Docker network: those of its Neutron network that its pools stand for, and new ones for the rest.
 
-A new subnet gives neither an auxiliary address by itself, nor one of ``--ip-range``. One that is there has its own rules, which
-we leave alone: a port keeps each auxiliary address. In a range we choose containers' addresses.
+A new subnet gives neither an auxiliary address by itself, nor one of ``--ip-range``. One that is there has its own
+rules, which we leave alone: a port keeps each auxiliary address. In a range we choose containers' addresses.
 """
 
 from __future__ import annotations
@@ -86,8 +86,9 @@ class SubnetKeeper:
             if self._own.project.network(network) is not None:
                 raise
             raise NeutronForbidden(
-                f"Neutron network {network.id} has no subnet {pool.cidr}, and belongs to another project, where only the role "
-                f"admin may make one; give --subnet of a subnet that it has, or have its owner make this one ({error})"
+                f"Neutron network {network.id} has no subnet {pool.cidr}, and belongs to another project, where only "
+                "the role admin may make one; give --subnet of a subnet that it has, or have its owner make this one "
+                f"({error})"
             ) from error
 
     def _make(self, record: NetworkRecord, pool: PoolRecord, source: str) -> Subnet:
@@ -119,8 +120,8 @@ class SubnetKeeper:
     ) -> NetworkRecord:
         """Say in Neutron that the subnet is the pool's: on the subnet, as upstream does, or on the pool.
 
-        On the pool where the subnet is in another project, or has another one's tag already, so that its tags never grow, and
-        where there is a range to remember.
+        On the pool where the subnet is in another project, or has another one's tag already, so that its tags never
+        grow, and where there is a range to remember.
         """
         ip_range = "" if _keeps_to(subnet, pool) else pool.ip_range
         own = self._own.project.subnet(subnet)

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The end of a Docker network in Neutron, whether it was ever finished or not.
 
-What kuryr made goes with its last user; a network of somebody else loses our marks. Two things are left to a second look,
-the reconciler's ``last_try``: a refusal, which may pass, and a network that others use, for they may be leaving at the same
-moment. If they are not, the network is marked, and the last one clears up. Neutron calls of the first look: ≤ 4, where others
-use the network ≤ 5.
+What kuryr made goes with its last user; a network of somebody else loses our marks. Two things are left to a second
+look, the reconciler's ``last_try``: a refusal, which may pass, and a network that others use, for they may be leaving
+at the same moment. If they are not, the network is marked, and the last one clears up. Neutron calls of the first look:
+≤ 4, where others use the network ≤ 5.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class Teardown:
             self._end(record, last_try=last_try and not self._is_ours_there(record))
 
     def _is_ours_there(self, record: NetworkRecord) -> bool:
-        """Whether a port of this host's is, or may be, on the Neutron network: it would keep it, and is about to go itself.
+        """Whether a port of this host's is, or may be, on the Neutron network: it would keep it, and is about to go
+        itself.
 
         Neutron calls: at most 1.
         """
@@ -79,7 +80,9 @@ class Teardown:
         return any(identity.made_by_us(port) and identity.made_on(port) == self._host for port in found)
 
     def unfinished_beside(self, record: NetworkRecord) -> list[str]:
-        """The Docker networks of this host that have left the same Neutron network to others, once the last of these has gone."""
+        """The Docker networks of this host that have left the same Neutron network to others, once the last of these
+        has gone.
+        """
         if self._journal.networks.get(record.docker_id) is not None:
             return []
         beside = [other for other in self._journal.networks.all() if other.neutron_id == record.neutron_id]
@@ -105,9 +108,9 @@ class Teardown:
             self._forget(record, pools)
 
     def _leave_anothers(self, record: NetworkRecord, network: Network, *, last_try: bool) -> None:
-        """A Neutron network of another project: nothing on it is ours but ports for auxiliary addresses, and subnets that
-        kuryr made where its role allowed that. These go with the last Docker network that uses them: each takes its own
-        pools away, which say so, before it looks at those of others, so that the last one sees none.
+        """A Neutron network of another project: nothing on it is ours but ports for auxiliary addresses, and subnets
+        that kuryr made where its role allowed that. These go with the last Docker network that uses them: each takes
+        its own pools away, which say so, before it looks at those of others, so that the last one sees none.
         """
         self._delete_aux_ports(record)
         self._network_users.leave(record.docker_id, network)
@@ -164,8 +167,8 @@ class Teardown:
                 self._delete_subnet(subnet.id)
 
     def _endings(self, record: NetworkRecord, network: OwnNetwork, *, last_try: bool) -> tuple[list[Ending], set[str]]:
-        """What becomes of the subnets, and the pools that go then; with what earlier users had to leave, where there may be
-        something: these could not take it away, for others still used the network.
+        """What becomes of the subnets, and the pools that go then; with what earlier users had to leave, where there
+        may be something: these could not take it away, for others still used the network.
         """
         known = [Ending(subnet.subnet_id, subnet.made, [subnet.pool_id]) for subnet in record.subnets]
         pools = rules.pools_of(record)

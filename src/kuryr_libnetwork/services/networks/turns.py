@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """RequestPool and CreateNetwork of one CIDR, one pair after the other.
 
-Docker tells CreateNetwork the CIDR, not the pool: two pools of one CIDR that wait for their networks at a time could not be
-told apart.
+Docker tells CreateNetwork the CIDR, not the pool: two pools of one CIDR that wait for their networks at a time could
+not be told apart.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Turns:
     def take(self, cidr: str) -> Iterator[None]:
         """A pool of the CIDR is made in the body.
 
-        Before that it waits for the networks of earlier ones, for as long as they come: :class:`Busy` when none has come for
-        the limit. So nobody waits for several attempts that failed, each its full time.
+        Before that it waits for the networks of earlier ones, for as long as they come: :class:`Busy` when none has
+        come for the limit. So nobody waits for several attempts that failed, each its full time.
         """
         with self._changed:
             self._wait(cidr)

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The addresses of a new port: Neutron's choice, the user's, or ours where ``--ip-range`` is narrower than the subnet's own rules."""
+"""The addresses of a new port: Neutron's choice, the user's, or ours where ``--ip-range`` is narrower than the subnet's
+own rules.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ class AddressChoice:
     def make(self, subnets: Sequence[SubnetRecord], address: str, make: Callable[[FixedIps], Port]) -> Port:
         """``make`` a port with an address on each subnet, ``address`` ("": none) on the first of them.
 
-        Other hosts choose from the same range at the same time, so we choose at random, and if it was taken, once more. Neutron calls besides ``make``: 1 for
-        each subnet with a range.
+        Other hosts choose from the same range at the same time, so we choose at random, and if it was taken, once more.
+        Neutron calls besides ``make``: 1 for each subnet with a range.
         """
         ours = any(subnet.ip_range for subnet in subnets)
         for _ in range(ATTEMPTS - 1 if ours else 0):

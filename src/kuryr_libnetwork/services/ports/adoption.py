@@ -1,9 +1,11 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Ports of the user's: claimed for an endpoint, bound to this host, given back (:mod:`~kuryr_libnetwork.rules.adoption`).
+"""Ports of the user's: claimed for an endpoint, bound to this host, given back
+(:mod:`~kuryr_libnetwork.rules.adoption`).
 
-Neutron calls: bind 3 (claim, look who else does, PUT), a port that is bound to this host already 1, as it has to be 0; give
-back 1, with its MAC 2. More only where somebody else is at the port in the same moment, or an earlier attempt was cut off.
+Neutron calls: bind 3 (claim, look who else does, PUT), a port that is bound to this host already 1, as it has to be 0;
+give back 1, with its MAC 2. More only where somebody else is at the port in the same moment, or an earlier attempt was
+cut off.
 """
 
 from __future__ import annotations
@@ -156,8 +158,8 @@ class Adoption:
     def _note_forgetful(self) -> None:
         if self._remembers:
             LOG.warning(
-                "the service's role may not write binding:profile, so what adopted ports were before is in the journal alone; "
-                "give the service's user the role 'service'"
+                "the service's role may not write binding:profile, so what adopted ports were before is in the journal "
+                "alone; give the service's user the role 'service'"
             )
         self._remembers = False
 
@@ -192,7 +194,9 @@ class Adoption:
         self._untag(port, lease.claim)
 
     def _untag(self, port: Port, claim: str) -> None:
-        """Upstream's tags, and those of earlier versions, where the journal or Docker knows that they are of this endpoint."""
+        """Upstream's tags, and those of earlier versions, where the journal or Docker knows that they are of this
+        endpoint.
+        """
         if claim and set(id_tags(claim)) <= set(port.tags):
             try:
                 self._neutron.set_tags("ports", port.id, owners_tags(port))

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which host is about to bind a port of somebody else's (:mod:`~kuryr_libnetwork.rules.adoption` tells why and how).
 
-A claim stands in the tags of a subnetpool of the service's own, where no tenant can write one. Neutron calls: 1 to claim, 1 to
-see who else does. The background takes it off once the port is bound; before the port is given back it has to be off, for then
-another host may want it.
+A claim stands in the tags of a subnetpool of the service's own, where no tenant can write one. Neutron calls: 1 to
+claim, 1 to see who else does. The background takes it off once the port is bound; before the port is given back it has
+to be off, for then another host may want it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ REMEMBERED = 24 * 3600.0
 
 
 class Claims:
-    """``now``: seconds since the epoch; hosts need not agree on it by more than some minutes. ``clock``: seconds, of a clock that
-    is never set.
+    """``now``: seconds since the epoch; hosts need not agree on it by more than some minutes. ``clock``: seconds, of a
+    clock that is never set.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class Claims:
             else:
                 return pool_id
         raise PortNotAdoptable(
-            f"port {lease.port_id} cannot be claimed: this Docker network has no subnetpool in the service's own project; "
-            "remove it and create it again"
+            f"port {lease.port_id} cannot be claimed: this Docker network has no subnetpool in the service's own "
+            "project; remove it and create it again"
         )
 
     def rivals(self, lease: LeaseRecord) -> set[str]:
@@ -93,8 +93,8 @@ class Claims:
             self._finished[endpoint_id] = pool_id
 
     def leave(self, lease: LeaseRecord) -> None:
-        """Take the claim of a lease off now. Neutron calls: 0 where the background has done it; else 2, and where an earlier
-        process made it 1 or 3.
+        """Take the claim of a lease off now. Neutron calls: 0 where the background has done it; else 2, and where an
+        earlier process made it 1 or 3.
         """
         with self._guard:
             pool_id, done = self._finished.get(lease.claim, ""), lease.claim in self._taken_off
@@ -141,8 +141,8 @@ class Claims:
                 LOG.debug("subnetpool %s or its tag %s was gone already", pool_id, tag)
 
     def _pools_for(self, lease: LeaseRecord) -> list[str]:
-        """The pools of the lease's Docker network, those first that this service is known to have made; then any other of
-        the latter: a claim is found on whatever pool it stands.
+        """The pools of the lease's Docker network, those first that this service is known to have made; then any other
+        of the latter: a claim is found on whatever pool it stands.
         """
         network = self._journal.networks.get(lease.docker_network_id)
         mine = pools_of(network) if network is not None else set[str]()

@@ -36,7 +36,9 @@ _HINT = "or set [DEFAULT] process_external_connectivity = false to open none"
 
 
 class ExposedPorts:
-    """``enabled``: ``process_external_connectivity``; without it nothing is opened, and what was opened before is closed."""
+    """``enabled``: ``process_external_connectivity``; without it nothing is opened, and what was opened before is
+    closed.
+    """
 
     def __init__(
         self, neutron: Neutron, journal: Journal, own: OwnThings, attempts: Attempts, *, enabled: bool

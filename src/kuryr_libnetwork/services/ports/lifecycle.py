@@ -102,8 +102,8 @@ class Ports:
     def _hand_out(self, lease: LeaseRecord, spare: FixedIp, subnet: SubnetRecord, address: str) -> FixedIp:
         """Give the address of a dual-stack port that was made ready for this moment.
 
-        If that fails, Docker forgets the IPv4 address without a word (docs/notes/docker-plugin.md, "What is undone after
-        failures"): so the port goes.
+        If that fails, Docker forgets the IPv4 address without a word (docs/notes/docker-plugin.md, "What is undone
+        after failures"): so the port goes.
         """
         try:
             return self._second(lease, spare, subnet, address)
@@ -184,7 +184,9 @@ class Ports:
         return any(used.subnet_id == subnet.subnet_id for other in others for used in other.subnets)
 
     def _refuse_missing_family(self, network: NetworkRecord, lease: LeaseRecord) -> None:
-        """IPv4 comes first, so that a port without it would get somebody else's; without IPv6 the container has IPv4 alone."""
+        """IPv4 comes first, so that a port without it would get somebody else's; without IPv6 the container has IPv4
+        alone.
+        """
         has = {ip.subnet_id for ip in (*lease.held, *lease.spare)}
         subnets = [subnet for subnet in network.subnets if subnet.ip_version == 4]
         if subnets and has.isdisjoint(subnet.subnet_id for subnet in subnets):
@@ -352,8 +354,8 @@ class Ports:
     def release(self, lease: LeaseRecord, *, look: bool = False) -> None:
         """Delete the port, or put an adopted one back as it was; a port that is gone is released already.
 
-        ``look``: some time has passed since Docker last used the port, and its owner may do so again. Then the group that
-        was made for it goes as well; should that fail, the lease stays, but no longer holds the addresses.
+        ``look``: some time has passed since Docker last used the port, and its owner may do so again. Then the group
+        that was made for it goes as well; should that fail, the lease stays, but no longer holds the addresses.
         """
         try:
             if lease.original is None:

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finding in Neutron what the options for ports name (:mod:`~kuryr_libnetwork.rules.port_options`).
 
-Anybody can give a group or a policy of his any name: a name means a group of the service's own project; a policy of it, else the one
-policy of that name that others share. Ids mean any.
+Anybody can give a group or a policy of his any name: a name means a group of the service's own project; a policy of it,
+else the one policy of that name that others share. Ids mean any.
 
-Neutron calls: for a network 1 to 3, so that a wrong one is refused before anything is made; for a container none for ids, which
-Neutron looks at in the binding, and 1 for all names of groups, 1 for the name of a policy.
+Neutron calls: for a network 1 to 3, so that a wrong one is refused before anything is made; for a container none for
+ids, which Neutron looks at in the binding, and 1 for all names of groups, 1 for the name of a policy.
 """
 
 from __future__ import annotations

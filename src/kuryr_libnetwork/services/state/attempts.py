@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The error boundary of the background: what fails is told once, tried again later, and stops nothing else.
 
-Work is known by what it does ("remove endpoint 0123"). A failure is logged when it is new, or has another reason than the
-last time; that it works again is logged as well. An exception that is none of ours is logged with its traceback and counted
-(:mod:`~kuryr_libnetwork.health`). What failed once, or waits for somebody who does not answer, is due again in the next
-round; everything else, such as what Neutron refuses, after a time that doubles with each failure.
+Work is known by what it does ("remove endpoint 0123"). A failure is logged when it is new, or has another reason than
+the last time; that it works again is logged as well. An exception that is none of ours is logged with its traceback and
+counted (:mod:`~kuryr_libnetwork.health`). What failed once, or waits for somebody who does not answer, is due again in
+the next round; everything else, such as what Neutron refuses, after a time that doubles with each failure.
 """
 
 from __future__ import annotations

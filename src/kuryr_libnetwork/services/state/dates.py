@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the time tells the services: the order of records, and how long something has been as it is.
 
-The host's clock may be set at any time, by hours or years. So the dates in the journal tell an order and nothing else, and
-ages are counted within one process, by a clock that nobody sets.
+The host's clock may be set at any time, by hours or years. So the dates in the journal tell an order and nothing else,
+and ages are counted within one process, by a clock that nobody sets.
 """
 
 from __future__ import annotations

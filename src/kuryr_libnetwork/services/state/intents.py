@@ -3,8 +3,8 @@
 """Creating things in Neutron without losing one whose answer never arrives.
 
 The intent is on disk before the POST, its token in the ``description`` of the new resource. A refusal or an answer
-drops the intent; a lost answer, or our own death, leaves it for :meth:`Intents.sweep`, which looks for the token and removes
-what it finds, unless somebody has begun to use it: a pool is found by its name, a subnet by its CIDR.
+drops the intent; a lost answer, or our own death, leaves it for :meth:`Intents.sweep`, which looks for the token and
+removes what it finds, unless somebody has begun to use it: a pool is found by its name, a subnet by its CIDR.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ class Intents:
         )
 
     def sweep(self, grace: float) -> int:
-        """Remove what intents that have been open for ``grace`` seconds left in Neutron; answers how many were found."""
+        """Remove what intents that have been open for ``grace`` seconds left in Neutron; answers how many were
+        found.
+        """
         found = 0
         for intent in self._journal.intents.all():
             with self._lock:
@@ -178,5 +180,7 @@ class Intents:
 
 
 def _may_exist_after(error: KuryrError) -> bool:
-    """Whether what was asked for may have been made: no usable answer came, or Neutron stumbled (500), nobody knows where."""
+    """Whether what was asked for may have been made: no usable answer came, or Neutron stumbled (500), nobody knows
+    where.
+    """
     return isinstance(error, NeutronUnavailable) or type(error) is NeutronError

@@ -18,8 +18,8 @@ class _Counted:
 
 
 class KeyedLocks:
-    """Locks by kind and id, taken in the order network, endpoint, sandbox, address, port, neutron-network, pool, so that none
-    waits in a circle.
+    """Locks by kind and id, taken in the order network, endpoint, sandbox, address, port, neutron-network, pool, so
+    that none waits in a circle.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -29,7 +29,9 @@ class KeyedLocks:
 
     @contextmanager
     def hold(self, kind: str, key: str, *, wait: bool = True) -> Iterator[None]:
-        """Wait for the object at most the time-out, or not at all; :class:`Busy` then, so that no call from Docker hangs."""
+        """Wait for the object at most the time-out, or not at all; :class:`Busy` then, so that no call from Docker
+        hangs.
+        """
         with self._guard:
             entry = self._locks.setdefault((kind, key), _Counted())
             entry.users += 1

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finding what Docker names: in the journal, else in Neutron by the marks on the service's own things.
 
-The journal is a cache here. What it lacks (deleted, or never written because upstream's service made it) is rebuilt from
-Neutron and kept. Marks on things of others prove nothing; a Docker network that is recorded only there, as upstream did it, is
-taken up on Docker's own word (:mod:`~.dockers_word`).
+The journal is a cache here. What it lacks (deleted, or never written because upstream's service made it) is rebuilt
+from Neutron and kept. Marks on things of others prove nothing; a Docker network that is recorded only there, as
+upstream did it, is taken up on Docker's own word (:mod:`~.dockers_word`).
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class Lookup:
         found = self.neutron_subnet(pool_id)
         if found is None:
             raise UnknownObject(
-                f"no Docker network uses pool {pool_id}; try again if the service has just started, else remove the network and "
-                "create it again, with kuryr as the network driver as well (-d kuryr --ipam-driver kuryr)"
+                f"no Docker network uses pool {pool_id}; try again if the service has just started, else remove the "
+                "network and create it again, with kuryr as the network driver as well (-d kuryr --ipam-driver kuryr)"
             )
         return found
 
@@ -82,8 +82,8 @@ class Lookup:
         return next((subnet for subnet in record.subnets if subnet.pool_id == pool_id), same[0] if same else None)
 
     def neutron_subnet(self, pool_id: str) -> tuple[NetworkRecord, SubnetRecord] | None:
-        """The same from Neutron alone: the subnet that the pool is recorded on, else one of ours tagged with its id, or taken
-        from it.
+        """The same from Neutron alone: the subnet that the pool is recorded on, else one of ours tagged with its id, or
+        taken from it.
 
         Where several Docker networks use the Neutron network, which of them asks may not be known; the record then has
         no ``docker_id`` and is not kept.
@@ -124,8 +124,8 @@ class Lookup:
     def port_of_endpoint(self, endpoint_id: str) -> Port | None:
         """The port of an endpoint that the journal does not know, and that Docker has just named.
 
-        By device, as the binding set it, else by tags as upstream sets them. Anybody may write any device on a port of his
-        own: what is proven by more than that comes first, and of two that are not neither is it.
+        By device, as the binding set it, else by tags as upstream sets them. Anybody may write any device on a port of
+        his own: what is proven by more than that comes first, and of two that are not neither is it.
         """
         found = self._neutron.find_ports(device_id=endpoint_id)
         kinds = [(port, release_of_unknown(port, self._own.project, self._host, named=True)) for port in found]

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where Neutron says which Docker networks, of whatever host, use one of its networks.
 
-By tags of the Neutron network, as upstream does, where it is in the service's own project and there is room. A Docker network on a
-network of somebody else is recorded on its own pools: there nobody else writes, and nobody else's word counts. So is one that finds
-no room (Neutron takes 50 tags for a resource); then one tag of the Neutron network says that there are such ones.
+By tags of the Neutron network, as upstream does, where it is in the service's own project and there is room. A Docker
+network on a network of somebody else is recorded on its own pools: there nobody else writes, and nobody else's word
+counts. So is one that finds no room (Neutron takes 50 tags for a resource); then one tag of the Neutron network says
+that there are such ones.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ class NetworkUsers:
         self._neutron.set_tags("subnetpools", pool.pool_id, pool_tags(docker_id, neutron_id, pool.ip_range))
 
     def remember(self, record: NetworkRecord) -> None:
-        """What a Docker network says of its containers, on its first pool. Neutron calls: 1, none where it says nothing."""
+        """What a Docker network says of its containers, on its first pool. Neutron calls: 1, none where it says
+        nothing.
+        """
         tags = option_tags(record)
         if tags and record.pools:
             self._neutron.add_tags("subnetpools", record.pools[0], (*id_tags(record.docker_id), *tags))
@@ -89,8 +92,9 @@ class NetworkUsers:
         ids = {network.id for network in tagged} | ({network_of_pool(pool) for pool in pools} - {""})
         if len(ids) > 1:
             raise Conflict(
-                f"Docker network {docker_id[:12]} is recorded on Neutron networks {' and '.join(sorted(ids))}; take its tags "
-                "(kuryr.net.uuid.*) off all but the right one, or remove the Docker network and create it again"
+                f"Docker network {docker_id[:12]} is recorded on Neutron networks {' and '.join(sorted(ids))}; take "
+                "its tags (kuryr.net.uuid.*) off all but the right one, or remove the Docker network and create it "
+                "again"
             )
         if tagged:
             return tagged[0], pools
