@@ -215,3 +215,33 @@ def test_an_unbound_port_of_another_mac_is_known(host: Host) -> None:
     assert recovered.pairs == ()
     both = host.nested.recover(host.port)
     assert {pair.mac_address for pair in both.pairs} == {host.port.mac_address, host.vm.mac_address}
+
+
+def test_a_port_is_put_on_the_trunk_whatever_another_container_saw() -> None:
+    """A container would start without a network: one beside it had seen its port on the trunk just before."""
+    host = Host()
+    other = host.neutron.seed_port(host.port.network_id)
+    plug = host.plug(host.vlan)
+    again: list[PlugRecord] = []
+
+    def hook(method: str, arguments: tuple[Any, ...]) -> None:
+        if method == "after find_ports" and not again:
+            again.append(plug)
+            host.vlan.unplug(plug)
+            again[0] = host.vlan.plan(host.port, "e2")
+
+    host.neutron.find_ports = _with(host.neutron.find_ports, hook)  # type: ignore[method-assign]
+    host.vlan.plan(other, "e3")
+    host.vlan.plug(again[0], host.port, "e2", MTU)
+    assert len(host.vlans()) == 1
+
+
+def _with(call: Any, hook: Hook) -> Any:
+    """The call, and the hook after it."""
+
+    def both(**query: Any) -> Any:
+        found = call(**query)
+        hook("after find_ports", ())
+        return found
+
+    return both

@@ -48,7 +48,7 @@ class VlanDriver:
         self._binding = binding
         self._host = host
         self._choose = choose
-        self._seen: tuple[SubPort, ...] = ()
+        self._planned: dict[str, tuple[SubPort, ...]] = {}
 
     def home_network(self) -> str:
         return ""
@@ -62,6 +62,7 @@ class VlanDriver:
     def plan(self, port: Port, endpoint_id: str) -> PlugRecord:  # noqa: ARG002 - other drivers need it
         parent = self._machine.interface(usable=True)
         trunk = self._trunk()
+        self._planned[port.id] = trunk.sub_ports
         return self._record(port.id, trunk.trunk_id, parent.name, parent.mac)
 
     def recover(self, port: Port) -> PlugRecord:
@@ -78,7 +79,6 @@ class VlanDriver:
                 f"port {port.id} of this virtual machine (interface {link.name}) is not the parent of a trunk, which "
                 f"the port driver vlan needs: openstack network trunk create --parent-port {port.id} NAME"
             )
-        self._seen = port.trunk_details.sub_ports
         return port.trunk_details
 
     def _record(self, port_id: str, trunk_id: str, parent: str, parent_mac: str) -> PlugRecord:
@@ -102,8 +102,8 @@ class VlanDriver:
             self._binding.plug(plug, port.mac_address.lower(), mtu, vlan)
 
     def _put_on_trunk(self, plug: PlugRecord) -> int:
-        """The port's VLAN. What :meth:`plan` has just seen is believed; a refusal shows what it has missed."""
-        sub_ports = self._seen
+        """The port's VLAN. What :meth:`plan` has seen for this port is believed; a refusal shows what it has missed."""
+        sub_ports = self._planned.pop(plug.port_id, ())
         for _ in range(ATTEMPTS):
             vlan = rules.vlan_of(sub_ports, plug.port_id)
             if vlan:
@@ -111,7 +111,7 @@ class VlanDriver:
             vlan = self._free_vlan(plug.trunk_id, sub_ports)
             try:
                 subport = SubPort(port_id=plug.port_id, segmentation_id=vlan)
-                self._seen = self._neutron.add_subport(plug.trunk_id, subport).sub_ports
+                self._neutron.add_subport(plug.trunk_id, subport)
             except NeutronConflict:
                 sub_ports = self._sub_ports(plug.trunk_id)
                 if vlan in rules.free_vlans(sub_ports) and not rules.vlan_of(sub_ports, plug.port_id):
@@ -134,6 +134,7 @@ class VlanDriver:
 
     def unplug(self, plug: PlugRecord, sandbox: str = "") -> None:  # noqa: ARG002 - it dies with its namespace
         """The interface goes even when Neutron cannot be reached; the error then comes after that."""
+        self._planned.pop(plug.port_id, None)
         steps: dict[str, Step] = {f"remove the interface of port {plug.port_id}": lambda: self._binding.unplug(plug)}
         if plug.trunk_id:
             steps[f"take port {plug.port_id} off its trunk"] = lambda: self._take_off_trunk(plug)
@@ -141,7 +142,7 @@ class VlanDriver:
 
     def _take_off_trunk(self, plug: PlugRecord) -> None:
         try:
-            self._seen = self._neutron.remove_subport(plug.trunk_id, plug.port_id).sub_ports
+            self._neutron.remove_subport(plug.trunk_id, plug.port_id)
         except NeutronNotFound:
             LOG.info("port %s was on no trunk any more", plug.port_id)
 
