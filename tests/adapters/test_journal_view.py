@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,7 @@ from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import JournalView, look, service_runs
 from kuryr_libnetwork.model.records import NetworkRecord
 from kuryr_libnetwork.model.sriov import DeviceLease
+from tests.world.threads import Call, at_once
 
 LEASE = DeviceLease(
     pci_address="0000:01:10.0",
@@ -44,6 +49,41 @@ def test_beside_the_running_service(tmp_path: Path) -> None:
     assert look(tmp_path / "kuryr.db").devices == ()
     assert service_runs(tmp_path / "kuryr.db")
     journal.close()
+
+
+def test_a_look_keeps_no_service_from_its_start(tmp_path: Path) -> None:
+    """``kuryr vf list`` in the moment of a start would end the service: the journal is in use."""
+    SqliteJournal(tmp_path / "kuryr.db").close()
+    with (tmp_path / "kuryr.db.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        start = Call(lambda: SqliteJournal(tmp_path / "kuryr.db"))
+        start.join(0.2)
+        assert start.running
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        journal = start.result()
+        assert service_runs(tmp_path / "kuryr.db")
+        journal.close()
+
+
+def test_many_looks_and_many_starts(tmp_path: Path) -> None:
+    """Services that start at the same time would keep each other away, or two of them have the journal."""
+
+    def begin() -> SqliteJournal | None:
+        with suppress(JournalError):
+            return SqliteJournal(tmp_path / "kuryr.db")
+        return None
+
+    SqliteJournal(tmp_path / "kuryr.db").close()
+    look_often = partial(_repeat, partial(service_runs, tmp_path / "kuryr.db"))
+    works: list[Callable[[], SqliteJournal | None]] = [look_often, look_often, begin, begin, begin]
+    held = [found for found in (call.result() for call in at_once(works)) if found is not None]
+    assert len(held) == 1
+    held[0].close()
+
+
+def _repeat(work: Callable[[], object]) -> None:
+    for _ in range(2000):
+        work()
 
 
 def test_after_the_service(tmp_path: Path) -> None:

@@ -34,6 +34,10 @@ class Call(Generic[T]):
         except Exception as error:  # noqa: BLE001 - raised again in the thread that asks
             self.error = error
 
+    def join(self, seconds: float) -> None:
+        """Give it so much time."""
+        self._thread.join(seconds)
+
     def wait(self) -> None:
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive(), "a call hangs"

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -41,6 +43,9 @@ RESERVE = 1024 * 1024
 CHECKPOINT_PAGES = 200
 """The file grows by less than the reserve between two checkpoints (pages of 4096 bytes)."""
 WAL_LIMIT = RESERVE
+
+LOOKERS = 5.0
+"""Seconds in which those who look at the lock are done with it."""
 
 R = TypeVar("R", bound=Value)
 
@@ -250,7 +255,7 @@ class _Store:
         """Hold ``<path>.lock`` until the process ends, however it ends."""
         lock = self._folder.open(f"{self.path.name}.lock", os.O_RDWR | os.O_CREAT)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(lock)
         except BlockingIOError as error:
             holder = os.pread(lock, 20, 0).decode(errors="replace").strip()
             os.close(lock)
@@ -303,6 +308,25 @@ class _Store:
                 raise
             self._folder.remove(self._reserve_name)
             self.run("PRAGMA journal_mode = WAL")
+
+
+def _lock(file: int) -> None:
+    """For this process alone. A look whether a service runs holds the lock shared for a moment: that is waited for.
+
+    Raises ``BlockingIOError`` at once if another service holds it.
+    """
+    end = time.monotonic() + LOOKERS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_UN)
+            if time.monotonic() > end:
+                raise
+            time.sleep(random.uniform(0.001, 0.01))  # noqa: S311 - two that start together shall not keep in step
+        else:
+            return
 
 
 def _is_full(error: JournalError) -> bool:
