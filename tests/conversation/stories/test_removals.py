@@ -188,3 +188,20 @@ def test_an_error_500_may_come_after_the_deed(rig: Rig, docker: DirectDocker, ca
         docker.network_rm(DockerNetwork(network.docker_id, [Pool(each, CIDR, "", v6=False) for each in network.pools]))
     rig.settle()
     assert rig.state() == before
+
+
+# -- releases that come late ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("days", "left"), [(0, 1), (2, 0)])
+def test_a_release_is_not_expected_for_ever(rig: Rig, docker: DirectDocker, days: int, left: int) -> None:
+    """Days after the background took an address back, the release of its next lease would be taken for the former's."""
+    pool = docker.network_create(CIDR).pools[0].pool_id
+    request = {"PoolID": pool, "Address": "10.1.0.9", "Options": None}
+    docker.client.call("IpamDriver.RequestAddress", request)
+    rig.settle()
+    assert rig.neutron.user_ports() == []
+    rig.now += days * 86400
+    docker.client.call("IpamDriver.RequestAddress", request)
+    docker.client.call("IpamDriver.ReleaseAddress", {"PoolID": pool, "Address": "10.1.0.9"})
+    assert len(rig.neutron.user_ports()) == left

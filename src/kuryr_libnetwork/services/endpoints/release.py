@@ -35,6 +35,8 @@ from kuryr_libnetwork.services.state.own_things import OwnThings
 from kuryr_libnetwork.services.state.unfinished_removals import UnfinishedRemovals
 
 LOG = logging.getLogger(__name__)
+LATE = 3600.0
+"""Seconds for which a release is expected of an address that has been taken back without one."""
 
 
 class Releaser:
@@ -69,7 +71,7 @@ class Releaser:
         self._ages = ages
         self._clock = clock
         self._guard = threading.Lock()
-        self._expected: dict[FixedIp, float] = {}
+        self._expected: dict[FixedIp, tuple[float, float]] = {}
         self._unplaced: dict[tuple[str, str], float] = {}
 
     # -- endpoints -------------------------------------------------------------------------------------------------
@@ -187,8 +189,8 @@ class Releaser:
         Only while the lease has never had an endpoint: once that is gone, its own release is the one that comes.
         """
         with self._guard:
-            since = self._expected.pop(ip, None)
-        if since is None or lease.created_at < since:
+            date, since = self._expected.pop(ip, (0.0, -LATE))
+        if self._clock() - since >= LATE or lease.created_at < date:
             return False
         LOG.warning("ReleaseAddress %s comes late and is not for port %s", ip.ip_address, lease.port_id)
         return True
@@ -206,7 +208,9 @@ class Releaser:
                 return
             self._ports.release(current, look=True)
             with self._guard:
-                self._expected |= dict.fromkeys(current.held, self._dates())
+                now = self._clock()
+                self._expected = {ip: told for ip, told in self._expected.items() if now - told[1] < LATE}
+                self._expected |= dict.fromkeys(current.held, (self._dates(), now))
 
     # -- what the journal does not know ----------------------------------------------------------------------------
 
