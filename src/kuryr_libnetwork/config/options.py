@@ -245,7 +245,8 @@ def _pace_options() -> list[cfg.Opt]:
             min=0,
             max=86400,
             default=60,
-            help="Seconds between looks for leftovers of dead containers; 0: only at the start. New in 19.",
+            help="Seconds between looks for leftovers of dead containers; 0: only at the start. The VFs, routes and "
+            "address pairs of living containers are looked after each minute even then. New in 19.",
         ),
         cfg.IntOpt(
             "reconcile_grace",

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -279,3 +280,40 @@ def test_the_neighbours_are_told(plugin: SriovPlugin, docker: Docker) -> None:
     docker.rm(box)
     docker.network_rm(net)
     plugin.nothing_left()
+
+
+class Minutes(threading.Event):
+    """The time passes while the background waits. Something is done in the third pause; the twelfth is the last."""
+
+    def __init__(self, plugin: SriovPlugin, third: Callable[[], object]) -> None:
+        super().__init__()
+        self._plugin = plugin
+        self._third = third
+        self._pauses = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._plugin.now += timeout or 0
+        self._pauses += 1
+        if self._pauses == 3:
+            self._third()
+        return self._pauses >= 12
+
+
+def test_what_ports_say_is_enforced_though_nobody_looks_for_leftovers(plugin: SriovPlugin, docker: Docker) -> None:
+    """``reconcile_interval = 0`` would end port security and rates, and keep a VF in quarantine, without a word."""
+    net = docker.network_create(CIDR, options={"neutron.net.uuid": plugin.network().id, "kuryr.vnic_type": "direct"})
+    box = docker.run(net)
+    port = plugin.neutron.find_ports(device_id=box.endpoint_id)[0]
+    (index,) = [lease.index for lease in plugin.journal.devices.all() if lease.port_id == port.id]
+    plugin.nic.move(box.interface["SrcName"], f"/var/run/docker/netns/{box.endpoint_id[:12]}", "eth0")
+
+    def after_the_start() -> None:
+        plugin.neutron.change_port(port.id, port_security_enabled=False)
+        gone = docker.run(net)
+        plugin.nic.control.fail_next("apply", LinkError("the PF does not answer"))
+        docker.rm(gone)
+        assert [lease.state for lease in plugin.journal.devices.all()] == ["leased", "quarantined"]
+
+    plugin.services.reconciler.run(Minutes(plugin, after_the_start), 0)
+    assert not plugin.nic.control.read("pf0", index).spoofchk
+    assert [lease.port_id for lease in plugin.journal.devices.all()] == [port.id]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from kuryr_libnetwork.interfaces.drivers import Drivers, PortDriver
+from kuryr_libnetwork.interfaces.drivers import Drivers, Enforcer, PortDriver
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.engine import EngineView
@@ -72,7 +72,14 @@ class HostSurvey:
 
     def stray_plugs(self) -> list[PlugRecord]:
         """What is configured for interfaces that do not exist, and for ports that the journal does not know."""
-        found = [plug for driver in self._drivers.all() for plug in self._strays_of(driver)]
+        return self._strays(self._drivers.all())
+
+    def stray_devices(self) -> list[PlugRecord]:
+        """Of these the VFs and PFs: nobody else gets one before it is put back."""
+        return self._strays([driver for driver in self._drivers.all() if isinstance(driver, Enforcer)])
+
+    def _strays(self, drivers: Iterable[PortDriver]) -> list[PlugRecord]:
+        found = [plug for driver in drivers for plug in self._strays_of(driver)]
         return [plug for plug in found if self._journal.leases.get(plug.port_id) is None]
 
     def _strays_of(self, driver: PortDriver) -> list[PlugRecord]:

@@ -45,6 +45,8 @@ from kuryr_libnetwork.services.state.unfinished_removals import UnfinishedRemova
 LOG = logging.getLogger(__name__)
 IDLE = 60.0
 """Seconds between two beats of a thread that waits for its next round."""
+UPKEEP = 60.0
+"""Seconds between two looks after what is in use, where nobody looks for leftovers."""
 _ROUND = "look for what nobody uses"
 Look = dict[Suspect, Value | None]
 """The suspects of one moment, each as it is then."""
@@ -104,13 +106,18 @@ class Reconciler:
         self._unfound: list[NetworkWord] = []
 
     def run(self, stop: threading.Event, interval: float) -> None:
-        """Once at the start; then every ``interval`` seconds, or, at 0, once more after the grace time."""
+        """Once at the start; then every ``interval`` seconds, or, at 0, once more after the grace time.
+
+        What containers have is looked after all the same.
+        """
         self._attempts.run("finish what was interrupted", self.finish_interrupted)
         self._attempts.run(_ROUND, self.round)
         while not self._pause(stop, interval or self._grace):
             self._attempts.run(_ROUND, self.round)
             if not interval:
-                return
+                break
+        while not self._pause(stop, UPKEEP):
+            self._attempts.run("look after what is in use", self.upkeep)
 
     def _pause(self, stop: threading.Event, seconds: float) -> bool:
         """Wait, seen to be alive; whether the service ends."""
@@ -150,12 +157,25 @@ class Reconciler:
         run("look for creations that were cut off", partial(self._intents.sweep, self._grace))
         if not self._pools_known:
             self._pools_known = run("look for pools of ours", partial(self._intents.adopt_pools, self._pools.ours))
+        run("end broken endpoints", self._end_broken_endpoints)
+        self._look_after_uses()
+        return self._remove_overdue(self._look())
+
+    @one_patience(spare=0)
+    def upkeep(self) -> list[Suspect]:
+        """What goes on where nobody looks for leftovers: settings that others change, and devices to be put back."""
+        self._look_after_uses()
+        return self._remove_overdue({("plug", plug.port_id): plug for plug in self._host_survey.stray_devices()})
+
+    def _look_after_uses(self) -> None:
+        run = self._attempts.run
         run("take off the claims of ports that are bound", self._claims.sweep)
         run("read our networks and their subnets", self._refresh)
         run("look after the ports of this host", self._watch.round)
-        run("end broken endpoints", self._end_broken_endpoints)
         self._host_survey.repair()
-        look = self._look()
+
+    def _remove_overdue(self, look: Look) -> list[Suspect]:
+        """Those that have been the same in every look for the grace time."""
         same = {
             suspect: since for suspect, since in self._seen.items() if self._looked.get(suspect) == look.get(suspect)
         }
