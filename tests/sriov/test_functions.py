@@ -91,7 +91,7 @@ def test_nothing_that_a_container_did_to_its_vf_is_left(guide: Guide, physical: 
     host.
     """
     before = Card(guide.machine).picture()
-    boxes = guide.run_together(guide.docker_network(physical), 2)
+    boxes = guide.run_together(guide.docker_network(physical, "-o", "kuryr.vnic_type=direct"), 2)
     for box in boxes:
         guide.machine.shell(SPOILING, str(guide.machine.docker_inspect(box)["State"]["Pid"]))
         assert "NOARP" in guide.link(box)["flags"]
