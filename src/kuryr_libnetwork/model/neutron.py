@@ -60,6 +60,7 @@ class Network(Value, frozen=True):
     name: str = ""
     description: str | None = ""
     shared: bool = False
+    admin_state_up: bool = True
     mtu: Count | None = None
     subnets: tuple[Id, ...] = ()
     tags: tuple[str, ...] = ()

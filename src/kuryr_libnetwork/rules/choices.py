@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from kuryr_libnetwork.errors import InvalidOption
+from kuryr_libnetwork.errors import Conflict, InvalidOption
 from kuryr_libnetwork.model.neutron import Network, Subnet, SubnetPool
 from kuryr_libnetwork.model.value import IpVersion, Value
 from kuryr_libnetwork.rules.addresses import canonical_cidr
@@ -143,6 +143,15 @@ def only(ref: Ref, found: Sequence[R], what: str, project: OwnProject) -> R:
 def check_network(choices: Choices, network: Network) -> None:
     if choices.shared is not None and choices.shared != network.shared:
         raise InvalidOption(NET_SHARED, _text(choices.shared), f"network {network.id} has shared={network.shared}")
+
+
+def check_up(network: Network) -> None:
+    """Containers would start on it without a word, and reach nobody."""
+    if not network.admin_state_up:
+        raise Conflict(
+            f"Neutron network {network.id} is down by its owner's will, so nothing passes on it; its owner sets it up by "
+            f"'openstack network set --enable {network.id}'"
+        )
 
 
 def at_home(choices: Choices, home: str) -> Choices:

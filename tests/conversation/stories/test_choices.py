@@ -334,3 +334,14 @@ def test_docker_does_not_ask_the_default_pool_for_ever(world: World) -> None:
     assert len(given) == 16
     with pytest.raises(PluginError, match="each overlaps a route of this host; give --subnet"):
         world.docker.client.call("IpamDriver.RequestPool", request)
+
+
+@pytest.mark.parametrize("key", ["neutron.net.uuid", "neutron.subnet.uuid"])
+def test_a_network_that_is_set_down(world: World, key: str) -> None:
+    """Its containers would start without a word, and reach nobody."""
+    world.neutron.store.get("networks", world.a.id)["admin_state_up"] = False
+    before = world.rig.state()
+    with pytest.raises(PluginError, match=rf"network {world.a.id} is down by its owner's will, .*set --enable"):
+        world.docker.network_create(CIDR, options={key: world.values[key]})
+    world.rig.settle()
+    assert world.rig.state() == before

@@ -79,6 +79,8 @@ class Chooser:
             if source:
                 sources[version] = source
         rules.check_home(choices, network, home)
+        if network is not None:
+            rules.check_up(network)
         return Plan(network, choices.shared, sources)
 
     def _with_subnet(
