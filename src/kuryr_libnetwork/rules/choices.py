@@ -149,8 +149,8 @@ def check_up(network: Network) -> None:
     """Containers would start on it without a word, and reach nobody."""
     if not network.admin_state_up:
         raise Conflict(
-            f"Neutron network {network.id} is down by its owner's will, so nothing passes on it; its owner sets it up by "
-            f"'openstack network set --enable {network.id}'"
+            f"Neutron network {network.id} is down by its owner's will, so nothing passes on it; its owner sets it up "
+            f"by 'openstack network set --enable {network.id}'"
         )
 
 
