@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from kuryr_libnetwork.errors import JournalError
-from kuryr_libnetwork.host.journal import TABLES, SqliteJournal
+from kuryr_libnetwork.host.journal import TABLES, SqliteJournal, _Store
 from kuryr_libnetwork.host.journal_view import look
 from tests.adapters.test_journal_contract import DEVICE, ENDPOINT, INTENT, LEASE, NETWORK, POOL
 
@@ -167,9 +167,48 @@ def test_tables_that_are_not_ours(path: Path, statement: str) -> None:
 
 
 def test_a_row_that_changes_under_the_running_service(path: Path) -> None:
-    """A call would end with an internal error, and not say which row it was."""
+    """Who writes to the file behind the service's back would end its calls: what the service knows counts until it
+    ends.
+    """
     with closing(SqliteJournal(path)) as journal:
         change(path, "UPDATE leases SET record = '{'")
-        with pytest.raises(JournalError, match="table leases, key port: "):
-            journal.leases.get("port")
+        change(path, "DELETE FROM pools")
+        assert journal.leases.get("port") == LEASE
+        journal.leases.put(LEASE)
         assert journal.pools.all() == [POOL]
+    with closing(SqliteJournal(path)) as journal:
+        assert journal.leases.all() == [LEASE]
+
+
+def test_a_look_reads_nothing_from_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call of Docker looks at all records of a table, and would take the longer the more containers there are."""
+    asked: list[str] = []
+    run = _Store.run
+
+    def counting(store: _Store, statement: str, *values: str) -> list[tuple[str, ...]]:
+        asked.append(statement)
+        return run(store, statement, *values)
+
+    with closing(SqliteJournal(path)) as journal:
+        monkeypatch.setattr(_Store, "run", counting)
+        for _ in range(3):
+            assert (journal.leases.get("port"), journal.pools.all()) == (LEASE, [POOL])
+        assert asked == []
+        journal.leases.put(LEASE)
+        assert len(asked) == 1
+
+
+def test_what_a_transaction_took_back_is_not_kept_in_memory(path: Path) -> None:
+    """The service would go on with what is not in the file, until it starts again without it."""
+    other = msgspec.structs.replace(LEASE, port_id="other")
+    with closing(SqliteJournal(path)) as journal:
+        with suppress(ZeroDivisionError), journal.transaction():
+            journal.leases.put(other)
+            journal.pools.drop(POOL.pool_id)
+            with suppress(KeyError), journal.transaction():
+                journal.leases.drop("port")
+                raise KeyError
+            assert journal.leases.all() == [LEASE, other]
+            assert journal.pools.all() == []
+            raise ZeroDivisionError
+        assert (journal.leases.all(), journal.pools.all()) == ([LEASE], [POOL])

@@ -15,7 +15,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -70,8 +70,9 @@ class SqliteJournal:
     missing.
 
     Every record is read once here, and one that cannot be read stops the start: without it the service would take what
-    it stood for as nobody's, or fail in each call that meets it. One connection behind a lock: writers wait for the
-    same disk anyway, and a read takes microseconds.
+    it stood for as nobody's, or fail in each call that meets it. Nobody else writes to the file, so what was read or
+    written once is kept in memory: calls of Docker look at all records of a table. One connection behind a lock, for
+    writers wait for the same disk anyway.
     """
 
     def __init__(self, path: Path) -> None:
@@ -107,8 +108,9 @@ class _Table(Generic[R]):
         self._store = store
         self._key = key
         self._reader = RowReader(store.path, table, key, kind)
-        self._get = f"SELECT key, record FROM {table} WHERE key = ?"  # noqa: S608 - the name is one of TABLES
-        self._all = f"SELECT key, record FROM {table} ORDER BY rowid"  # noqa: S608
+        self._known: dict[str, R] | None = None
+        store.on_loss.append(self._forget)
+        self._all = f"SELECT key, record FROM {table} ORDER BY rowid"  # noqa: S608 - the name is one of TABLES
         self._drop = f"DELETE FROM {table} WHERE key = ?"  # noqa: S608
         self._put = (
             f"INSERT INTO {table} (key, record) VALUES (?, ?) "  # noqa: S608
@@ -116,11 +118,23 @@ class _Table(Generic[R]):
         )
 
     def get(self, key: str) -> R | None:
-        rows = self._store.run(self._get, key)
-        return self._reader.read(rows[0]) if rows else None
+        with self._store.lock:
+            return self._records().get(key)
 
     def all(self) -> list[R]:
-        return [self._reader.read(row) for row in self._store.run(self._all)]
+        with self._store.lock:
+            return list(self._records().values())
+
+    def _records(self) -> dict[str, R]:
+        """All of them, by key. Whoever calls has the lock."""
+        if self._known is None:
+            rows = self._store.run(self._all)
+            self._known = {row[0]: self._reader.read(row) for row in rows}
+        return self._known
+
+    def _forget(self) -> None:
+        """What was written is undone, or the file given up."""
+        self._known = None
 
     def check(self) -> None:
         """Raises ``JournalError`` for the first record that cannot be read."""
@@ -129,14 +143,18 @@ class _Table(Generic[R]):
     def put(self, record: R) -> None:
         key = getattr(record, self._key)
         statement, text = self._put, msgspec.json.encode(record).decode()
-        if self._store.run(self._get, key):
-            self._store.change(statement, key, text)
-        else:
-            self._store.keep_reserve()
-            self._store.run(statement, key, text)
+        with self._store.lock:
+            if key in self._records():
+                self._store.change(statement, key, text)
+            else:
+                self._store.keep_reserve()
+                self._store.run(statement, key, text)
+            self._records()[key] = self._reader.read((key, text))  # as whoever reads the file has it
 
     def drop(self, key: str) -> None:
-        self._store.change(self._drop, key)
+        with self._store.lock:
+            self._store.change(self._drop, key)
+            self._records().pop(key, None)
 
 
 class _Store:
@@ -146,7 +164,9 @@ class _Store:
         self.path = path
         self._reserve_name = f"{path.name}.reserve"
         self._reserved = False
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        self.on_loss: list[Callable[[], None]] = []
+        """Called with the lock held, when what the tables keep in memory may not be what is in the file."""
         self._depth = 0
         with ExitStack() as undo:
             try:
@@ -166,7 +186,7 @@ class _Store:
 
     def run(self, statement: str, *values: str) -> list[tuple[str, ...]]:
         """One statement, on disk when it returns unless inside a transaction."""
-        with self._lock, self._translated():
+        with self.lock, self._translated():
             return self._connection.execute(statement, values).fetchall()
 
     def change(self, statement: str, *values: str) -> None:
@@ -174,7 +194,7 @@ class _Store:
 
         Inside a transaction, which SQLite has undone by then, the room is made for the next attempt.
         """
-        with self._lock:
+        with self.lock:
             try:
                 self.run(statement, *values)
             except JournalError as error:
@@ -184,7 +204,7 @@ class _Store:
 
     def keep_reserve(self) -> None:
         """New records have to leave the reserve alone."""
-        with self._lock:
+        with self.lock:
             if self._reserved:
                 return
             try:
@@ -208,7 +228,7 @@ class _Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        with self._lock, Undo() as undo:
+        with self.lock, Undo() as undo:
             depth = self._depth
             mark = f"level{depth}"
             begin, commit = (f"SAVEPOINT {mark}", f"RELEASE {mark}") if depth else ("BEGIN IMMEDIATE", "COMMIT")
@@ -231,6 +251,7 @@ class _Store:
 
     def _undo(self, mark: str) -> None:
         """SQLite itself has rolled back already after some errors (disk full, I/O error)."""
+        self._lose()
         if not self._connection.in_transaction:
             return
         self.run(f"ROLLBACK TO {mark}" if self._depth else "ROLLBACK")
@@ -238,9 +259,14 @@ class _Store:
             self.run(f"RELEASE {mark}")
 
     def close(self) -> None:
-        with self._lock, self._translated():
+        with self.lock, self._translated():
+            self._lose()
             self._connection.close()
             self._release()
+
+    def _lose(self) -> None:
+        for forget in self.on_loss:
+            forget()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
