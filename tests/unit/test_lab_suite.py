@@ -76,6 +76,7 @@ def test_the_summary_ends_in_one_line_that_counts_failed_checks() -> None:
 
 def test_an_interrupted_run_leaves_no_program_behind(tmp_path: Path) -> None:
     """A pytest that went on would use a lab that is being taken down."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as the suite has it; else ignored below nohup
     children, codes = Children(), []
     script = "import time; print('begun', flush=True); time.sleep(60)"
     log = tmp_path / "log"
