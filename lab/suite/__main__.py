@@ -22,8 +22,8 @@ OPTIONS = (BACKEND, "--engines", "-h", "--help")
 
 
 def main(argv: list[str]) -> int:
-    # Asked to end, it clears up like after Ctrl-C. SIGINT: a shell has its background jobs ignore it, and so would every
-    # program that is started here, when it is asked to end.
+    # Asked to end, it clears up like after Ctrl-C. SIGINT: a shell has its background jobs ignore it, and so would
+    # every program that is started here, when it is asked to end.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
     verb, *rest = argv
