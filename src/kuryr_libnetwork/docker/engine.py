@@ -126,7 +126,7 @@ class DockerEngine:
             yield client
         except (DockerException, RequestException, HTTPError, OSError) as error:
             raise self._unavailable(f"does not answer: {error}") from None
-        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError, msgspec.MsgspecError) as error:
             # From the client, where an answer is no JSON or of another form than it expects, or from ours.
             raise self._unavailable(
                 f"answers what cannot be understood, nothing of it counts: {described(error)}"
