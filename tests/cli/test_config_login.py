@@ -70,7 +70,7 @@ def refusal(path: Path) -> str:
 
 def test_every_known_auth_type_has_a_login_here() -> None:
     """A new release of keystoneauth would bring one whose needs nobody has looked at."""
-    assert set(LOGINS) | NOT_FROM_A_FILE == set(loading.get_available_plugin_names())
+    assert set(LOGINS) | NOT_FROM_A_FILE >= set(loading.get_available_plugin_names())  # an older one has fewer
 
 
 @pytest.mark.parametrize("auth_type", ALL)
