@@ -179,6 +179,13 @@ def pools_of(record: NetworkRecord) -> set[str]:
     return {*record.pools, *(subnet.pool_id for subnet in record.subnets)}
 
 
+def kept_by_ports(pool: PoolRecord, *, made: bool) -> list[str]:
+    """The auxiliary addresses that Neutron, or we, would give to a container otherwise. ``made``: of a subnet
+    of ours.
+    """
+    return [address for address in pool.reserved if not made or (pool.ip_range and contains(pool.ip_range, address))]
+
+
 def subnet_record(
     subnet: Subnet, pool_id: str, *, made: bool, ip_range: str = "", recorded: bool = False
 ) -> SubnetRecord:

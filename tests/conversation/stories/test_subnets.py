@@ -329,6 +329,25 @@ def test_no_container_gets_an_auxiliary_address(rig: Rig, docker: DirectDocker, 
     gone(rig, docker, before, net)
 
 
+@pytest.mark.parametrize("lose", [False, True], ids=["journal", "no-journal"])
+def test_no_container_gets_an_auxiliary_address_of_its_range(rig: Rig, docker: DirectDocker, lose: bool) -> None:
+    """What is promised to a printer would be a container's, for addresses of a range are chosen by us."""
+    before = rig.state()
+    aux = {"printer": "10.1.0.65", "outside": "10.1.0.9"}
+    net = docker.network_create(V4, ip_range="10.1.0.64/30", gateway="10.1.0.1", aux=aux)
+    if lose:
+        rig.revive(lose_journal=True)
+    boxes = [docker.run(net) for _ in range(3)]
+    assert {box.ip for box in boxes} == {"10.1.0.64", "10.1.0.66", "10.1.0.67"}
+    with pytest.raises(PluginError, match=r"--ip-range 10\.1\.0\.64/30 has no free address left"):
+        docker.run(net)
+    with pytest.raises(PluginError, match=r"10\.1\.0\.65.*(--aux-address|kuryr:aux-address)"):
+        docker.run(net, ip="10.1.0.65")
+    for box in boxes:
+        docker.rm(box)
+    gone(rig, docker, before, net)
+
+
 def test_an_auxiliary_address_that_has_a_port_already(rig: Rig, docker: DirectDocker) -> None:
     """The port of the printer, a user's, would be taken, or the network be refused because of it."""
     options, network, subnet = tenant(rig)

@@ -3,7 +3,8 @@
 """The subnets of a Docker network: those of its Neutron network that its pools stand for, and new ones for the rest.
 
 A new subnet gives neither an auxiliary address by itself, nor one of ``--ip-range``. One that is there has its own
-rules, which we leave alone: a port keeps each auxiliary address. In a range we choose containers' addresses.
+rules, which we leave alone. In a range we choose containers' addresses. So a port keeps each auxiliary address that is
+on a subnet that was there, or in a range.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class SubnetKeeper:
         for pool, match in matches:
             subnet = match or self._new(record, network, pool, origins[pool.pool_id])
             record = self._record(record, subnet, pool, made=match is None, on_pools=on_pools)
-            for address in pool.reserved if match is not None else ():
+            for address in rules.kept_by_ports(pool, made=match is None):
                 record = self._keep_address(record, subnet, address)
         return record
 
