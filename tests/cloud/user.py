@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from lab.api import Lab
 from lab.people import TENANT_MEMBER, Person
+from lab.process import wait_for
 from tests.cloud.tenant import Tenant
 
 MOVING = {"revision_number", "updated_at", "status"}
@@ -97,7 +98,13 @@ class User:
         return host.docker("exec", container, *command).stdout
 
     def ping(self, host: DockerHost, container: str, address: str) -> None:
-        """Three answers within ten seconds, or the error shows ping's output."""
+        """Three answers within ten seconds, or the error shows ping's output.
+
+        The agent of ML2/OVS lets a port in some time after its container has started: the first answer is waited for.
+        """
+        if not self.lab.backend.is_ovn:
+            once = ("exec", container, "ping", "-c", "1", "-w", "1", address)
+            wait_for(lambda: host.docker(*once, check=False).returncode == 0, 30)
         host.docker("exec", container, "ping", "-c", "3", "-w", "10", address)
 
     # -- neutron ---------------------------------------------------------------------------------------------------
