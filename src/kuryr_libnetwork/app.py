@@ -144,8 +144,7 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     server = PluginServer(boundary, _listeners(plugin), threads=plugin.worker_threads, tls=tls)
     # What the first container would have to wait for: slow imports, connections, the list of Neutron's extensions.
     warm_ups: dict[str, Callable[[], object]] = {
-        "reach Neutron": partial(_reach, neutron, physical_networks=reads_physical_networks(settings)),
-        "look for Neutron's agent on this host": partial(warn_of_host, neutron, plugin.host),
+        "reach Neutron": partial(_reach, neutron, plugin.host, physical_networks=reads_physical_networks(settings)),
         "look at the interfaces of this host": partial(links.get, "lo"),
     }
     if any(driver.name == VethDriver.name for driver in drivers.all()):
@@ -157,9 +156,10 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     return App(server, services, plugin.reconcile_interval, warm_ups, health, pulses)
 
 
-def _reach(neutron: Neutron, *, physical_networks: bool) -> None:
+def _reach(neutron: Neutron, host: str, *, physical_networks: bool) -> None:
     neutron.extensions()
     warn_of_roles(neutron, physical_networks=physical_networks)  # the login has told them
+    warn_of_host(neutron, host)
 
 
 def driver_names(settings: Settings) -> DriverNames:

@@ -50,11 +50,21 @@ class Watchdog:
 
     def look(self) -> None:
         """Feed it, or say once why not."""
-        hanging = self._hangs()
+        hanging = self._asked()
         if not hanging:
             self._told = False
             notify("WATCHDOG=1")
         elif not self._told:
             self._told = True
             LOG.error("%s: systemd is going to start the service anew; what each thread is at:", "; ".join(hanging))
-            self._report()
+            try:
+                self._report()
+            except Exception:  # a boundary: the main thread goes on whatever the report meets
+                LOG.exception("the report: unexpected error")
+
+    def _asked(self) -> list[str]:
+        try:
+            return self._hangs()
+        except Exception:  # a boundary: a fault of the question is no reason to end what may be well
+            LOG.exception("whether the service hangs: unexpected error")
+            return []

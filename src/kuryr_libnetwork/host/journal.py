@@ -143,13 +143,14 @@ class _Table(Generic[R]):
     def put(self, record: R) -> None:
         key = getattr(record, self._key)
         statement, text = self._put, msgspec.json.encode(record).decode()
+        written = self._reader.read((key, text))  # as whoever reads the file has it; what cannot be read is not written
         with self._store.lock:
             if key in self._records():
                 self._store.change(statement, key, text)
             else:
                 self._store.keep_reserve()
                 self._store.run(statement, key, text)
-            self._records()[key] = self._reader.read((key, text))  # as whoever reads the file has it
+            self._records()[key] = written
 
     def drop(self, key: str) -> None:
         with self._store.lock:

@@ -149,7 +149,7 @@ def check_up(network: Network) -> None:
     """Containers would start on it without a word, and reach nobody."""
     if not network.admin_state_up:
         raise Conflict(
-            f"Neutron network {network.id} is down by its owner's will, so nothing passes on it; its owner sets it up "
+            f"Neutron network {network.id} is set down (admin_state_up), so nothing passes on it; its owner sets it up "
             f"by 'openstack network set --enable {network.id}'"
         )
 

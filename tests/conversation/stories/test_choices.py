@@ -341,7 +341,7 @@ def test_a_network_that_is_set_down(world: World, key: str) -> None:
     """Its containers would start without a word, and reach nobody."""
     world.neutron.store.get("networks", world.a.id)["admin_state_up"] = False
     before = world.rig.state()
-    with pytest.raises(PluginError, match=rf"network {world.a.id} is down by its owner's will, .*set --enable"):
+    with pytest.raises(PluginError, match=rf"network {world.a.id} is set down .*set --enable"):
         world.docker.network_create(CIDR, options={key: world.values[key]})
     world.rig.settle()
     assert world.rig.state() == before

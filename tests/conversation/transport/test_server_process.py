@@ -332,6 +332,16 @@ def test_the_watchdog_of_another_process_is_left_alone(folder: Path, start: Star
     assert server.told() == "STOPPING=1"
 
 
+def test_a_fault_of_the_watchdogs_question_ends_nothing(folder: Path, start: Start) -> None:
+    """Fails if the main thread, which every signal and the end need, dies of an error that nobody foresaw."""
+    server = start(*configure(folder), program=frame(hangs="[].pop()"), environment=WATCHED)
+    assert [server.told() for _ in range(3)] == ["READY=1", *["WATCHDOG=1"] * 2]
+    server.process.send_signal(signal.SIGTERM)
+    code, out, err = server.end()
+    assert (code, err) == (0, "")
+    assert "whether the service hangs: unexpected error" in out
+
+
 def test_a_service_that_hangs_says_what_and_is_not_fed(folder: Path, start: Start) -> None:
     """Fails if systemd believes that a service lives that serves nobody, or if nobody learns what hung.
 

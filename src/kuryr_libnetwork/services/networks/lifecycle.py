@@ -38,6 +38,7 @@ from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.lookup import Lookup
 from kuryr_libnetwork.services.state.network_users import NetworkUsers
 from kuryr_libnetwork.services.state.own_things import OwnThings
+from kuryr_libnetwork.text import shown
 from kuryr_libnetwork.undo import Undo
 
 LOG = logging.getLogger(__name__)
@@ -86,8 +87,10 @@ class Networks:
             return False
         options = parse_network_options(request.generic)
         self._refuse_vnic_type(options.vnic_type)
-        for key in without_effect(request.generic):
-            LOG.warning("Docker network %s: option %s has no effect with kuryr", request.network_id[:12], key)
+        if idle := without_effect(request.generic):
+            LOG.warning(
+                "Docker network %s: without effect with kuryr: %s", request.network_id[:12], shown(", ".join(idle))
+            )
         ports = self._port_options.of_network(request.generic)
         pools = self._pools_of(request)
         plan = self._plan(request, pools, self._home(options))
