@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any, Generic, TypeVar
@@ -42,16 +42,19 @@ class Failing:
     def fail_next(self, method: str, error: Exception, after: bool = False) -> None:
         self._failures.setdefault(method, []).append((error, after))
 
+    def called(self, method: str) -> AbstractContextManager[object]:
+        """Around the effect of each call."""
+        # There are millions of calls, and few that are to fail.
+        return self._failing(method) if self._failures.get(method) else self.lock
+
     @contextmanager
-    def called(self, method: str) -> Iterator[None]:
+    def _failing(self, method: str) -> Iterator[None]:
         with self.lock:
-            waiting = self._failures.get(method, [])
-            error, after = waiting.pop(0) if waiting else (None, False)
-            if error is not None and not after:
+            error, after = self._failures[method].pop(0)
+            if not after:
                 raise error
             yield
-            if error is not None:
-                raise error
+            raise error
 
 
 class FakeLinks(Failing):

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from tests.fakes.host import Failing, FakeJournal, FakeLinks, FakeOvs, FakeScripts
@@ -25,10 +26,14 @@ READS = (
 )
 
 
+NOTHING = nullcontext()
+
+
 class Died(BaseException):
     """The process was killed: nothing that catches errors of the service may catch this one."""
 
 
+@cache
 def is_read(name: str) -> bool:
     return name.rpartition(".")[2].startswith(READS)
 
@@ -52,13 +57,15 @@ class Fault:
 
 
 class Outside:
-    """``names``: the calls since :meth:`arm`. ``dead``: whoever still runs in the old process can do nothing more.
+    """``names``: the calls since :meth:`arm`. ``changes``: how many calls there were that do more than read. ``dead``:
+    whoever still runs in the old process can do nothing more.
 
     ``hook`` runs before each call, and with ``after NAME`` after it.
     """
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.changes = 0
         self.dead = False
         self.hook: Callable[[str, tuple[Any, ...]], None] | None = None
         self._fault: Fault | None = None
@@ -71,8 +78,20 @@ class Outside:
     def disarm(self) -> None:
         self._fault, self._armed = None, False
 
+    @property
+    def calm(self) -> bool:
+        """Nobody counts the calls, or waits for one, and none is to fail."""
+        return not self._armed and self.hook is None and not self.dead
+
+    def around(
+        self, name: str, arguments: tuple[Any, ...] = (), call: AbstractContextManager[object] = NOTHING
+    ) -> AbstractContextManager[object]:
+        """What befalls the call, around it."""
+        self.changes += not is_read(name)
+        return call if self.calm else self._watched(name, arguments, call)
+
     @contextmanager
-    def around(self, name: str, arguments: tuple[Any, ...] = ()) -> Iterator[None]:
+    def _watched(self, name: str, arguments: tuple[Any, ...], call: AbstractContextManager[object]) -> Iterator[None]:
         if self.dead:
             raise Died
         error = self._error(name)
@@ -80,7 +99,8 @@ class Outside:
             self.hook(name, arguments)
         if error is not None and not error[1]:
             raise self._raised(error[0])
-        yield
+        with call:
+            yield
         if self.hook is not None:
             self.hook(f"after {name}", arguments)
         if error is not None:
@@ -117,10 +137,8 @@ class TappedLinks(FakeLinks):
         super().__init__()
         self._outside = outside
 
-    @contextmanager
-    def called(self, method: str) -> Iterator[None]:
-        with self._outside.around(f"links.{method}"), super().called(method):
-            yield
+    def called(self, method: str) -> AbstractContextManager[object]:
+        return self._outside.around(f"links.{method}", call=super().called(method))
 
     def come_back(self, name: str) -> None:
         """What Docker does with the container's end before it deletes the endpoint."""
@@ -134,10 +152,8 @@ class TappedOvs(FakeOvs):
         super().__init__()
         self._outside = outside
 
-    @contextmanager
-    def called(self, method: str) -> Iterator[None]:
-        with self._outside.around(f"ovs.{method}"), super().called(method):
-            yield
+    def called(self, method: str) -> AbstractContextManager[object]:
+        return self._outside.around(f"ovs.{method}", call=super().called(method))
 
 
 class TappedScripts(FakeScripts):
@@ -145,10 +161,8 @@ class TappedScripts(FakeScripts):
         super().__init__("sdn")
         self._outside = outside
 
-    @contextmanager
-    def called(self, method: str) -> Iterator[None]:
-        with self._outside.around(f"scripts.{method}"), super().called(method):
-            yield
+    def called(self, method: str) -> AbstractContextManager[object]:
+        return self._outside.around(f"scripts.{method}", call=super().called(method))
 
 
 class TappedJournal(FakeJournal):
@@ -159,15 +173,17 @@ class TappedJournal(FakeJournal):
         self._outside = outside
         self._local = threading.local()
 
-    @contextmanager
-    def called(self, method: str) -> Iterator[None]:
+    def called(self, method: str) -> AbstractContextManager[object]:
         if getattr(self._local, "inside", False):
-            with super().called(method):
-                yield
-            return
-        self._local.inside = method == "transaction"
+            return super().called(method)
+        call = self._outside.around(f"journal.{method}", call=super().called(method))
+        return self._transaction(call) if method == "transaction" else call
+
+    @contextmanager
+    def _transaction(self, call: AbstractContextManager[object]) -> Iterator[None]:
+        self._local.inside = True
         try:
-            with self._outside.around(f"journal.{method}"), super().called(method):
+            with call:
                 yield
         finally:
             self._local.inside = False
@@ -178,10 +194,8 @@ class _Tapped(Failing):
 
     outside: Outside
 
-    @contextmanager
-    def called(self, method: str) -> Iterator[None]:
-        with self.outside.around(f"nic.{method}"), super().called(method):
-            yield
+    def called(self, method: str) -> AbstractContextManager[object]:
+        return self.outside.around(f"nic.{method}", call=super().called(method))
 
 
 class _TappedPci(_Tapped, FakePci):
