@@ -14,7 +14,7 @@ from lab.backend import BACKENDS, DESCRIPTION, OVN
 from lab.errors import LabError
 from lab.paths import REPO
 from lab.suite import labs, tiers
-from lab.suite.results import Outcome, line_coverage, summary
+from lab.suite.results import Outcome, summary
 from lab.suite.runner import RESULTS, Runner
 
 BACKEND = "--backend"
@@ -109,14 +109,14 @@ def _test(runner: Runner, chosen: tuple[tiers.Tier, ...], arguments: argparse.Na
     if not any(each.passed or each.failed or each.skipped for each in outcomes if not each.is_check):
         msg = f"no test matches {' '.join(runner.arguments)}"
         raise LabError(msg)
-    # The rules are pure decisions: every branch of them must have been taken by some test.
-    if runner.measured() and whole and not runner.arguments:
+    # The rules are pure decisions: every branch of them must have been taken with values alone.
+    if not runner.arguments and any(tier.measured for tier in chosen) and runner.measured():
         outcomes.append(runner.check("branch coverage of rules", tiers.COVERAGE_OF_RULES))
-    return _tell(outcomes, line_coverage(RESULTS / "coverage.json"))
+    return _tell(outcomes)
 
 
-def _tell(outcomes: list[Outcome], coverage: str = "") -> int:
-    text, failed = summary(outcomes, coverage)
+def _tell(outcomes: list[Outcome]) -> int:
+    text, failed = summary(outcomes)
     print(text)
     return 1 if failed else 0
 

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What came of checks and tiers, and the summary that ends a run."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,23 +43,12 @@ def outcome_of(report: str, file: Path, code: int) -> Outcome:
     return Outcome(report, max(ran - failed - skipped, 0), failed, skipped, seconds)
 
 
-def line_coverage(file: Path) -> str:
-    """``file``: coverage's report in JSON. "" if nothing was measured."""
-    if not file.exists():
-        return ""
-    totals = json.loads(file.read_text())["totals"]
-    lines = totals["num_statements"]
-    return f"line coverage of src: {100 * totals['covered_lines'] / lines:.1f} % of {lines} lines" if lines else ""
-
-
-def summary(outcomes: Iterable[Outcome], coverage: str = "") -> tuple[str, int]:
+def summary(outcomes: Iterable[Outcome]) -> tuple[str, int]:
     """The text, and how many failed: a failed check counts as one, so that "0 failed" is never said of a run that
     failed.
     """
     shown = [each for each in outcomes if each.is_check or each.passed or each.failed or each.skipped]
     lines = ["", "== summary", *map(_line, shown)]
-    if coverage:
-        lines.append(coverage)
     passed, failed, skipped = (sum(getattr(each, key) for each in shown) for key in ("passed", "failed", "skipped"))
     lines.append(f"{passed} passed, {failed} failed{f', {skipped} skipped' if skipped else ''}")
     return "\n".join(lines), failed

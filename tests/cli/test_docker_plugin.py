@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from kuryr_libnetwork.errors import ConfigError
-from kuryr_libnetwork.rules.discovery import ClientFiles, looked_at, plugin_file
 from tests.cli.operator_bench import Bench
 
 PLAIN = "[DEFAULT]\nkuryr_uri = http://127.0.0.1:23750\n"
@@ -158,16 +156,3 @@ def test_a_folder_that_cannot_be_written_is_said(bench: Bench) -> None:
     bench.config.write_text(PLAIN)
     place(bench, "/etc/docker/plugins").write_text("a file")
     assert "etc/docker/plugins" in bench.refused(*COMMAND, "--write")
-
-
-def test_docker_looks_at_them_in_this_order() -> None:
-    """A file would be written behind another one."""
-    etc = [f"/etc/docker/plugins/{place}" for place in ("n.spec", "n/n.spec", "n.json", "n/n.json")]
-    usr = [path.replace("/etc/docker", "/usr/lib/docker") for path in etc]
-    assert [str(path) for path in looked_at("n")] == [*etc, *usr]
-
-
-def test_a_wrong_name_is_an_error_of_configuration(bench: Bench) -> None:
-    """The command would end with the exit code of a bug."""
-    with pytest.raises(ConfigError):
-        plugin_file(bench.make_host(()).settings.plugin, "no name", ClientFiles())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from msgspec.structs import replace
 
-from kuryr_libnetwork.errors import InvalidOption
+from kuryr_libnetwork.errors import Conflict, InvalidOption
 from kuryr_libnetwork.model.value import IpVersion
 from kuryr_libnetwork.rules import choices as rules
 from kuryr_libnetwork.rules.choices import NET_NAME, NET_SHARED, NET_UUID, POOL, SUBNET, Choices, Ref, choices_of
@@ -213,3 +213,10 @@ def test_a_choice_for_a_family_that_is_not_there(
     with pytest.raises(InvalidOption, match=words):
         rules.check_families(choose(), versions)
     rules.check_families(choose(), [4, 6])
+
+
+def test_a_network_that_is_set_down_is_refused() -> None:
+    """Its containers would start without a word, and reach nobody."""
+    rules.check_up(NETWORK)
+    with pytest.raises(Conflict, match=f"openstack network set --enable {NETWORK.id}"):
+        rules.check_up(replace(NETWORK, admin_state_up=False))

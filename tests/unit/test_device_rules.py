@@ -14,7 +14,16 @@ from kuryr_libnetwork.errors import Conflict, NoFreeDevice
 from kuryr_libnetwork.model.settings import DevicePolicy
 from kuryr_libnetwork.model.sriov import DeviceLease, DeviceRequest, PhysicalFunction, VirtualFunction
 from kuryr_libnetwork.rules.device_spec import parse_device_spec
-from kuryr_libnetwork.rules.devices import FoundPf, choose, choose_pf, judge, physical_network, wrong_kind
+from kuryr_libnetwork.rules.devices import (
+    FoundPf,
+    choose,
+    choose_pf,
+    judge,
+    physical_network,
+    release_refusal,
+    wrong_kind,
+)
+from tests.unit.values import ENDPOINT
 
 MAPPED = DevicePolicy(mappings={"physnet2": ("pf0", "pf1")})
 ANY = DeviceRequest(vnic_type="direct", physical_network="physnet2")
@@ -420,3 +429,25 @@ def test_what_nobody_proves_is_refused(claimed: str, vnic_type: str, policy: Dev
     """A network whose wire is not known would get a VF of any, with its own VLAN there."""
     with pytest.raises(NoFreeDevice, match=reason):
         physical_network("", claimed, vnic_type, policy)
+
+
+@pytest.mark.parametrize(
+    ("held", "refusal"),
+    [
+        (None, "no lease"),
+        (lease("0000:01:10.0"), ""),
+        (lease("0000:01:10.0", state="quarantined"), ""),
+    ],
+)
+def test_a_device_is_put_back_where_no_container_has_it(held: DeviceLease | None, refusal: str) -> None:
+    """An operator could not put back what nobody uses, or would think that there was something to put back."""
+    found = release_refusal(held, [])
+    assert refusal in found if refusal else found == ""
+
+
+@pytest.mark.parametrize(("state", "taken"), [("leased", True), ("quarantined", False)])
+def test_a_device_of_a_container_is_not_put_back(state: str, taken: bool) -> None:
+    """The device of a running container would be taken away; or one that is broken could never be put back."""
+    held = msgspec.structs.replace(lease("0000:01:10.0", state=state), endpoint_id=ENDPOINT.endpoint_id)
+    refusal = release_refusal(held, [ENDPOINT])
+    assert (ENDPOINT.endpoint_id[:12] in refusal) == bool(refusal) == taken

@@ -52,3 +52,25 @@ def test_a_foreign_alias_names_no_port() -> None:
     """Somebody else's interface would be taken for ours, and removed."""
     assert names.port_of_alias("uplink to rack 4") == ""
     assert names.port_of_alias("") == ""
+
+
+@given(port_ids)
+def test_what_stands_between_has_a_name_of_its_own(port_id: str) -> None:
+    """An interface would be taken for another one of the same port, or have a name that the kernel refuses."""
+    every = [
+        *names.hybrid_names(port_id),
+        names.host_name(port_id),
+        names.container_name(port_id),
+        names.device_name(port_id),
+        names.network_bridge(port_id),
+    ]
+    assert len(set(every)) == len(every)
+    assert all(0 < len(name) <= 15 for name in every)
+
+
+@given(port_ids)
+def test_only_a_pairs_ends_name_their_port(port_id: str) -> None:
+    """A bridge, or what joins it to Open vSwitch, would be taken for a container's interface."""
+    for text in (names.part_alias(port_id), names.bridge_alias(names.network_bridge(port_id))):
+        assert names.port_of_alias(text) == ""
+        assert port_id[:8] in text

@@ -402,3 +402,23 @@ def test_a_range_of_a_subnet_that_is_there_has_room() -> None:
     for ip_range in ("10.0.0.0/31", "10.0.0.255/32"):
         with pytest.raises(InvalidOption, match=f"--ip-range={ip_range}: has no address for a container"):
             rules.refuse_chosen(SUBNET, replace(POOL, ip_range=ip_range))
+
+
+# -- auxiliary addresses -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("made", "ip_range", "kept"),
+    [
+        (False, "", ["10.0.0.7", "10.0.0.200"]),
+        (False, "10.0.0.192/26", ["10.0.0.7", "10.0.0.200"]),
+        (True, "", []),
+        (True, "10.0.0.192/26", ["10.0.0.200"]),
+    ],
+)
+def test_auxiliary_addresses_that_need_a_port(made: bool, ip_range: str, kept: list[str]) -> None:
+    """A container would get an address that the user set aside; or a new subnet, whose allocation pools leave it
+    out, would have a port for nothing.
+    """
+    pool = replace(POOL, reserved=("10.0.0.7", "10.0.0.200"), ip_range=ip_range)
+    assert rules.kept_by_ports(pool, made=made) == kept

@@ -33,9 +33,10 @@ class ConfigDockerPlugin(Action):
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         files = {name: _absolute(name, getattr(parsed_args, name)) for name in ("ca", "cert", "key")}
         name: str = parsed_args.plugin
-        wanted = plugin_file(self.host.settings.plugin, name, ClientFiles(**files))
+        plugin = self.host.settings.plugin
+        wanted = plugin_file(plugin.socket_path, plugin.tcp, name, ClientFiles(**files))
         if wanted is None:
-            self.say(f"no file is needed: Docker finds the plugin {name} at {self.host.settings.plugin.socket_path}")
+            self.say(f"no file is needed: Docker finds the plugin {name} at {plugin.socket_path}")
         elif parsed_args.write:
             self._write(name, wanted, force=parsed_args.force)
         else:

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 
 from kuryr_libnetwork.errors import ConfigError
-from kuryr_libnetwork.model.settings import PluginSettings, TcpSettings
+from kuryr_libnetwork.model.settings import TcpSettings
 from kuryr_libnetwork.model.value import Value
 
 SOCKETS = Path("/run/docker/plugins")
@@ -41,17 +41,17 @@ class PluginFile(Value, frozen=True):
     text: str
 
 
-def plugin_file(plugin: PluginSettings, name: str, client: ClientFiles) -> PluginFile | None:
+def plugin_file(socket_path: Path, tcp: TcpSettings | None, name: str, client: ClientFiles) -> PluginFile | None:
     """The file by which Docker finds this service as ``name``; ``None`` where it finds it by its socket."""
     if not _NAME.fullmatch(name):
         raise ConfigError(f"--plugin {name}: must be 1 to 64 of A-Z a-z 0-9 _ . - with a letter or digit first")
-    if plugin.tcp is not None:
-        return _of_tcp(plugin.tcp, name, client)
+    if tcp is not None:
+        return _of_tcp(tcp, name, client)
     if any((client.ca, client.cert, client.key)):
         raise ConfigError("certificates are for TLS, which kuryr.conf does not turn on (kuryr_uri and enable_ssl)")
-    if plugin.socket_path in sockets(name):
+    if socket_path in sockets(name):
         return None
-    return PluginFile(suffix=".spec", text=f"unix://{plugin.socket_path}\n")
+    return PluginFile(suffix=".spec", text=f"unix://{socket_path}\n")
 
 
 def sockets(name: str) -> tuple[Path, Path]:
