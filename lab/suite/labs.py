@@ -5,16 +5,20 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 from lab import engines
 from lab.paths import LabPaths
 from lab.progress import say
 from lab.suite.children import Children
 from lab.suite.results import Outcome, broken
-from lab.suite.runner import SIDE_BY_SIDE, Runner
+from lab.suite.runner import RESULTS, Runner
 from lab.suite.tiers import Tier
 
 NAME = "test"
+AT_ONCE = 3
+"""A lab alone keeps four fifths of a processor busy; the rest of the time it waits."""
 FEW = 12
 """So many tests take no longer than a second lab takes to start."""
 
@@ -48,8 +52,7 @@ def sriov(runner: Runner, tier: Tier) -> list[Outcome]:
 
 
 def _cloud_on(runner: Runner, tier: Tier, report: str, chosen: str, backend: str, count: int) -> Outcome:
-    # One lab keeps one processor busy.
-    names = [NAME] if count <= FEW else [f"{NAME}{number}" for number in range(1, SIDE_BY_SIDE + 1)]
+    names = [NAME] if count <= FEW else [f"{NAME}{number}" for number in range(1, AT_ONCE + 1)]
     say(f"== {len(names)} lab(s) of two hosts for {tier.folder} (Docker Engines: {chosen}; backend: {backend})")
     shared = ["--numprocesses", str(len(names)), "--dist", "loadfile"] if len(names) > 1 else []
     with _labs(runner, names, ["--hosts", "2", "--engine", chosen, "--backend", backend]) as up:
@@ -60,7 +63,7 @@ def _cloud_on(runner: Runner, tier: Tier, report: str, chosen: str, backend: str
 def _labs(runner: Runner, names: Sequence[str], options: Sequence[str], *, attempts: int = 1) -> Iterator[bool]:
     """Whether all of them are up."""
     try:
-        yield all(_up(runner.children, name, options, attempts) for name in names)
+        yield all(runner.together([partial(_up, runner, name, options, attempts) for name in names], len(names)))
     finally:
         # The run's own children may have been ended already.
         last = Children()
@@ -68,10 +71,18 @@ def _labs(runner: Runner, names: Sequence[str], options: Sequence[str], *, attem
             _lab(last, "down", name)
 
 
-def _up(children: Children, name: str, options: Sequence[str], attempts: int) -> bool:
-    _lab(children, "down", name)
-    return any(_lab(children, "up", name, *options) == 0 for _ in range(attempts))
+def _up(runner: Runner, name: str, options: Sequence[str], attempts: int) -> bool:
+    _lab(runner.children, "down", name)
+    return any(_start(runner, name, options) for _ in range(attempts))
 
 
-def _lab(children: Children, verb: str, name: str, *options: str) -> int:
-    return children.run([sys.executable, "-m", "lab", verb, "--name", name, *options])
+def _start(runner: Runner, name: str, options: Sequence[str]) -> bool:
+    """Its output is kept until the end, for other labs may be starting."""
+    log = RESULTS / f"lab-{name}.log"
+    code = _lab(runner.children, "up", name, *options, log=log)
+    say(log.read_text(errors="replace").rstrip())
+    return code == 0
+
+
+def _lab(children: Children, verb: str, name: str, *options: str, log: Path | None = None) -> int:
+    return children.run([sys.executable, "-m", "lab", verb, "--name", name, *options], log=log)

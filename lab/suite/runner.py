@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from lab.paths import REPO
 from lab.progress import say
@@ -18,6 +19,7 @@ from lab.suite.tiers import TIERS, Tier, checks
 RESULTS = REPO / ".dev" / "results"
 BIN = REPO / ".dev" / "venv" / "bin"
 SIDE_BY_SIDE = 2
+T = TypeVar("T")
 
 
 @dataclass
@@ -34,7 +36,8 @@ class Runner:
     def checks_and_tiers(self, tiers: Sequence[Tier]) -> list[Outcome]:
         """All that needs no lab. The slowest check and the slowest tier are begun first."""
         slowest, *others = [partial(self.check, name, argv) for name, argv in checks().items()]
-        found = self.together([slowest, *self._jobs(tiers), *others])
+        jobs: list[Callable[[], Outcome]] = [slowest, *self._jobs(tiers), *others]
+        found = self.together(jobs)
         return sorted(found, key=lambda outcome: not outcome.is_check)
 
     def tiers(self, tiers: Sequence[Tier]) -> list[Outcome]:
@@ -43,8 +46,9 @@ class Runner:
     def _jobs(self, tiers: Sequence[Tier]) -> list[Callable[[], Outcome]]:
         return [partial(self.tier, tier, tier.report) for tier in tiers]
 
-    def together(self, jobs: Sequence[Callable[[], Outcome]]) -> list[Outcome]:
-        with ThreadPoolExecutor(1 if self.live else SIDE_BY_SIDE) as pool:
+    def together(self, jobs: Sequence[Callable[[], T]], at_once: int = 0) -> list[T]:
+        """``at_once``: how many; 0: as many as there are processors, or one whose output is shown as it comes."""
+        with ThreadPoolExecutor(at_once or (1 if self.live else SIDE_BY_SIDE)) as pool:
             try:
                 return list(pool.map(lambda job: job(), jobs))
             except BaseException:  # else the pool waits for what runs, and Ctrl-C for the pool

@@ -105,7 +105,7 @@ def test_dual_stack(user: User, h1: Host) -> None:
     one, two = user.run(h1, net), user.run(h1, net)
     assert len(user.port_of(h1, one, net)["fixed_ips"]) == 2
     user.ping(h1, one, user.address(h1, two, net))
-    h1.docker("exec", one, "ping", "-6", "-c", "3", "-w", "10", user.address_v6(h1, two, net))
+    h1.docker("exec", one, "ping", "-6", "-c", "3", "-i", "0.2", "-w", "10", user.address_v6(h1, two, net))
     user.rm(h1, one)
     user.rm(h1, two)
     user.network_rm(h1, net)

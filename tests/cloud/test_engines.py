@@ -69,7 +69,7 @@ def test_the_main_job(user: User, host: Host) -> None:
     net = user.network(host, f"--subnet={unique_cidr()}", "--ipv6", f"--subnet={unique_cidr_v6()}")
     one, two = user.run(host, net), user.run(host, net)
     user.ping(host, one, user.address(host, two, net))
-    host.docker("exec", one, "ping", "-6", "-c", "3", "-w", "10", user.address_v6(host, two, net))
+    host.docker("exec", one, "ping", "-6", "-c", "3", "-i", "0.2", "-w", "10", user.address_v6(host, two, net))
     host.docker("restart", "-t", "1", two)
     user.ping(host, two, user.address(host, one, net))
     network = user.network_of(host, net)
@@ -117,7 +117,7 @@ def test_ipv6_only(user: User, newest: Host) -> None:
     net = user.network(newest, "--ipv4=false", "--ipv6", f"--subnet={unique_cidr_v6()}")
     one, two = user.run(newest, net), user.run(newest, net)
     address = user.address_v6(newest, two, net)
-    newest.docker("exec", one, "ping", "-6", "-c", "3", "-w", "10", address)
+    newest.docker("exec", one, "ping", "-6", "-c", "3", "-i", "0.2", "-w", "10", address)
     (fixed,) = user.port_of(newest, two, net)["fixed_ips"]
     assert fixed["ip_address"] == address
     assert "inet " not in user.inside(newest, one, "ip", "address", "show", "eth0")

@@ -18,7 +18,7 @@ def test_containers_of_two_hosts_ping_across_geneve(user: User, h1: Host, h2: Ho
     one, two = user.run(h1, net1), user.run(h2, net2)
     user.ping(h1, one, user.address(h2, two, net2))
     size = str(user.get("network", network["id"])["mtu"] - 28)
-    h1.docker("exec", one, "ping", "-c", "2", "-w", "10", "-s", size, user.address(h2, two, net2))
+    h1.docker("exec", one, "ping", "-c", "2", "-i", "0.2", "-w", "10", "-s", size, user.address(h2, two, net2))
 
 
 def test_the_first_to_leave_takes_nothing_from_the_other(user: User, h1: Host, h2: Host) -> None:

@@ -105,7 +105,7 @@ class User:
         if not self.lab.backend.is_ovn:
             once = ("exec", container, "ping", "-c", "1", "-w", "1", address)
             wait_for(lambda: host.docker(*once, check=False).returncode == 0, 30)
-        host.docker("exec", container, "ping", "-c", "3", "-w", "10", address)
+        host.docker("exec", container, "ping", "-c", "3", "-i", "0.2", "-w", "10", address)
 
     # -- neutron ---------------------------------------------------------------------------------------------------
 
