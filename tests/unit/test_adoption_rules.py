@@ -24,7 +24,7 @@ from kuryr_libnetwork.rules.identity import (
     intent_description,
     port_name,
 )
-from kuryr_libnetwork.rules.ownership import OwnProject
+from kuryr_libnetwork.rules.ownership import OwnProject, memory_of
 from tests.fakes.neutron import PROJECT
 from tests.unit.values import (
     ADOPTED_ZUN,
@@ -285,7 +285,28 @@ def test_the_mac_comes_back_only_after_the_binding_is_gone(before: str, now: str
     first, *rest = rules.restoration(changes)
     assert "mac_address" not in first
     assert first["binding:host_id"] == ""
-    assert rest == ([] if before == now else [{"mac_address": before}])
+    assert [put["mac_address"] for put in rest] == ([] if before == now else [before])
+
+
+def test_until_the_mac_is_back_the_port_is_known_to_be_ours() -> None:
+    """Without the journal nobody would find the port whose MAC is still the container's, or know what it was."""
+    _, changes = bound(PORT, ENDPOINT_ID, rules.binding(PORT, ENDPOINT_ID, HOST, "02:00:00:00:00:09"))
+    first, last = rules.restoration(changes)
+    assert last == {"mac_address": PORT.mac_address, "device_owner": "", "binding:profile": {}}
+    there = after(after(PORT, rules.attributes_of(changes)), first)
+    memory = memory_of(there)
+    assert memory is not None
+    assert rules.remembered(there, memory) == tuple(change for change in changes if change.name in last)
+
+
+def test_neutron_itself_gives_the_port_of_a_whole_pf_its_mac_back() -> None:
+    """It does so when the owner goes, and would overwrite the MAC that comes with it."""
+    own = {"pci_slot": "0000:05:00.0", "device_mac_address": "02:00:00:00:00:09"}
+    wanted = rules.binding(PORT, ENDPOINT_ID, HOST, "02:00:00:00:00:09") | {"binding:profile": own}
+    _, changes = bound(PORT, ENDPOINT_ID, wanted)
+    first, last = rules.restoration(changes)
+    assert first["device_owner"] == ""
+    assert last == {"mac_address": PORT.mac_address}
 
 
 def test_what_the_owner_did_meanwhile_stays() -> None:

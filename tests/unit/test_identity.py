@@ -174,6 +174,39 @@ def test_a_description_names_its_host(
     assert made_on(maker(description=intent_description(host, token))) == host
 
 
+@given(st.text(min_size=1, max_size=64), docker_ids, st.sampled_from([own_network, own_subnet]))
+def test_a_description_names_the_docker_network_that_it_is_for(
+    host: str, docker_id: str, maker: Callable[..., OwnNetwork | OwnSubnet]
+) -> None:
+    """Without the journal nobody could tell whose network it is, once its tags are gone."""
+    token = identity.intent_token(host, "0" * 16, docker_id)
+    made = maker(description=intent_description(host, token))
+    assert identity.made_for(made) == docker_id
+    assert made_on(made) == host
+    assert identity.token_of(made.description) == token
+
+
+@pytest.mark.parametrize(("host", "docker_id"), [("h", "of, nobody"), ("h", ""), ("h" * 200, DOCKER_ID)])
+def test_a_description_without_room_for_the_docker_network(host: str, docker_id: str) -> None:
+    """Neutron would refuse a description of more than 255 characters, and with it the network."""
+    token = identity.intent_token(host, "0" * 16, docker_id)
+    assert token == "0" * 16
+    assert identity.made_for(own_network(description=intent_description(host, token))) == ""
+
+
+@pytest.mark.parametrize("description", [None, "", "of, the user", "made by kuryr-libnetwork on h1"])
+def test_a_description_of_the_users_has_no_token(description: str | None) -> None:
+    """Something of the user's would be looked for, and removed."""
+    assert identity.token_of(description) == ""
+
+
+def test_only_a_network_of_one_host_is_gone_with_it() -> None:
+    """A network of a swarm would be taken from the hosts that still have it."""
+    assert identity.is_of_one_host(DOCKER_ID)
+    assert not identity.is_of_one_host(SWARM_ID)
+    assert not identity.is_of_one_host("x" * 64)
+
+
 @pytest.mark.parametrize("description", [None, "", "web server, made by kuryr-libnetwork on c1, x", "made by kuryr"])
 def test_a_description_of_the_users_names_no_host(description: str | None) -> None:
     """The user's own description would decide over a port."""

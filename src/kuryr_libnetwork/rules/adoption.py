@@ -48,7 +48,7 @@ when.
 """
 CLAIM_MINUTES = 10
 """How long a claim counts. The calls between it and the PUT take seconds."""
-_PORT_DIGITS, _ENDPOINT_DIGITS = 8, 24
+_PORT_DIGITS, ENDPOINT_DIGITS = 8, 24
 
 
 def may_adopt(port: Port, project: OwnProject, host: str, leased: Iterable[str]) -> None:
@@ -98,7 +98,7 @@ def claim_tags(port_id: str, endpoint_id: str, now: float) -> tuple[str, str]:
     """The tags by which a subnetpool of ours says that a port is about to be bound for an endpoint. ``now``:
     seconds.
     """
-    return CLAIM + port_id, f"{_claimant_of(port_id)}{endpoint_id[:_ENDPOINT_DIGITS]}:{int(now // 60):x}"
+    return CLAIM + port_id, f"{_claimant_of(port_id)}{endpoint_id[:ENDPOINT_DIGITS]}:{int(now // 60):x}"
 
 
 def claims_to_come(pools: Iterable[OwnSubnetPool], port_id: str, now: float) -> set[str]:
@@ -120,8 +120,17 @@ def rivals(
     prefix, oldest = _claimant_of(port_id), now // 60 - CLAIM_MINUTES
     tags = [tag for pool in pools for tag in pool.tags if tag.startswith(prefix) and tag not in over]
     told = [tag.removeprefix(prefix).partition(":") for tag in tags]
-    own = {endpoint_id[:_ENDPOINT_DIGITS] for endpoint_id in mine}
+    own = {endpoint_id[:ENDPOINT_DIGITS] for endpoint_id in mine}
     return {endpoint for endpoint, _, since in told if _minutes(since) >= oldest} - own
+
+
+def claimants(pool: OwnSubnetPool) -> set[str]:
+    """The endpoints (beginnings of their ids) whose claims stand on a pool."""
+    return {
+        tag.removeprefix(CLAIMANT).split(":")[1]
+        for tag in pool.tags
+        if tag.startswith(CLAIMANT) and ":" in tag[len(CLAIMANT) :]
+    }
 
 
 def finished_claims(pool: OwnSubnetPool, finished: Iterable[str], now: float) -> list[str]:
@@ -129,12 +138,12 @@ def finished_claims(pool: OwnSubnetPool, finished: Iterable[str], now: float) ->
 
     The tag that names a port goes with its last claimant.
     """
-    over, oldest = {endpoint_id[:_ENDPOINT_DIGITS] for endpoint_id in finished}, now // 60 - CLAIM_MINUTES
-    claimants = [tag for tag in pool.tags if tag.startswith(CLAIMANT)]
+    over, oldest = {endpoint_id[:ENDPOINT_DIGITS] for endpoint_id in finished}, now // 60 - CLAIM_MINUTES
+    told = [tag for tag in pool.tags if tag.startswith(CLAIMANT)]
     left, gone = set[str](), list[str]()
-    for tag in claimants:
-        port, _, told = tag.removeprefix(CLAIMANT).partition(":")
-        endpoint, _, since = told.partition(":")
+    for tag in told:
+        port, _, rest = tag.removeprefix(CLAIMANT).partition(":")
+        endpoint, _, since = rest.partition(":")
         if endpoint in over or _minutes(since) < oldest:
             gone.append(tag)
         else:
@@ -149,7 +158,7 @@ def must_wait(others: Iterable[str], port: Port, endpoint_id: str) -> bool:
     Raises :class:`PortNotAdoptable` where one with a smaller id claims it: give way.
     """
     others = set(others)
-    if others and endpoint_id[:_ENDPOINT_DIGITS] > min(others):
+    if others and endpoint_id[:ENDPOINT_DIGITS] > min(others):
         raise PortNotAdoptable(f"port {port.id} {_taken_by(others)}")
     return bool(others)
 
@@ -221,10 +230,15 @@ def restoration(changes: Iterable[Change]) -> list[dict[str, Any]]:
 
     The MAC needs a second one: Neutron looks at the binding before the PUT, and refuses a new MAC while there is one
     (409 PortBound), also in the very PUT that ends it. A port that was bound before kept its MAC for the same reason.
+    Until then the port stays ours, and its profile tells the MAC. The port of a whole PF is the exception: Neutron
+    gives it a MAC when its owner goes.
     """
+    changes = list(changes)
     before = {change.name: change.before for change in changes}
-    mac = {name: before.pop(name) for name in (MAC,) if name in before}
-    return [each for each in (before, mac) if each]
+    whole = any(change.name == PROFILE and given_mac(change.ours) for change in changes)
+    later = (MAC,) if whole or MAC not in before else (MAC, OWNER, PROFILE)
+    last = {name: before.pop(name) for name in later if name in before}
+    return [each for each in (before, last) if each]
 
 
 def untouched(changes: Iterable[Change], port: Port) -> bool:

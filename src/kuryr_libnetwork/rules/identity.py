@@ -42,6 +42,8 @@ SUBPORT_OWNER = "trunk:subport"
 """What Neutron writes on a port that is put on a trunk."""
 UNBOUND_PORT_NAME = "kuryr-unbound-port"
 SUBNET_PREFIX = "kuryr-subnet-"
+LEFT_BEHIND = "kuryr.net.left"
+"""The tag of a network or subnet of which a Docker network that is gone had to leave something, for others used it."""
 MORE_USERS = "kuryr.net.more"
 """The tag of a Neutron network that is full of tags: further Docker networks are recorded on their pools only."""
 ON_NETWORK = "kuryr.net.on:"
@@ -50,6 +52,8 @@ AUX_PORT_NAME = "kuryr-aux-address"
 AUX_OWNER = "kuryr:aux-address"
 """``device_owner`` of a port that keeps an auxiliary address; its device is the Docker network."""
 _MADE_ON = "made by kuryr-libnetwork on "
+_FOR = " for Docker network "
+_LONGEST_DESCRIPTION = 255
 _DOCKER_ID = re.compile(r"[0-9a-f]{64}|[0-9a-z]{25}")
 MAX_TAGS = 50
 """Tags per resource (neutron/extensions/tagging.py)."""
@@ -59,6 +63,13 @@ def id_tags(docker_id: str) -> tuple[str, ...]:
     """The tags that stand for a Docker id; one tag when it is not longer than a half."""
     lower, upper = docker_id[:HALF], docker_id[HALF:]
     return (LOWER_HALF + lower, UPPER_HALF + upper) if upper else (LOWER_HALF + lower,)
+
+
+def is_of_one_host(docker_id: str) -> bool:
+    """Whether a Docker network with this id is on one host only. Those of a swarm, whose ids are shorter, may be on
+    any.
+    """
+    return len(docker_id) == 64 and is_docker_id(docker_id)
 
 
 def is_docker_id(text: str) -> bool:
@@ -159,6 +170,27 @@ def port_name(endpoint_id: str) -> str:
 def intent_description(host: str, token: str) -> str:
     """The ``description`` of what we make: readable for the cloud's operators, unique for our own search."""
     return f"{_MADE_ON}{host}, {token}"
+
+
+def intent_token(host: str, random: str, docker_id: str) -> str:
+    """The part of a description that tells one intent from all others; with the Docker network that it is for, where
+    there is room.
+    """
+    whole = f"{random}{_FOR}{docker_id}"
+    fits = len(intent_description(host, whole)) <= _LONGEST_DESCRIPTION
+    return whole if is_docker_id(docker_id) and fits else random
+
+
+def token_of(description: str | None) -> str:
+    """The same of a resource; "" for one that this service did not make."""
+    text = description or ""
+    return text.rpartition(", ")[2] if text.startswith(_MADE_ON) and ", " in text else ""
+
+
+def made_for(resource: OwnNetwork | OwnSubnet) -> str:
+    """The Docker network for which this service made it; "" where its description does not tell."""
+    docker_id = token_of(resource.description).partition(_FOR)[2]
+    return docker_id if is_docker_id(docker_id) else ""
 
 
 def made_on(resource: OwnNetwork | OwnSubnet | OwnSubnetPool | OwnPort) -> str:

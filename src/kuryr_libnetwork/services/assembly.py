@@ -18,6 +18,7 @@ from kuryr_libnetwork.model.settings import ServiceSettings
 from kuryr_libnetwork.services.background.dockers_word import DockersWord
 from kuryr_libnetwork.services.background.host_survey import HostSurvey
 from kuryr_libnetwork.services.background.reconciler import Reconciler
+from kuryr_libnetwork.services.background.recovery import Recovery
 from kuryr_libnetwork.services.background.vf_watch import VfWatch
 from kuryr_libnetwork.services.endpoints.agent_wait import PlugWaiter
 from kuryr_libnetwork.services.endpoints.announcer import Announcer
@@ -246,6 +247,20 @@ class _Parts:
         )
 
     @cached_property
+    def _recovery(self) -> Recovery:
+        return Recovery(
+            journal=self._journal,
+            own=self._own,
+            lookup=self._lookup,
+            intents=self._intents,
+            pools=self._pools,
+            claims=self._claims,
+            locks=self.locks,
+            attempts=self._attempts,
+            host=self._settings.host,
+        )
+
+    @cached_property
     def reconciler(self) -> Reconciler:
         return Reconciler(
             neutron=self._neutron,
@@ -260,6 +275,7 @@ class _Parts:
             pools=self._pools,
             releaser=self._releaser,
             host_survey=self._host_survey,
+            recovery=self._recovery,
             watch=VfWatch(self._neutron, self._drivers, self.locks, self._attempts, self._settings.host),
             exposed_ports=self._exposed_ports,
             claims=self._claims,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kuryr_libnetwork.errors import NeutronError, NeutronUnavailable
+from kuryr_libnetwork.rules.identity import LEFT_BEHIND
 from tests.fakes.neutron import PROJECT
 from tests.world.dockerside import DockerNetwork, PluginError, Pool
 from tests.world.rig import DirectDocker, Rig
@@ -153,7 +154,10 @@ def test_a_network_that_somebody_else_uses_is_left_to_him(rig: Rig, docker: Dire
     docker.network_rm(network)
     rig.settle()
     assert rig.journal.networks.all() == []
-    assert rig.neutron.find_networks()[0].tags == ()
+    assert rig.neutron.find_networks()[0].tags == (LEFT_BEHIND,)
+    rig.revive(lose_journal=True)
+    rig.settle()
+    assert rig.journal.intents.all() == []
 
 
 def test_a_port_that_is_being_made_is_not_said_to_be_removed(

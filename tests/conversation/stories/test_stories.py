@@ -57,7 +57,7 @@ def test_existing_network_is_used_and_survives(plugin: Plugin, docker: Docker) -
         {"network_id": network.id, "cidr": "10.2.0.0/24", "ip_version": 4, "gateway_ip": "10.2.0.254", "name": "s"}
     )
     before = plugin.neutron.find_networks(id=network.id), plugin.neutron.find_subnets(id=subnet.id)
-    with at_most(plugin, 7):
+    with at_most(plugin, 8):
         net = docker.network_create("10.2.0.0/24", options={"neutron.net.uuid": network.id})
     assert net.pools[0].gateway == "10.2.0.254/24"
     box = docker.run(net)

@@ -159,8 +159,7 @@ def test_whatever_neutron_answers(
     story.rig.settle()
     assert story.theirs() == before
     assert story.lent() == lent
-    # What the journal knew no more, and Neutron did not tell when Docker removed it, stays.
-    assert lost or story.left() == left
+    assert story.left() == left
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
     assert "internal error" not in caplog.text
     assert all(state.unforeseen == 0 for state in story.rig.health.report().values())

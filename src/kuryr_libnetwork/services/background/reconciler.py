@@ -30,6 +30,7 @@ from kuryr_libnetwork.rules.leftovers import Suspect
 from kuryr_libnetwork.rules.networks import refreshed
 from kuryr_libnetwork.services.background.dockers_word import DockersWord
 from kuryr_libnetwork.services.background.host_survey import HostSurvey
+from kuryr_libnetwork.services.background.recovery import Recovery
 from kuryr_libnetwork.services.background.vf_watch import VfWatch
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.networks.lifecycle import Networks
@@ -70,6 +71,7 @@ class Reconciler:
         pools: PoolKeeper,
         releaser: Releaser,
         host_survey: HostSurvey,
+        recovery: Recovery,
         watch: VfWatch,
         exposed_ports: ExposedPorts,
         claims: Claims,
@@ -89,6 +91,7 @@ class Reconciler:
         self._pools = pools
         self._releaser = releaser
         self._host_survey = host_survey
+        self._recovery = recovery
         self._watch = watch
         self._exposed_ports = exposed_ports
         self._claims = claims
@@ -101,7 +104,6 @@ class Reconciler:
         self._seen: dict[Suspect, float] = {}
         self._looked: Look = {}
         self._not_ours: set[str] = set()
-        self._pools_known = False
         self._strange = False
         self._unfound: list[NetworkWord] = []
 
@@ -155,8 +157,6 @@ class Reconciler:
         run = self._attempts.run
         self._attempts.beat()
         run("look for creations that were cut off", partial(self._intents.sweep, self._grace))
-        if not self._pools_known:
-            self._pools_known = run("look for pools of ours", partial(self._intents.adopt_pools, self._pools.ours))
         run("end broken endpoints", self._end_broken_endpoints)
         self._look_after_uses()
         return self._remove_overdue(self._look())
@@ -203,6 +203,7 @@ class Reconciler:
     def _look(self) -> Look:
         endpoints = self._journal.endpoints.all()
         view = self._attempts.result("ask Docker", partial(self._view, endpoints), None)
+        self._recovery.round(view)
         networks, leases, pools = self._journal.networks.all(), self._journal.leases.all(), self._journal.pools.all()
         known: Look = {("endpoint", endpoint.endpoint_id): endpoint for endpoint in endpoints}
         known |= {("network", network.docker_id): network for network in networks}

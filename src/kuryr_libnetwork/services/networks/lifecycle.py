@@ -114,14 +114,16 @@ class Networks:
             undo.add("take the network down", lambda: self._take_back(request.network_id))
             self._journal.networks.put(record)
             self._pools.network_came(pool.cidr for pool in pools)
-            on_pools = False
+            on_tags = on_pools = False
             if plan.network is None:
                 record, network = self._new(record, plan.shared)
             else:
-                record, network, on_pools = self._existing(record, plan.network, pools)
+                record, network, on_tags = self._existing(record, plan.network, pools)
+                on_pools = not on_tags
             check_mtu(options.mtu, record.mtu, {pool.ip_version for pool in pools})
             record = self._subnets.attach(record, network, pools, plan.sources, on_pools=on_pools)
-            self._network_users.remember(record)
+            if not on_tags:
+                self._network_users.remember(record)
             self._journal.networks.put(msgspec.structs.replace(record, state="ready"))
         LOG.info("Docker network %s is Neutron network %s", request.network_id[:12], network.id)
         return True
@@ -188,6 +190,7 @@ class Networks:
             "networks",
             lambda description: self._neutron.create_network(attributes | {"description": description}),
             lambda made: self._journal.networks.put(_on(record, made)),
+            docker_network=record.docker_id,
         )
         self._neutron.set_tags("networks", network.id, identity.network_tags(record.docker_id, existing=False))
         return _on(record, network), network
@@ -219,8 +222,7 @@ class Networks:
         made = own is not None and identity.made_on(own) != ""
         record = _on(msgspec.structs.replace(record, made=made), network)
         self._journal.networks.put(record)
-        on_tags = self._network_users.enter(record.docker_id, network, pools)
-        return record, network, not on_tags
+        return record, network, self._network_users.enter(record, network, pools)
 
     # -- delete ----------------------------------------------------------------------------------------------------
 

@@ -111,6 +111,7 @@ class SubnetKeeper:
             "subnets",
             lambda description: self._neutron.create_subnet(attributes | {"description": description}),
             lambda made: self._journal.networks.put(_with(record, made, pool, made=True)),
+            docker_network=record.docker_id,
         )
 
     def _spans(self, record: NetworkRecord, pool: PoolRecord) -> list[dict[str, str]] | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from kuryr_libnetwork.errors import NeutronConflict, NeutronForbidden, NeutronNotFound
@@ -27,8 +28,6 @@ from kuryr_libnetwork.services.state.network_users import NetworkUsers
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
-LEFT_BEHIND = "kuryr.net.left"
-"""The tag of a Neutron network some of whose subnets were used by a Docker network that is gone."""
 
 
 class Ending(NamedTuple):
@@ -100,7 +99,7 @@ class Teardown:
         if self._network_users.others(network, record.docker_id):
             self._leave_to_others(record, network)
             if last_try:
-                self._neutron.add_tags("networks", network.id, [LEFT_BEHIND])
+                self._neutron.add_tags("networks", network.id, [identity.LEFT_BEHIND])
                 self._journal.networks.drop(record.docker_id)
             return
         endings, pools = self._endings(record, network, last_try=last_try)
@@ -126,8 +125,11 @@ class Teardown:
         there = self._own.subnets(id=[subnet.subnet_id for subnet in made])
         others = [pool for pool in self._network_users.recorded_on(record.neutron_id) if pool.id not in record.pools]
         used = {each.id for pool in others for each in rules.subnets_of_pool(pool, record.neutron_id, there)}
-        done = [self._delete_subnet(subnet.id) for subnet in there if subnet.id not in used]
-        return all(done) or last_try
+        left = [subnet.id for subnet in there if subnet.id not in used and not self._delete_subnet(subnet.id)]
+        if last_try:
+            for subnet_id in left:
+                self._mark_left(subnet_id)
+        return last_try or not left
 
     def _untag_anothers(self, subnets: Sequence[SubnetRecord]) -> None:
         """Take off the tags that upstream's service, with the role admin, has put on subnets of another project."""
@@ -174,7 +176,7 @@ class Teardown:
         pools = rules.pools_of(record)
         mine = {subnet.subnet_id for subnet in record.subnets}
         unsure = record.rebuilt or any(subnet.recorded for subnet in record.subnets)
-        strays = (last_try or record.made or LEFT_BEHIND in network.tags) and not set(network.subnets) <= mine
+        strays = (last_try or record.made or identity.LEFT_BEHIND in network.tags) and not set(network.subnets) <= mine
         if not unsure and not strays:
             return known, pools
         there = self._own.subnets(network_id=network.id)
@@ -191,7 +193,8 @@ class Teardown:
     def _take_down(self, record: NetworkRecord, network: OwnNetwork, endings: list[Ending], *, last_try: bool) -> bool:
         """Whether nothing is left to do."""
         self._delete_aux_ports(record)
-        if rules.may_delete(record, network):
+        made = rules.may_delete(record, network)
+        if made:
             try:
                 self._neutron.delete_network(network.id)
             except NeutronNotFound:
@@ -202,12 +205,14 @@ class Teardown:
                     return False
             else:
                 return True
-        mine = (*identity.network_tags(record.docker_id, existing=True), LEFT_BEHIND, identity.MORE_USERS)
-        kept = [tag for tag in network.tags if tag not in mine]
-        if len(kept) < len(network.tags):
-            self._neutron.set_tags("networks", network.id, kept)
         ended = [self._end_subnet(ending, last_try=last_try) for ending in endings]
-        return all(ended)
+        if not all(ended) and not last_try:
+            return False
+        mine = (*identity.network_tags(record.docker_id, existing=True), identity.LEFT_BEHIND, identity.MORE_USERS)
+        kept = [tag for tag in network.tags if tag not in mine] + ([identity.LEFT_BEHIND] if made else [])
+        if set(kept) != set(network.tags):
+            self._neutron.set_tags("networks", network.id, kept)
+        return True
 
     def _end_subnet(self, ending: Ending, *, last_try: bool) -> bool:
         if ending.made:
@@ -215,12 +220,18 @@ class Teardown:
                 return True
             if not last_try:
                 return False
+            self._mark_left(ending.subnet_id)
         for tag in ending.tags:
             try:
                 self._neutron.remove_tag("subnets", ending.subnet_id, tag)
             except NeutronNotFound:
                 LOG.debug("subnet %s or its tag %s was gone already", ending.subnet_id, tag)
         return True
+
+    def _mark_left(self, subnet_id: str) -> None:
+        """It is left to others on purpose: nobody takes it for what a creation that was cut off has left."""
+        with suppress(NeutronNotFound):  # they have removed it meanwhile
+            self._neutron.add_tags("subnets", subnet_id, [identity.LEFT_BEHIND])
 
     def _delete_subnet(self, subnet_id: str) -> bool:
         try:

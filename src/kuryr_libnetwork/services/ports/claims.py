@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from kuryr_libnetwork.errors import NeutronError, NeutronForbidden, NeutronNotFound, PortNotAdoptable
 from kuryr_libnetwork.interfaces.journal import Journal
@@ -109,6 +109,14 @@ class Claims:
 
     def _claiming(self, port_id: str) -> list[OwnSubnetPool]:
         return self._own.subnetpools(tags=[rules.CLAIM + port_id])
+
+    def take_up(self, pools: Iterable[OwnSubnetPool]) -> None:
+        """Claims on pools of this host that an earlier process made: :meth:`sweep` takes off those of no lease."""
+        claimed = {lease.claim for lease in self._journal.leases.all()}
+        with self._guard:
+            for pool in pools:
+                for claimant in rules.claimants(pool) - {claim[: rules.ENDPOINT_DIGITS] for claim in claimed}:
+                    self._finished.setdefault(claimant, pool.id)
 
     def sweep(self) -> None:
         """Take off what is finished. Neutron calls: 2 for each pool with a finished claim."""

@@ -140,7 +140,8 @@ class ExposedPorts:
         return msgspec.structs.replace(lease, security_groups=own, exposed_groups=groups)
 
     def strays(self) -> list[OwnSecurityGroup]:
-        """Groups whose port is gone: the journal was lost between the two. Asked after the start, until there are none.
+        """Groups whose port is gone, or has them no more: the journal was lost between the two. Asked after the start,
+        until there are none.
 
         One that somebody else uses is left after one try.
         """
@@ -158,7 +159,7 @@ class ExposedPorts:
     def end_stray(self, group: SecurityGroup) -> None:
         own = self._own.project.security_group(group)
         port_id = rules.port_of_group(own) if own is not None else ""
-        if port_id and self._journal.leases.get(port_id) is None and not self._neutron.find_ports(id=port_id):
+        if port_id and self._journal.leases.get(port_id) is None and not self._with_group([(port_id, group)]):
             gone = LeaseRecord(
                 port_id=port_id,
                 docker_network_id="",
@@ -175,8 +176,13 @@ class ExposedPorts:
         leased = {lease.port_id for lease in self._journal.leases.all()}
         found = [(rules.port_of_group(group), group) for group in self._all() if group.id not in self._ended]
         found = [(port_id, group) for port_id, group in found if port_id and port_id not in leased]
-        there = {port.id for port in self._neutron.find_ports(id=sorted({port_id for port_id, _ in found}))}
-        return [group for port_id, group in found if port_id not in there]
+        used = self._with_group(found)
+        return [group for _, group in found if group.id not in used]
+
+    def _with_group(self, found: Sequence[tuple[str, SecurityGroup]]) -> set[str]:
+        """The groups that their ports have."""
+        ports = self._neutron.find_ports(id=sorted({port_id for port_id, _ in found}))
+        return {group.id for _, group in found} & {group_id for port in ports for group_id in port.security_groups}
 
     def _all(self) -> list[OwnSecurityGroup]:
         return self._own.security_groups(description=rules.DESCRIPTION)

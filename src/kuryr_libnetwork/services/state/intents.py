@@ -22,7 +22,7 @@ from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import TagOwner
 from kuryr_libnetwork.model.records import IntentRecord, PoolRecord
 from kuryr_libnetwork.rules.addresses import canonical_cidr
-from kuryr_libnetwork.rules.identity import intent_description, made_on, network_of_pool, on_network
+from kuryr_libnetwork.rules.identity import intent_description, intent_token, on_network, token_of
 from kuryr_libnetwork.rules.networks import pools_of, subnets_of_pool
 from kuryr_libnetwork.rules.ownership import OwnSubnet, OwnSubnetPool
 from kuryr_libnetwork.services.state.attempts import Attempts
@@ -31,8 +31,6 @@ from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
-AT_ONCE = 50
-"""Ids in one query: some servers take no longer URL than 4096 bytes."""
 
 
 class Intents:
@@ -56,9 +54,14 @@ class Intents:
         self._lock = threading.Lock()
         self._under_way: set[str] = set()
 
-    def create(self, resource: TagOwner, post: Callable[[str], T], save: Callable[[T], None]) -> T:
-        """POST with a description of ours, then ``save`` the outcome in one transaction with the end of the intent."""
-        token = secrets.token_hex(8)
+    def create(
+        self, resource: TagOwner, post: Callable[[str], T], save: Callable[[T], None], *, docker_network: str = ""
+    ) -> T:
+        """POST with a description of ours, then ``save`` the outcome in one transaction with the end of the intent.
+
+        ``docker_network``: for which it is made, where that is known.
+        """
+        token = intent_token(self._host, secrets.token_hex(8), docker_network)
         with self._lock:
             self._under_way.add(token)
         try:
@@ -108,22 +111,26 @@ class Intents:
         self._ages.end("intent", intent.token)
         return found
 
-    def adopt_pools(self, ours: Callable[[OwnSubnetPool], bool]) -> None:
-        """Take up pools that this host made and nobody knows, after the journal was lost; they go as all pools go.
+    def take_up(self, resource: TagOwner, description: str) -> None:
+        """The intent of a resource of this host that the journal knows no more, as if it were open since now."""
+        token = token_of(description)
+        if token and not self.open(description):
+            self._ages.begin("intent", token)
+            self._journal.intents.put(IntentRecord(token=token, resource=resource, created_at=self._dates()))
 
-        Engines 27 and 28 forget pools of a creation that failed. Neutron calls: 1, and 1 for 50 of them.
-        """
-        mine = [pool for pool in self._own.subnetpools() if made_on(pool) == self._host]
-        mine = [pool for pool in mine if ours(pool) and not network_of_pool(pool)]
-        lost = [pool for pool in mine if not self.open(pool.description) and not self._journal.pools.get(pool.id)]
-        used = {subnet_tag for subnet in self._tagged([pool.id for pool in lost]) for subnet_tag in subnet.tags}
-        for pool in lost:
-            if pool.id not in used:
-                self._adopt(pool)
-
-    def _tagged(self, pool_ids: list[str]) -> list[OwnSubnet]:
-        parts = [pool_ids[start : start + AT_ONCE] for start in range(0, len(pool_ids), AT_ONCE)]
-        return [each for part in parts for each in self._own.subnets(**{"tags-any": ",".join(part)})]
+    def take_up_pool(self, pool: OwnSubnetPool) -> None:
+        """A pool is known by its name to every request for its CIDR: it goes as all pools go, when nobody uses it."""
+        record = PoolRecord(
+            pool_id=pool.id,
+            cidr=canonical_cidr(pool.prefixes[0]),
+            ip_version=pool.ip_version,
+            made=True,
+            requests=0,
+            created_at=self._dates(),
+        )
+        with self._journal.transaction():
+            if self._journal.pools.get(pool.id) is None:
+                self._journal.pools.put(record)
 
     def _remove(self, intent: IntentRecord) -> int:
         ids = self._find(intent.resource, intent_description(self._host, intent.token))
@@ -147,7 +154,7 @@ class Intents:
             unmarked = [subnet for subnet in self._own.subnets(description=description) if not subnet.tags]
             return [subnet.id for subnet in unmarked if not self._is_recorded(subnet)]
         for pool in self._own.subnetpools(description=description):
-            self._adopt(pool)
+            self.take_up_pool(pool)
         return []
 
     def _is_recorded(self, subnet: OwnSubnet) -> bool:
@@ -156,20 +163,6 @@ class Intents:
         ending = {pool_id for network in unfinished for pool_id in pools_of(network)}
         pools = self._own.subnetpools(tags=[on_network(subnet.network_id)])
         return any(subnets_of_pool(pool, subnet.network_id, [subnet]) for pool in pools if pool.id not in ending)
-
-    def _adopt(self, pool: OwnSubnetPool) -> None:
-        """A pool is known by its name to every request for its CIDR: it goes as all pools go, when nobody uses it."""
-        record = PoolRecord(
-            pool_id=pool.id,
-            cidr=canonical_cidr(pool.prefixes[0]),
-            ip_version=pool.ip_version,
-            made=True,
-            requests=0,
-            created_at=self._dates(),
-        )
-        with self._journal.transaction():
-            if self._journal.pools.get(pool.id) is None:
-                self._journal.pools.put(record)
 
     def _delete(self, resource: TagOwner, resource_id: str) -> None:
         {

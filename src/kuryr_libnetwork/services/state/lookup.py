@@ -96,7 +96,7 @@ class Lookup:
             own = self._own.project.network(network)
             docker_id = (docker_id_of(pool) if pool else None) or (docker_id_of(own) if own else None) or ""
             known = self._journal.networks.get(docker_id) if docker_id else None
-            record = known or self._rebuild(docker_id, network)
+            record = known or self.rebuild(docker_id, network)
             mine = next((each for each in record.subnets if each.subnet_id == subnet.id), None)
             mine = mine or rules.subnet_record(subnet, pool_id, made=self._is_made(subnet))
             return record, msgspec.structs.replace(mine, pool_id=pool_id)
@@ -145,10 +145,12 @@ class Lookup:
 
     def _found(self, docker_id: str) -> NetworkRecord | None:
         network, pools = self._network_users.find(docker_id)
-        return self._rebuild(docker_id, network, pools) if network is not None else None
+        return self.rebuild(docker_id, network, pools) if network is not None else None
 
-    def _rebuild(self, docker_id: str, network: Network, pools: list[OwnSubnetPool] | None = None) -> NetworkRecord:
-        """``pools``: those recorded for the Docker network, if they have been looked for."""
+    def rebuild(self, docker_id: str, network: Network, pools: list[OwnSubnetPool] | None = None) -> NetworkRecord:
+        """The record of a Docker network on this Neutron network. ``pools``: those recorded for it, if they have been
+        looked for.
+        """
         subnets = self._neutron.find_subnets(network_id=network.id)
         if pools is None:
             pools = self._own.subnetpools(tags=list(id_tags(docker_id))) if docker_id else []

@@ -41,14 +41,16 @@ class NetworkUsers:
         self._neutron = neutron
         self._own = own
 
-    def enter(self, docker_id: str, network: Network, pools: Sequence[PoolRecord]) -> bool:
+    def enter(self, record: NetworkRecord, network: Network, pools: Sequence[PoolRecord]) -> bool:
         """Record a Docker network on a Neutron network that is there; whether it is done on that one's tags.
 
-        Neutron calls: 1; on the pools 1 for each, and for the first Docker network without room 1 more.
+        Those do not tell its host, so its first pool says it before them. Neutron calls: 2; on the pools 1 for each,
+        and for the first Docker network without room 1 more.
         """
-        own = self._own.project.network(network)
+        docker_id, own = record.docker_id, self._own.project.network(network)
         tags = network_tags(docker_id, existing=True)
         if own is not None and room_for(own, tags):
+            self._neutron.add_tags("subnetpools", pools[0].pool_id, (*id_tags(docker_id), *option_tags(record)))
             self._neutron.add_tags("networks", own.id, tags)
             return True
         if own is not None and MORE_USERS not in own.tags and len(own.tags) < MAX_TAGS:
