@@ -76,7 +76,7 @@ unsupported_policy = warn
         specs=(
             DeviceSpec(vendor_id="8086", product_id="10ca", physical_network="x"),
             DeviceSpec(devname="eth3"),
-            DeviceSpec(address=("0000", "07", "*", "1")),
+            DeviceSpec(address=("0000", "07", "*", "1"), trusted=True),
         ),
         allow_direct_physical=True,
         allow_trust=frozenset({"physnet2", "physnet3"}),

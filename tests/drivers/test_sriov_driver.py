@@ -12,6 +12,7 @@ import pytest
 from kuryr_libnetwork.errors import KuryrError, LinkError, NoFreeDevice, UnsupportedVif
 from kuryr_libnetwork.model.links import BindingRequest
 from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.rules.device_spec import parse_device_spec
 from tests.fakes.host import NEW
 from tests.fakes.sriov_profiles import IGB, Profile
 from tests.world.sriov_host import FAMILIES, MAC, PORT, SANDBOX, Host
@@ -248,6 +249,22 @@ def test_trust_only_where_the_operator_allows_it() -> None:
         host = Host(allow_trust=allowed, unsupported="warn")
         host.take(profile={"trusted": "true"})
         assert host.nic.control.read("pf0", 0).trust is bool(allowed)
+
+
+@pytest.mark.parametrize(("said", "trust"), [("true", True), ("false", False)])
+def test_trust_by_the_entry_of_device_spec(said: str, trust: bool) -> None:
+    """The VF is renamed before it is set up and its device is away later: an entry by its name would count no more."""
+    name = Host().nic.of(Host().nic.vf_address(0)).name
+    specs = parse_device_spec(
+        "o", [f'{{"devname": "{name}", "physical_network": "physnet2", "trusted": "{said}"}}', "{}"]
+    )
+    host = Host(specs=tuple(specs), allow_trust=frozenset() if trust else frozenset({"physnet2"}), unsupported="warn")
+    plug = host.take(profile={"trusted": "true"}, pci_slot=host.nic.vf_address(0))
+    assert host.nic.control.read("pf0", 0).trust is trust
+    host.changed()
+    assert host.nic.control.read("pf0", 0).trust is trust
+    host.driver.unplug(plug)
+    assert host.is_as_before()
 
 
 @pytest.mark.parametrize("asked", [{"profile": {"trusted": "true"}}, {"more": {"trusted": True}}])

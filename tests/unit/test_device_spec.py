@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from kuryr_libnetwork.errors import ConfigError
 from kuryr_libnetwork.model.sriov import PhysicalFunction, VirtualFunction
-from kuryr_libnetwork.rules.device_spec import allowed_by, networks_of, parse_device_spec
+from kuryr_libnetwork.rules.device_spec import allowed_by, may_be_trusted, networks_of, parse_device_spec
 
 PF = PhysicalFunction(
     pci_address="0000:07:00.0",
@@ -158,3 +158,24 @@ def test_physical_networks_of_a_vf() -> None:
     specs = parse_device_spec("o", ['{"vendor_id": "8086", "physical_network": "physnet9"}'])
     assert networks_of(PF, {"physnet2": ("eth3",), "physnet3": ("eth4",)}, specs, VF) == {"physnet2", "physnet9"}
     assert networks_of(PF, {}, parse_device_spec("o", ["{}"]), VF) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("spec", "trusted"),
+    [
+        ('{"trusted": "true"}', True),
+        ('{"trusted": "True"}', True),
+        ('{"trusted": true}', True),
+        ('{"trusted": "yes"}', True),
+        ('{"trusted": "false"}', False),
+        ('{"trusted": false}', False),
+        ('{"trusted": null}', None),
+        ("{}", None),
+        ("[]", None),
+        ('[{"address": "*:*:*.2", "trusted": "false"}, {"trusted": "true"}]', False),
+        ('[{"address": "*:*:*.3", "trusted": "false"}, {"trusted": "true"}]', True),
+    ],
+)
+def test_whether_a_vf_may_be_trusted(spec: str, trusted: bool | None) -> None:
+    """What Nova takes from the line, this service would not: trust refused, or given where the operator forbids it."""
+    assert may_be_trusted(parse_device_spec("o", [spec]), VF, PF) is trusted

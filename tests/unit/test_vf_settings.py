@@ -11,10 +11,20 @@ from hypothesis import given, strategies as st
 
 from kuryr_libnetwork.errors import UnsupportedVif
 from kuryr_libnetwork.model.neutron import Port, QosRule
-from kuryr_libnetwork.model.sriov import NetdevState, VfSettings, unchanged
+from kuryr_libnetwork.model.sriov import DeviceLease, NetdevState, VfSettings, unchanged
 from kuryr_libnetwork.rules import vf_settings as rules
 from tests.unit.test_device_spec import PF, VF
 
+LEASE = DeviceLease(
+    pci_address=VF.pci_address,
+    pf_address=PF.pci_address,
+    index=1,
+    port_id="p1",
+    vnic_type="direct",
+    state="leased",
+    generation="1",
+    physical_network="physnet2",
+)
 PORT = Port(id="p1", network_id="n", mac_address="FA:16:3E:00:00:01", vif_details={"vlan": "150"})
 
 
@@ -156,9 +166,32 @@ def test_what_a_port_cannot_have_is_said(trusted: bool, network: str, mtu: int, 
     """A container would start with less than it asked for, and nobody be told."""
     pf = NetdevState(name="pf0", mac="02:00:00:00:00:01", mtu=1500, up=True)
     port = Port(id="p1", network_id="n", trusted=trusted)
-    found = rules.refusals(port, network, {"physnet2"}, mtu, pf)
+    lease = msgspec.structs.replace(LEASE, physical_network=network)
+    found = rules.refusals(port, lease, {"physnet2"}, mtu, pf)
     assert len(found) == len(expected)
     assert all(part in text for part, text in zip(expected, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("network", "said", "allowed"),
+    [
+        ("physnet2", None, True),
+        ("physnet3", None, False),
+        ("physnet3", True, True),
+        ("physnet2", False, False),
+        ("", None, False),
+        ("", True, False),
+    ],
+)
+def test_trust_by_the_device_or_by_its_network(network: str, said: bool | None, allowed: bool) -> None:
+    """A line of nova.conf that forbids trust would give it here, or one that gives it would be read by nobody."""
+    lease = msgspec.structs.replace(LEASE, physical_network=network, may_be_trusted=said)
+    assert rules.is_trust_allowed(lease, {"physnet2"}) is allowed
+    pf = NetdevState(name="pf0", mac="02:00:00:00:00:01", mtu=1500, up=True)
+    found = rules.refusals(port(trusted=True), lease, {"physnet2"}, 1500, pf)
+    assert bool(found) is not allowed
+    if said is False:
+        assert 'device_spec for 0000:07:10.2 does not give it: it says "trusted": "false"' in found[0]
 
 
 def test_a_vf_without_a_mac_gets_none_again() -> None:

@@ -69,7 +69,7 @@ def _permissions() -> list[cfg.Opt]:
             "allow_trust",
             default=[],
             help="Physical networks on which a port may ask for a trusted VF, which may change its MAC and be "
-            "promiscuous. New in 19.",
+            "promiscuous, where the VF's entry of device_spec has no key trusted. New in 19.",
         ),
         cfg.BoolOpt(
             "allow_vfio",

@@ -100,7 +100,8 @@ class OvsSettings(Value, frozen=True):
 class DeviceSpec(Value, frozen=True):
     """One entry of ``device_spec``. Empty members match everything; ``address`` holds one pattern per part.
 
-    ``regular``: they are regular expressions. ``remote_managed``: what it fits is not for us.
+    ``regular``: they are regular expressions. ``remote_managed``: what it fits is not for us. ``trusted``: whether what
+    it fits may be trusted; ``None``: it does not say.
     """
 
     vendor_id: str = "*"
@@ -110,6 +111,7 @@ class DeviceSpec(Value, frozen=True):
     regular: bool = False
     physical_network: str = ""
     remote_managed: bool = False
+    trusted: bool | None = None
 
 
 class DevicePolicy(Value, frozen=True):
@@ -141,7 +143,8 @@ class DevicePolicy(Value, frozen=True):
 class SriovSettings(DevicePolicy, frozen=True):
     """``[sriov]``: the policy, and what is done with the devices that it allows.
 
-    ``allow_trust``: physical networks whose ports may ask for a trusted VF; ``carrier_timeout`` in seconds.
+    ``allow_trust``: physical networks whose ports may ask for a trusted VF, where ``device_spec`` does not say it of
+    the VF; ``carrier_timeout`` in seconds.
     """
 
     allow_trust: frozenset[str] = frozenset()

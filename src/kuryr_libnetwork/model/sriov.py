@@ -166,7 +166,8 @@ class DeviceLease(Value, frozen=True):
     ``taking``: intent written, changes may have begun. ``returning``: to be restored, may be in any namespace under any
     name. ``quarantined``: could not be verified clean; ``reason`` says why; not given out again. ``original_settings``
     is ``None`` for a whole PF. ``used``: a container may have had the device. ``generation`` tells a late release from
-    the present lease. ``driver``: the one it had when it was taken. ``rebuilt``: of a device found set up for a port
+    the present lease. ``driver``: the one it had when it was taken. ``may_be_trusted``: what ``device_spec`` said of it
+    then; ``None``: nothing. ``rebuilt``: of a device found set up for a port
     after the journal was lost, whose original state nobody knows.
     """
 
@@ -181,6 +182,7 @@ class DeviceLease(Value, frozen=True):
     rebuilt: bool = False
     used: bool = False
     physical_network: str = ""
+    may_be_trusted: bool | None = None
     endpoint_id: str = ""
     temporary_name: str = ""
     original_netdev: NetdevState | None = None

@@ -52,12 +52,11 @@ class VfEnforcer:
 
     def _refusals(self, lease: DeviceLease, port: Port, mtu: int = 0) -> list[str]:
         pf = self._netdevs.state(self._vf.pf_netdev(lease))
-        trusting = self._settings.allow_trust
-        return vf_settings.refusals(port, lease.physical_network, trusting, mtu, pf) if pf else []
+        return vf_settings.refusals(port, lease, self._settings.allow_trust, mtu, pf) if pf else []
 
     def _wanted(self, lease: DeviceLease, port: Port, qos: Sequence[QosRule]) -> VfSettings:
-        trust = bool(lease.physical_network) and lease.physical_network in self._settings.allow_trust
-        return vf_settings.wanted_settings(port, qos, trust_allowed=trust)
+        allowed = vf_settings.is_trust_allowed(lease, self._settings.allow_trust)
+        return vf_settings.wanted_settings(port, qos, trust_allowed=allowed)
 
     def wait_for_carrier(self, plug: PlugRecord) -> None:
         """A VF without a carrier is no reason to fail: its link may be down on purpose, or the cable not plugged yet.

@@ -17,6 +17,7 @@ from kuryr_libnetwork.model.sriov import DeviceLease, DeviceRequest, DeviceUse, 
 from kuryr_libnetwork.port_driver.parts import SriovParts
 from kuryr_libnetwork.rules import names, vf_settings
 from kuryr_libnetwork.rules.device_profile import device_profile, named_slot
+from kuryr_libnetwork.rules.device_spec import may_be_trusted
 from kuryr_libnetwork.rules.devices import PHYSICAL, FoundPf, choose, choose_pf, judge, physical_network, wrong_kind
 
 VANISHED = DeviceUse(reason="its network device has just gone")
@@ -118,6 +119,7 @@ class DeviceStock:
             generation=secrets.token_hex(4),
             driver=device.driver,
             physical_network=wanted.physical_network,
+            may_be_trusted=may_be_trusted(self._policy.specs, device, pf),
             temporary_name=names.device_name(port_id),
             created_at=self._now(),
         )

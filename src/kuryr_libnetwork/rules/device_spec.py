@@ -12,8 +12,9 @@ Each entry is a JSON object; a list of them is taken, too. All keys may be missi
   from the beginning of the part, not to its end.
 * ``physical_network``; ``null`` for a network that is not provided by hardware.
 * ``remote_managed``: a function that a SmartNIC's own controller sets up, so it is not for us.
-* ``trusted`` (``[sriov] allow_trust`` says it here), ``managed``, ``live_migratable``, ``one_time_use``,
-  ``resource_class``, ``traits``: of virtual machines, without effect here.
+* ``trusted``: whether a VF may be trusted if its port asks for it; without the key ``[sriov] allow_trust`` says it.
+* ``managed``, ``live_migratable``, ``one_time_use``, ``resource_class``, ``traits``: of virtual machines, without
+  effect here.
 
 The first entry that fits a function counts. What Nova would not take, or no function can ever match, is an error.
 """
@@ -39,8 +40,10 @@ _LARGEST = {"vendor_id": 0xFFFF, "product_id": 0xFFFF, "domain": 0xFFFFFFFF, "bu
 _DIGITS = {"vendor_id": 4, "product_id": 4, "domain": 4, "bus": 2, "slot": 2, "function": 1}
 _VMD = 0x10000
 """The first domain with more than four digits; Intel's VMD counts on from there."""
-_ELSEWHERE = ("trusted", "managed", "live_migratable", "one_time_use", "resource_class", "traits")
-_KEYS = {"vendor_id", "product_id", "address", "devname", "physical_network", "remote_managed", *_ELSEWHERE}
+_ELSEWHERE = ("managed", "live_migratable", "one_time_use", "resource_class", "traits")
+_KEYS = {"vendor_id", "product_id", "address", "devname", "physical_network", "remote_managed", "trusted"} | {
+    *_ELSEWHERE
+}
 
 
 def parse_device_spec(option: str, items: Iterable[str]) -> list[DeviceSpec]:
@@ -82,6 +85,14 @@ def networks_of(
     return frozenset(mapped | ({spec.physical_network} if spec and spec.physical_network else set()))
 
 
+def may_be_trusted(
+    specs: Sequence[DeviceSpec], device: VirtualFunction | PhysicalFunction, pf: PhysicalFunction
+) -> bool | None:
+    """Whether a device may be trusted by its entry of ``device_spec``; ``None``: that does not say."""
+    spec = allowed_by(specs, device, pf)
+    return None if spec is None else spec.trusted
+
+
 def _spec(option: str, entry: Any) -> DeviceSpec:
     if not isinstance(entry, dict):
         raise ConfigError(f"{option} = {shown(entry)}: must be a JSON object")
@@ -100,6 +111,7 @@ def _spec(option: str, entry: Any) -> DeviceSpec:
         regular=regular,
         physical_network=_text(option, entry, "physical_network"),
         remote_managed=truthy(str(entry.get("remote_managed"))),
+        trusted=None if entry.get("trusted") is None else truthy(str(entry["trusted"])),
     )
 
 

@@ -20,7 +20,14 @@ import msgspec
 from kuryr_libnetwork.errors import UnsupportedVif
 from kuryr_libnetwork.model.links import NO_MAC
 from kuryr_libnetwork.model.neutron import Port, QosRule
-from kuryr_libnetwork.model.sriov import LinkState, NetdevState, PhysicalFunction, VfSettings, VirtualFunction
+from kuryr_libnetwork.model.sriov import (
+    DeviceLease,
+    LinkState,
+    NetdevState,
+    PhysicalFunction,
+    VfSettings,
+    VirtualFunction,
+)
 from kuryr_libnetwork.rules.device_profile import says_trusted
 from kuryr_libnetwork.text import shown
 
@@ -92,17 +99,33 @@ def wants_trust(port: Port) -> bool:
     return says_trusted(port.profile) if port.trusted is None else port.trusted
 
 
-def refusals(port: Port, physical_network: str, trusting: Collection[str], mtu: int, pf: NetdevState) -> list[str]:
+def is_trust_allowed(lease: DeviceLease, trusting: Collection[str]) -> bool:
+    """Whether the VF may be trusted.
+
+    1. Not where nobody knows on which physical network it is. 2. ``device_spec`` says it of the VF, as for Nova.
+    3. ``trusting``: ``allow_trust`` says it of the physical network.
+    """
+    if not lease.physical_network:
+        return False
+    return lease.physical_network in trusting if lease.may_be_trusted is None else lease.may_be_trusted
+
+
+def refusals(port: Port, lease: DeviceLease, trusting: Collection[str], mtu: int, pf: NetdevState) -> list[str]:
     """What a port asks for and cannot have on this host, each with what to do. ``mtu``: its network's, in bytes."""
     found = []
-    if wants_trust(port) and physical_network not in trusting:
-        where = (
-            f"add {physical_network} to it" if physical_network else "nobody says on which physical network the VF is"
-        )
-        found.append(f"port {port.id} asks for trust, which [sriov] allow_trust does not give it: {where}")
+    if wants_trust(port) and not is_trust_allowed(lease, trusting):
+        found.append(f"port {port.id} asks for trust, which {_no_trust(lease)}")
     if mtu > pf.mtu:
         found.append(f"the network's MTU {mtu} is above {pf.mtu} of PF {pf.name}: ip link set {pf.name} mtu {mtu}")
     return found
+
+
+def _no_trust(lease: DeviceLease) -> str:
+    network = lease.physical_network
+    if lease.may_be_trusted is False and network:
+        return f'the entry of [sriov] device_spec for {lease.pci_address} does not give it: it says "trusted": "false"'
+    where = f"add {network} to it" if network else "nobody says on which physical network the VF is"
+    return f"[sriov] allow_trust does not give it: {where}"
 
 
 def link_state(port: Port) -> LinkState:
