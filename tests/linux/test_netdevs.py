@@ -24,6 +24,7 @@ from kuryr_libnetwork.host.announcements import checksum
 from kuryr_libnetwork.host.netdevs import KernelNetdevs
 from kuryr_libnetwork.model.sriov import DeviceUse, NetdevState
 from kuryr_libnetwork.rules.host_ip import SILENT, is_silent
+from kuryr_libnetwork.rules.link_attributes import CHANGEABLE
 from tests.linux.namespace import Namespace, namespace
 
 MAC = "fa:16:3e:00:00:01"
@@ -141,6 +142,55 @@ def test_what_a_container_set_on_its_device_is_undone(host: Namespace, netdevs: 
     assert not before.is_again(spoiled)
     host.run(partial(netdevs.configure, "vf0", attributes=before.attributes))
     assert host.run(netdevs.state, "vf0") == before
+
+
+def test_every_flag_that_a_container_can_set_is_taken_off(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """The next container would have a device with flags that iproute2 has no words for."""
+    before = host.run(netdevs.state, "vf0")
+    assert before is not None
+    assert before.attributes is not None
+
+    def spoil() -> None:
+        from pyroute2 import IPRoute
+
+        with IPRoute() as socket:
+            socket.link("set", index=socket.link_lookup(ifname="vf0")[0], flags=CHANGEABLE, change=CHANGEABLE)
+
+    host.run(spoil)
+    spoiled = host.run(netdevs.state, "vf0")
+    assert spoiled is not None
+    assert spoiled.attributes is not None
+    assert spoiled.attributes.flags == CHANGEABLE
+    host.run(partial(netdevs.configure, "vf0", attributes=before.attributes))
+    assert host.run(netdevs.state, "vf0") == before
+
+
+DROPPED = [
+    "ip link set vf0 up",
+    "ip addr add 10.9.0.1/24 dev vf0",
+    "ip addr add fd00:9::1/64 dev vf0",
+    "ip route add 10.10.0.0/16 via 10.9.0.2",
+    "ip neigh add 10.9.0.7 lladdr 02:00:00:00:00:07 dev vf0",
+    "sysctl -qw net.ipv4.conf.vf0.tag=77 net.ipv6.conf.vf0.hop_limit=7",
+    "ip token set ::77 dev vf0",
+    "ip maddr add 33:33:00:00:00:77 dev vf0",
+    "bridge fdb add 02:00:00:00:00:99 dev vf0 self",
+    "tc qdisc add dev vf0 clsact",
+]
+SHOWN = ["ip addr", "ip route", "ip neigh", "ip token", "ip maddr", "bridge fdb", "tc qdisc"]
+
+
+def test_what_the_kernel_drops_when_a_device_leaves(host: Namespace, container: Namespace) -> None:
+    """docs/notes/sriov.md says that nobody has to undo these: the next container would have them otherwise."""
+    for command in DROPPED:
+        host.command(*command.split())
+    host.command("ip", "link", "set", "vf0", "netns", path_of(container))
+    container.command("ip", "link", "set", "vf0", "up")
+    left = "".join(container.command(*command.split(), "show", "dev", "vf0") for command in SHOWN)
+    for value in ("10.9.0", "fd00:9", "10.10.", "::77", "33:33:00:00:00:77", "02:00:00:00:00:99", "clsact"):
+        assert value not in left
+    found = container.command("sysctl", "-n", "net.ipv4.conf.vf0.tag", "net.ipv6.conf.vf0.hop_limit").split()
+    assert not {"77", "7"} & set(found)
 
 
 def attach_program(host: Namespace, name: str) -> bool:
