@@ -88,6 +88,18 @@ def join_answer(network: NetworkRecord, endpoint: EndpointRecord, dst_prefix: st
     )
 
 
+def unnamed(name: str, prefix: str) -> str:
+    """What the user is told who wants a name for an interface, which no engine to 29.7 gives one of a plugin's.
+
+    Source: docs/notes/docker-plugin.md, "Names of interfaces".
+    """
+    return (
+        f"Docker Engine to 29.7 does not give the name {shown(name)} to the interface of a network plugin: in the "
+        f"container it is {prefix}0, {prefix}1 and so on ([binding] veth_dst_prefix = {prefix}). Look for it by its "
+        "MAC or address. Later engines are told the name and give it"
+    )
+
+
 def default_gateway(subnet: SubnetRecord) -> str:
     """Where the default route of a subnet leads; "" where it has none.
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from kuryr_libnetwork.errors import InvalidOption, UnsupportedVif
 from kuryr_libnetwork.model.value import Value
+from kuryr_libnetwork.protocol.messages import ENDPOINT_IFNAME
 from kuryr_libnetwork.rules.choices import CHOICE_KEYS, choices_of, chosen
 from kuryr_libnetwork.rules.pci import required_pci
 from kuryr_libnetwork.rules.port_options import PORT_KEYS, PORT_UUID
@@ -95,6 +96,16 @@ def parse_endpoint_options(options: Mapping[str, Any]) -> EndpointOptions:
     """The top-level keys of ``CreateEndpoint.Options``; raises :class:`InvalidOption` for what cannot be meant."""
     refuse_unknown(options, ENDPOINT_KNOWN)
     return _device({key: value for key, value in options.items() if value is not None})
+
+
+def interface_name(options: Mapping[str, Any]) -> str:
+    """The name that the user wants for the interface in the container; "": none."""
+    name = str(options.get(ENDPOINT_IFNAME) or "")
+    if name and (not _IFNAME.fullmatch(name) or "%" in name):
+        raise InvalidOption(
+            ENDPOINT_IFNAME, name, "must be the name of an interface: 1 to 15 characters without spaces, / : and %"
+        )
+    return name
 
 
 def device_options(network: NetworkOptions, endpoint: EndpointOptions) -> EndpointOptions:

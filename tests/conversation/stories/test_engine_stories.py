@@ -87,3 +87,38 @@ def test_ids_of_a_swarm(plugin: Plugin, docker: Docker, monkeypatch: pytest.Monk
         docker.rm(box)
         docker.network_rm(net)
     plugin.nothing_left()
+
+
+IFNAME = "com.docker.network.endpoint.ifname"
+EVERY_ENGINE = range(20, 30)
+
+
+@pytest.mark.parametrize("engine", EVERY_ENGINE)
+def test_a_name_for_the_interface(engine: int, caplog: pytest.LogCaptureFixture) -> None:
+    """A user who asks for a name would look for it in vain, and nothing would say why."""
+    rig = Rig()
+    docker = DirectDocker(rig, engine)
+    net = docker.network_create("10.1.0.0/24")
+    box = docker.run(net, options={IFNAME: "data0"})
+    assert (box.interface["DstPrefix"], box.interface["DstName"]) == ("eth", "data0")
+    told = [each.getMessage() for each in caplog.records if "data0" in each.getMessage()]
+    assert len(told) == 1
+    assert "does not give the name data0" in told[0]
+    assert "it is eth0, eth1 and so on ([binding] veth_dst_prefix = eth)" in told[0]
+    docker.rm(box)
+    caplog.clear()
+    docker.rm(docker.run(net))
+    assert "does not give the name" not in caplog.text
+
+
+@pytest.mark.parametrize("engine", EVERY_ENGINE)
+@pytest.mark.parametrize("name", ["sixteen-letters-", "a b", "a/b", "a:b", "eth%d", ".."])
+def test_a_name_that_no_interface_can_have(engine: int, name: str) -> None:
+    """The kernel's refusal would come when the container is half made, with a later engine's first start."""
+    rig = Rig()
+    docker = DirectDocker(rig, engine)
+    net = docker.network_create("10.1.0.0/24")
+    before = rig.state()
+    with pytest.raises(PluginError, match="must be the name of an interface: 1 to 15 characters"):
+        docker.run(net, options={IFNAME: name})
+    assert rig.state() == before

@@ -23,7 +23,6 @@ from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, PortSettings
 from kuryr_libnetwork.model.settings import ServiceSettings
 from kuryr_libnetwork.protocol.messages import (
-    ENDPOINT_IFNAME,
     CreateEndpointRequest,
     CreateEndpointResponse,
     EndpointInterface,
@@ -33,7 +32,7 @@ from kuryr_libnetwork.protocol.messages import (
 )
 from kuryr_libnetwork.protocol.routes import Kept
 from kuryr_libnetwork.rules.addresses import canonical_ip, is_stand_in
-from kuryr_libnetwork.rules.endpoints import advertised_gateways, join_answer, refuse_no_mac, refuse_no_path
+from kuryr_libnetwork.rules.endpoints import advertised_gateways, join_answer, refuse_no_mac, refuse_no_path, unnamed
 from kuryr_libnetwork.rules.exposure import PortRange, published
 from kuryr_libnetwork.rules.networks import subnet_for
 from kuryr_libnetwork.rules.options import (
@@ -41,6 +40,7 @@ from kuryr_libnetwork.rules.options import (
     NetworkOptions,
     device_options,
     fingerprint,
+    interface_name,
     parse_endpoint_options,
 )
 from kuryr_libnetwork.rules.port_options import (
@@ -123,6 +123,7 @@ class Endpoints:
             refuse_no_mac(interface.mac_address)
         options = {key: str(value) for key, value in (request.options or {}).items() if isinstance(value, str | bool)}
         device = parse_endpoint_options(options)
+        interface_name(options)  # now, and not when the container is half made
         wish = _EndpointWish(
             device, self._port_options.of_container(options), self._exposed_ports.wanted(request.options)
         )
@@ -307,8 +308,7 @@ class Endpoints:
             if record is None or record.state != "ready":
                 raise UnknownObject(f"endpoint {request.endpoint_id[:12]} is unknown; start the container again")
             network = self._lookup.known_network(record.docker_network_id)
-            ifname = record.options.get(ENDPOINT_IFNAME, "")
-            answer = join_answer(network, record, self._settings.veth_dst_prefix, ifname)
+            answer = self._join_answer(network, record)
             self._explain_published(record, request)
             record = msgspec.structs.replace(record, sandbox_key=request.sandbox_key)
             record, answer = self._routes.join(record, answer, advertised_gateways(network, record))
@@ -316,6 +316,13 @@ class Endpoints:
             self._announcer.joined(record)
             self._routes.joined(record)
         self._settle(record)
+        return answer
+
+    def _join_answer(self, network: NetworkRecord, record: EndpointRecord) -> JoinResponse:
+        name, prefix = interface_name(record.options), self._settings.veth_dst_prefix
+        answer = join_answer(network, record, prefix, name)
+        if name and answer.interface_name is not None:
+            LOG.warning("endpoint %s: %s", record.endpoint_id[:12], unnamed(name, prefix))
         return answer
 
     def _settle(self, record: EndpointRecord) -> None:
