@@ -13,12 +13,13 @@ from typing import Any, Protocol
 
 import pytest
 
-from kuryr_libnetwork.errors import NeutronForbidden, NeutronNotFound
+from kuryr_libnetwork.errors import NeutronConflict, NeutronForbidden, NeutronNotFound
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import TagOwner
 from tests.adapters.neutron_tenant import Tenant
 from tests.adapters.test_neutron_contract import tenant
 from tests.fakes.neutron import FakeNeutron, Role
+from tests.fakes.neutron.wire import TENANT
 
 __all__ = ["tenant"]
 
@@ -38,7 +39,11 @@ class Theirs(Protocol):
 
     def port(self, network_id: str, *tags: str) -> str: ...
 
-    def security_group(self) -> str: ...
+    def security_group(self, shared_with: str = "") -> str:
+        """``shared_with``: a project that may use it; "": none."""
+
+    def default_group(self) -> None:
+        """The tenant looks at his groups, by which Neutron makes the one that each project has."""
 
     def qos_policy(self) -> str:
         """Of the operator's, for everybody."""
@@ -170,6 +175,38 @@ class PolicyContract:
         with only(is_admin, NeutronNotFound):
             neutron.delete_security_group(group)
 
+    @pytest.mark.parametrize("shared", [False, True], ids=["", "shared"])
+    def test_groups_of_others_on_our_ports(
+        self, neutron: Neutron, theirs: Theirs, is_admin: bool, shared: bool
+    ) -> None:
+        """An option would name a group that Neutron does not take, or refuse one that it takes.
+
+        Whoever is no admin may make a port with what he sees; a port that is there takes any group from the service.
+        """
+        network = theirs.network()
+        theirs.subnet(network, "10.68.0.0/24")
+        group = theirs.security_group(neutron.project_id() if shared else "")
+        seen = is_admin or shared
+        assert [each.id for each in neutron.find_security_groups(id=group)] == ([group] if seen else [])
+        with only(seen, NeutronNotFound):
+            made = neutron.create_port({"network_id": network, "security_groups": [group]})
+            assert made.security_groups == (group,)
+            neutron.delete_port(made.id)
+        made = neutron.create_port({"network_id": network})
+        assert neutron.update_port(made.id, {"security_groups": [group]}).security_groups == (group,)
+        neutron.delete_port(made.id)
+
+    def test_the_default_group_of_others(self, neutron: Neutron, theirs: Theirs, is_admin: bool) -> None:
+        """A tenant could put another group in the place of the one that Neutron made, or nobody see that one."""
+        owner = neutron.find_networks(id=theirs.network())[0].project_id or ""
+        theirs.default_group()
+        found = neutron.find_security_groups(name=["default"], project_id=[neutron.project_id(), owner])
+        seen = [neutron.project_id(), owner] if is_admin else [neutron.project_id()]
+        assert sorted(each.project_id or "" for each in found) == sorted(seen)
+        for name in ("default", "Default"):
+            with pytest.raises(NeutronConflict, match="Default security group already exists"):
+                neutron.create_security_group({"name": name})
+
     def test_networks_of_others(self, neutron: Neutron, theirs: Theirs, is_admin: bool) -> None:
         """A tenant's network could not be used, or be removed by mistake."""
         network = theirs.network()
@@ -205,9 +242,15 @@ class OnFake:
     def port(self, network_id: str, *tags: str) -> str:
         return self.fake.seed_port(network_id, tags=tags).id
 
-    def security_group(self) -> str:
+    def security_group(self, shared_with: str = "") -> str:
+        return self._group("theirs", shared=bool(shared_with))
+
+    def default_group(self) -> None:
+        self._group("default")
+
+    def _group(self, name: str, *, shared: bool = False) -> str:
         store = self.fake.store
-        wanted = {"name": "theirs", "project_id": "of-the-tenant"}
+        wanted = {"name": name, "project_id": TENANT, "shared": shared}
         return str(store.add("security_groups", store.build("security_groups", wanted))["id"])
 
     def qos_policy(self) -> str:

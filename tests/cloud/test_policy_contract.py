@@ -48,8 +48,14 @@ class OfTheTenant:
     def port(self, network_id: str, *tags: str) -> str:
         return self._make(self.member, "port", tags, network_id=network_id)
 
-    def security_group(self) -> str:
-        return self._make(self.member, "security-group", (), name="theirs")
+    def security_group(self, shared_with: str = "") -> str:
+        group = self._make(self.member, "security-group", (), name="theirs")
+        if shared_with:
+            self.member.share("security_group", group, shared_with)
+        return group
+
+    def default_group(self) -> None:
+        self.member.find("security-group", name="default")
 
     def qos_policy(self) -> str:
         wanted = {"policy": {"name": "theirs", "shared": True}}

@@ -13,9 +13,11 @@ from hypothesis import given, strategies as st
 from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import InvalidOption
+from kuryr_libnetwork.model.neutron import QosPolicy, SecurityGroup
 from kuryr_libnetwork.model.records import PortSettings
 from kuryr_libnetwork.rules import port_options as rules
 from kuryr_libnetwork.rules.options import ENDPOINT_KNOWN, KNOWN
+from kuryr_libnetwork.rules.ownership import OwnProject
 from kuryr_libnetwork.rules.port_options import DNS_DOMAIN, PORT_SECURITY, PORT_UUID, QOS_POLICY, SECURITY_GROUPS
 from tests.unit.values import LEASE, PORT_ID, RECORD, own_pool, uuids
 
@@ -91,24 +93,74 @@ def test_a_cloud_without_the_extension_is_named() -> None:
         rules.refuse_missing(PortSettings(security_groups=()), frozenset())
 
 
-def test_a_name_means_one_thing() -> None:
-    """A container would get the group of another project that has the same name."""
-    assert rules.pick(QOS_POLICY, "gold", [ONE], "QoS policy") == ONE
-    with pytest.raises(InvalidOption, match=r"neutron\.qos_policy=gold: no such QoS policy in Neutron"):
-        rules.pick(QOS_POLICY, "gold", [], "QoS policy")
-    with pytest.raises(InvalidOption, match="Neutron has 2 of this name; give the id of the security group"):
-        rules.pick(SECURITY_GROUPS, "web", [ONE, TWO], "security group")
-    for key, text, words in (
-        (
-            SECURITY_GROUPS,
-            "web",
-            "no such security group in the service's own project; one of another project is named by its id",
-        ),
-        (SECURITY_GROUPS, ONE, "no such security group in Neutron, or not visible to the service's project"),
-    ):
+OWN, OWNER, THIRD = "11111111", "22222222", "33333333"
+
+
+def named(name: str, *found: tuple[str, str], own: str = OWN, owner: str = OWNER) -> str:
+    groups = [SecurityGroup(id=uuid, name=name, project_id=project) for uuid, project in found]
+    return rules.group_named(name, groups, OwnProject(id=own), owner)
+
+
+def test_a_name_means_one_group() -> None:
+    """A container would get the group of somebody else that has the same name."""
+    for name in ("web", "default", "Default"):
+        assert named(name, (ONE, OWN)) == named(name, (ONE, OWNER)) == ONE
+        assert named(name, (ONE, OWN), (TWO, THIRD)) == named(name, (ONE, OWNER), (TWO, THIRD)) == ONE
+        assert named(name, (ONE, OWN), (TWO, OWNER), owner="") == ONE
+        with pytest.raises(InvalidOption, match="no such security group"):
+            named(name, (ONE, THIRD))
+    assert named("web", (TWO, OWNER), (ONE, OWN)) == named("Default", (TWO, OWNER), (ONE, OWN)) == ONE
+    assert named("default", (TWO, OWNER), (ONE, OWN)) == TWO
+    both = [SecurityGroup(id=uuid, name=name, project_id=OWN) for uuid, name in ((TWO, "WEB"), (ONE, "web"))]
+    assert rules.group_named("web", both, OwnProject(id=OWN), OWNER) == ONE
+
+
+def test_a_name_of_a_group_without_projects() -> None:
+    """On a cloud without Keystone there is nobody else."""
+    assert named("web", (ONE, THIRD), own="", owner="") == ONE
+    assert named("default", (ONE, OWN), (TWO, OWNER), own="") == TWO
+
+
+def test_a_name_that_means_none_or_several() -> None:
+    """The user would not know which group, whose, or how to name it."""
+    for found in (((ONE, OWN), (TWO, OWN)), ((ONE, OWNER), (TWO, OWNER))):
+        with pytest.raises(InvalidOption, match=f"Neutron has 2 of this name .{ONE}, {TWO}.; give the id of the sec"):
+            named("web", *found)
+    for owner in ("", OWN):
         with pytest.raises(InvalidOption) as unknown:
-            rules.pick(key, text, [], rules.GROUP)
-        assert str(unknown.value) == f"option {key}={text}: {words}"
+            named("web", owner=owner)
+        words = "no such security group in the service's own project; one of another project is named by its id"
+        assert str(unknown.value) == f"option {SECURITY_GROUPS}=web: {words}"
+    with pytest.raises(InvalidOption, match=f"nor in project {OWNER} of the Neutron network"):
+        named("web")
+
+
+def test_a_name_means_one_policy() -> None:
+    """The operator's policy would be ambiguous, or another one, as soon as a tenant gives his own that name."""
+
+    def meant(*found: tuple[str, str, bool], owner: str = OWNER) -> str:
+        policies = [QosPolicy(id=uuid, project_id=project, shared=shared) for uuid, project, shared in found]
+        return rules.policy_named("gold", policies, OwnProject(id=OWN), owner)
+
+    assert meant((TWO, THIRD, True), (ONE, OWN, False)) == ONE
+    assert meant((TWO, THIRD, False), (ONE, THIRD, True)) == ONE
+    assert meant((TWO, THIRD, False), (ONE, OWNER, False)) == ONE
+    with pytest.raises(
+        InvalidOption, match=r"neutron\.qos_policy=gold: no such QoS policy in the service's own project"
+    ):
+        meant((TWO, OWNER, False), owner="")
+    assert meant((TWO, OWNER, False), (ONE, THIRD, True)) == ONE
+    with pytest.raises(InvalidOption, match="Neutron has 2 of this name"):
+        meant((ONE, THIRD, True), (TWO, OWNER, True))
+
+
+def test_an_id_has_to_be_there() -> None:
+    """A network would be made whose containers cannot start."""
+    assert rules.group_with_id(ONE, [TWO, ONE]) == rules.policy_with_id(ONE, [ONE]) == ONE
+    with pytest.raises(InvalidOption, match=f"groups={ONE}: no such security group in Neutron, or not visible"):
+        rules.group_with_id(ONE, [])
+    with pytest.raises(InvalidOption, match=f"policy={ONE}: no such QoS policy in Neutron, or not visible"):
+        rules.policy_with_id(ONE, [])
     assert rules.is_id(ONE)
     assert not rules.is_id("web")
 

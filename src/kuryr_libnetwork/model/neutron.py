@@ -233,6 +233,7 @@ class QosPolicy(Value, frozen=True):
 
     id: Id
     project_id: ProjectId | None = None
+    shared: bool = False
     rules: tuple[QosRule, ...] = ()
 
 

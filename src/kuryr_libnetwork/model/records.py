@@ -79,7 +79,7 @@ class NetworkRecord(Value, frozen=True):
     Neutron network, for this or for another Docker network. ``engine_id``: of the engine that has been seen to have it.
     ``pools``: its pools, from its first step on. ``aux_ports``: Neutron ports that keep its auxiliary addresses.
     ``rebuilt``: from Neutron, which does not tell everything. ``mtu``: Neutron's; ``asked_mtu``: what its containers
-    get at most, 0: as Neutron has it.
+    get at most, 0: as Neutron has it. ``project_id``: of the Neutron network; "" where it is not known.
     """
 
     docker_id: str
@@ -101,6 +101,7 @@ class NetworkRecord(Value, frozen=True):
     engine_id: str = ""
     created_at: float = 0.0
     asked_mtu: int = 0
+    project_id: str = ""
 
     @property
     def container_mtu(self) -> int:

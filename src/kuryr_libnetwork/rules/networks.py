@@ -223,7 +223,8 @@ def refreshed(record: NetworkRecord, network: Network | None, subnets: Mapping[s
     if network is None:
         return replace(record, subnets=fresh)
     seen = network.physical_network or record.physical_network  # shown only to some roles
-    return replace(record, subnets=fresh, mtu=network.mtu or DEFAULT_MTU, physical_network=seen)
+    project = network.project_id or record.project_id
+    return replace(record, subnets=fresh, mtu=network.mtu or DEFAULT_MTU, physical_network=seen, project_id=project)
 
 
 def rebuild(
@@ -255,6 +256,7 @@ def rebuild(
         made=_is_made(project.network(network), docker_id),
         mtu=network.mtu or DEFAULT_MTU,
         physical_network=network.physical_network or "",
+        project_id=network.project_id or "",
         subnets=tuple(sorted(records, key=lambda record: (record.ip_version, record.subnet_id))),
         pools=tuple(sorted(pool.id for pool in pools)),
         rebuilt=True,

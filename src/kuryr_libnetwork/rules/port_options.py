@@ -11,14 +11,15 @@ up, for the network once.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from kuryr_libnetwork.errors import InvalidOption
+from kuryr_libnetwork.model.neutron import QosPolicy, SecurityGroup
 from kuryr_libnetwork.model.records import LeaseRecord, NetworkRecord, PortSettings
-from kuryr_libnetwork.rules.ownership import OwnSubnetPool
+from kuryr_libnetwork.rules.ownership import OwnProject, OwnSubnetPool
 from kuryr_libnetwork.rules.parsing import ANY_UUID, DNS_LABEL, boolean, uuid_of
 
 SECURITY_GROUPS = "neutron.security_groups"
@@ -38,6 +39,9 @@ EXTENSIONS = {
 
 OPTION = "kuryr.opt:"
 GROUP = "security group"
+POLICY = "QoS policy"
+DEFAULT = "default"
+"""Neutron refuses it as the name of any other group, however it is spelt."""
 LONGEST_DOMAIN = 45
 """Characters before the last dot, so that the tag that remembers it fits into 60 (releases of Neutron before 2025)."""
 
@@ -79,17 +83,63 @@ def is_id(text: str) -> bool:
     return ANY_UUID.fullmatch(text) is not None
 
 
-def pick(key: str, text: str, found: Sequence[str], what: str) -> str:
-    """The id of what the user named; refuses none and several."""
-    if not found and what == GROUP and not is_id(text):
-        raise InvalidOption(
-            key, text, f"no such {what} in the service's own project; one of another project is named by its id"
-        )
-    if not found:
+def group_named(text: str, found: Iterable[SecurityGroup], own: OwnProject, owner: str) -> str:
+    """The id of the group that a name means, of those ``found``; ``owner``: the project of the Neutron network.
+
+    A group of the network's owner opens the container to whom he likes, and he may give his groups any name but one.
+    1. ``default``, which Neutron itself gives to one group of each project, and to no other: the network owner's, which
+    lets in his own ports, else the service's. 2. Other names: the service's own, so that nobody puts another one in its
+    place, else the network owner's. 3. Nobody else's.
+    """
+    named = [group for group in found if group.name == text]
+    mine = [group.id for group in named if own.has(group.project_id)]
+    theirs = [group.id for group in named if owner and group.project_id == owner]
+    meant = theirs or mine if text == DEFAULT else mine or theirs
+    return _only(SECURITY_GROUPS, text, meant, GROUP, _where(own, owner))
+
+
+def policy_named(text: str, found: Iterable[QosPolicy], own: OwnProject, owner: str) -> str:
+    """The id of the policy that a name means: the service's own, else the one that is shared, else the network
+    owner's.
+    """
+    policies = list(found)
+    mine = [policy.id for policy in policies if own.has(policy.project_id)]
+    shared = [policy.id for policy in policies if policy.shared]
+    theirs = [policy.id for policy in policies if owner and policy.project_id == owner]
+    return _only(QOS_POLICY, text, mine or shared or theirs, POLICY, f"{_where(own, owner)}, and none that is shared")
+
+
+def group_with_id(text: str, there: Collection[str]) -> str:
+    return _known(SECURITY_GROUPS, text, there, GROUP)
+
+
+def policy_with_id(text: str, there: Collection[str]) -> str:
+    return _known(QOS_POLICY, text, there, POLICY)
+
+
+def _known(key: str, text: str, there: Collection[str], what: str) -> str:
+    if text not in there:
         raise InvalidOption(key, text, f"no such {what} in Neutron, or not visible to the service's project")
-    if len(found) > 1:
-        raise InvalidOption(key, text, f"Neutron has {len(found)} of this name; give the id of the {what}")
-    return found[0]
+    return text
+
+
+def _only(key: str, text: str, meant: Sequence[str], what: str, where: str) -> str:
+    if not meant:
+        raise InvalidOption(key, text, f"no such {what} {where}; one of another project is named by its id")
+    if len(meant) > 1:
+        raise InvalidOption(
+            key, text, f"Neutron has {len(meant)} of this name ({', '.join(meant)}); give the id of the {what}"
+        )
+    return meant[0]
+
+
+def _where(own: OwnProject, owner: str) -> str:
+    if not owner or own.has(owner):
+        return "in the service's own project"
+    return (
+        f"in the service's own project, nor in project {owner} of the Neutron network as far as the service sees it "
+        "(without the role admin: what is shared with its project)"
+    )
 
 
 def attributes_of(settings: PortSettings) -> dict[str, Any]:

@@ -269,7 +269,7 @@ def test_a_port_by_its_uuid(world: World) -> None:
     [
         ({"groups": "web,nobody"}, "option neutron.security_groups=nobody: no such security group"),
         ({"groups": NOWHERE}, "no such security group"),
-        ({"groups": "twin"}, "Neutron has 2 of this name; give the id of the security group"),
+        ({"groups": "twin"}, "Neutron has 2 of this name .*; give the id of the security group"),
         ({"qos": "bronze"}, "option neutron.qos_policy=bronze: no such QoS policy"),
         ({"qos": NOWHERE}, "no such QoS policy"),
         ({"security": "false", "groups": "web"}, "contradicts neutron.port_security=false"),

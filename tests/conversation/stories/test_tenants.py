@@ -20,6 +20,7 @@ from kuryr_libnetwork.rules.exposure import DESCRIPTION, group_name
 from kuryr_libnetwork.rules.identity import id_tags, intent_description, network_tags, pool_tags
 from tests.fakes.neutron import PROJECT, Role
 from tests.fakes.neutron.store import copied
+from tests.fakes.neutron.wire import TENANT
 from tests.world.dockerside import Container, DockerNetwork, PluginError, new_id
 from tests.world.plugin import HOST
 from tests.world.rig import DirectDocker, Rig
@@ -261,14 +262,85 @@ def test_things_of_a_tenant_with_the_names_of_ours(cloud: Cloud) -> None:
         assert (port.network_id, port.security_groups, port.qos_policy_id) == (ours.id, (group["id"],), policy["id"])
 
 
+def group_of(cloud: Cloud, name: str, project: str = TENANT, *, shared: bool = False) -> str:
+    wanted = {"name": name, "project_id": project, "shared": shared}
+    store = cloud.neutron.store
+    return str(store.add("security_groups", store.build("security_groups", wanted))["id"])
+
+
 def test_a_group_of_another_project_is_named_by_its_id(cloud: Cloud) -> None:
     """A tenant who shares a group of his would open the containers of whoever mistypes a name."""
-    wanted = {"name": "theirs", "project_id": "of-the-tenant", "shared": True}
-    group = cloud.neutron.store.add("security_groups", cloud.neutron.store.build("security_groups", wanted))["id"]
-    with pytest.raises(PluginError, match=r"no such security group in the service's own project.* by its id"):
+    group = group_of(cloud, "theirs", shared=True)
+    with pytest.raises(PluginError, match=r"no such security group in the service's own project; .* by its id"):
         cloud.docker.network_create("10.4.0.0/24", options={"neutron.security_groups": "theirs"})
     net = cloud.docker.network_create("10.4.0.0/24", options={"neutron.security_groups": group})
     assert cloud.port_of(cloud.docker.run(net)).security_groups == (group,)
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["", "shared"])
+@pytest.mark.parametrize("by", ["network", "container"])
+def test_names_of_groups_on_a_tenants_network(cloud: Cloud, by: str, shared: bool) -> None:
+    """``default`` would be refused on every cloud, or not let the network's own ports in; and a tenant put a group of
+    his in the place of one of ours.
+    """
+    ours, theirs = (
+        group_of(cloud, "web", PROJECT),
+        {name: group_of(cloud, name, shared=shared) for name in ("default", "web", "mine")},
+    )
+    group_of(cloud, "mine", "of-a-third-one", shared=True)
+    sees = shared or cloud.neutron.policy.role != "service"
+    meant = {
+        "default": theirs["default"] if sees else cloud.neutron.store.default_group,
+        "web": ours,
+        "mine": theirs["mine"] if sees else "",
+    }
+    for name, group in meant.items():
+        said = {"neutron.security_groups": name}
+        choice = {"neutron.net.uuid": cloud.shared.id}
+
+        def start(said: dict[str, str] = said, choice: dict[str, str] = choice) -> Container:
+            net = cloud.docker.network_create(THEIRS, options=choice | (said if by == "network" else {}))
+            return cloud.docker.run(net, options=said if by == "container" else {})
+
+        if group:
+            assert cloud.port_of(start()).security_groups == (group,)
+        else:
+            refusal = f"nor in project {TENANT} of the Neutron network as far as the service sees it"
+            with pytest.raises(PluginError, match=refusal):
+                start()
+
+
+def test_names_of_groups_for_a_container_after_the_journal_was_lost(cloud: Cloud) -> None:
+    """Whose network it is would be forgotten, and ``default`` mean another group than before."""
+    theirs = group_of(cloud, "default", shared=True)
+    net = cloud.docker.network_create(THEIRS, options={"neutron.net.uuid": cloud.shared.id})
+    cloud.lose_journal()
+    box = cloud.docker.run(net, options={"neutron.security_groups": "default"})
+    assert cloud.port_of(box).security_groups == (theirs,)
+
+
+def test_a_group_of_a_third_project_is_never_meant_by_a_name(cloud: Cloud) -> None:
+    """Any tenant of the cloud could open the containers on a network that is not even his."""
+    group_of(cloud, "mine", "of-a-third-one", shared=True)
+    options = {"neutron.net.uuid": cloud.shared.id, "neutron.security_groups": "mine"}
+    with pytest.raises(PluginError, match="no such security group"):
+        cloud.docker.network_create(THEIRS, options=options)
+
+
+@pytest.mark.parametrize("project", [TENANT, "of-a-third-one"])
+def test_a_policy_of_others_that_is_not_shared(cloud: Cloud, project: str) -> None:
+    """To an admin every policy is shown: any tenant's with that name would make the operator's ambiguous, or be it."""
+    store = cloud.neutron.store
+    named: dict[str, Any] = {"name": "gold", "project_id": project}
+    theirs = store.add("policies", store.build("policies", named))["id"]
+    options = {"neutron.net.uuid": cloud.shared.id, "neutron.qos_policy": "gold"}
+    if project == "of-a-third-one":
+        with pytest.raises(PluginError, match="no such QoS policy"):
+            cloud.docker.network_create(THEIRS, options=options)
+        operators = named | {"project_id": "of-the-operator", "shared": True}
+        theirs = store.add("policies", store.build("policies", operators))["id"]
+    net = cloud.docker.network_create(THEIRS, options=options)
+    assert cloud.port_of(cloud.docker.run(net)).qos_policy_id == theirs
 
 
 def test_two_networks_of_ours_that_claim_to_be_one_are_refused(cloud: Cloud) -> None:

@@ -16,6 +16,8 @@ _WHAT = ("ethertype", "protocol", "direction", "port_range_min", "port_range_max
 def create_group(store: Store, attributes: Mapping[str, Any]) -> Resource:
     """A new group lets everything out."""
     check_attributes("security_groups", attributes)
+    if str(attributes.get("name", "")).lower() == "default":
+        raise Fault(409, "SecurityGroupDefaultAlreadyExists", "Default security group already exists.")
     _check_quota(store, "security_groups", 1)
     group = store.add("security_groups", store.build("security_groups", attributes))
     for ethertype in ("IPv4", "IPv6"):

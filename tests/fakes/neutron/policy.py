@@ -64,6 +64,7 @@ class Policy:
     def check_create(self, store: Store, what: str, attributes: Mapping[str, Any]) -> None:
         if what == "ports":
             self._check_profile(attributes)
+            self._check_groups(store, attributes)
         if self.role != "service":
             return
         if what in ("networks", "subnetpools") and attributes.get("shared"):
@@ -84,6 +85,13 @@ class Policy:
         resource = store.tables[what].get(resource_id)
         if self.role == "service" and what != "ports" and resource is not None and not _is_own(resource):
             raise _forbidden(f"delete_{what}") if self.sees(what, resource) else not_found(what, resource_id)
+
+    def _check_groups(self, store: Store, attributes: Mapping[str, Any]) -> None:
+        """Of a new port; Neutron does not look at whose the groups are when the service changes a port."""
+        for group_id in attributes.get("security_groups") or ():
+            group = store.tables["security_groups"].get(group_id)
+            if group is not None and not self.sees("security_groups", group):
+                raise not_found("security_groups", group_id)
 
     def _check_profile(self, attributes: Mapping[str, Any]) -> None:
         if self.role == "admin-only" and "binding:profile" in attributes:

@@ -124,10 +124,10 @@ class Endpoints:
         options = {key: str(value) for key, value in (request.options or {}).items() if isinstance(value, str | bool)}
         device = parse_endpoint_options(options)
         interface_name(options)  # now, and not when the container is half made
-        wish = _EndpointWish(
-            device, self._port_options.of_container(options), self._exposed_ports.wanted(request.options)
-        )
         network = self._lookup.known_network(request.network_id)
+        wish = _EndpointWish(
+            device, self._port_options.of_container(options, network), self._exposed_ports.wanted(request.options)
+        )
         if interface.address_ipv6 and is_stand_in(canonical_ip(interface.address_ipv6)):
             interface = msgspec.structs.replace(interface, address_ipv6="")
         lease = self._lease(network, interface)

@@ -91,9 +91,9 @@ class Networks:
             LOG.warning(
                 "Docker network %s: without effect with kuryr: %s", request.network_id[:12], shown(", ".join(idle))
             )
-        ports = self._port_options.of_network(request.generic)
         pools = self._pools_of(request)
         plan = self._plan(request, pools, self._home(options))
+        ports = self._port_options.of_network(request.generic, plan.network)
         record = NetworkRecord(
             docker_id=request.network_id,
             neutron_id="",
@@ -260,6 +260,7 @@ def _on(record: NetworkRecord, network: Network) -> NetworkRecord:
         neutron_id=network.id,
         mtu=network.mtu or rules.DEFAULT_MTU,
         physical_network=network.physical_network or "",
+        project_id=network.project_id or "",
     )
 
 

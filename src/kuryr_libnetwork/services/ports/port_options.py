@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finding in Neutron what the options for ports name (:mod:`~kuryr_libnetwork.rules.port_options`).
 
-Anybody can give a group or a policy of his any name: a name means a group of the service's own project; a policy of it,
-else the one policy of that name that others share. Ids mean any.
+Ids mean any group or policy. Of what a name means there is more in :func:`~.port_options.group_named`.
 
 Neutron calls: for a network 1 to 3, so that a wrong one is refused before anything is made; for a container none for
 ids, which Neutron looks at in the binding, and 1 for all names of groups, 1 for the name of a policy.
@@ -17,7 +16,8 @@ from typing import Any
 import msgspec
 
 from kuryr_libnetwork.interfaces.neutron import Neutron
-from kuryr_libnetwork.model.records import PortSettings
+from kuryr_libnetwork.model.neutron import Network, SecurityGroup
+from kuryr_libnetwork.model.records import NetworkRecord, PortSettings
 from kuryr_libnetwork.rules import port_options as rules
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
@@ -27,41 +27,47 @@ class PortOptions:
         self._neutron = neutron
         self._own = own
 
-    def of_network(self, options: Mapping[str, Any]) -> PortSettings:
-        """What ``docker network create -o`` says of ports, names resolved, everything known to exist."""
-        return self._resolved(rules.parse_port_options(options), check_ids=True)
+    def of_network(self, options: Mapping[str, Any], network: Network | None) -> PortSettings:
+        """What ``docker network create -o`` says of ports, names resolved, everything known to exist.
 
-    def of_container(self, options: Mapping[str, Any]) -> PortSettings:
+        ``network``: the Neutron network that the ports will be on; ``None``: a new one.
+        """
+        owner = (network.project_id or "") if network is not None else ""
+        return self._resolved(rules.parse_port_options(options), owner, check_ids=True)
+
+    def of_container(self, options: Mapping[str, Any], network: NetworkRecord) -> PortSettings:
         """The same of an endpoint's driver options; ids are as they were given."""
-        return self._resolved(rules.parse_port_options(options), check_ids=False)
+        return self._resolved(rules.parse_port_options(options), network.project_id, check_ids=False)
 
-    def _resolved(self, said: PortSettings, *, check_ids: bool) -> PortSettings:
+    def _resolved(self, said: PortSettings, owner: str, *, check_ids: bool) -> PortSettings:
+        """``owner``: the project of the network; "": the service's own."""
         if rules.keys_of(said):
             rules.refuse_missing(said, self._neutron.extensions())
         groups, policy = said.security_groups, said.qos_policy
         return msgspec.structs.replace(
             said,
-            security_groups=self._groups(groups, check_ids=check_ids) if groups else groups,
-            qos_policy=self._policy(policy, check_ids=check_ids) if policy else policy,
+            security_groups=self._groups(groups, owner, check_ids=check_ids) if groups else groups,
+            qos_policy=self._policy(policy, owner, check_ids=check_ids) if policy else policy,
         )
 
-    def _groups(self, texts: tuple[str, ...], *, check_ids: bool) -> tuple[str, ...]:
+    def _groups(self, texts: tuple[str, ...], owner: str, *, check_ids: bool) -> tuple[str, ...]:
         names = [text for text in texts if not rules.is_id(text)]
         ids = [text for text in texts if rules.is_id(text)]
-        found = [(group.name, group.id) for group in self._own.security_groups(name=names)]
-        if check_ids:
-            found += [(group.id, group.id) for group in self._neutron.find_security_groups(id=ids)]
-        else:
-            found += [(text, text) for text in ids]
+        named = self._named(names, owner) if names else []
+        there = [group.id for group in self._neutron.find_security_groups(id=ids)] if ids and check_ids else ids
+        own = self._own.project
         return tuple(
-            rules.pick(rules.SECURITY_GROUPS, text, [its for name, its in found if name == text], rules.GROUP)
+            rules.group_with_id(text, there) if rules.is_id(text) else rules.group_named(text, named, own, owner)
             for text in texts
         )
 
-    def _policy(self, text: str, *, check_ids: bool) -> str:
-        if rules.is_id(text) and not check_ids:
-            return text
-        query = {"id": text} if rules.is_id(text) else {"name": text}
-        found = self._neutron.find_qos_policies(**query)
-        own = [policy for policy in found if self._own.project.has(policy.project_id)]
-        return rules.pick(rules.QOS_POLICY, text, [policy.id for policy in own or found], "QoS policy")
+    def _named(self, names: list[str], owner: str) -> list[SecurityGroup]:
+        projects = sorted({self._own.project.id, owner} - {""})
+        query = {"project_id": projects} if self._own.project.id else {}
+        return self._neutron.find_security_groups(name=names, **query)
+
+    def _policy(self, text: str, owner: str, *, check_ids: bool) -> str:
+        if rules.is_id(text):
+            found = self._neutron.find_qos_policies(id=text) if check_ids else []
+            return rules.policy_with_id(text, [policy.id for policy in found] if check_ids else [text])
+        return rules.policy_named(text, self._neutron.find_qos_policies(name=text), self._own.project, owner)
