@@ -32,6 +32,8 @@ socket_path = {folder}/kuryr.sock
 [neutron]
 auth_type = none
 endpoint = http://127.0.0.1:9
+[admin]
+socket = {folder}/admin.sock
 """
 
 

@@ -51,6 +51,9 @@ docker_socket = {host.docker_socket}
 {login}
 [ovs]
 ovsdb_connection = unix:{host.ovsdb_socket}
+
+[admin]
+socket = {host.admin_socket}
 """
 
 

@@ -62,6 +62,10 @@ class HostPaths:
         return self.run / "docker.sock"
 
     @property
+    def admin_socket(self) -> Path:
+        return self.run / "admin.sock"
+
+    @property
     def engine_file(self) -> Path:
         """Which Docker Engine the host has."""
         return self.run / "engine.json"

@@ -13,10 +13,14 @@ from functools import partial
 
 from oslo_config import cfg
 
+from kuryr_libnetwork.admin.pages import Pages, Slow
+from kuryr_libnetwork.admin.server import AdminServer, Place, tcp_socket
+from kuryr_libnetwork.contacts import Contacts
 from kuryr_libnetwork.docker.boundary import Boundary
 from kuryr_libnetwork.docker.engine import DockerEngine
 from kuryr_libnetwork.docker.listeners import Listener, handed_over, tcp_listener, unix_listener
 from kuryr_libnetwork.docker.server import PluginServer, Tls
+from kuryr_libnetwork.errors import AddressInUse, ConfigError
 from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.host.journal import JOURNAL_FILE, SqliteJournal
 from kuryr_libnetwork.host.links import KernelLinks
@@ -31,7 +35,9 @@ from kuryr_libnetwork.interfaces.engine import Engine
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.liveness import Pulse
-from kuryr_libnetwork.model.settings import PluginSettings, ServiceSettings, Settings
+from kuryr_libnetwork.model.observed import Observe
+from kuryr_libnetwork.model.overview import Wellbeing
+from kuryr_libnetwork.model.settings import AdminSettings, PluginSettings, ServiceSettings, Settings
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.session import build_adapter
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
@@ -41,6 +47,7 @@ from kuryr_libnetwork.port_driver.qos import QosRules
 from kuryr_libnetwork.port_driver.registry import DriverNames, build_registry
 from kuryr_libnetwork.protocol.routes import Constants, build_routes
 from kuryr_libnetwork.rules.roles import reads_physical_networks
+from kuryr_libnetwork.rules.wellbeing import Facts, judge
 from kuryr_libnetwork.services.assembly import RECONCILER, Services, assemble
 from kuryr_libnetwork.services.background.agent_warning import warn_of_host
 from kuryr_libnetwork.services.background.role_warning import warn_of_roles
@@ -54,6 +61,8 @@ TURN_LIMIT = 30.0
 DISK_LIMIT = 60.0
 CALLS_LIMIT = 300.0
 BEAT_LIMIT = 900.0
+LEAST_SILENCE, SILENT_ROUNDS = 300.0, 3
+"""Seconds, or rounds of the background if these take longer, without an answer of Neutron: it is asked each round."""
 
 
 class App:
@@ -67,6 +76,8 @@ class App:
         warm_ups: Mapping[str, Callable[[], object]],
         health: Health,
         pulses: Sequence[Pulse] = (),
+        contacts: Contacts | None = None,
+        host: str = "",
     ) -> None:
         self._server = server
         self._services = services
@@ -75,6 +86,10 @@ class App:
         self._end = threading.Event()
         self._health = health
         self._pulses = pulses
+        self._looking = threading.Lock()
+        self._contacts = contacts or Contacts()
+        self._host = host
+        self._admin: AdminServer | None = None
         self._first = Attempts(health, RECONCILER, time.monotonic)
         self._background = health.thread(RECONCILER, self._run_background)
         self._announcer = health.thread(ANNOUNCER, services.announcer.run)
@@ -90,6 +105,8 @@ class App:
     def stop(self) -> None:
         """Finish the calls under way, at most 9 s."""
         self._end.set()
+        if self._admin is not None:
+            self._admin.stop()
         self._services.announcer.stop()
         self._services.routes.stop()
         self._server.stop()
@@ -97,15 +114,42 @@ class App:
 
     def hangs(self) -> list[str]:
         """What does not move any more, in words; does not wait."""
-        found = [text for text in (pulse.hangs() for pulse in self._pulses) if text]
+        with self._looking:
+            found = [text for text in (pulse.hangs() for pulse in self._pulses) if text]
         stuck = self._server.stuck()
         if stuck > CALLS_LIMIT:
             found.append(f"no call of Docker has been taken up for {stuck:.0f} s, though some wait")
         silent = self._health.silent(BEAT_LIMIT)
         return found + [f"the thread {name} has not moved for {seconds:.0f} s" for name, seconds in silent.items()]
 
+    def answer_operators(self, admin: AdminServer) -> None:
+        """On these sockets, once Docker's calls are taken."""
+        self._admin = admin
+
+    def wellbeing(self) -> Wellbeing:
+        """How the service is; does not wait."""
+        silence = max(LEAST_SILENCE, SILENT_ROUNDS * self._interval) if self._interval else 0.0
+        return judge(
+            Facts(
+                host=self._host,
+                hangs=tuple(self.hangs()),
+                serving=self._server.ready.is_set(),
+                journal=next((pulse.trouble for pulse in self._pulses if pulse.trouble), ""),
+                contacts=self._contacts.report(),
+                agents=self._services.findings.agents(),
+                silence=silence,
+            )
+        )
+
+    def status(self) -> str:
+        """One line; does not wait."""
+        found = self.wellbeing()
+        return "ready" if found.ready else f"not ready: {'; '.join(found.reasons)}"
+
     def _run_background(self) -> None:
         self._server.ready.wait()
+        if self._admin is not None:
+            self._admin.start()
         for what, warm_up in self._warm_ups.items():
             self._first.run(what, warm_up)  # what fails is tried again by the first call that needs it
         self._services.reconciler.run(self._end, self._interval)
@@ -126,14 +170,15 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
         endpoint_type=settings.neutron.endpoint_type,
         timeout=settings.neutron.timeout,
     )
-    neutron = NeutronClient(adapter, settings.neutron.timeout)
+    contacts = Contacts()
+    neutron = NeutronClient(adapter, settings.neutron.timeout, observe=contacts.note)
     journal = SqliteJournal(plugin.state_path / JOURNAL_FILE)
     links = KernelLinks()
-    ovs = OvsDatabase(settings.ovs.ovsdb_connection, settings.ovs.ovsdb_timeout)
+    ovs = OvsDatabase(settings.ovs.ovsdb_connection, settings.ovs.ovsdb_timeout, contacts.note)
     drivers = build_registry(driver_names(settings), _parts(settings, neutron, journal, links, ovs))
     health = Health()
     health.watch_all_threads()
-    services = _services(settings, neutron, journal, drivers, health)
+    services = _services(settings, neutron, journal, drivers, health, contacts.note)
     constants = Constants(
         scope=plugin.capability_scope,
         local_default_address_space=plugin.local_default_address_space,
@@ -153,7 +198,35 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
         Pulse("the journal", partial(_write_nothing, journal), DISK_LIMIT),
         Pulse("the thread of Docker's socket", server.wait_for_turn, TURN_LIMIT),
     )
-    return App(server, services, plugin.reconcile_interval, warm_ups, health, pulses)
+    app = App(server, services, plugin.reconcile_interval, warm_ups, health, pulses, contacts, plugin.host)
+    app.answer_operators(AdminServer(_places(settings.admin, app, services), health))
+    return app
+
+
+def _places(chosen: AdminSettings, app: App, services: Services) -> list[Place]:
+    """Where operators are answered. Containers do not need it, so a socket that cannot be had is only told."""
+    overview, slow = services.overview, Slow()
+    lists: dict[str, Callable[[], object]] = {
+        "networks": overview.networks,
+        "endpoints": overview.endpoints,
+        "ports": overview.ports,
+        "devices": overview.devices,
+        "suspects": overview.suspects,
+        "rounds": overview.rounds,
+    }
+    found = []
+    try:
+        if chosen.socket is not None:
+            listener = unix_listener(chosen.socket, "[admin] socket")
+            pages = Pages(app.wellbeing, lists, slow=slow)
+            found.append(Place(listener.socket, listener.name, pages, listener.remove))
+        if chosen.listen is not None:
+            host, port = chosen.listen
+            pages = Pages(app.wellbeing, lists, slow=slow, local_only=True)
+            found.append(Place(tcp_socket(host, port), f"tcp:{host}:{port}", pages))
+    except (AddressInUse, ConfigError) as error:
+        LOG.warning("%s; containers are served, operators are not answered there", error)
+    return found
 
 
 def _reach(neutron: Neutron, host: str, *, physical_networks: bool) -> None:
@@ -205,9 +278,11 @@ def _scripts(settings: Settings) -> BindingScripts:
     return scripts
 
 
-def _services(settings: Settings, neutron: Neutron, journal: Journal, drivers: Drivers, health: Health) -> Services:
+def _services(
+    settings: Settings, neutron: Neutron, journal: Journal, drivers: Drivers, health: Health, observe: Observe
+) -> Services:
     plugin = settings.plugin
-    engine: Engine | None = DockerEngine(plugin.docker_socket) if plugin.docker_socket else None
+    engine: Engine | None = DockerEngine(plugin.docker_socket, observe) if plugin.docker_socket else None
     chosen = ServiceSettings(
         host=plugin.host,
         subnetpool_name_prefix=plugin.subnetpool_name_prefix,

@@ -23,7 +23,7 @@ class Pulse:
     """A short piece of work that comes to its end as long as the part of the service that does it moves.
 
     It is done by a thread of its own, again with each question. ``limit``: seconds within which it ends on any host.
-    What it raises is of no interest here. ``now``: seconds, of any clock that runs on.
+    What it raises is no reason to start anew (:attr:`trouble`). ``now``: seconds, of any clock that runs on.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Pulse:
         self._limit = limit
         self._now = now
         self._begun = 0.0
+        self._error = ""
         self._thread: threading.Thread | None = None
 
     def hangs(self) -> str:
@@ -45,8 +46,16 @@ class Pulse:
         silent = self._now() - self._begun
         return f"{self._part} has not answered for {silent:.0f} s" if silent > self._limit else ""
 
+    @property
+    def trouble(self) -> str:
+        """Why the work failed the last time that it came to its end; "" if it did not."""
+        return self._error
+
     def _beat(self) -> None:
         try:
             self._work()
         except KuryrError as error:
+            self._error = str(error)
             LOG.debug("pulse of %s: %s", self._part, error)
+        else:
+            self._error = ""

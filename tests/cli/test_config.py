@@ -15,6 +15,7 @@ import pytest
 
 from kuryr_libnetwork.config import read as config
 from kuryr_libnetwork.errors import ConfigError
+from kuryr_libnetwork.model.settings import AdminSettings
 
 ACCOUNT = """\
 username = u
@@ -86,6 +87,12 @@ def test_defaults(write: Write) -> None:
     assert found.binding.veth_dst_prefix == "eth"
     assert found.binding.enabled_drivers == ("kuryr.lib.binding.drivers.veth",)
     assert found.ovs.ovsdb_connection == "unix:/run/openvswitch/db.sock"
+
+
+def test_where_operators_are_answered(write: Write) -> None:
+    """The command would not find the service, or Prometheus not reach it."""
+    assert load(write("")).admin == AdminSettings(socket=Path("/run/kuryr/admin.sock"))
+    assert load(write("[admin]\nsocket =\nlisten = [::1]:9697")).admin == AdminSettings(listen=("::1", 9697))
 
 
 def test_settings_cannot_be_changed(write: Write) -> None:
@@ -243,6 +250,22 @@ WRONG = [
     ("neutron", "auth_url = http://[::1", "must be a URL, http://... or https://..."),
     ("ovs", "ovsdb_connection = /run/openvswitch/db.sock", "must be unix:/absolute/path or tcp:ADDRESS:PORT"),
     ("ovs", "ovsdb_timeout = 0", "must be a whole number from 1 to 300"),
+    ("admin", "socket = admin.sock", "must be an absolute path of at most 107 bytes, or empty for none"),
+    ("admin", f"socket = /run/{'k' * 103}", "must be an absolute path of at most 107 bytes, or empty for none"),
+    *(
+        ("admin", f"listen = {value}", "must be ADDRESS:PORT with a loopback address, as 127.0.0.1:9697 or [::1]:9697")
+        for value in (
+            "9697",
+            "127.0.0.1",
+            "127.0.0.1:0",
+            "127.0.0.1:99999",
+            "0.0.0.0:9697",
+            "10.0.0.5:9697",
+            "http://127.0.0.1:9697",
+            "x@127.0.0.1:9697",
+            "[::1:9697",
+        )
+    ),
 ]
 
 

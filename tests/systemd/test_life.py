@@ -9,6 +9,7 @@ from http.client import RemoteDisconnected
 
 import pytest
 
+from kuryr_libnetwork.cli.service_client import get
 from tests.systemd.machine import until
 from tests.systemd.world import SERVICE, SOCKET, World
 from tests.world.dockerside import PluginError
@@ -131,6 +132,24 @@ def test_a_report_is_in_the_journal(world: World) -> None:
             assert any("Guru Meditation" in line for line in world.journal())
     world.docker.activate()
     assert world.main_pid() == before
+
+
+def test_operators_are_answered(world: World) -> None:
+    """Fails if the sandbox has no place for the admin socket, if others than root get in, or if systemctl status does
+    not say how the service is.
+    """
+    world.machine.drop_in(SERVICE, SHORT_WATCHDOG)
+    world.machine.systemctl("restart", SERVICE)
+    world.docker.activate()
+    found = world.machine.run("stat", "--format=%U %a %n", "/run/kuryr", "/run/kuryr/admin.sock").splitlines()
+    assert found == ["root 700 /run/kuryr", "root 600 /run/kuryr/admin.sock"]
+    admin = world.machine.root / "run/kuryr/admin.sock"
+    for attempt in until():
+        with attempt:
+            assert get(admin, "/healthz") == {"live": True, "ready": True, "reasons": []}
+            assert world.machine.show(SERVICE, "StatusText") == "ready"
+    world.machine.systemctl("stop", SERVICE)
+    assert world.machine.try_run("test", "-e", "/run/kuryr/admin.sock").returncode != 0
 
 
 def test_warnings_are_found_by_priority(world: World) -> None:

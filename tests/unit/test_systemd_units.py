@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kuryr_libnetwork.config import options as config_opts
+from kuryr_libnetwork.config import admin as config_admin, options as config_opts
 
 UNITS = Path(__file__).parents[2] / "etc" / "systemd"
 
@@ -23,6 +23,13 @@ def test_socket_is_where_docker_looks() -> None:
     """Fails if systemd makes the socket elsewhere than the service would, or lets others than root use it."""
     default = next(option.default for option in config_opts.service_options() if option.dest == "socket_path")
     assert {f"ListenStream={default}", "SocketMode=0600", "RemoveOnStop=yes"} <= lines("kuryr-libnetwork.socket")
+
+
+def test_the_admin_socket_has_its_folder() -> None:
+    """Fails if the service may not make its socket for operators, or others than root may enter the folder."""
+    default = next(option.default for option in config_admin.options() if option.dest == "socket")
+    assert default.startswith("/run/kuryr/")
+    assert {"RuntimeDirectory=kuryr", "RuntimeDirectoryMode=0700"} <= lines("kuryr-libnetwork.service")
 
 
 def test_both_units_start_before_docker() -> None:

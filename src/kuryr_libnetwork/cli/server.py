@@ -64,6 +64,10 @@ class Service(Protocol):
         """What does not move any more, in words; never waits."""
         ...
 
+    def status(self) -> str:
+        """How it is, in one line; never waits."""
+        ...
+
 
 Build = Callable[[Settings, cfg.ConfigOpts], Service]
 
@@ -142,7 +146,8 @@ def _run(found: config.Configuration, build: Build) -> int:
         server = thread.submit(service.serve)
         server.add_done_callback(lambda _: wake.up())
         notify("READY=1")
-        watchdog = Watchdog(os.environ, service.hangs, partial(server_signals.report, found.conf))
+        report = partial(server_signals.report, found.conf)
+        watchdog = Watchdog(os.environ, service.hangs, report, service.status)
         while (number := wake.wait(watchdog)) in _ASKING:
             _answer(number, found.conf)
         if number is not None:

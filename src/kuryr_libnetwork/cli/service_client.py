@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""A call to the running service, on the socket where Docker calls it."""
+"""A call to the running service, on the socket where Docker calls it, or a question on that for operators."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from kuryr_libnetwork.errors import HostError
 
 SECONDS = 60.0
 """A VF may have to be rebound, and its driver takes its time."""
+ADMIN_SECONDS = 10.0
+"""More than the service waits for its journal."""
+
+_PLUGIN, _ADMIN = "network plugin", "kuryr-server"
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -30,22 +34,43 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def call(path: Path, method: str, body: Mapping[str, Any] | None = None, seconds: float = SECONDS) -> dict[str, Any]:
     """The service's answer; :class:`~kuryr_libnetwork.errors.HostError` with its words, or when there is none."""
+    words = json.dumps(body) if body is not None else ""
+    told = _decoded(path, _exchange(path, _PLUGIN, ("POST", method, words), seconds), _PLUGIN)
+    if wrong := told.get("Err", ""):
+        raise HostError(str(wrong))
+    return told
+
+
+def get(path: Path, page: str, seconds: float = ADMIN_SECONDS) -> dict[str, Any]:
+    """What the admin socket answers; :class:`~kuryr_libnetwork.errors.HostError` as above."""
+    told = _decoded(path, _exchange(path, _ADMIN, ("GET", page, ""), seconds), _ADMIN)
+    if wrong := told.get("error", ""):
+        raise HostError(str(wrong))
+    return told
+
+
+def _exchange(path: Path, what: str, asked: tuple[str, str, str], seconds: float) -> bytes:
+    verb, target, body = asked
     connection = _UnixConnection(path, seconds)
     try:
-        connection.request("POST", method, json.dumps(body) if body is not None else b"")
-        answer = connection.getresponse()
-        data = answer.read()
+        connection.request(verb, target, body.encode())
+        return connection.getresponse().read()
+    except PermissionError as error:
+        raise HostError(f"no permission to ask the service at {path}: run this as root") from error
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise HostError(f"the service does not answer at {path}: {error.strerror}; is it running?") from error
     except OSError as error:
         raise HostError(f"the service does not answer at {path}: {error.strerror or error}") from error
     except http.client.HTTPException as error:
-        raise HostError(f"what answers at {path} is no network plugin: {error}") from error
+        raise HostError(f"what answers at {path} is no {what}: {error}") from error
     finally:
         connection.close()
+
+
+def _decoded(path: Path, data: bytes, what: str) -> dict[str, Any]:
     try:
         told: dict[str, Any] = json.loads(data)
-        wrong = told.get("Err", "")
+        told.get("")
     except (ValueError, AttributeError):
-        raise HostError(f"what answers at {path} is no network plugin: {data[:40]!r}") from None
-    if wrong:
-        raise HostError(str(wrong))
+        raise HostError(f"what answers at {path} is no {what}: {data[:40]!r}") from None
     return told

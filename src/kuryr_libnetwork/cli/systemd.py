@@ -11,6 +11,8 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 
+from kuryr_libnetwork.text import one_line
+
 LOG = logging.getLogger(__name__)
 PER_LIMIT = 3
 """How often the watchdog is fed within the time after which systemd ends the service."""
@@ -34,12 +36,17 @@ class Watchdog:
     anew.
 
     ``hangs``: what does not move, in words, without waiting. ``report``: writes down, before the end, what every thread
-    is at.
+    is at. ``status``: how the service is, for ``systemctl status``.
     """
 
     def __init__(
-        self, environment: Mapping[str, str], hangs: Callable[[], list[str]], report: Callable[[], None]
+        self,
+        environment: Mapping[str, str],
+        hangs: Callable[[], list[str]],
+        report: Callable[[], None],
+        status: Callable[[], str] = str,
     ) -> None:
+        self._status = status
         self._hangs = hangs
         self._report = report
         self._told = False
@@ -53,7 +60,7 @@ class Watchdog:
         hanging = self._asked()
         if not hanging:
             self._told = False
-            notify("WATCHDOG=1")
+            notify("\n".join(["WATCHDOG=1", *self._status_line()]))
         elif not self._told:
             self._told = True
             LOG.error("%s: systemd is going to start the service anew; what each thread is at:", "; ".join(hanging))
@@ -61,6 +68,14 @@ class Watchdog:
                 self._report()
             except Exception:  # a boundary: the main thread goes on whatever the report meets
                 LOG.exception("the report: unexpected error")
+
+    def _status_line(self) -> list[str]:
+        try:
+            text = self._status()
+        except Exception:  # a boundary: a line for people is no reason to end
+            LOG.exception("how the service is: unexpected error")
+            return []
+        return [f"STATUS={one_line(text)}"] if text else []
 
     def _asked(self) -> list[str]:
         try:

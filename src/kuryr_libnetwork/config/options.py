@@ -16,7 +16,7 @@ from typing import Any
 
 from oslo_config import cfg, types
 
-from kuryr_libnetwork.config import sriov as config_sriov
+from kuryr_libnetwork.config import admin as config_admin, sriov as config_sriov
 from kuryr_libnetwork.rules.vifs import NAME as VIF_TYPE
 
 VIF_TIMEOUT_CAP = 60
@@ -400,4 +400,5 @@ def list_opts() -> Iterable[tuple[str, list[cfg.Opt]]]:
         ("neutron", [*neutron_options(), *_keystoneauth_options()]),
         ("ovs", ovs_options()),
         (config_sriov.SECTION, config_sriov.options()),
+        (config_admin.SECTION, config_admin.options()),
     ]

@@ -23,6 +23,7 @@ from urllib.parse import SplitResult, urlsplit
 from oslo_config import cfg
 
 from kuryr_libnetwork.config import (
+    admin as config_admin,
     login as config_login,
     options as config_opts,
     reader as config_reader,
@@ -46,7 +47,7 @@ from kuryr_libnetwork.rules.addresses import is_loopback
 __all__ = ["VIF_TIMEOUT_CAP", "Configuration", "Notice", "Settings", "list_opts", "load", "read"]
 
 PROJECT = "kuryr"
-SECTIONS = ("DEFAULT", "binding", "neutron", "ovs", config_sriov.SECTION)
+SECTIONS = ("DEFAULT", "binding", "neutron", "ovs", config_sriov.SECTION, config_admin.SECTION)
 _ON_COMMAND_LINE = frozenset({"kuryr_uri", "host", "state_path", "socket_path"})
 # pyroute2 opens its own logger "pyroute2" to everything when it is loaded; below that name a level stays.
 _QUIET = ("asyncio=WARN", "docker=WARN", "pyroute2.netlink=WARN", "ovsdbapp.backend.ovs_idl.vlog=WARN")
@@ -82,6 +83,7 @@ def read(
             binding=_binding(reader),
             ovs=_ovs(reader),
             sriov=config_sriov.settings(reader),
+            admin=config_admin.settings(reader),
         )
         notices = reader.notices
         if login:
@@ -154,6 +156,7 @@ def _options() -> Options:
     conf.register_opts(config_opts.ovs_options(), group="ovs")
     conf.register_opts(config_sriov.options(), group=config_sriov.SECTION)
     conf.register_opts(config_sriov.agent_options(), group=config_sriov.AGENT_SECTION)
+    conf.register_opts(config_admin.options(), group=config_admin.SECTION)
     loading.register_session_conf_options(conf, "neutron")
     conf.set_default("timeout", NEUTRON_TIMEOUT, group="neutron")
     conf.set_default("default_log_levels", [*log.get_default_log_levels(), *_QUIET])

@@ -19,6 +19,7 @@ import msgspec
 
 from kuryr_libnetwork.calls import count_calls
 from kuryr_libnetwork.errors import InvalidRequest, KuryrError
+from kuryr_libnetwork.model.observed import CallDone, ObserveCall, ignore
 from kuryr_libnetwork.patience import one_patience
 from kuryr_libnetwork.protocol.messages import Empty, Message
 from kuryr_libnetwork.protocol.routes import Kept, Route, Routes
@@ -44,8 +45,11 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Boundary:
-    def __init__(self, routes: Routes) -> None:
+    """``observe`` is told of each call that is served."""
+
+    def __init__(self, routes: Routes, observe: ObserveCall = ignore) -> None:
         self._routes = routes
+        self._observe = observe
         self._decoders = {
             path: msgspec.json.Decoder(route.request) for path, route in routes.items() if route.request is not None
         }
@@ -66,18 +70,20 @@ class Boundary:
             try:
                 request = self._decode(path, route, body)
                 answer = self._answer(path, route, request)
-                outcome = "ok"
+                outcome, code = "ok", "ok"
             except KuryrError as error:
                 answer, outcome = Answer(error.status, error_body(str(error))), f"{error.code}: {error}"
+                code = error.code
             except Exception:  # the boundary
                 number = secrets.token_hex(4)
                 LOG.exception("%s: unexpected error %s", path, number)
                 outcome = f"internal error {number}; the log of kuryr-server has the details"
-                answer = Answer(500, error_body(outcome))
-        elapsed = (time.monotonic() - started) * 1000
+                answer, code = Answer(500, error_body(outcome)), "internal"
+        seconds = time.monotonic() - started
+        self._observe(CallDone(method=path[1:], seconds=seconds, outcome=code))
         level = logging.INFO if answer.status == 200 else logging.WARNING
         text = f"{_ids(request)} {one_line(outcome)}"
-        LOG.log(level, "%s%s (%.1f ms, %d Neutron calls)", path[1:], text, elapsed, calls.neutron)
+        LOG.log(level, "%s%s (%.1f ms, %d Neutron calls)", path[1:], text, seconds * 1000, calls.neutron)
         LOG.debug("%s <- %s -> %s", path[1:], body, answer.body)
         return answer
 

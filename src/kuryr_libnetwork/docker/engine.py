@@ -19,9 +19,11 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from kuryr_libnetwork.bounded import GaveUp, run_within
+from kuryr_libnetwork.contacts import asking
 from kuryr_libnetwork.errors import EngineUnavailable
 from kuryr_libnetwork.health import described
 from kuryr_libnetwork.model.engine import EngineView, NetworkWord
+from kuryr_libnetwork.model.observed import DOCKER, Observe, ignore
 
 T = TypeVar("T")
 TIMEOUT = 10
@@ -73,8 +75,11 @@ class _Info(_Said, frozen=True, kw_only=True):
 
 
 class DockerEngine:
-    def __init__(self, socket_path: Path) -> None:
+    """``observe`` is told of each look."""
+
+    def __init__(self, socket_path: Path, observe: Observe = ignore) -> None:
         self._socket_path = socket_path
+        self._observe = observe
         self._asks = threading.Lock()
 
     def view(self) -> EngineView:
@@ -82,6 +87,12 @@ class DockerEngine:
 
         Within :data:`LIMIT`; a Docker that is not done by then is not asked again before it is.
         """
+        with asking(self._observe, DOCKER, "GET", "networks") as question:
+            found = self._within_limit()
+            question.answered = True
+            return found
+
+    def _within_limit(self) -> EngineView:
         if not self._asks.acquire(blocking=False):
             raise self._unavailable("has not finished an earlier answer yet")
         try:

@@ -45,13 +45,13 @@ class Listener:
         close()
 
 
-def unix_listener(path: Path) -> Listener:
-    """Bind the plugin's socket, readable by its owner only from the first moment.
+def unix_listener(path: Path, option: str = "[DEFAULT] socket_path") -> Listener:
+    """Bind a socket, such as the plugin's, readable by its owner only from the first moment.
 
     A socket that nobody listens on is replaced; one that answers belongs to a running service, and another kind of file
     to somebody else: both are refused.
     """
-    _make_room(path)
+    _make_room(path, option)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     os.fchmod(sock.fileno(), 0o600)  # Linux gives the file the mode of the socket, so that it is never open to others
     try:
@@ -61,7 +61,7 @@ def unix_listener(path: Path) -> Listener:
         ours = path.lstat()
     except OSError as error:
         sock.close()
-        raise ConfigError(f"[DEFAULT] socket_path={path}: {error.strerror or error}") from None
+        raise ConfigError(f"{option}={path}: {error.strerror or error}") from None
 
     def remove() -> None:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -82,7 +82,7 @@ def refuse_others(sock: socket.socket) -> str:
     return f"the client's process is of user {uid}; this socket is for root, as whom Docker runs"
 
 
-def _make_room(path: Path) -> None:
+def _make_room(path: Path, option: str) -> None:
     try:
         make_folder(path.parent)
         check_folder(path.parent)
@@ -90,11 +90,11 @@ def _make_room(path: Path) -> None:
     except FileNotFoundError:
         return
     except UnsafePath as error:
-        raise ConfigError(f"[DEFAULT] socket_path={path}: {error}") from None
+        raise ConfigError(f"{option}={path}: {error}") from None
     except OSError as error:
-        raise ConfigError(f"[DEFAULT] socket_path={path}: {error.strerror or error}") from None
+        raise ConfigError(f"{option}={path}: {error.strerror or error}") from None
     if not stat.S_ISSOCK(kind):
-        raise ConfigError(f"[DEFAULT] socket_path={path}: exists and is not a socket; remove it or choose another path")
+        raise ConfigError(f"{option}={path}: exists and is not a socket; remove it or choose another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(2)
         try:
@@ -105,8 +105,8 @@ def _make_room(path: Path) -> None:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise ConfigError(f"[DEFAULT] socket_path={path}: {error.strerror or error}") from None
-    raise AddressInUse(f"[DEFAULT] socket_path={path}: another service answers there; stop it or choose another path")
+            raise ConfigError(f"{option}={path}: {error.strerror or error}") from None
+    raise AddressInUse(f"{option}={path}: another service answers there; stop it or choose another path")
 
 
 def handed_over(environment: MutableMapping[str, str]) -> list[Listener]:

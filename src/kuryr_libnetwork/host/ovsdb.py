@@ -21,9 +21,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from kuryr_libnetwork.contacts import asking
 from kuryr_libnetwork.errors import BridgeNotFound, Conflict, OvsdbError, OvsdbUnavailable
 from kuryr_libnetwork.health import described
 from kuryr_libnetwork.model.links import OvsInterface
+from kuryr_libnetwork.model.observed import OVS, Observe, ignore
 from kuryr_libnetwork.patience import waiting_for
 
 PARTY = "Open vSwitch's database"
@@ -79,10 +81,12 @@ class OvsDatabase:
     ``tcp:<ip>:<port>``.
 
     Connected at the first use and then kept; when Open vSwitch restarts, ovsdbapp connects again. Every method ends
-    after ``timeout`` seconds (twice that when other calls wait, too) with ``OvsdbUnavailable``.
+    after ``timeout`` seconds (twice that when other calls wait, too) with ``OvsdbUnavailable``. ``observe`` is told of
+    each transaction.
     """
 
-    def __init__(self, connection: str, timeout: float) -> None:
+    def __init__(self, connection: str, timeout: float, observe: Observe = ignore) -> None:
+        self._observe = observe
         self._address = connection
         self._timeout = timeout
         self._lock = threading.Lock()
@@ -119,7 +123,13 @@ class OvsDatabase:
                 raise OvsdbUnavailable(
                     f"{PARTY} at {self._address} is not asked: it has just left another question without an answer"
                 )
-            return self._transact(action, seconds)
+            with asking(self._observe, OVS, "transact", "database") as question:
+                question.answered = True  # a refusal is an answer
+                try:
+                    return self._transact(action, seconds)
+                except OvsdbUnavailable:
+                    question.answered = False
+                    raise
 
     def _transact(self, action: Callable[[_View], A], seconds: float) -> A:
         """One transaction, made again by ovsdbapp when somebody else's came between."""

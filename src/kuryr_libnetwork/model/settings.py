@@ -153,12 +153,20 @@ class SriovSettings(DevicePolicy, frozen=True):
     unsupported: Unsupported = "error"
 
 
+class AdminSettings(Value, frozen=True):
+    """``[admin]``: where the service tells how it is. ``listen``: loopback address and port."""
+
+    socket: Path | None = None
+    listen: tuple[str, int] | None = None
+
+
 class Settings(Value, frozen=True):
     plugin: PluginSettings
     neutron: NeutronSettings
     binding: BindingSettings
     ovs: OvsSettings
     sriov: SriovSettings = SriovSettings()
+    admin: AdminSettings = AdminSettings()
 
 
 class ServiceSettings(Value, frozen=True):

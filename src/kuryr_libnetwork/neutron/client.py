@@ -25,6 +25,7 @@ from kuryr_libnetwork.model.neutron import (
     SubPort,
     TagOwner,
 )
+from kuryr_libnetwork.model.observed import Observe, ignore
 from kuryr_libnetwork.neutron import answers
 from kuryr_libnetwork.neutron.errors import NoAnswer
 from kuryr_libnetwork.neutron.session import AdapterFactory, Rest
@@ -48,13 +49,17 @@ _NOT_SPLIT = (*_ALL_MUST_MATCH, "tags-any", "not-tags-any", "fixed_ips", "fields
 class NeutronClient:
     """``adapter_factory`` is called with the first request (see :func:`~.session.build_adapter`).
 
-    ``timeout``: seconds for one call. Safe for many threads.
+    ``timeout``: seconds for one call. ``observe`` is told of each request. Safe for many threads.
     """
 
     def __init__(
-        self, adapter_factory: AdapterFactory, timeout: float, sleep: Callable[[float], None] = time.sleep
+        self,
+        adapter_factory: AdapterFactory,
+        timeout: float,
+        sleep: Callable[[float], None] = time.sleep,
+        observe: Observe = ignore,
     ) -> None:
-        self._rest = Rest(adapter_factory, timeout, sleep)
+        self._rest = Rest(adapter_factory, timeout, sleep, observe)
         self._extensions: frozenset[str] | None = None
 
     def extensions(self) -> frozenset[str]:

@@ -22,11 +22,14 @@ import tenacity
 
 from kuryr_libnetwork.bounded import Depart, GaveUp, run_within
 from kuryr_libnetwork.calls import note_neutron_call
+from kuryr_libnetwork.contacts import asking
 from kuryr_libnetwork.errors import KuryrError, NeutronError, NeutronForbidden, NeutronUnavailable
+from kuryr_libnetwork.model.observed import NEUTRON, Observe, ignore
 from kuryr_libnetwork.neutron.account import account_of, no_project, project_of
 from kuryr_libnetwork.neutron.errors import NoAnswer, NotConnected, TooManyRequests, from_answer, one_line
 from kuryr_libnetwork.neutron.pauses import TRIES, is_over, pause, retry_after
 from kuryr_libnetwork.patience import waiting_for
+from kuryr_libnetwork.rules.neutron_paths import resource_of
 from kuryr_libnetwork.rules.roles import Account
 from kuryr_libnetwork.text import shown
 
@@ -45,6 +48,8 @@ _API = "/v2.0"
 _PROJECT = "the project of the service's credentials"
 _ACCOUNT = "the roles of the service's user"
 _PASSING = (502, 503, 504)
+_NOT_NEUTRON = 500
+"""From this status on nobody knows whether Neutron can do its work."""
 _GRACE = 0.5  # the libraries' own time-outs come first: they know better what they waited for
 
 
@@ -101,12 +106,17 @@ class _Asked(NamedTuple):
 class Rest:
     """Safe for many threads. ``timeout``: seconds for one call, its repetitions included.
 
-    ``sleep`` waits between two tries.
+    ``sleep`` waits between two tries. ``observe`` is told of each request.
     """
 
     def __init__(
-        self, adapter_factory: AdapterFactory, timeout: float, sleep: Callable[[float], None] = time.sleep
+        self,
+        adapter_factory: AdapterFactory,
+        timeout: float,
+        sleep: Callable[[float], None] = time.sleep,
+        observe: Observe = ignore,
     ) -> None:
+        self._observe = observe
         self._factory = adapter_factory
         self._timeout = timeout
         self._sleep = sleep
@@ -190,6 +200,7 @@ class Rest:
         return found
 
     def _send(self, request: _Asked, seconds: float) -> dict[str, Any]:
+        """Send it once. The time that is told of it is that of the login, too, where there was one."""
         asked = f"{request.method} {request.path}"
 
         def work(depart: Depart) -> dict[str, Any]:
@@ -199,9 +210,11 @@ class Rest:
             if response.status_code == 401 and adapter.invalidate():
                 adapter, base = self._logged_in(asked, seconds)
                 response = self._request(adapter, base, request, seconds)
+            question.answered = response.status_code < _NOT_NEUTRON
             return _answer(asked, response)
 
-        return self._bounded(asked, seconds, work)
+        with asking(self._observe, NEUTRON, request.method, resource_of(request.path)) as question:
+            return self._bounded(asked, seconds, work)
 
     def _bounded(self, asked: str, seconds: float, work: Callable[[Depart], T]) -> T:
         try:

@@ -15,7 +15,9 @@ from kuryr_libnetwork.interfaces.host import Sandboxes
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.settings import ServiceSettings
+from kuryr_libnetwork.services.background.agent_watch import AgentWatch
 from kuryr_libnetwork.services.background.dockers_word import DockersWord
+from kuryr_libnetwork.services.background.findings import Findings
 from kuryr_libnetwork.services.background.host_survey import HostSurvey
 from kuryr_libnetwork.services.background.reconciler import Reconciler
 from kuryr_libnetwork.services.background.recovery import Recovery
@@ -33,6 +35,7 @@ from kuryr_libnetwork.services.networks.pools import PoolKeeper
 from kuryr_libnetwork.services.networks.subnets import SubnetKeeper
 from kuryr_libnetwork.services.networks.teardown import Teardown
 from kuryr_libnetwork.services.operator import Operator
+from kuryr_libnetwork.services.overview import Overview
 from kuryr_libnetwork.services.ports.adoption import Adoption
 from kuryr_libnetwork.services.ports.claims import Claims
 from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
@@ -58,6 +61,8 @@ class Services(NamedTuple):
     announcer: Announcer
     routes: SandboxRoutes
     operator: Operator
+    overview: Overview
+    findings: Findings
 
 
 def assemble(
@@ -78,7 +83,10 @@ def assemble(
     parts = _Parts(neutron, journal, drivers, sandboxes, engine, settings, now, clock, health or Health(clock))
     driver = NetworkDriver(parts.networks, parts.endpoints, parts.locks, parts.unfinished)
     operator = Operator(journal, drivers, parts.locks)
-    return Services(driver, parts.ipam, parts.reconciler, parts.announcer, parts.routes, operator)
+    overview = Overview(journal, parts.findings, settings.reconcile_grace, parts.reconciler.trouble)
+    return Services(
+        driver, parts.ipam, parts.reconciler, parts.announcer, parts.routes, operator, overview, parts.findings
+    )
 
 
 class _Parts:
@@ -104,6 +112,7 @@ class _Parts:
         self._clock = clock
         self._dates = Dates(now, latest_date(journal))
         self._ages = Ages(clock)
+        self.findings = Findings(clock)
         self.locks = KeyedLocks(settings.lock_timeout)
         self.unfinished = UnfinishedRemovals()
         self.announcer = Announcer(journal, drivers, health, clock)
@@ -277,6 +286,8 @@ class _Parts:
             host_survey=self._host_survey,
             recovery=self._recovery,
             watch=VfWatch(self._neutron, self._drivers, self.locks, self._attempts, self._settings.host),
+            agents=AgentWatch(self._neutron, self.findings, self._settings.host),
+            findings=self.findings,
             exposed_ports=self._exposed_ports,
             claims=self._claims,
             locks=self.locks,

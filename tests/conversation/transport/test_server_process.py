@@ -52,13 +52,17 @@ class Server:
         self.process = subprocess.Popen(words, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def told(self) -> str:
-        """What systemd is told next; fails at once if the process ends instead."""
+        """What systemd is told next, without the line for people; fails at once if the process ends instead."""
+        return self.said()[0]
+
+    def said(self) -> list[str]:
+        """All lines of what systemd is told next."""
         end = os.pidfd_open(self.process.pid)
         ready, _, _ = select.select([self.systemd.fileno(), end], [], [], LIMIT)
         os.close(end)
         if self.systemd.fileno() not in ready:
             pytest.fail(f"systemd was told nothing: {self.end() if ready else 'the server hangs'}")
-        return self.systemd.recv(100).decode()
+        return self.systemd.recv(4096).decode().split("\n")
 
     def end(self) -> tuple[int, str, str]:
         out, err = self.process.communicate(timeout=LIMIT)
@@ -102,6 +106,7 @@ def configure(folder: Path, more: str = "", *, state: str = "state") -> tuple[st
         f"[DEFAULT]\nstate_path = {folder}/{state}\nsocket_path = {folder}/kuryr.sock\ndocker_socket =\n{more}\n"
         f"[neutron]\nauth_type = none\nendpoint = http://127.0.0.1:{port}\n"
         f"[ovs]\novsdb_connection = unix:{folder}/no.sock\n"
+        f"[admin]\nsocket = {folder}/admin.sock\n"
     )
     return "--config-file", str(path)
 
@@ -295,6 +300,8 @@ class Service:
         {stop}
     def hangs(self):
         return {hangs}
+    def status(self):
+        return {status}
 
 def build(settings, conf):
     {build}
@@ -305,9 +312,13 @@ sys.exit(main(build=build))
 
 
 def frame(
-    serve: str = "self.over.wait()", stop: str = "self.over.set()", build: str = "pass", hangs: str = "[]"
+    serve: str = "self.over.wait()",
+    stop: str = "self.over.set()",
+    build: str = "pass",
+    hangs: str = "[]",
+    status: str = "''",
 ) -> str:
-    return FRAME.format(serve=serve, stop=stop, build=build, hangs=hangs)
+    return FRAME.format(serve=serve, stop=stop, build=build, hangs=hangs, status=status)
 
 
 WATCHED = {"WATCHDOG_USEC": "300000"}
@@ -322,6 +333,18 @@ def test_the_watchdog_is_fed(folder: Path, start: Start) -> None:
         pass
     assert word == "STOPPING=1"
     assert server.end()[0] == 0
+
+
+def test_systemctl_status_says_how_the_service_is(folder: Path, start: Start) -> None:
+    """Fails if an operator has to look for the log to learn that no container can start, or if a fault in that line
+    ends the service.
+    """
+    server = start(*configure(folder), program=frame(status="'not ready:\\n no agent'"), environment=WATCHED)
+    assert server.said() == ["READY=1"]
+    assert server.said() == ["WATCHDOG=1", "STATUS=not ready: no agent"]
+    server.close()
+    server = start(*configure(folder), program=frame(status="[].pop()"), environment=WATCHED)
+    assert [server.said() for _ in range(3)] == [["READY=1"], *[["WATCHDOG=1"]] * 2]
 
 
 def test_the_watchdog_of_another_process_is_left_alone(folder: Path, start: Start) -> None:

@@ -28,7 +28,9 @@ from kuryr_libnetwork.patience import one_patience
 from kuryr_libnetwork.rules import leftovers
 from kuryr_libnetwork.rules.leftovers import Suspect
 from kuryr_libnetwork.rules.networks import refreshed
+from kuryr_libnetwork.services.background.agent_watch import AgentWatch
 from kuryr_libnetwork.services.background.dockers_word import DockersWord
+from kuryr_libnetwork.services.background.findings import Findings
 from kuryr_libnetwork.services.background.host_survey import HostSurvey
 from kuryr_libnetwork.services.background.recovery import Recovery
 from kuryr_libnetwork.services.background.vf_watch import VfWatch
@@ -73,6 +75,8 @@ class Reconciler:
         host_survey: HostSurvey,
         recovery: Recovery,
         watch: VfWatch,
+        agents: AgentWatch,
+        findings: Findings,
         exposed_ports: ExposedPorts,
         claims: Claims,
         locks: KeyedLocks,
@@ -93,6 +97,8 @@ class Reconciler:
         self._host_survey = host_survey
         self._recovery = recovery
         self._watch = watch
+        self._agents = agents
+        self._findings = findings
         self._exposed_ports = exposed_ports
         self._claims = claims
         self._locks = locks
@@ -151,9 +157,15 @@ class Reconciler:
         with self._locks.hold("endpoint", endpoint.endpoint_id, wait=False):
             self._end_endpoint(endpoint.endpoint_id, endpoint)
 
-    @one_patience(spare=0)
     def round(self) -> list[Suspect]:
         """One look; answers what was removed."""
+        failures = self._attempts.failures
+        removed = self._round()
+        self._findings.note_round(succeeded=self._attempts.failures == failures)
+        return removed
+
+    @one_patience(spare=0)
+    def _round(self) -> list[Suspect]:
         run = self._attempts.run
         self._attempts.beat()
         run("look for creations that were cut off", partial(self._intents.sweep, self._grace))
@@ -172,6 +184,7 @@ class Reconciler:
         run("take off the claims of ports that are bound", self._claims.sweep)
         run("read our networks and their subnets", self._refresh)
         run("look after the ports of this host", self._watch.round)
+        run("look whether the agents of this host are alive", self._agents.round)
         self._host_survey.repair()
 
     def _remove_overdue(self, look: Look) -> list[Suspect]:
@@ -182,8 +195,15 @@ class Reconciler:
         for suspect in self._looked.keys() - look.keys():
             self._attempts.forget(_removal(suspect))
         self._seen, self._looked = leftovers.remember(same, look, self._clock()), look
+        self._findings.note_suspects(self._seen, look)
         late = leftovers.overdue(self._seen, self._clock(), self._grace)
-        return [suspect for suspect in late if self._attempt(suspect, look[suspect])]
+        removed = [suspect for suspect in late if self._attempt(suspect, look[suspect])]
+        self._findings.note_gone(removed)
+        return removed
+
+    def trouble(self, suspect: Suspect) -> str:
+        """Why it could not be removed; "" where it was not tried, or is none."""
+        return self._attempts.trouble(_removal(suspect))
 
     def _attempt(self, suspect: Suspect, seen: Value | None) -> bool:
         """Remove it, if it is due; whether it is gone. One that cannot be removed stops no other."""
@@ -233,6 +253,7 @@ class Reconciler:
         except EngineUnavailable as error:
             LOG.debug("Docker was not asked: %s", error)
             return None
+        self._findings.note_containers(view.containers)
         self._recover_networks(view)
         networks = self._journal.networks.all()
         if any(network.docker_id in view.network_ids for network in networks):

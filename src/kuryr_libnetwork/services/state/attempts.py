@@ -56,6 +56,7 @@ class Attempts:
         self._now = now
         self._lock = threading.Lock()
         self._failures: dict[str, _Failure] = {}
+        self._count = 0
 
     def beat(self) -> None:
         self._health.beat(self._thread)
@@ -100,6 +101,18 @@ class Attempts:
         with self._lock:
             return what in self._failures
 
+    @property
+    def failures(self) -> int:
+        """How often work has failed since the start."""
+        with self._lock:
+            return self._count
+
+    def trouble(self, what: str) -> str:
+        """Why the last attempt failed; "" if it did not, or there was none."""
+        with self._lock:
+            failure = self._failures.get(what)
+            return failure.reason if failure is not None else ""
+
     def forget(self, what: str) -> None:
         """There is no such work any more."""
         with self._lock:
@@ -109,6 +122,7 @@ class Attempts:
         """Note it; whether it is to be told."""
         reason = _REQUEST.sub("req", reason)
         with self._lock:
+            self._count += 1
             before = self._failures.get(what)
             count = 0 if passing else before.count + 1 if before else 1
             wait = min(FIRST_WAIT * 2.0 ** min(count - 2, 30), LONGEST_WAIT) if count > 1 else 0.0

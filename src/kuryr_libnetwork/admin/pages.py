@@ -1,0 +1,158 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The paths of the admin socket: what each answers, and to whom.
+
+A WSGI application, so that any server can carry it. It asks nobody outside of this process: a question of an operator
+must be answered while Neutron, Docker or the disk do not. What reads the journal waits for it no longer than
+:data:`PATIENCE`; how the service is (``/healthz``) waits for nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import msgspec
+
+from kuryr_libnetwork.bounded import GaveUp, run_within
+from kuryr_libnetwork.errors import KuryrError
+from kuryr_libnetwork.model.overview import Wellbeing
+from kuryr_libnetwork.rules.addresses import is_loopback
+from kuryr_libnetwork.text import shown
+
+LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+PATIENCE = 5.0
+"""Seconds for the journal."""
+MOST_WAITING = 2
+"""Questions that may wait for the journal at a time; the next ones are refused at once."""
+JSON = "application/json"
+_LOCAL_NAMES = ("localhost", "")
+
+Environ = Mapping[str, Any]
+StartResponse = Callable[[str, list[tuple[str, str]]], object]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """``rows``: what it lists, under the name of the page."""
+
+    status: HTTPStatus
+    body: bytes
+    kind: str = JSON
+
+
+class NotNow(Exception):
+    """The journal does not answer."""
+
+
+class Slow:
+    """Work that waits for the journal, which may hang with its disk."""
+
+    def __init__(self, seconds: float = PATIENCE, most: int = MOST_WAITING) -> None:
+        self._seconds = seconds
+        self._free = threading.BoundedSemaphore(most)
+
+    def run(self, work: Callable[[], T]) -> T:
+        """What it answers; raises :class:`NotNow`. What was given up keeps its place until it ends."""
+        if not self._free.acquire(blocking=False):
+            raise NotNow("the journal has not answered earlier questions yet")
+
+        def once(_: object) -> T:
+            try:
+                return work()
+            finally:
+                self._free.release()
+
+        try:
+            return run_within(self._seconds, once)
+        except GaveUp:
+            raise NotNow(f"the journal has not answered within {self._seconds:g} s") from None
+
+
+class Pages:
+    """``lists``: what ``/v1/NAME`` answers. ``wellbeing``: how the service is; it waits for nothing.
+
+    ``local_only``: the pages stand at a TCP address, where a browser could be led by another site's name: only requests
+    that name a loopback address are answered.
+    """
+
+    def __init__(
+        self,
+        wellbeing: Callable[[], Wellbeing],
+        lists: Mapping[str, Callable[[], object]],
+        *,
+        slow: Slow,
+        local_only: bool = False,
+    ) -> None:
+        self._wellbeing = wellbeing
+        self._slow = slow
+        self._local_only = local_only
+        self._pages: dict[str, Callable[[], Page]] = {"/healthz": self._health, "/readyz": self._readiness}
+        for name, rows in lists.items():
+            self._pages[f"/v1/{name}"] = self._listing(name, rows)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        method, path = str(environ["REQUEST_METHOD"]), str(environ.get("PATH_INFO") or "/")
+        page = self._refusal(environ) or self._answer(method, path)
+        headers = [
+            ("Content-Type", page.kind),
+            ("Content-Length", str(len(page.body))),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+        ]
+        if page.status is HTTPStatus.METHOD_NOT_ALLOWED:
+            headers.append(("Allow", "GET, HEAD"))
+        start_response(f"{page.status.value} {page.status.phrase}", headers)
+        return [] if method == "HEAD" else [page.body]
+
+    def _refusal(self, environ: Environ) -> Page | None:
+        host = str(environ.get("HTTP_HOST", ""))
+        if self._local_only and not is_local(host):
+            return refused(HTTPStatus.FORBIDDEN, f"host {shown(host)}: only a loopback address may be named here")
+        return None
+
+    def _answer(self, method: str, path: str) -> Page:
+        page = self._pages.get(path)
+        if page is None:
+            known = ", ".join(self._pages)
+            return refused(HTTPStatus.NOT_FOUND, f"{shown(path)} is not served; there are: {known}")
+        if method not in ("GET", "HEAD"):
+            return refused(HTTPStatus.METHOD_NOT_ALLOWED, f"{path} takes GET, not {shown(method, 20)}")
+        try:
+            return page()
+        except NotNow as error:
+            return refused(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        except KuryrError as error:
+            return refused(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        except Exception:  # the boundary
+            LOG.exception("%s: unexpected error", path)
+            return refused(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the log of kuryr-server has the details")
+
+    def _health(self) -> Page:
+        found = self._wellbeing()
+        return _page(found, HTTPStatus.OK if found.live else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _readiness(self) -> Page:
+        found = self._wellbeing()
+        return _page(found, HTTPStatus.OK if found.ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _listing(self, name: str, rows: Callable[[], object]) -> Callable[[], Page]:
+        return lambda: _page({name: self._slow.run(rows)})
+
+
+def is_local(host: str) -> bool:
+    """Whether a ``Host`` header names this host by a loopback address, or by no name at all."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
+    name = name.removeprefix("[").removesuffix("]")
+    return name in _LOCAL_NAMES or is_loopback(name)
+
+
+def refused(status: HTTPStatus, text: str) -> Page:
+    return _page({"error": text}, status)
+
+
+def _page(told: object, status: HTTPStatus = HTTPStatus.OK) -> Page:
+    return Page(status, msgspec.json.encode(told) + b"\n")

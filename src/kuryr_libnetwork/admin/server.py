@@ -1,0 +1,109 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Carries the pages of the admin socket: waitress, in threads of its own, which never hold up the service.
+
+waitress reads whole requests and writes whole answers in one thread for all clients, so slow ones occupy no worker;
+what is open too long, too large or too much is closed.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from kuryr_libnetwork.errors import AddressInUse
+from kuryr_libnetwork.health import Health
+
+LOG = logging.getLogger(__name__)
+THREAD = "admin"
+THREADS = 4
+"""Questions that are answered at a time."""
+PAUSE = 1.0
+"""Seconds until a listener that has failed as a whole is tried again."""
+LIMITS: dict[str, Any] = {
+    "threads": THREADS,
+    "connection_limit": 50,
+    "channel_timeout": 10,
+    "cleanup_interval": 5,
+    "max_request_header_size": 16 * 1024,
+    "max_request_body_size": 16 * 1024,
+    "recv_bytes": 8 * 1024,
+    "asyncore_use_poll": True,  # select() knows no descriptor beyond 1023
+    "clear_untrusted_proxy_headers": True,
+    "expose_tracebacks": False,
+    "ident": "kuryr-server",
+}
+
+Application = Callable[..., Any]
+
+
+class Place(NamedTuple):
+    """A socket that listens, who answers there, and how to take away what only we made (its file)."""
+
+    socket: socket.socket
+    name: str
+    application: Application
+    remove: Callable[[], None] = lambda: None
+
+
+class AdminServer:
+    """Serves until :meth:`stop`. What fails here is logged and counted, and nothing else of the service notices."""
+
+    def __init__(self, places: Sequence[Place], health: Health) -> None:
+        self._places = list(places)
+        self._health = health
+        self._running: list[tuple[Any, dict[int, Any], threading.Thread]] = []
+        self._ended = threading.Event()
+
+    def start(self) -> None:
+        for place in self._places:
+            try:
+                self._begin(place)
+            except Exception as error:  # noqa: BLE001  # a boundary: whatever it is, containers go on without
+                self._health.unforeseen(THREAD, f"listen on {place.name}", error)
+
+    def _begin(self, place: Place) -> None:
+        import waitress  # not before the service answers Docker
+
+        open_channels: dict[int, Any] = {}
+        server = waitress.create_server(place.application, map=open_channels, sockets=[place.socket], **LIMITS)
+        thread = threading.Thread(target=self._serve, args=(server, place.name), name=THREAD, daemon=True)
+        self._running.append((server, open_channels, thread))
+        thread.start()
+        LOG.info("operators are answered on %s", place.name)
+
+    def _serve(self, server: Any, name: str) -> None:
+        while not self._ended.is_set():
+            try:
+                server.run()
+            except Exception as error:  # noqa: BLE001  # the thread's boundary
+                self._health.unforeseen(THREAD, f"serve {name}", error)
+            self._ended.wait(PAUSE)
+
+    def stop(self, seconds: float = 0.5) -> None:
+        self._ended.set()
+        for place in self._places:
+            place.remove()
+        running, self._running = self._running, []  # a second call finds nothing: the trigger is a descriptor
+        for server, open_channels, thread in running:
+            server.trigger.pull_trigger(lambda server=server, each=open_channels: server.asyncore.close_all(each))
+            thread.join(seconds)
+            server.task_dispatcher.shutdown(timeout=seconds)
+        for place in self._places:
+            place.socket.close()
+
+
+def tcp_socket(host: str, port: int) -> socket.socket:
+    """Raises :class:`~kuryr_libnetwork.errors.AddressInUse`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise AddressInUse(f"[admin] listen: cannot listen on {host}:{port}: {error.strerror or error}") from None
+    return sock

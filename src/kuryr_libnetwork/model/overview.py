@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator is shown of the running service: rows of ``/v1/…`` and of the lists of ``kuryr``.
+
+The names of the members are those of the JSON; they stay as they are.
+"""
+
+from __future__ import annotations
+
+from kuryr_libnetwork.model.value import Value
+
+
+class Contact(Value, frozen=True):
+    """When a party answered, and failed to, last; in seconds ago, ``None``: never. ``error``: of the last failure."""
+
+    answered: float | None = None
+    failed: float | None = None
+    error: str = ""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the last that was heard is nothing."""
+        return self.failed is not None and (self.answered is None or self.failed < self.answered)
+
+
+class SubnetRow(Value, frozen=True):
+    subnet_id: str
+    cidr: str
+    gateway: str
+    pool_id: str
+
+
+class NetworkRow(Value, frozen=True):
+    """A Docker network. ``network_id``: Neutron's."""
+
+    docker_id: str
+    state: str
+    network_id: str
+    subnets: tuple[SubnetRow, ...]
+    mtu: int
+    vnic_type: str
+    physical_network: str
+    made: bool
+    endpoints: int
+
+
+class EndpointRow(Value, frozen=True):
+    """``container``: its name, where Docker has told it. ``interface``: of this host; ``vf``: PCI address."""
+
+    endpoint_id: str
+    state: str
+    container: str
+    docker_network_id: str
+    network_id: str
+    port_id: str
+    addresses: tuple[str, ...]
+    mac_address: str
+    interface: str
+    vf: str
+    driver: str
+    sandbox: str
+
+
+class PortRow(Value, frozen=True):
+    """``adopted``: the user made it. ``endpoint_id``: "" while no container has it."""
+
+    port_id: str
+    endpoint_id: str
+    docker_network_id: str
+    network_id: str
+    vnic_type: str
+    mac_address: str
+    addresses: tuple[str, ...]
+    adopted: bool
+    bound: bool
+
+
+class DeviceRow(Value, frozen=True):
+    """A VF or PF that a container has, had, or is getting; ``reason``: why it is in quarantine."""
+
+    pci_address: str
+    pf: str
+    index: int
+    vnic_type: str
+    physical_network: str
+    state: str
+    reason: str
+    port_id: str
+    endpoint_id: str
+
+
+class SuspectRow(Value, frozen=True):
+    """What nobody seems to use. ``seconds``: for how long; ``due_in``: seconds until it is removed, ``None``: not while
+    it looks otherwise each time. ``trouble``: why it could not be removed.
+    """
+
+    kind: str
+    key: str
+    reason: str
+    seconds: float
+    due_in: float
+    trouble: str = ""
+
+
+class RoundRow(Value, frozen=True):
+    """The looks for leftovers: how many there were, and how long ago the last one, and the last without an error, ended
+    (``None``: none has).
+    """
+
+    rounds: int = 0
+    ended: float | None = None
+    succeeded: float | None = None
+
+
+class Wellbeing(Value, frozen=True):
+    """``live``: nothing hangs; ``ready``: containers can be connected. ``reasons``: what speaks against either."""
+
+    live: bool
+    ready: bool
+    reasons: tuple[str, ...] = ()

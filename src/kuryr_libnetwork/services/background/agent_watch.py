@@ -1,0 +1,21 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether Neutron's agents of this host are alive: without them it binds no port here."""
+
+from __future__ import annotations
+
+from kuryr_libnetwork.interfaces.neutron import Neutron
+from kuryr_libnetwork.services.background.findings import Findings
+
+
+class AgentWatch:
+    def __init__(self, neutron: Neutron, findings: Findings, host: str) -> None:
+        self._neutron = neutron
+        self._findings = findings
+        self._host = host
+
+    def round(self) -> None:
+        """One Neutron call; none for a user who is shown no agents."""
+        account = self._neutron.account()
+        shown = account is None or account.is_admin
+        self._findings.note_agents(self._neutron.find_agents(host=self._host) if shown else None)

@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the background saw last, for whoever asks: an operator's question waits for no look of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from kuryr_libnetwork.model.neutron import Agent
+from kuryr_libnetwork.model.overview import RoundRow
+from kuryr_libnetwork.model.value import Value
+from kuryr_libnetwork.rules.leftovers import Suspect
+
+
+class Findings:
+    """Safe for many threads. ``clock``: seconds, of a clock that is never set."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._suspects: dict[Suspect, tuple[float, Value | None]] = {}
+        self._containers: dict[str, str] = {}
+        self._agents: tuple[Agent, ...] | None = None
+        self._rounds = 0
+        self._ended: float | None = None
+        self._succeeded: float | None = None
+
+    def note_suspects(self, since: Mapping[Suspect, float], look: Mapping[Suspect, Value | None]) -> None:
+        """``since``: of the clock."""
+        with self._lock:
+            self._suspects = {suspect: (then, look.get(suspect)) for suspect, then in since.items()}
+
+    def note_gone(self, suspects: Sequence[Suspect]) -> None:
+        """They were removed."""
+        with self._lock:
+            for suspect in suspects:
+                self._suspects.pop(suspect, None)
+
+    def note_containers(self, names: Mapping[str, str]) -> None:
+        """By endpoint, as Docker has told them."""
+        with self._lock:
+            self._containers = dict(names)
+
+    def note_agents(self, agents: Sequence[Agent] | None) -> None:
+        """Of this host; ``None``: they cannot be known."""
+        with self._lock:
+            self._agents = None if agents is None else tuple(agents)
+
+    def note_round(self, *, succeeded: bool) -> None:
+        with self._lock:
+            self._rounds += 1
+            self._ended = self._clock()
+            if succeeded:
+                self._succeeded = self._ended
+
+    def suspects(self) -> dict[Suspect, tuple[float, Value | None]]:
+        """For how many seconds each has been one, and what it was in the last look."""
+        now = self._clock()
+        with self._lock:
+            return {suspect: (now - since, seen) for suspect, (since, seen) in self._suspects.items()}
+
+    def containers(self) -> dict[str, str]:
+        with self._lock:
+            return dict(self._containers)
+
+    def agents(self) -> tuple[Agent, ...] | None:
+        with self._lock:
+            return self._agents
+
+    def rounds(self) -> RoundRow:
+        now = self._clock()
+        with self._lock:
+            return RoundRow(
+                rounds=self._rounds,
+                ended=None if self._ended is None else now - self._ended,
+                succeeded=None if self._succeeded is None else now - self._succeeded,
+            )

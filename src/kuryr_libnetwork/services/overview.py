@@ -1,0 +1,47 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What operators are shown: from the journal's memory and from what the background saw last. Nobody is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.model.overview import DeviceRow, EndpointRow, NetworkRow, PortRow, RoundRow, SuspectRow
+from kuryr_libnetwork.rules import overview as rules
+from kuryr_libnetwork.rules.leftovers import Suspect
+from kuryr_libnetwork.services.background.findings import Findings
+
+
+class Overview:
+    """``grace``: seconds until a suspect is removed. ``trouble``: why it was not, "" if nothing was tried."""
+
+    def __init__(self, journal: Journal, findings: Findings, grace: float, trouble: Callable[[Suspect], str]) -> None:
+        self._journal = journal
+        self._findings = findings
+        self._grace = grace
+        self._trouble = trouble
+
+    def networks(self) -> list[NetworkRow]:
+        return rules.network_rows(self._journal.networks.all(), self._journal.endpoints.all())
+
+    def endpoints(self) -> list[EndpointRow]:
+        networks = self._journal.networks.all()
+        return rules.endpoint_rows(self._journal.endpoints.all(), networks, self._findings.containers())
+
+    def ports(self) -> list[PortRow]:
+        return rules.port_rows(self._journal.leases.all())
+
+    def devices(self) -> list[DeviceRow]:
+        return rules.device_rows(self._journal.devices.all())
+
+    def suspects(self) -> list[SuspectRow]:
+        """The oldest first."""
+        rows = [
+            rules.suspect_row(suspect, seen, seconds, self._grace, self._trouble(suspect))
+            for suspect, (seconds, seen) in self._findings.suspects().items()
+        ]
+        return sorted(rows, key=lambda row: (-row.seconds, row.kind, row.key))
+
+    def rounds(self) -> RoundRow:
+        return self._findings.rounds()

@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator is shown of the service while containers come and go."""
+
+from __future__ import annotations
+
+import pytest
+
+from kuryr_libnetwork.errors import NeutronRefused
+from tests.world.rig import ROUNDS, DirectDocker, Rig
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig(role="admin")  # to whom agents are shown
+
+
+def test_a_container_is_shown_while_it_is_there(rig: Rig) -> None:
+    """At night nobody would know which container a port belongs to, and on which interface it is."""
+    docker = DirectDocker(rig)
+    net = docker.network_create()
+    box = docker.run(net)
+    overview = rig.services.overview
+    network, endpoint, port = overview.networks()[0], overview.endpoints()[0], overview.ports()[0]
+    assert (network.docker_id, network.endpoints, network.state) == (net.network_id, 1, "ready")
+    assert [subnet.cidr for subnet in network.subnets] == [pool.cidr for pool in net.pools]
+    assert (endpoint.endpoint_id, endpoint.mac_address, endpoint.network_id) == (
+        box.endpoint_id,
+        box.mac,
+        network.network_id,
+    )
+    assert (port.port_id, port.endpoint_id, port.addresses) == (
+        endpoint.port_id,
+        box.endpoint_id,
+        endpoint.addresses,
+    )
+    assert endpoint.interface.startswith("tap")
+    docker.rm(box)
+    docker.network_rm(net)
+    assert (overview.networks(), overview.endpoints(), overview.ports()) == ([], [], [])
+
+
+def test_a_leftover_is_shown_before_it_is_removed(rig: Rig) -> None:
+    """What is going to be removed would be known only when it is gone; what cannot be removed, never."""
+    docker = DirectDocker(rig)
+    net = docker.network_create()
+    box = docker.run(net)
+    reconciler, overview = rig.services.reconciler, rig.services.overview
+    reconciler.round()
+    assert (overview.suspects(), overview.rounds().rounds) == ([], 1)
+    docker.rm(box, delete_endpoint=False)
+    reconciler.round()
+    rig.now += 30
+    [suspect] = [row for row in overview.suspects() if row.kind == "endpoint"]
+    assert (suspect.key, suspect.seconds, suspect.due_in, suspect.trouble) == (box.endpoint_id, 30.0, 90.0, "")
+    rig.neutron.fail_next("delete_port", NeutronRefused("not now"))
+    for _ in range(ROUNDS):
+        rig.now += 130
+        reconciler.round()
+        if troubles := [(row.kind, row.trouble) for row in overview.suspects() if row.trouble]:
+            break
+    assert troubles == [("lease", "not now")]
+    assert (overview.rounds().ended, overview.rounds().succeeded) == (0.0, 130.0)
+    rig.settle()
+    assert overview.suspects() == []
+    assert overview.rounds().succeeded == overview.rounds().ended
+
+
+def test_agents_are_looked_after(rig: Rig) -> None:
+    """A host whose agent has died would be called ready until a container fails."""
+    findings, reconciler = rig.services.findings, rig.services.reconciler
+    assert findings.agents() is None
+    reconciler.round()
+    agents = findings.agents()
+    assert agents is not None
+    assert {agent.host for agent in agents} == {"h1"}
+    assert all(agent.alive for agent in agents)
+
+
+def test_whoever_is_shown_no_agents_asks_for_none() -> None:
+    """With the least roles every host would be called sick."""
+    rig = Rig()
+    rig.services.reconciler.round()
+    assert rig.services.findings.agents() is None
+    assert rig.neutron.called("find_agents") == []

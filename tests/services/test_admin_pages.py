@@ -1,0 +1,137 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the paths of the admin socket answer, and to whom."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kuryr_libnetwork.admin.pages import Pages, Slow, is_local
+from kuryr_libnetwork.errors import JournalError
+from kuryr_libnetwork.model.overview import RoundRow, Wellbeing
+from lab.process import wait_for
+
+WELL = Wellbeing(live=True, ready=True)
+AWAY = Wellbeing(live=True, ready=False, reasons=("Neutron has not answered yet",))
+HANGS = Wellbeing(live=False, ready=False, reasons=("the journal has not answered for 90 s",))
+LIMIT = 10
+
+
+class Asked:
+    """One question to the application, without a server."""
+
+    def __init__(self, pages: Pages, path: str, method: str = "GET", host: str = "localhost") -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "HTTP_HOST": host}
+        self.body = b"".join(pages(environ, self._start))
+        self.told: Any = json.loads(self.body) if self.body else None
+
+    def _start(self, status: str, headers: list[tuple[str, str]]) -> None:
+        self.status, self.headers = int(status[:3]), dict(headers)
+
+
+def pages_of(
+    wellbeing: Wellbeing = WELL,
+    rows: Callable[[], object] = RoundRow,
+    *,
+    local_only: bool = False,
+    slow: Slow | None = None,
+) -> Pages:
+    return Pages(lambda: wellbeing, {"rounds": rows}, slow=slow or Slow(), local_only=local_only)
+
+
+@pytest.mark.parametrize(("found", "live", "ready"), [(WELL, 200, 200), (AWAY, 200, 503), (HANGS, 503, 503)])
+def test_how_the_service_is(found: Wellbeing, live: int, ready: int) -> None:
+    """A supervisor would restart a service that waits for Neutron, or leave one that hangs."""
+    pages = pages_of(found)
+    assert (Asked(pages, "/healthz").status, Asked(pages, "/readyz").status) == (live, ready)
+    assert Asked(pages, "/healthz").told == {
+        "live": found.live,
+        "ready": found.ready,
+        "reasons": list(found.reasons),
+    }
+
+
+def test_lists() -> None:
+    """Nothing could be read by a program."""
+    asked = Asked(pages_of(rows=lambda: RoundRow(rounds=3)), "/v1/rounds")
+    assert (asked.status, asked.headers["Content-Type"]) == (200, "application/json")
+    assert asked.told["rounds"]["rounds"] == 3
+    assert asked.headers["Content-Length"] == str(len(asked.body))
+
+
+def test_what_is_not_served() -> None:
+    """A wrong word would be answered without saying which are right; a command would be taken for a question."""
+    asked = Asked(pages_of(), "/v1/\nnothing")
+    assert asked.status == 404
+    assert asked.told["error"] == r"/v1/\nnothing is not served; there are: /healthz, /readyz, /v1/rounds"
+    asked = Asked(pages_of(), "/v1/rounds", "DELETE")
+    assert (asked.status, asked.headers["Allow"]) == (405, "GET, HEAD")
+    assert Asked(pages_of(), "/v1/rounds", "HEAD").body == b""
+
+
+def raising(error: Exception) -> Callable[[], object]:
+    def rows() -> object:
+        raise error
+
+    return rows
+
+
+def test_an_error_has_one_line_and_no_secret() -> None:
+    """An exception would end the server's thread, or show what only the log may say."""
+    asked = Asked(pages_of(rows=raising(JournalError("the journal is damaged"))), "/v1/rounds")
+    assert (asked.status, asked.told["error"]) == (500, "the journal is damaged")
+    asked = Asked(pages_of(rows=raising(ValueError("pass phrase"))), "/v1/rounds")
+    assert (asked.status, "pass phrase" in asked.told["error"]) == (500, False)
+
+
+def test_a_journal_that_hangs_holds_up_nothing_else() -> None:
+    """The page that says what hangs would hang with it, or each question leave a thread behind."""
+    gate = threading.Event()
+    slow = Slow(seconds=0.01, most=2)
+    pages = pages_of(HANGS, gate.wait, slow=slow)
+    try:
+        assert [Asked(pages, "/v1/rounds").status for _ in range(5)] == [503] * 5
+        assert "earlier questions" in Asked(pages, "/v1/rounds").told["error"]
+        assert Asked(pages, "/healthz").status == 503
+        assert sum(thread.name == "bounded" for thread in threading.enumerate()) <= 2
+    finally:
+        gate.set()
+    assert wait_for(lambda: Asked(pages, "/v1/rounds").status == 200, LIMIT)
+
+
+def test_slow_gives_its_place_back() -> None:
+    """After two errors nothing would be answered any more."""
+    slow = Slow(most=1)
+    for _ in range(3):
+        with pytest.raises(JournalError):
+            slow.run(raising(JournalError("x")))
+    assert slow.run(lambda: 7) == 7
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("localhost:9697", True),
+        ("127.0.0.1:9697", True),
+        ("[::1]:9697", True),
+        ("[::1]", True),
+        ("", True),
+        ("kuryr.example.org:9697", False),
+        ("127.0.0.1.example.org", False),
+        ("10.0.0.5", False),
+        (":::9697", False),
+    ],
+)
+def test_no_other_site_reads_it_through_a_browser(host: str, local: bool) -> None:
+    """A page of the internet whose name leads to 127.0.0.1 would read what runs on this host."""
+    assert is_local(host) is local
+    asked = Asked(pages_of(local_only=True), "/v1/rounds", host=host)
+    assert asked.status == (200 if local else 403)
+    assert Asked(pages_of(), "/v1/rounds", host=host).status == 200
