@@ -10,19 +10,22 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib.metadata import version
+from pathlib import Path
 
 from oslo_config import cfg
 
-from kuryr_libnetwork.admin.pages import Pages, Slow
-from kuryr_libnetwork.admin.server import AdminServer, Place, tcp_socket
+from kuryr_libnetwork.admin.assembly import admin_server
+from kuryr_libnetwork.admin.metrics import Metrics, Sources
+from kuryr_libnetwork.admin.pages import Pages
+from kuryr_libnetwork.admin.server import AdminServer, Place
 from kuryr_libnetwork.contacts import Contacts
 from kuryr_libnetwork.docker.boundary import Boundary
 from kuryr_libnetwork.docker.engine import DockerEngine
 from kuryr_libnetwork.docker.listeners import Listener, handed_over, tcp_listener, unix_listener
 from kuryr_libnetwork.docker.server import PluginServer, Tls
-from kuryr_libnetwork.errors import AddressInUse, ConfigError
 from kuryr_libnetwork.health import Health
-from kuryr_libnetwork.host.journal import JOURNAL_FILE, SqliteJournal
+from kuryr_libnetwork.host.journal import JOURNAL_FILE, SqliteJournal, journal_size
 from kuryr_libnetwork.host.links import KernelLinks
 from kuryr_libnetwork.host.netdevs import KernelNetdevs
 from kuryr_libnetwork.host.ovsdb import OvsDatabase
@@ -35,9 +38,9 @@ from kuryr_libnetwork.interfaces.engine import Engine
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.liveness import Pulse
-from kuryr_libnetwork.model.observed import Observe
+from kuryr_libnetwork.model.observed import Observe, Question, Repaired
 from kuryr_libnetwork.model.overview import Wellbeing
-from kuryr_libnetwork.model.settings import AdminSettings, PluginSettings, ServiceSettings, Settings
+from kuryr_libnetwork.model.settings import PluginSettings, ServiceSettings, Settings
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.session import build_adapter
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
@@ -45,7 +48,7 @@ from kuryr_libnetwork.port_driver.machine import Machine
 from kuryr_libnetwork.port_driver.parts import DriverParts, SriovParts, VethParts
 from kuryr_libnetwork.port_driver.qos import QosRules
 from kuryr_libnetwork.port_driver.registry import DriverNames, build_registry
-from kuryr_libnetwork.protocol.routes import Constants, build_routes
+from kuryr_libnetwork.protocol.routes import Constants, Routes, build_routes
 from kuryr_libnetwork.rules.roles import reads_physical_networks
 from kuryr_libnetwork.rules.wellbeing import Facts, judge
 from kuryr_libnetwork.services.assembly import RECONCILER, Services, assemble
@@ -170,63 +173,75 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
         endpoint_type=settings.neutron.endpoint_type,
         timeout=settings.neutron.timeout,
     )
-    contacts = Contacts()
-    neutron = NeutronClient(adapter, settings.neutron.timeout, observe=contacts.note)
+    contacts, metrics = Contacts(), Metrics()
+
+    def observe(question: Question) -> None:
+        contacts.note(question)
+        metrics.note_question(question)
+
+    neutron = NeutronClient(adapter, settings.neutron.timeout, observe=observe)
     journal = SqliteJournal(plugin.state_path / JOURNAL_FILE)
     links = KernelLinks()
-    ovs = OvsDatabase(settings.ovs.ovsdb_connection, settings.ovs.ovsdb_timeout, contacts.note)
-    drivers = build_registry(driver_names(settings), _parts(settings, neutron, journal, links, ovs))
+    ovs = OvsDatabase(settings.ovs.ovsdb_connection, settings.ovs.ovsdb_timeout, observe)
+    parts = _parts(settings, neutron, journal, links, ovs, metrics.note_repair)
+    drivers = build_registry(driver_names(settings), parts)
     health = Health()
     health.watch_all_threads()
-    services = _services(settings, neutron, journal, drivers, health, contacts.note)
-    constants = Constants(
-        scope=plugin.capability_scope,
-        local_default_address_space=plugin.local_default_address_space,
-        global_default_address_space=plugin.global_default_address_space,
-    )
-    boundary = Boundary(build_routes(services.network_driver, services.ipam_driver, services.operator, constants))
+    services = _services(settings, neutron, journal, drivers, health, observe)
+    boundary = Boundary(_routes(plugin, services), metrics.note_call)
     tls = _tls(plugin)
     server = PluginServer(boundary, _listeners(plugin), threads=plugin.worker_threads, tls=tls)
-    # What the first container would have to wait for: slow imports, connections, the list of Neutron's extensions.
-    warm_ups: dict[str, Callable[[], object]] = {
-        "reach Neutron": partial(_reach, neutron, plugin.host, physical_networks=reads_physical_networks(settings)),
-        "look at the interfaces of this host": partial(links.get, "lo"),
-    }
-    if any(driver.name == VethDriver.name for driver in drivers.all()):
-        warm_ups["reach Open vSwitch"] = ovs.owned  # a virtual machine has none
+    warm_ups = _warm_ups(settings, neutron, links, ovs, drivers)
     pulses = (
         Pulse("the journal", partial(_write_nothing, journal), DISK_LIMIT),
         Pulse("the thread of Docker's socket", server.wait_for_turn, TURN_LIMIT),
     )
     app = App(server, services, plugin.reconcile_interval, warm_ups, health, pulses, contacts, plugin.host)
-    app.answer_operators(AdminServer(_places(settings.admin, app, services), health))
+    sources = _sources(plugin, app, server, services, contacts)
+    app.answer_operators(admin_server(settings.admin, services.overview, sources, metrics, health, _listen))
     return app
 
 
-def _places(chosen: AdminSettings, app: App, services: Services) -> list[Place]:
-    """Where operators are answered. Containers do not need it, so a socket that cannot be had is only told."""
-    overview, slow = services.overview, Slow()
-    lists: dict[str, Callable[[], object]] = {
-        "networks": overview.networks,
-        "endpoints": overview.endpoints,
-        "ports": overview.ports,
-        "devices": overview.devices,
-        "suspects": overview.suspects,
-        "rounds": overview.rounds,
+def _routes(plugin: PluginSettings, services: Services) -> Routes:
+    constants = Constants(
+        scope=plugin.capability_scope,
+        local_default_address_space=plugin.local_default_address_space,
+        global_default_address_space=plugin.global_default_address_space,
+    )
+    return build_routes(services.network_driver, services.ipam_driver, services.operator, constants)
+
+
+def _warm_ups(
+    settings: Settings, neutron: Neutron, links: KernelLinks, ovs: OvsDatabase, drivers: Drivers
+) -> dict[str, Callable[[], object]]:
+    """What the first container would have to wait for: slow imports, connections, the list of Neutron's extensions."""
+    physical_networks = reads_physical_networks(settings)
+    found: dict[str, Callable[[], object]] = {
+        "reach Neutron": partial(_reach, neutron, settings.plugin.host, physical_networks=physical_networks),
+        "look at the interfaces of this host": partial(links.get, "lo"),
     }
-    found = []
-    try:
-        if chosen.socket is not None:
-            listener = unix_listener(chosen.socket, "[admin] socket")
-            pages = Pages(app.wellbeing, lists, slow=slow)
-            found.append(Place(listener.socket, listener.name, pages, listener.remove))
-        if chosen.listen is not None:
-            host, port = chosen.listen
-            pages = Pages(app.wellbeing, lists, slow=slow, local_only=True)
-            found.append(Place(tcp_socket(host, port), f"tcp:{host}:{port}", pages))
-    except (AddressInUse, ConfigError) as error:
-        LOG.warning("%s; containers are served, operators are not answered there", error)
+    if any(driver.name == VethDriver.name for driver in drivers.all()):
+        found["reach Open vSwitch"] = ovs.owned  # a virtual machine has none
     return found
+
+
+def _sources(plugin: PluginSettings, app: App, server: PluginServer, services: Services, contacts: Contacts) -> Sources:
+    return Sources(
+        version=version("kuryr-libnetwork"),
+        host=plugin.host,
+        interval=plugin.reconcile_interval,
+        wellbeing=app.wellbeing,
+        contacts=contacts.report,
+        rounds=services.overview.rounds,
+        waiting=lambda: server.waiting,
+        counts=services.overview.counts,
+        journal_size=partial(journal_size, plugin.state_path / JOURNAL_FILE),
+    )
+
+
+def _listen(path: Path, pages: Pages) -> Place:
+    listener = unix_listener(path, "[admin] socket")
+    return Place(listener.socket, listener.name, pages, listener.remove)
 
 
 def _reach(neutron: Neutron, host: str, *, physical_networks: bool) -> None:
@@ -243,7 +258,12 @@ def driver_names(settings: Settings) -> DriverNames:
 
 
 def _parts(
-    settings: Settings, neutron: Neutron, journal: SqliteJournal, links: KernelLinks, ovs: OvsDatabase
+    settings: Settings,
+    neutron: Neutron,
+    journal: SqliteJournal,
+    links: KernelLinks,
+    ovs: OvsDatabase,
+    repaired: Repaired,
 ) -> DriverParts:
     host = settings.plugin.host
     sriov = SriovParts(
@@ -255,6 +275,7 @@ def _parts(
         neighbours=lambda: neutron.find_ports(**{"binding:host_id": host}),
         settings=settings.sriov,
         now=time.time,
+        repaired=repaired,
     )
     return DriverParts(
         neutron=neutron,
@@ -262,6 +283,7 @@ def _parts(
         veth=VethParts(links, ovs, _scripts(settings), frozenset(settings.binding.script_vif_types)),
         sriov=sriov,
         machine=Machine(links, neutron, settings.binding.link_iface),
+        repaired=repaired,
     )
 
 

@@ -70,7 +70,7 @@ def test_what_is_not_served() -> None:
     """A wrong word would be answered without saying which are right; a command would be taken for a question."""
     asked = Asked(pages_of(), "/v1/\nnothing")
     assert asked.status == 404
-    assert asked.told["error"] == r"/v1/\nnothing is not served; there are: /healthz, /readyz, /v1/rounds"
+    assert asked.told["error"] == r"/v1/\nnothing is not served; there are: /healthz, /readyz, /metrics, /v1/rounds"
     asked = Asked(pages_of(), "/v1/rounds", "DELETE")
     assert (asked.status, asked.headers["Allow"]) == (405, "GET, HEAD")
     assert Asked(pages_of(), "/v1/rounds", "HEAD").body == b""

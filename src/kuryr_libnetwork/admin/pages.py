@@ -30,6 +30,7 @@ PATIENCE = 5.0
 MOST_WAITING = 2
 """Questions that may wait for the journal at a time; the next ones are refused at once."""
 JSON = "application/json"
+METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _LOCAL_NAMES = ("localhost", "")
 
 Environ = Mapping[str, Any]
@@ -85,12 +86,18 @@ class Pages:
         lists: Mapping[str, Callable[[], object]],
         *,
         slow: Slow,
+        metrics: Callable[[], bytes] = bytes,
         local_only: bool = False,
     ) -> None:
+        self._metrics = metrics
         self._wellbeing = wellbeing
         self._slow = slow
         self._local_only = local_only
-        self._pages: dict[str, Callable[[], Page]] = {"/healthz": self._health, "/readyz": self._readiness}
+        self._pages: dict[str, Callable[[], Page]] = {
+            "/healthz": self._health,
+            "/readyz": self._readiness,
+            "/metrics": self._scrape,
+        }
         for name, rows in lists.items():
             self._pages[f"/v1/{name}"] = self._listing(name, rows)
 
@@ -138,6 +145,9 @@ class Pages:
     def _readiness(self) -> Page:
         found = self._wellbeing()
         return _page(found, HTTPStatus.OK if found.ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _scrape(self) -> Page:
+        return Page(HTTPStatus.OK, self._metrics(), METRICS)
 
     def _listing(self, name: str, rows: Callable[[], object]) -> Callable[[], Page]:
         return lambda: _page({name: self._slow.run(rows)})

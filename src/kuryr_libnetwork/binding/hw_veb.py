@@ -19,6 +19,7 @@ import msgspec
 from kuryr_libnetwork.errors import DeviceError, LinkError, LinkNotFound
 from kuryr_libnetwork.interfaces.sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.model.links import NO_MAC
+from kuryr_libnetwork.model.observed import Repaired, ignore
 from kuryr_libnetwork.model.settings import Rebind, Unsupported
 from kuryr_libnetwork.model.sriov import (
     REFUSES_FOR_GOOD,
@@ -138,12 +139,12 @@ class VfBinding:
 
     # -- in use ----------------------------------------------------------------------------------------------------
 
-    def enforce(self, lease: DeviceLease, wanted: VfSettings) -> None:
+    def enforce(self, lease: DeviceLease, wanted: VfSettings, repaired: Repaired = ignore) -> None:
         """Set at the PF what is not as wanted, each by itself: what the NIC cannot do keeps nothing else from being
         done.
 
         Never the MAC: a new one cuts off a container that runs, and the PF of a trusted VF shows what the container
-        chose (docs/notes/sriov.md, "MAC addresses").
+        chose (docs/notes/sriov.md, "MAC addresses"). ``repaired`` is told of what was not as wanted.
         """
         pf_netdev, refused = self.pf_netdev(lease), []
         found = self._control.read(pf_netdev, lease.index)
@@ -153,6 +154,7 @@ class VfBinding:
                 continue
             try:
                 found = self._control.apply(pf_netdev, lease.index, step)
+                repaired("vf")
             except LinkError as error:
                 refused.append(str(error))
         if refused:

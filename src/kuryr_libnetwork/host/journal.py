@@ -65,6 +65,15 @@ _NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 """SQLite tells of a full disk as an I/O error where the shared-memory file cannot grow."""
 
 
+def journal_size(path: Path) -> int:
+    """Bytes of the journal's files together; one that is not there has none."""
+    found = 0
+    for name in (path, *(Path(f"{path}{end}") for end in BESIDE)):
+        with suppress(FileNotFoundError):
+            found += name.stat().st_size
+    return found
+
+
 class SqliteJournal:
     """Implements :class:`~kuryr_libnetwork.interfaces.journal.Journal` in the file ``path``; its folder is made if
     missing.

@@ -108,6 +108,15 @@ class Enforcer(Protocol):
         ...
 
 
+@runtime_checkable
+class Stocked(Protocol):
+    """A port driver whose ports need devices, of which a host has so many."""
+
+    def free_devices(self) -> Mapping[str, int]:
+        """How many a container could get now, by physical network; "" where the operator has named none."""
+        ...
+
+
 class Drivers(Protocol):
     """The enabled port drivers."""
 

@@ -36,6 +36,8 @@ class CallDone(Value, frozen=True):
 
 
 Observe = Callable[[Question], None]
+Repaired = Callable[[str], None]
+"""Told of each thing that others had changed on an interface in use, and that is right again: what kind it is."""
 ObserveCall = Callable[[CallDone], None]
 
 

@@ -112,6 +112,23 @@ class RoundRow(Value, frozen=True):
     succeeded: float | None = None
 
 
+class Counts(Value, frozen=True):
+    """How much there is of everything. ``devices``: by state and physical network; ``free_devices``: by physical
+    network, "" where the operator has named none; ``stuck``: suspects that could not be removed, by kind.
+    """
+
+    networks: dict[str, int] = {}
+    endpoints: dict[str, int] = {}
+    ports: int = 0
+    adopted_ports: int = 0
+    pools: int = 0
+    intents: int = 0
+    devices: dict[tuple[str, str], int] = {}
+    free_devices: dict[str, int] = {}
+    suspects: dict[str, int] = {}
+    stuck: dict[str, int] = {}
+
+
 class Wellbeing(Value, frozen=True):
     """``live``: nothing hangs; ``ready``: containers can be connected. ``reasons``: what speaks against either."""
 

@@ -16,6 +16,7 @@ import msgspec
 from kuryr_libnetwork.binding.hw_veb import VfBinding
 from kuryr_libnetwork.errors import DeviceError, LinkError, LinkNotFound, UnsupportedVif
 from kuryr_libnetwork.model.neutron import Port, QosRule
+from kuryr_libnetwork.model.observed import ignore
 from kuryr_libnetwork.model.records import PlugRecord
 from kuryr_libnetwork.model.sriov import DeviceLease, VfSettings, in_user_space
 from kuryr_libnetwork.port_driver.parts import SriovParts
@@ -33,6 +34,7 @@ class VfEnforcer:
         self._netdevs = parts.netdevs
         self._qos = parts.qos
         self._settings = parts.settings
+        self._repaired = parts.repaired
         self._stock = stock
         self._vf = binding
         self._observed: Mapping[str, Port] = {}
@@ -89,13 +91,15 @@ class VfEnforcer:
             raise DeviceError(f"it is {port.vif_type} in Neutron now; VF {lease.pci_address} is left as it is")
         wanted = self._wanted(lease, port, self._rules.get(port_id, ()))
         wanted = msgspec.structs.replace(wanted, mac=lease.wanted.mac)
+        repaired = self._repaired
         if wanted != lease.wanted:
+            repaired = ignore  # what the port's owner has changed is none
             LOG.info("port %s changed in Neutron; VF %s is set up anew", port_id, lease.pci_address)
             lease = msgspec.structs.replace(lease, wanted=wanted)
             self._leases.put(lease)
         refused = self._refusals(lease, port) if self._settings.unsupported == "error" else []
         try:
-            self._vf.enforce(lease, wanted)
+            self._vf.enforce(lease, wanted, repaired)
         except LinkError as error:
             raise LinkError("; ".join([str(error), *refused])) from error
         if refused:

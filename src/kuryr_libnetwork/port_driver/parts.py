@@ -12,6 +12,7 @@ from kuryr_libnetwork.interfaces.journal import Table
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.interfaces.sriov import Netdevs, PciFunctions, VfControl
 from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.observed import Repaired, ignore
 from kuryr_libnetwork.model.settings import SriovSettings
 from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.port_driver.machine import Machine
@@ -28,7 +29,9 @@ class VethParts(NamedTuple):
 
 
 class SriovParts(NamedTuple):
-    """``neighbours``: lists the ports bound to this host (one Neutron call); ``now``: seconds since the epoch."""
+    """``neighbours``: lists the ports bound to this host (one Neutron call); ``now``: seconds since the epoch;
+    ``repaired`` is told of each setting that is made right again.
+    """
 
     leases: Table[DeviceLease]
     pci: PciFunctions
@@ -38,6 +41,7 @@ class SriovParts(NamedTuple):
     neighbours: Callable[[], Sequence[Port]]
     settings: SriovSettings
     now: Callable[[], float]
+    repaired: Repaired = ignore
 
 
 class DriverParts(NamedTuple):
@@ -52,3 +56,4 @@ class DriverParts(NamedTuple):
     sriov: SriovParts
     machine: Machine
     bindings: tuple[str, ...] = ()
+    repaired: Repaired = ignore

@@ -35,7 +35,7 @@ def _nested(parts: DriverParts) -> PortDriver:
     """The first of its bindings that is enabled; whether one is, is checked for all drivers alike."""
     kinds = {str(kind): kind for kind in KINDS if kind in NestedDriver.bindings}
     enabled = [kinds[name] for name in parts.bindings if name in kinds] or list(kinds.values())
-    return NestedDriver(parts.neutron, parts.machine, ChildBinding(parts.veth.links, enabled[0]))
+    return NestedDriver(parts.neutron, parts.machine, ChildBinding(parts.veth.links, enabled[0]), parts.repaired)
 
 
 def _vlan(parts: DriverParts) -> PortDriver:

@@ -85,6 +85,22 @@ class DeviceStock:
                 self._ended.discard(request.port_id)
         return held
 
+    def free(self) -> dict[str, int]:
+        """VFs that a container could get now, by physical network. A look, which keeps nobody from choosing."""
+        leases = {lease.pci_address: lease for lease in self._leases.all()}
+        wanted = [
+            DeviceRequest(vnic_type="direct", physical_network=network)
+            for network in sorted(self._policy.networks) or [""]
+        ]
+        found = self._inventory(wanted[0], set(leases))
+        named = dict(self._named_by or {})
+        return {
+            each.physical_network: sum(
+                not vf.held_by and not vf.reasons for vf in judge(each, found, leases, named, self._policy)
+            )
+            for each in wanted
+        }
+
     def _choose(self, port_id: str, wanted: DeviceRequest) -> DeviceLease:
         if slot := wanted.pci_slot:
             wrong = wrong_kind(wanted, self._pci.virtual_function(slot), self._pci.physical_function(slot))

@@ -285,7 +285,7 @@ class _Parts:
             releaser=self._releaser,
             host_survey=self._host_survey,
             recovery=self._recovery,
-            watch=VfWatch(self._neutron, self._drivers, self.locks, self._attempts, self._settings.host),
+            watch=VfWatch(self._neutron, self._drivers, self.locks, self._attempts, self.findings, self._settings.host),
             agents=AgentWatch(self._neutron, self.findings, self._settings.host),
             findings=self.findings,
             exposed_ports=self._exposed_ports,

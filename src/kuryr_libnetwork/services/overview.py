@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from kuryr_libnetwork.interfaces.journal import Journal
-from kuryr_libnetwork.model.overview import DeviceRow, EndpointRow, NetworkRow, PortRow, RoundRow, SuspectRow
+from kuryr_libnetwork.model.overview import Counts, DeviceRow, EndpointRow, NetworkRow, PortRow, RoundRow, SuspectRow
 from kuryr_libnetwork.rules import overview as rules
 from kuryr_libnetwork.rules.leftovers import Suspect
 from kuryr_libnetwork.services.background.findings import Findings
@@ -42,6 +43,22 @@ class Overview:
             for suspect, (seconds, seen) in self._findings.suspects().items()
         ]
         return sorted(rows, key=lambda row: (-row.seconds, row.kind, row.key))
+
+    def counts(self) -> Counts:
+        journal, suspects = self._journal, self._findings.suspects()
+        leases = journal.leases.all()
+        return Counts(
+            networks=dict(Counter(each.state for each in journal.networks.all())),
+            endpoints=dict(Counter(each.state for each in journal.endpoints.all())),
+            ports=len(leases),
+            adopted_ports=sum(lease.original is not None for lease in leases),
+            pools=len(journal.pools.all()),
+            intents=len(journal.intents.all()),
+            devices=dict(Counter((each.state, each.physical_network) for each in journal.devices.all())),
+            free_devices=self._findings.free_devices(),
+            suspects=dict(Counter(kind for kind, _ in suspects)),
+            stuck=dict(Counter(suspect[0] for suspect in suspects if self._trouble(suspect))),
+        )
 
     def rounds(self) -> RoundRow:
         return self._findings.rounds()

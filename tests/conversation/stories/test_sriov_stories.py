@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from kuryr_libnetwork.cli.service_client import call
 from kuryr_libnetwork.errors import HostError, LinkError
@@ -39,6 +40,7 @@ class SriovPlugin(Plugin):
 
     def __init__(self, folder: Path) -> None:
         self.nic = FakeNic()
+        self.repaired: list[str] = []
         super().__init__(folder, FakeNeutron(hosts=[HOST], sriov_hosts=[HOST], role="admin"))
 
     def extra_drivers(self) -> list[PortDriver]:
@@ -52,6 +54,7 @@ class SriovPlugin(Plugin):
                 neighbours=lambda: self.neutron.find_ports(**{"binding:host_id": HOST}),
                 settings=SriovSettings(**msgspec.structs.asdict(self.policy), **self.settings),
                 now=lambda: self.now,
+                repaired=self.repaired.append,
             )
         )
         return [driver]
@@ -268,6 +271,30 @@ def test_the_rates_and_the_port_security_follow_the_port(plugin: SriovPlugin, do
     assert plugin.nic.control.read("pf1", 0).max_tx_rate == 0
     docker.network_rm(net)
     plugin.nothing_left()
+
+
+def test_an_operator_sees_how_many_vfs_are_left_and_what_was_repaired(plugin: SriovPlugin, docker: Docker) -> None:
+    """The next container would find out that there is none; that somebody keeps changing VFs, nobody would."""
+    overview = plugin.services.overview
+    free = overview.counts().free_devices[""]
+    network = plugin.network()
+    plugin.port(network)
+    net = docker.network_create(CIDR, gateway="10.10.0.1", options={"neutron.net.uuid": network.id})
+    box = docker.run(net, ip="10.10.0.5")
+    plugin.services.reconciler.round()
+    counts = overview.counts()
+    assert (counts.free_devices, counts.devices) == ({"": free - 1}, {("leased", "physnet2"): 1})
+    assert overview.devices()[0].endpoint_id == box.endpoint_id
+    assert plugin.repaired == []
+    index = overview.devices()[0].index
+    changed = replace(plugin.nic.control.read("pf0", index), vlan=7)
+    plugin.nic.control.apply("pf0", index, changed)
+    plugin.services.reconciler.round()
+    assert (plugin.repaired, plugin.nic.control.read("pf0", index).vlan) == (["vf"], 150)
+    port = plugin.neutron.find_ports(device_id=box.endpoint_id)[0]
+    plugin.neutron.change_port(port.id, port_security_enabled=False)
+    plugin.services.reconciler.round()
+    assert (plugin.repaired, plugin.nic.control.read("pf0", index).spoofchk) == (["vf"], False)
 
 
 def test_the_neighbours_are_told(plugin: SriovPlugin, docker: Docker) -> None:

@@ -17,6 +17,7 @@ from kuryr_libnetwork.errors import InvalidOption, NeutronChanged, NeutronRefuse
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.links import BindingRequest, BoundBy, Link
 from kuryr_libnetwork.model.neutron import AddressPair, Port
+from kuryr_libnetwork.model.observed import Repaired, ignore
 from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
 from kuryr_libnetwork.port_driver.machine import Machine
 from kuryr_libnetwork.rules import nested as rules
@@ -35,7 +36,8 @@ class NestedDriver:
     bindings = frozenset[str]({"macvlan", "ipvlan"})
     bound_by: BoundBy = "nobody"
 
-    def __init__(self, neutron: Neutron, machine: Machine, binding: ChildBinding) -> None:
+    def __init__(self, neutron: Neutron, machine: Machine, binding: ChildBinding, repaired: Repaired = ignore) -> None:
+        self._repaired = repaired
         self._neutron = neutron
         self._machine = machine
         self._binding = binding
@@ -127,6 +129,8 @@ class NestedDriver:
             if missing and parent.port_security_enabled:
                 LOG.warning("port %s lacked %d address pairs of living containers", parent.id, missing)
             self._write(parent, pairs)
+            if missing and parent.port_security_enabled:
+                self._repaired("address-pairs")
 
     def _write(self, parent: Port, pairs: list[AddressPair]) -> None:
         """Nothing where nothing differs, nor where the port may use any address."""

@@ -175,6 +175,9 @@ class SriovDriver:
     def note_ports(self, ports: Sequence[Port]) -> None:
         self._enforcer.note_ports(ports)
 
+    def free_devices(self) -> Mapping[str, int]:
+        return self._stock.free()
+
     def reapply(self, port_id: str) -> None:
         self._enforcer.reapply(port_id)
 

@@ -22,6 +22,7 @@ class Findings:
         self._suspects: dict[Suspect, tuple[float, Value | None]] = {}
         self._containers: dict[str, str] = {}
         self._agents: tuple[Agent, ...] | None = None
+        self._free: dict[str, int] = {}
         self._rounds = 0
         self._ended: float | None = None
         self._succeeded: float | None = None
@@ -47,6 +48,11 @@ class Findings:
         with self._lock:
             self._agents = None if agents is None else tuple(agents)
 
+    def note_free_devices(self, counts: Mapping[str, int]) -> None:
+        """VFs that a container could get, by physical network."""
+        with self._lock:
+            self._free = dict(counts)
+
     def note_round(self, *, succeeded: bool) -> None:
         with self._lock:
             self._rounds += 1
@@ -63,6 +69,10 @@ class Findings:
     def containers(self) -> dict[str, str]:
         with self._lock:
             return dict(self._containers)
+
+    def free_devices(self) -> dict[str, int]:
+        with self._lock:
+            return dict(self._free)
 
     def agents(self) -> tuple[Agent, ...] | None:
         with self._lock:

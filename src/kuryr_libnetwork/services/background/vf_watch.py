@@ -11,14 +11,24 @@ from __future__ import annotations
 
 from functools import partial
 
-from kuryr_libnetwork.interfaces.drivers import Drivers, Enforcer
+from kuryr_libnetwork.interfaces.drivers import Drivers, Enforcer, Stocked
 from kuryr_libnetwork.interfaces.neutron import Neutron
+from kuryr_libnetwork.services.background.findings import Findings
 from kuryr_libnetwork.services.state.attempts import Attempts
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 
 
 class VfWatch:
-    def __init__(self, neutron: Neutron, drivers: Drivers, locks: KeyedLocks, attempts: Attempts, host: str) -> None:
+    def __init__(
+        self,
+        neutron: Neutron,
+        drivers: Drivers,
+        locks: KeyedLocks,
+        attempts: Attempts,
+        findings: Findings,
+        host: str,
+    ) -> None:
+        self._findings = findings
         self._neutron = neutron
         self._drivers = drivers
         self._locks = locks
@@ -36,6 +46,12 @@ class VfWatch:
             for port in ports:
                 if port.vnic_type in driver.vnic_types:
                     self._attempts.run(f"enforce all that port {port.id} says", partial(self._refresh, driver, port.id))
+
+        self._attempts.run("count the free VFs of this host", self._count)
+
+    def _count(self) -> None:
+        stocks = [driver.free_devices() for driver in self._drivers.all() if isinstance(driver, Stocked)]
+        self._findings.note_free_devices({network: count for stock in stocks for network, count in stock.items()})
 
     def _refresh(self, driver: Enforcer, port_id: str) -> None:
         """One port that cannot be set up is no reason to leave the others."""
