@@ -19,6 +19,7 @@ from kuryr_libnetwork.admin.assembly import admin_server
 from kuryr_libnetwork.admin.metrics import Metrics, Sources
 from kuryr_libnetwork.admin.pages import Pages
 from kuryr_libnetwork.admin.server import AdminServer, Place
+from kuryr_libnetwork.bell import Bell
 from kuryr_libnetwork.contacts import Contacts
 from kuryr_libnetwork.docker.boundary import Boundary
 from kuryr_libnetwork.docker.engine import DockerEngine
@@ -39,7 +40,7 @@ from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.liveness import Pulse
 from kuryr_libnetwork.model.observed import Observe, Question, Repaired
-from kuryr_libnetwork.model.overview import Wellbeing
+from kuryr_libnetwork.model.overview import RoundRow, Wellbeing
 from kuryr_libnetwork.model.settings import PluginSettings, ServiceSettings, Settings
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.session import build_adapter
@@ -86,7 +87,7 @@ class App:
         self._services = services
         self._interval = interval
         self._warm_ups = warm_ups
-        self._end = threading.Event()
+        self._end = Bell()
         self._health = health
         self._pulses = pulses
         self._looking = threading.Lock()
@@ -144,6 +145,13 @@ class App:
             )
         )
 
+    def look_now(self) -> RoundRow:
+        """Have the background look for leftovers without waiting for its time; does not wait for it."""
+        rounds = self._services.overview.rounds()
+        self._services.reconciler.ask()
+        self._end.ring()
+        return rounds
+
     def status(self) -> str:
         """One line; does not wait."""
         found = self.wellbeing()
@@ -198,7 +206,9 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     )
     app = App(server, services, plugin.reconcile_interval, warm_ups, health, pulses, contacts, plugin.host)
     sources = _sources(plugin, app, server, services, contacts)
-    app.answer_operators(admin_server(settings.admin, services.overview, sources, metrics, health, _listen))
+    app.answer_operators(
+        admin_server(settings.admin, services.overview, sources, metrics, health, app.look_now, _listen)
+    )
     return app
 
 

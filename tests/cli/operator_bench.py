@@ -17,6 +17,7 @@ import msgspec
 from kuryr_libnetwork.cli import kuryr
 from kuryr_libnetwork.cli.host.inventory import Host
 from kuryr_libnetwork.cli.host.probes import Probes
+from kuryr_libnetwork.cli.service_client import AdminClient
 from kuryr_libnetwork.config import read as config
 from kuryr_libnetwork.errors import EngineUnavailable, HostError
 from kuryr_libnetwork.host.journal import SqliteJournal
@@ -64,6 +65,7 @@ class Bench:
         self.engine = FakeEngine()
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.answer = ""
+        self.admin = AdminClient(folder / "admin.sock")
         self.program = "/usr/bin/kuryr"
         self.config = folder / "empty.conf"
         self.config.write_text("")
@@ -88,6 +90,7 @@ class Bench:
             service_runs=partial(service_runs, self.path),
             journal=lambda: closing(SqliteJournal(self.path)),
             ask=self.ask,
+            admin=self.admin,
             probes=Probes(lambda: self.neutron(), lambda: self.plugin_error, self.kernel, self.iommu),
             engine=self.engine,
             units=self.folder / "units",

@@ -24,8 +24,8 @@ PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b")
 PAGE_IN_CODE = re.compile(r"(?<![\w/.-])docs/[\w/.-]*\w\.md\b")
 CITED_HEADING = re.compile(r'(?<![\w/.-])([\w./-]+\.md)[`)]{0,2},\s("[^"]+"(?:(?:,| and| or) "[^"]+")*)')
 CITED_ROW = re.compile(r"docs/compatibility\.md, (B\d+)")
-LINK = re.compile(r"\[(?:[^\[\]]|`[^`]*`)*\]\(([^()\s]+)\)")
-WEB_LINK = re.compile(r"\[(?:[^\[\]]|`[^`]*`)*\]\(https?://[^()\s]+\)")
+LINK = re.compile(r"\[(?:[^\[\]`]|`[^`]*`)*\]\(([^()\s]+)\)")
+WEB_LINK = re.compile(r"\[(?:[^\[\]`]|`[^`]*`)*\]\(https?://[^()\s]+\)")
 
 
 def _files() -> list[Path]:

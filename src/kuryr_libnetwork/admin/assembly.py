@@ -8,11 +8,13 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from kuryr_libnetwork.admin.commands import commands
 from kuryr_libnetwork.admin.metrics import Metrics, Sources
 from kuryr_libnetwork.admin.pages import Pages, Slow
 from kuryr_libnetwork.admin.server import AdminServer, Place, tcp_socket
 from kuryr_libnetwork.errors import AddressInUse, ConfigError
 from kuryr_libnetwork.health import Health
+from kuryr_libnetwork.model.overview import RoundRow
 from kuryr_libnetwork.model.settings import AdminSettings
 from kuryr_libnetwork.services.overview import Overview
 
@@ -26,19 +28,27 @@ def admin_server(
     sources: Sources,
     metrics: Metrics,
     health: Health,
+    look_now: Callable[[], RoundRow],
     listen: Callable[[Path, Pages], Place],
 ) -> AdminServer:
-    """``listen``: binds a unix socket for pages."""
+    """``listen``: binds a unix socket for pages. ``look_now``: has the background look for leftovers."""
     slow = Slow()
     metrics.read(sources, health, slow)
 
     def pages(*, local_only: bool = False) -> Pages:
-        return Pages(sources.wellbeing, _lists(overview), slow=slow, metrics=metrics.show, local_only=local_only)
+        return Pages(
+            sources.wellbeing,
+            lists(overview),
+            slow=slow,
+            metrics=metrics.show,
+            commands={} if local_only else commands(look_now),
+            local_only=local_only,
+        )
 
     return AdminServer(_places(chosen, pages, listen), health)
 
 
-def _lists(overview: Overview) -> dict[str, Callable[[], object]]:
+def lists(overview: Overview) -> dict[str, Callable[[], object]]:
     return {
         "networks": overview.networks,
         "endpoints": overview.endpoints,

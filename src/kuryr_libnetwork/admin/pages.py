@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from kuryr_libnetwork.bounded import GaveUp, run_within
-from kuryr_libnetwork.errors import KuryrError
+from kuryr_libnetwork.errors import InvalidRequest, KuryrError
 from kuryr_libnetwork.model.overview import Wellbeing
 from kuryr_libnetwork.rules.addresses import is_loopback
 from kuryr_libnetwork.text import shown
@@ -27,6 +27,7 @@ LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 PATIENCE = 5.0
 """Seconds for the journal."""
+LONGEST_BODY = 4096
 MOST_WAITING = 2
 """Questions that may wait for the journal at a time; the next ones are refused at once."""
 JSON = "application/json"
@@ -77,7 +78,7 @@ class Pages:
     """``lists``: what ``/v1/NAME`` answers. ``wellbeing``: how the service is; it waits for nothing.
 
     ``local_only``: the pages stand at a TCP address, where a browser could be led by another site's name: only requests
-    that name a loopback address are answered.
+    that name a loopback address are answered. ``commands``: what a POST to ``/v1/NAME`` does with its body.
     """
 
     def __init__(
@@ -87,8 +88,10 @@ class Pages:
         *,
         slow: Slow,
         metrics: Callable[[], bytes] = bytes,
+        commands: Mapping[str, Callable[[bytes], object]] | None = None,
         local_only: bool = False,
     ) -> None:
+        self._commands = {f"/v1/{name}": command for name, command in (commands or {}).items()}
         self._metrics = metrics
         self._wellbeing = wellbeing
         self._slow = slow
@@ -103,7 +106,7 @@ class Pages:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         method, path = str(environ["REQUEST_METHOD"]), str(environ.get("PATH_INFO") or "/")
-        page = self._refusal(environ) or self._answer(method, path)
+        page = self._refusal(environ) or self._answer(method, path, environ)
         headers = [
             ("Content-Type", page.kind),
             ("Content-Length", str(len(page.body))),
@@ -111,7 +114,7 @@ class Pages:
             ("X-Content-Type-Options", "nosniff"),
         ]
         if page.status is HTTPStatus.METHOD_NOT_ALLOWED:
-            headers.append(("Allow", "GET, HEAD"))
+            headers.append(("Allow", "POST" if path in self._commands else "GET, HEAD"))
         start_response(f"{page.status.value} {page.status.phrase}", headers)
         return [] if method == "HEAD" else [page.body]
 
@@ -121,19 +124,20 @@ class Pages:
             return refused(HTTPStatus.FORBIDDEN, f"host {shown(host)}: only a loopback address may be named here")
         return None
 
-    def _answer(self, method: str, path: str) -> Page:
-        page = self._pages.get(path)
-        if page is None:
-            known = ", ".join(self._pages)
+    def _answer(self, method: str, path: str, environ: Environ) -> Page:
+        page, command = self._pages.get(path), self._commands.get(path)
+        if page is None and command is None:
+            known = ", ".join([*self._pages, *self._commands])
             return refused(HTTPStatus.NOT_FOUND, f"{shown(path)} is not served; there are: {known}")
-        if method not in ("GET", "HEAD"):
-            return refused(HTTPStatus.METHOD_NOT_ALLOWED, f"{path} takes GET, not {shown(method, 20)}")
+        allowed = ("GET", "HEAD") if page is not None else ("POST",)
+        if method not in allowed:
+            return refused(HTTPStatus.METHOD_NOT_ALLOWED, f"{path} takes {allowed[0]}, not {shown(method, 20)}")
         try:
-            return page()
+            return page() if page is not None else _page(command(_body(environ)) if command else None)
         except NotNow as error:
             return refused(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         except KuryrError as error:
-            return refused(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+            return refused(HTTPStatus(error.status), str(error))
         except Exception:  # the boundary
             LOG.exception("%s: unexpected error", path)
             return refused(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the log of kuryr-server has the details")
@@ -151,6 +155,14 @@ class Pages:
 
     def _listing(self, name: str, rows: Callable[[], object]) -> Callable[[], Page]:
         return lambda: _page({name: self._slow.run(rows)})
+
+
+def _body(environ: Environ) -> bytes:
+    length = str(environ.get("CONTENT_LENGTH") or "0")
+    if not length.isdecimal() or int(length) > LONGEST_BODY:
+        raise InvalidRequest(f"a body of at most {LONGEST_BODY} bytes is read")
+    read: bytes = environ["wsgi.input"].read(int(length))
+    return read
 
 
 def is_local(host: str) -> bool:

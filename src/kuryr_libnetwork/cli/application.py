@@ -24,8 +24,8 @@ from kuryr_libnetwork.model.sriov import VfSettings
 from kuryr_libnetwork.model.value import Value
 
 DESCRIPTION = (
-    "SR-IOV devices of this host, for operators of kuryr-libnetwork. Options of the service are read from kuryr.conf; "
-    "no command needs the cloud unless it says so."
+    "What the service has on this host, and the host's SR-IOV devices, for operators of kuryr-libnetwork. Begin with: "
+    "kuryr status. Options of the service are read from kuryr.conf; no command needs the cloud unless it says so."
 )
 MakeHost = Callable[[Sequence[str]], Host]
 
@@ -81,21 +81,23 @@ class Application(App):
         return tuple(word for flag, names in given.items() for name in names for word in (flag, os.path.abspath(name)))
 
 
-class _OnHost(Command):
+class OnHost(Command):
+    """A command about this host."""
+
     @property
     def host(self) -> Host:
         assert isinstance(self.app, Application)
         return self.app.host
 
 
-class Action(_OnHost):
+class Action(OnHost):
     """A command that does something and says what."""
 
     def say(self, text: str) -> None:
         self.app.stdout.write(text + "\n")
 
 
-class Table(_OnHost, Lister):
+class Table(OnHost, Lister):
     """A command that lists."""
 
 

@@ -16,10 +16,10 @@ from cliff.command import Command
 
 from kuryr_libnetwork.cli import docker_plugin
 from kuryr_libnetwork.cli.application import Application, MakeHost
-from kuryr_libnetwork.cli.host import devices, doctor, settings_commands
+from kuryr_libnetwork.cli.host import devices, doctor, service_state, settings_commands
 from kuryr_libnetwork.cli.host.inventory import Host
 from kuryr_libnetwork.cli.host.probes import real_probes
-from kuryr_libnetwork.cli.service_client import call
+from kuryr_libnetwork.cli.service_client import AdminClient, call
 from kuryr_libnetwork.config import read as config
 from kuryr_libnetwork.docker.engine import DockerEngine
 from kuryr_libnetwork.host.journal import JOURNAL_FILE, SqliteJournal
@@ -29,6 +29,13 @@ from kuryr_libnetwork.host.sysfs import SysfsPci
 from kuryr_libnetwork.host.vf_control import KernelVfControl
 
 COMMANDS: Mapping[str, type[Command]] = {
+    "status": service_state.Status,
+    "network list": service_state.NetworkList,
+    "network show": service_state.NetworkShow,
+    "endpoint list": service_state.EndpointList,
+    "endpoint show": service_state.EndpointShow,
+    "reconcile": service_state.Reconcile,
+    "log level": service_state.SetLogLevel,
     "pf list": devices.PfList,
     "vf list": devices.VfList,
     "vf create": devices.VfCreate,
@@ -55,6 +62,7 @@ def real_host(words: Sequence[str]) -> Host:
         service_runs=partial(service_runs, path),
         journal=lambda: closing(SqliteJournal(path)),
         ask=partial(call, settings.plugin.socket_path),
+        admin=AdminClient(settings.admin.socket),
         probes=real_probes(words, settings.plugin.socket_path),
         engine=DockerEngine(settings.plugin.docker_socket) if settings.plugin.docker_socket else None,
         program=os.path.abspath(sys.argv[0]),

@@ -43,7 +43,34 @@ def call(path: Path, method: str, body: Mapping[str, Any] | None = None, seconds
 
 def get(path: Path, page: str, seconds: float = ADMIN_SECONDS) -> dict[str, Any]:
     """What the admin socket answers; :class:`~kuryr_libnetwork.errors.HostError` as above."""
-    told = _decoded(path, _exchange(path, _ADMIN, ("GET", page, ""), seconds), _ADMIN)
+    return _told(_decoded(path, _exchange(path, _ADMIN, ("GET", page, ""), seconds), _ADMIN))
+
+
+class AdminClient:
+    """The admin socket of the running service; ``None``: it has none."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def get(self, page: str) -> dict[str, Any]:
+        return get(self._place(), page)
+
+    def post(self, page: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        path = self._place()
+        return _told(_decoded(path, _exchange(path, _ADMIN, ("POST", page, json.dumps(body)), ADMIN_SECONDS), _ADMIN))
+
+    def raw(self, page: str) -> bytes:
+        """As it is: a page that is no JSON."""
+        path = self._place()
+        return _exchange(path, _ADMIN, ("GET", page, ""), ADMIN_SECONDS)
+
+    def _place(self) -> Path:
+        if self._path is None:
+            raise HostError("[admin] socket is empty, so the service answers no operators: set it, then restart it")
+        return self._path
+
+
+def _told(told: dict[str, Any]) -> dict[str, Any]:
     if wrong := told.get("error", ""):
         raise HostError(str(wrong))
     return told

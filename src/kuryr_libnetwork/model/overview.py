@@ -103,10 +103,11 @@ class SuspectRow(Value, frozen=True):
 
 
 class RoundRow(Value, frozen=True):
-    """The looks for leftovers: how many there were, and how long ago the last one, and the last without an error, ended
-    (``None``: none has).
+    """The looks for leftovers: how many have begun, and ended, and how long ago the last one, and the last without an
+    error, ended (``None``: none has).
     """
 
+    begun: int = 0
     rounds: int = 0
     ended: float | None = None
     succeeded: float | None = None

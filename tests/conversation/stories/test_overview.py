@@ -4,10 +4,16 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from kuryr_libnetwork.bell import Bell
 from kuryr_libnetwork.errors import NeutronRefused
+from lab.process import wait_for
 from tests.world.rig import ROUNDS, DirectDocker, Rig
+
+LIMIT = 10
 
 
 @pytest.fixture
@@ -75,6 +81,33 @@ def test_agents_are_looked_after(rig: Rig) -> None:
     assert agents is not None
     assert {agent.host for agent in agents} == {"h1"}
     assert all(agent.alive for agent in agents)
+
+
+def test_a_host_that_neutron_does_not_know(rig: Rig) -> None:
+    """A host by a wrong name would be called ready; or every one, in a cloud that shows no agents at all, sick."""
+    findings, reconciler, agents = rig.services.findings, rig.services.reconciler, rig.neutron.store.tables["agents"]
+    agents.clear()
+    reconciler.round()
+    assert findings.agents() is None
+    rig.neutron.seed_agent("other", "OVN Controller agent", alive=True)
+    reconciler.round()
+    assert findings.agents() == ()
+
+
+def test_an_operator_has_the_background_look_now(rig: Rig) -> None:
+    """He would wait a minute to see whether what he did has helped."""
+    reconciler, overview = rig.services.reconciler, rig.services.overview
+    bell = Bell()
+    thread = threading.Thread(target=reconciler.run, args=(bell, 3600))
+    thread.start()
+    assert wait_for(lambda: overview.rounds().rounds == 1, LIMIT)
+    reconciler.ask()
+    bell.ring()
+    assert wait_for(lambda: overview.rounds().rounds == 2, LIMIT)
+    bell.set()
+    thread.join(LIMIT)
+    assert not thread.is_alive()
+    assert overview.rounds().begun == 2
 
 
 def test_whoever_is_shown_no_agents_asks_for_none() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kuryr_libnetwork.cli.host.probes import Probes
+from kuryr_libnetwork.cli.service_client import AdminClient
 from kuryr_libnetwork.errors import DeviceError, EngineUnavailable, KuryrError
 from kuryr_libnetwork.host.journal_view import JournalView
 from kuryr_libnetwork.interfaces.engine import Engine
@@ -38,7 +39,8 @@ UNITS = Path("/etc/systemd/system")
 class Host:
     """All that the commands touch. ``look`` reads the journal, ``journal`` takes it (while no service has it).
 
-    ``ask`` calls the running service: path and body of the call. ``engine``: what Docker knows.
+    ``ask`` calls the running service where Docker calls it: path and body of the call. ``admin``: its admin socket.
+    ``engine``: what Docker knows.
     """
 
     pci: PciFunctions
@@ -50,6 +52,7 @@ class Host:
     journal: Callable[[], AbstractContextManager[Journal]]
     ask: Callable[[str, Mapping[str, str]], object]
     probes: Probes
+    admin: AdminClient
     engine: Engine | None = None
     units: Path = UNITS
     program: str = "/usr/local/bin/kuryr"

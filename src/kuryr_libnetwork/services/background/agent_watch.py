@@ -15,7 +15,9 @@ class AgentWatch:
         self._host = host
 
     def round(self) -> None:
-        """One Neutron call; none for a user who is shown no agents."""
+        """One Neutron call, two where this host has no agent; none for a user who is shown no agents."""
         account = self._neutron.account()
         shown = account is None or account.is_admin
-        self._findings.note_agents(self._neutron.find_agents(host=self._host) if shown else None)
+        here = self._neutron.find_agents(host=self._host) if shown else []
+        known = bool(here) or (shown and bool(self._neutron.find_agents()))  # else nobody's are shown
+        self._findings.note_agents(here if known else None)

@@ -23,6 +23,7 @@ class Findings:
         self._containers: dict[str, str] = {}
         self._agents: tuple[Agent, ...] | None = None
         self._free: dict[str, int] = {}
+        self._begun = 0
         self._rounds = 0
         self._ended: float | None = None
         self._succeeded: float | None = None
@@ -53,7 +54,12 @@ class Findings:
         with self._lock:
             self._free = dict(counts)
 
-    def note_round(self, *, succeeded: bool) -> None:
+    def note_begin(self) -> None:
+        """Of a look."""
+        with self._lock:
+            self._begun += 1
+
+    def note_end(self, *, succeeded: bool) -> None:
         with self._lock:
             self._rounds += 1
             self._ended = self._clock()
@@ -82,6 +88,7 @@ class Findings:
         now = self._clock()
         with self._lock:
             return RoundRow(
+                begun=self._begun,
                 rounds=self._rounds,
                 ended=None if self._ended is None else now - self._ended,
                 succeeded=None if self._succeeded is None else now - self._succeeded,

@@ -13,6 +13,7 @@ import logging
 import threading
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import msgspec
 
@@ -53,6 +54,13 @@ UPKEEP = 60.0
 _ROUND = "look for what nobody uses"
 Look = dict[Suspect, Value | None]
 """The suspects of one moment, each as it is then."""
+
+
+class Stop(Protocol):
+    """A ``threading.Event``, or a bell, which may end a pause early."""
+
+    def wait(self, timeout: float) -> bool: ...
+    def is_set(self) -> bool: ...
 
 
 class Reconciler:
@@ -107,13 +115,14 @@ class Reconciler:
         self._grace = grace
         self._clock = clock
         self._interrupted = [network for network in journal.networks.all() if network.state != "ready"]
+        self._asked = threading.Event()
         self._seen: dict[Suspect, float] = {}
         self._looked: Look = {}
         self._not_ours: set[str] = set()
         self._strange = False
         self._unfound: list[NetworkWord] = []
 
-    def run(self, stop: threading.Event, interval: float) -> None:
+    def run(self, stop: Stop, interval: float) -> None:
         """Once at the start; then every ``interval`` seconds, or, at 0, once more after the grace time.
 
         What containers have is looked after all the same.
@@ -127,14 +136,22 @@ class Reconciler:
         while not self._pause(stop, UPKEEP):
             self._attempts.run("look after what is in use", self.upkeep)
 
-    def _pause(self, stop: threading.Event, seconds: float) -> bool:
-        """Wait, seen to be alive; whether the service ends."""
+    def _pause(self, stop: Stop, seconds: float) -> bool:
+        """Wait, seen to be alive, and look in between where an operator asks for it; whether the service ends."""
         while seconds > 0:
             self._attempts.beat()
             if stop.wait(min(seconds, IDLE)):
                 return True
-            seconds -= IDLE
+            if self._asked.is_set():
+                self._asked.clear()
+                self._attempts.run(_ROUND, self.round)
+            else:
+                seconds -= IDLE
         return stop.is_set()
+
+    def ask(self) -> None:
+        """For a look without waiting for the next one; whoever asks ends the pause, too."""
+        self._asked.set()
 
     @one_patience(spare=0)
     def finish_interrupted(self) -> None:
@@ -159,9 +176,12 @@ class Reconciler:
 
     def round(self) -> list[Suspect]:
         """One look; answers what was removed."""
-        failures = self._attempts.failures
-        removed = self._round()
-        self._findings.note_round(succeeded=self._attempts.failures == failures)
+        failures, removed = self._attempts.failures, None
+        self._findings.note_begin()
+        try:
+            removed = self._round()
+        finally:
+            self._findings.note_end(succeeded=removed is not None and self._attempts.failures == failures)
         return removed
 
     @one_patience(spare=0)
