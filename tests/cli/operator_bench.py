@@ -19,11 +19,12 @@ from kuryr_libnetwork.cli.host.inventory import Host
 from kuryr_libnetwork.cli.host.probes import Probes
 from kuryr_libnetwork.cli.service_client import AdminClient
 from kuryr_libnetwork.config import read as config
-from kuryr_libnetwork.errors import EngineUnavailable, HostError
+from kuryr_libnetwork.errors import EngineUnavailable, HostError, OvsdbUnavailable
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import look, service_runs
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.engine import EngineView
+from kuryr_libnetwork.model.overview import Wellbeing
 from kuryr_libnetwork.model.records import EndpointRecord
 from kuryr_libnetwork.model.settings import SriovSettings
 from kuryr_libnetwork.model.sriov import DeviceLease
@@ -49,6 +50,19 @@ class FakeEngine:
         return EngineView(network_ids=frozenset(), endpoint_ids=known, containers=self.containers)
 
 
+class WellService(AdminClient):
+    """What a service answers that says how it is; ``told`` is what a test sets."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.told = Wellbeing(live=True, ready=True)
+
+    def get(self, page: str) -> dict[str, Any]:
+        assert page == "/healthz"
+        found: dict[str, Any] = msgspec.to_builtins(self.told)
+        return found
+
+
 class Bench:
     """A host with PF ``pf0`` and two VFs; ``run`` answers exit code, output and errors."""
 
@@ -60,12 +74,15 @@ class Bench:
         self.words: Sequence[str] = ()
         self.neutron: Callable[[], Neutron] = FakeNeutron
         self.plugin_error = ""
+        self.docker = "28.5.2"
+        self.bridges = ["br-int"]
+        self.ovs_error = ""
         self.kernel = "6.1.0-56-amd64"
         self.iommu = False
         self.engine = FakeEngine()
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.answer = ""
-        self.admin = AdminClient(folder / "admin.sock")
+        self.admin: AdminClient = AdminClient(folder / "admin.sock")
         self.program = "/usr/bin/kuryr"
         self.config = folder / "empty.conf"
         self.config.write_text("")
@@ -75,6 +92,11 @@ class Bench:
         self.asked.append((method, dict(body)))
         if self.answer:
             raise HostError(self.answer)
+
+    def ask_ovs(self) -> list[str]:
+        if self.ovs_error:
+            raise OvsdbUnavailable(self.ovs_error)
+        return self.bridges
 
     def make_host(self, words: Sequence[str]) -> Host:
         self.words = words
@@ -91,7 +113,14 @@ class Bench:
             journal=lambda: closing(SqliteJournal(self.path)),
             ask=self.ask,
             admin=self.admin,
-            probes=Probes(lambda: self.neutron(), lambda: self.plugin_error, self.kernel, self.iommu),
+            probes=Probes(
+                neutron=lambda: self.neutron(),
+                plugin=lambda: self.plugin_error,
+                bridges=self.ask_ovs,
+                docker=lambda: self.docker,
+                kernel=self.kernel,
+                iommu=self.iommu,
+            ),
             engine=self.engine,
             units=self.folder / "units",
             program=self.program,

@@ -12,14 +12,27 @@ from typing import Any
 import pytest
 
 from kuryr_libnetwork.cli.host.probes import ask_plugin
+from kuryr_libnetwork.cli.service_client import AdminClient
 from kuryr_libnetwork.errors import ConfigError, NeutronForbidden, NeutronRefused, NeutronUnavailable
+from kuryr_libnetwork.model.overview import Wellbeing
 from kuryr_libnetwork.model.settings import SriovSettings
 from kuryr_libnetwork.rules.roles import Account
-from tests.cli.operator_bench import PF, VF0, VF1, Bench
+from tests.cli.operator_bench import PF, VF0, VF1, Bench, WellService
 from tests.fakes.neutron import FakeNeutron
 from tests.fakes.sriov_profiles import IGB
 
 HOST = socket.gethostname()
+ORDINARY = [
+    "kuryr.conf",
+    "Neutron",
+    "roles",
+    "Docker finds the plugin",
+    "the service",
+    "Docker",
+    "Neutron's agent",
+    "Open vSwitch",
+    "integration bridge",
+]
 DRIVERS = "[DEFAULT]\nenabled_port_drivers = veth,sriov\n[binding]\nenabled_drivers = veth,hw_veb\n"
 
 
@@ -36,6 +49,7 @@ def bench(tmp_path: Path, cloud: FakeNeutron) -> Bench:
     bench = Bench(tmp_path)
     bench.config.write_text(DRIVERS)
     bench.neutron = lambda: cloud
+    bench.admin = WellService()
     return bench
 
 
@@ -43,6 +57,7 @@ def add_agent(cloud: FakeNeutron, host: str = HOST, **attributes: Any) -> None:
     cloud.store.tables["agents"].clear()
     wanted = {"alive": True, "configurations": {"device_mappings": {"physnet2": ["pf0"]}}, **attributes}
     cloud.seed_agent(host, "NIC Switch agent", **wanted)
+    cloud.seed_agent(HOST, "OVN Controller agent", alive=True)
 
 
 def links(bench: Bench, code: int) -> dict[str, tuple[str, str, str]]:
@@ -61,22 +76,126 @@ def test_all_is_well(bench: Bench) -> None:
     found = links(bench, 0)
     assert {status for status, _, _ in found.values()} == {"ok"}
     assert list(found) == [
+        *ORDINARY,
         "kernel",
         "PF",
         "VFs",
         "drivers of VFs",
         "quarantine",
         "IOMMU",
-        "kuryr.conf",
-        "Docker finds the plugin",
-        "Neutron",
-        "roles",
+        "drivers for VFs",
         "role for binding:profile",
         "Neutron's SR-IOV agent",
         "mapping of physical networks",
         "networks in Neutron",
         "MTU",
     ]
+
+
+def test_a_host_without_vfs_is_well(bench: Bench) -> None:
+    """Every ordinary host would be called sick, and its operator look for a NIC that nobody needs."""
+    bench.config.write_text("")
+    bench.sriov = SriovSettings()
+    bench.kernel = "5.10.0"
+    bench.nic.functions.clear()
+    found = links(bench, 0)
+    assert list(found) == [*ORDINARY, "SR-IOV"]
+    assert {name: link[0] for name, link in found.items() if link[0] != "ok"} == {"SR-IOV": "not checked"}
+    assert found["integration bridge"][1] == "br-int"
+
+
+def test_a_virtual_machine_needs_no_bridge(bench: Bench) -> None:
+    """Containers in a virtual machine have no Open vSwitch, and need none."""
+    bench.config.write_text("[DEFAULT]\nenabled_port_drivers = nested\ndefault_port_driver = nested\n")
+    bench.sriov = SriovSettings()
+    assert [name for name in links(bench, 0) if name in ("Neutron's agent", "Open vSwitch")] == []
+
+
+def ordinary(bench: Bench) -> Bench:
+    bench.config.write_text("")
+    bench.sriov = SriovSettings()
+    return bench
+
+
+def test_the_service(bench: Bench) -> None:
+    """A service that says itself what it lacks would be called well, or one that hangs."""
+    service = WellService()
+    service.told = Wellbeing(live=True, ready=False, reasons=("Neutron has not answered yet",))
+    bench.admin = service
+    assert one_wrong(ordinary(bench)) == (
+        "the service",
+        "Neutron has not answered yet",
+        "docs/runbook.md, KuryrNotReady",
+    )
+    bench.admin = AdminClient(bench.folder / "none.sock")
+    assert one_wrong(bench)[1].startswith(f"the service does not answer at {bench.folder}/none.sock")
+    bench.config.write_text("[admin]\nsocket =\n")
+    assert links(bench, 0)["the service"] == ("not checked", "", "[admin] socket is empty")
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [
+        ("28.5.2", "ok"),
+        ("29.0.0", "wrong"),
+        ("29.0.2", "wrong"),
+        ("29.0.3", "ok"),
+        ("29.1.0-rc.1", "ok"),
+        ("", "not checked"),
+    ],
+)
+def test_engines_that_crash(bench: Bench, version: str, status: str) -> None:
+    """Docker would die with the first container, and the plugin be blamed."""
+    bench.docker = version
+    assert links(ordinary(bench), int(status == "wrong"))["Docker"][0] == status
+
+
+def test_the_agent_of_ordinary_ports(bench: Bench, cloud: FakeNeutron) -> None:
+    """binding_failed would be all that the operator ever sees."""
+    agents = cloud.store.tables["agents"]
+    agents.clear()
+    assert links(ordinary(bench), 0)["Neutron's agent"][0] == "not checked"
+    cloud.seed_agent(f"{HOST}.example.org", "Open vSwitch agent", alive=True)
+    name, told, advice = one_wrong(bench)
+    assert (name, told) == ("Neutron's agent", f"none on host {HOST}")
+    assert f"{HOST}.example.org" in advice
+    agents.clear()
+    cloud.seed_agent(HOST, "Open vSwitch agent", alive=False)
+    assert one_wrong(bench)[:2] == ("Neutron's agent", f"Open vSwitch agent is not alive on {HOST}")
+    agents.clear()
+    cloud.seed_agent(HOST, "Open vSwitch agent", alive=True, admin_state_up=False)
+    assert one_wrong(bench)[1] == "Open vSwitch agent is disabled"
+    cloud.fail_next("find_agents", NeutronForbidden("not for you"))
+    assert links(bench, 0)["Neutron's agent"] == ("not checked", "", "not for you")
+
+
+def test_open_vswitch(bench: Bench, cloud: FakeNeutron) -> None:
+    """A container's port would be plugged into nothing; a host whose agent has bridges of Linux be called sick."""
+    bench.ovs_error = "no permission"
+    name, told, advice = one_wrong(ordinary(bench))
+    assert (name, told) == ("Open vSwitch", "no permission")
+    assert "[ovs] ovsdb_connection" in advice
+    assert links(bench, 1)["integration bridge"][0] == "not checked"
+    agents = cloud.store.tables["agents"]
+    agents.clear()
+    assert links(bench, 0)["Open vSwitch"][0] == "not checked"
+    cloud.seed_agent(HOST, "Linux bridge agent", alive=True)
+    assert links(bench, 0)["Open vSwitch"][0] == "not checked"
+
+
+def test_the_integration_bridge(bench: Bench, cloud: FakeNeutron) -> None:
+    """As above."""
+    agents = cloud.store.tables["agents"]
+    agents.clear()
+    cloud.seed_agent(HOST, "Open vSwitch agent", alive=True, configurations={"integration_bridge": "br-own"})
+    name, told, _ = one_wrong(ordinary(bench))
+    assert (name, told) == ("integration bridge", "there is no br-own; there are br-int")
+    bench.bridges = ["br-ex", "br-own"]
+    assert links(bench, 0)["integration bridge"] == ("ok", "br-own", "")
+    agents.clear()
+    assert links(bench, 0)["integration bridge"][0] == "not checked"
+    bench.bridges = []
+    assert links(bench, 0)["integration bridge"][0] == "not checked"
 
 
 def test_it_makes_nothing(bench: Bench, cloud: FakeNeutron) -> None:
@@ -165,7 +284,7 @@ def test_drivers_not_enabled(bench: Bench) -> None:
     bench.config.write_text("")
     name, told, _ = one_wrong(bench)
     assert (name, told) == (
-        "kuryr.conf",
+        "drivers for VFs",
         "not enabled: kuryr_libnetwork.port_driver.drivers.sriov, kuryr.lib.binding.drivers.hw_veb",
     )
 

@@ -63,7 +63,7 @@ def real_host(words: Sequence[str]) -> Host:
         journal=lambda: closing(SqliteJournal(path)),
         ask=partial(call, settings.plugin.socket_path),
         admin=AdminClient(settings.admin.socket),
-        probes=real_probes(words, settings.plugin.socket_path),
+        probes=real_probes(words, settings),
         engine=DockerEngine(settings.plugin.docker_socket) if settings.plugin.docker_socket else None,
         program=os.path.abspath(sys.argv[0]),
         config_words=tuple(words),

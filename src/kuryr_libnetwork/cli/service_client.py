@@ -46,6 +46,15 @@ def get(path: Path, page: str, seconds: float = ADMIN_SECONDS) -> dict[str, Any]
     return _told(_decoded(path, _exchange(path, _ADMIN, ("GET", page, ""), seconds), _ADMIN))
 
 
+def docker_version(path: Path) -> str:
+    """Of the engine whose API is at this socket; "" where it does not tell."""
+    try:
+        told = _decoded(path, _exchange(path, "Docker", ("GET", "/version", ""), ADMIN_SECONDS), "Docker")
+    except HostError:
+        return ""
+    return str(told.get("Version", ""))
+
+
 class AdminClient:
     """The admin socket of the running service; ``None``: it has none."""
 

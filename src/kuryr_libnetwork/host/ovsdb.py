@@ -111,6 +111,10 @@ class OvsDatabase:
             return []
         return self._run(_View.owned)
 
+    def bridges(self) -> list[str]:
+        """Names; unlike :meth:`owned` it raises ``OvsdbUnavailable`` where Open vSwitch does not run."""
+        return self._run(_View.bridges)
+
     def close(self) -> None:
         with self._lock:
             if self._connection is not None:
@@ -293,6 +297,9 @@ class _View:
     def synchronise(self) -> None:
         """A round trip: after it, the replica has everything that was committed before."""
         self._txn.add_op({"op": "comment", "comment": "kuryr"})
+
+    def bridges(self) -> list[str]:
+        return sorted(row.name for row in self._rows("Bridge"))
 
     def owned(self) -> list[OvsInterface]:
         self.synchronise()

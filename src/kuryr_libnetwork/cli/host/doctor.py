@@ -17,7 +17,8 @@ COLUMNS = ("Link", "Status", "Found", "What to do")
 
 
 class Doctor(Table):
-    """Walk the chain from the NIC to Neutron: each link ok, wrong or not checked, and what to do. Exit code 1: wrong.
+    """Walk the chain that containers need on this host: each link ok, wrong or not checked, and what to do. SR-IOV is
+    looked at where it is enabled. Exit code 1: something is wrong.
 
     Asks Neutron; changes nothing.
     """

@@ -7,23 +7,28 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 
+import msgspec
+
 from kuryr_libnetwork.cli.host.inventory import Host, gather
 from kuryr_libnetwork.errors import ConfigError, KuryrError, NeutronForbidden, NeutronNotFound
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Agent, Network
+from kuryr_libnetwork.model.overview import Wellbeing
 from kuryr_libnetwork.model.settings import Settings
 from kuryr_libnetwork.model.sriov import DeviceLease, NetdevState
 from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules.devices import FoundPf
+from kuryr_libnetwork.rules.plugging import NIC_SWITCH, VSWITCHES
 from kuryr_libnetwork.rules.roles import Account
 
-AGENT_TYPE = "NIC Switch agent"
+AGENT_TYPE = NIC_SWITCH
 
 
 class CloudFacts(Value, frozen=True):
     """``error``: why the rest is not known. ``profile``: "allowed", "forbidden", or why it is not known.
 
     ``account``: of the service; ``None``: a cloud without Keystone, or ``account_error`` says why it is not known.
+    ``agents``: those of SR-IOV; ``vswitches``: those that bind ordinary ports.
     ``networks``: by physical network of the mapping; ``networks_error``: why they are not known.
     """
 
@@ -32,13 +37,18 @@ class CloudFacts(Value, frozen=True):
     account_error: str = ""
     profile: str = ""
     agents: tuple[Agent, ...] = ()
+    vswitches: tuple[Agent, ...] = ()
     agents_error: str = ""
     networks: dict[str, tuple[Network, ...]] = {}
     networks_error: str = ""
 
 
 class DoctorFacts(Value, frozen=True):
-    """``states``: of the PFs' devices by name. ``config_error`` and ``plugin_error`` are empty where all is well."""
+    """``states``: of the PFs' devices by name. ``config_error`` and ``plugin_error`` are empty where all is well.
+
+    ``bridges``: of Open vSwitch, ``bridges_error``: why they are not known. ``docker``: version of the engine, "" where
+    it is not known. ``service``: how the service says that it is, ``service_error``: why it does not.
+    """
 
     settings: Settings
     pfs: tuple[FoundPf, ...]
@@ -48,7 +58,12 @@ class DoctorFacts(Value, frozen=True):
     iommu: bool
     config_error: str
     plugin_error: str
-    cloud: CloudFacts
+    bridges: tuple[str, ...] = ()
+    bridges_error: str = ""
+    docker: str = ""
+    service: Wellbeing | None = None
+    service_error: str = ""
+    cloud: CloudFacts = CloudFacts()
 
 
 def gather_facts(host: Host) -> DoctorFacts:
@@ -57,6 +72,8 @@ def gather_facts(host: Host) -> DoctorFacts:
         cloud = ask_cloud(host.probes.neutron(), host.settings)
     except ConfigError as error:
         config_error = str(error)
+    bridges, bridges_error = _bridges(host)
+    service, service_error = _service(host)
     pfs = tuple(gather(host))
     found = [host.netdevs.state(name) for each in pfs for name in each.pf.netdevs]
     return DoctorFacts(
@@ -68,8 +85,27 @@ def gather_facts(host: Host) -> DoctorFacts:
         iommu=host.probes.iommu,
         config_error=config_error,
         plugin_error=host.probes.plugin(),
+        bridges=bridges,
+        bridges_error=bridges_error,
+        docker=host.probes.docker(),
+        service=service,
+        service_error=service_error,
         cloud=cloud,
     )
+
+
+def _bridges(host: Host) -> tuple[tuple[str, ...], str]:
+    try:
+        return tuple(host.probes.bridges()), ""
+    except KuryrError as error:
+        return (), str(error)
+
+
+def _service(host: Host) -> tuple[Wellbeing | None, str]:
+    try:
+        return msgspec.convert(host.admin.get("/healthz"), Wellbeing), ""
+    except (KuryrError, msgspec.ValidationError) as error:
+        return None, str(error)
 
 
 def agent_of(host: str, agents: Iterable[Agent]) -> Agent | None:
@@ -91,7 +127,9 @@ def ask_cloud(neutron: Neutron, settings: Settings) -> CloudFacts:
     except KuryrError as error:
         return CloudFacts(error=str(error))
     account, account_error = _account(neutron)
-    agents, agents_error = _agents(neutron)
+    shown, agents_error = _agents(neutron)
+    agents = tuple(agent for agent in shown if agent.agent_type == AGENT_TYPE)
+    vswitches = tuple(agent for agent in shown if agent.agent_type in VSWITCHES)
     reported = mappings_of(agent_of(settings.plugin.host, agents))
     networks, networks_error = _networks(neutron, settings.sriov.mappings or reported)
     return CloudFacts(
@@ -99,6 +137,7 @@ def ask_cloud(neutron: Neutron, settings: Settings) -> CloudFacts:
         account_error=account_error,
         profile=_may_write_profile(neutron),
         agents=agents,
+        vswitches=vswitches,
         agents_error=agents_error,
         networks=networks,
         networks_error=networks_error,
@@ -114,7 +153,7 @@ def _account(neutron: Neutron) -> tuple[Account | None, str]:
 
 def _agents(neutron: Neutron) -> tuple[tuple[Agent, ...], str]:
     try:
-        return tuple(neutron.find_agents(agent_type=AGENT_TYPE)), ""
+        return tuple(neutron.find_agents()), ""
     except KuryrError as error:
         return (), str(error)
 

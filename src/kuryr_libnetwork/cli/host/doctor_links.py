@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The chain from the NIC to Neutron, link by link: each a judgement of the facts, in the order in which to mend
-them.
+"""The chain link by link: each a judgement of the facts, in the order in which to mend them. What every host needs
+comes first (:mod:`.doctor_veth`), then, where it is enabled, what VFs need, from the NIC to Neutron.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from kuryr_libnetwork.cli.host import doctor_veth
 from kuryr_libnetwork.cli.host.advice import BINDING_DRIVERS, PORT_DRIVERS
 from kuryr_libnetwork.cli.host.doctor_facts import DoctorFacts, agent_of, mappings_of
 from kuryr_libnetwork.cli.host.findings import Finding, ok, unchecked, wrong
@@ -19,11 +20,26 @@ from kuryr_libnetwork.rules.roles import RoleFinding, judge_roles, reads_physica
 
 KERNEL = (5, 14)
 """The first that names a device's PCI function over netlink (``IFLA_PARENT_DEV_NAME``)."""
+NOT_ENABLED = "no driver or mapping of kuryr.conf asks for it; docs/sriov.md says how"
+SRIOV_DRIVERS = frozenset({"sriov", "hw_veb", "hostdev_physical", "macvtap"})
 Judge = Callable[[DoctorFacts], Finding]
 
 
 def judge_chain(facts: DoctorFacts) -> list[Finding]:
-    return [judge(facts) for judge in CHAIN]
+    chain = [*EVERYWHERE, *(VIRTUAL if doctor_veth.is_virtual(facts) else ())]
+    if is_enabled(facts):
+        return [judge(facts) for judge in (*chain, *SRIOV)]
+    return [*(judge(facts) for judge in chain), unchecked("SR-IOV", NOT_ENABLED)]
+
+
+def is_enabled(facts: DoctorFacts) -> bool:
+    """Whether the operator wants VFs: by a driver or a mapping of his, or one that was given away."""
+    names = (*facts.settings.plugin.enabled_port_drivers, *facts.settings.binding.enabled_drivers)
+    return (
+        any(name.rpartition(".")[2] in SRIOV_DRIVERS for name in names)
+        or facts.settings.sriov.speaks
+        or bool(facts.leases)
+    )
 
 
 # -- this host ---------------------------------------------------------------------------------------------------
@@ -100,14 +116,19 @@ def iommu(facts: DoctorFacts) -> Finding:
 
 def configuration(facts: DoctorFacts) -> Finding:
     if facts.config_error:
-        return wrong("kuryr.conf", facts.config_error, "kuryr config kuryr prints what SR-IOV needs")
+        return wrong("kuryr.conf", facts.config_error, "docs/configuration.md; for SR-IOV: kuryr config kuryr")
+    return ok("kuryr.conf")
+
+
+def drivers(facts: DoctorFacts) -> Finding:
+    link = "drivers for VFs"
     plugin, binding = facts.settings.plugin, facts.settings.binding
     missing = _missing(PORT_DRIVERS[1], plugin.enabled_port_drivers) + _missing(
         BINDING_DRIVERS[1], binding.enabled_drivers
     )
     if missing:
-        return wrong("kuryr.conf", f"not enabled: {', '.join(missing)}", "kuryr config kuryr prints the lines")
-    return ok("kuryr.conf")
+        return wrong(link, f"not enabled: {', '.join(missing)}", "kuryr config kuryr prints the lines")
+    return ok(link)
 
 
 def plugin(facts: DoctorFacts) -> Finding:
@@ -213,17 +234,16 @@ def mtu(facts: DoctorFacts) -> Finding:
     return ok("MTU", ", ".join(f"{name}: {facts.states[name].mtu}" for name in sorted({name for name, _ in wanted})))
 
 
-CHAIN: tuple[Judge, ...] = (
+EVERYWHERE: tuple[Judge, ...] = (configuration, neutron, roles, plugin, doctor_veth.service, doctor_veth.docker)
+VIRTUAL: tuple[Judge, ...] = (doctor_veth.agent, doctor_veth.open_vswitch, doctor_veth.bridge)
+SRIOV: tuple[Judge, ...] = (
     kernel,
     pfs,
     vfs,
     vf_drivers,
     leases,
     iommu,
-    configuration,
-    plugin,
-    neutron,
-    roles,
+    drivers,
     role,
     agent,
     mapping,

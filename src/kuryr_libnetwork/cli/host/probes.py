@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from kuryr_libnetwork.cli.service_client import call
+from kuryr_libnetwork.cli.service_client import call, docker_version
 from kuryr_libnetwork.config import read as config
 from kuryr_libnetwork.errors import HostError
+from kuryr_libnetwork.host.ovsdb import OvsDatabase
 from kuryr_libnetwork.interfaces.neutron import Neutron
+from kuryr_libnetwork.model.settings import Settings
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.session import build_adapter
 from kuryr_libnetwork.rules.discovery import SOCKET_FOLDERS
@@ -23,18 +25,27 @@ SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Probes:
-    """``neutron`` raises :class:`~kuryr_libnetwork.errors.ConfigError`; ``plugin`` answers what is wrong, or ""."""
+    """``neutron`` raises :class:`~kuryr_libnetwork.errors.ConfigError`; ``plugin`` answers what is wrong, or "".
+
+    ``bridges``: of Open vSwitch; raises :class:`~kuryr_libnetwork.errors.KuryrError`. ``docker``: the engine's version,
+    or "".
+    """
 
     neutron: Callable[[], Neutron]
     plugin: Callable[[], str]
+    bridges: Callable[[], list[str]]
+    docker: Callable[[], str]
     kernel: str
     iommu: bool
 
 
-def real_probes(words: Sequence[str], socket_path: Path) -> Probes:
+def real_probes(words: Sequence[str], settings: Settings) -> Probes:
+    ovs, engine = settings.ovs, settings.plugin.docker_socket
     return Probes(
         neutron=partial(connect_to_neutron, words),
-        plugin=partial(ask_plugin, socket_path),
+        plugin=partial(ask_plugin, settings.plugin.socket_path),
+        bridges=OvsDatabase(ovs.ovsdb_connection, min(SECONDS, ovs.ovsdb_timeout)).bridges,
+        docker=partial(docker_version, engine) if engine else str,
         kernel=os.uname().release,
         iommu=any(Path("/sys/kernel/iommu_groups").glob("*")),
     )
