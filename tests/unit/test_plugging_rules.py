@@ -14,6 +14,8 @@ from tests.unit.values import HOST, PORT_ID
 
 DEAD = Agent(id="a", agent_type="OVN Controller agent", host=HOST, alive=False)
 ALIVE = Agent(id="b", agent_type="OVN Metadata agent", host=HOST, alive=True)
+BY_OVN = Port(id=PORT_ID, network_id="n", vif_details={"bound_drivers": {"0": "ovn"}})
+BY_OVS = replace(BY_OVN, vif_details={"bound_drivers": {"0": "openvswitch"}})
 
 
 @pytest.mark.parametrize(("status", "settled"), [("ACTIVE", True), ("gone", True), ("DOWN", False), ("BUILD", False)])
@@ -24,7 +26,7 @@ def test_what_is_waited_for(status: str, settled: bool) -> None:
 
 def test_port_status_and_agents_are_named() -> None:
     """The user would not know which port, and whose log to read."""
-    said = plugging.why_inactive(PORT_ID, "DOWN", 60.0, HOST, [DEAD, ALIVE])
+    said = plugging.why_inactive(BY_OVN, "DOWN", 60.0, HOST, [DEAD, ALIVE])
     assert f"port {PORT_ID} is DOWN, not ACTIVE, 60 s after it was plugged" in said
     assert (
         f"on host '{HOST}', as far as Neutron knows, OVN Controller agent is not alive, OVN Metadata agent is alive"
@@ -34,22 +36,35 @@ def test_port_status_and_agents_are_named() -> None:
 
 def test_a_host_of_which_neutron_knows_nothing() -> None:
     """A wrong [DEFAULT] host would look like a broken agent."""
-    said = plugging.why_inactive(PORT_ID, "DOWN", 5, HOST, [])
+    said = plugging.why_inactive(BY_OVN, "DOWN", 5, HOST, [])
     assert f"Neutron knows no agent or chassis on a host named '{HOST}'; compare [DEFAULT] host" in said
 
 
 def test_agents_that_cannot_be_listed() -> None:
     """A role that may not list agents would hide the error itself."""
-    assert plugging.why_inactive(PORT_ID, "DOWN", 5, HOST, None).endswith(
+    assert plugging.why_inactive(BY_OVN, "DOWN", 5, HOST, None).endswith(
         "is an agent alive on host 'compute-1'? Agents are shown to the role admin only: 'openstack network agent list'"
     )
 
 
+@pytest.mark.parametrize(("port", "asked"), [(BY_OVN, False), (BY_OVS, True)])
+@pytest.mark.parametrize("agents", [[ALIVE], None])
+def test_the_dhcp_agent_is_asked_for_where_neutron_waits_for_it(
+    port: Port, asked: bool, agents: list[Agent] | None
+) -> None:
+    """It is on another host: with all agents of this one alive, nobody would think of it."""
+    said = plugging.why_inactive(port, "DOWN", 5, HOST, agents)
+    assert ("the DHCP agent of the network (enable_dhcp)" in said) is asked
+
+
+def test_a_dead_agent_of_this_host_is_the_only_one_to_blame() -> None:
+    """The user would look after an agent that does its work."""
+    assert "DHCP" not in plugging.why_inactive(BY_OVS, "DOWN", 5, HOST, [DEAD, ALIVE])
+
+
 def test_a_port_that_was_deleted_meanwhile() -> None:
     """An agent would be blamed for what somebody has done."""
-    assert (
-        plugging.why_inactive(PORT_ID, "gone", 5, HOST, [ALIVE]) == f"port {PORT_ID} was deleted while it was plugged"
-    )
+    assert plugging.why_inactive(BY_OVN, "gone", 5, HOST, [ALIVE]) == f"port {PORT_ID} was deleted while it was plugged"
 
 
 # -- failed bindings ---------------------------------------------------------------------------------------------

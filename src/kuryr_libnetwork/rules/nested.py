@@ -17,7 +17,7 @@ from kuryr_libnetwork.model.neutron import AddressPair, Port, SubPort
 from kuryr_libnetwork.rules.addresses import canonical_ip
 from kuryr_libnetwork.rules.identity import SUBPORT_OWNER
 from kuryr_libnetwork.rules.names import ALIAS_PREFIX
-from kuryr_libnetwork.rules.vifs import bound_drivers
+from kuryr_libnetwork.rules.vifs import OVN, bound_drivers
 
 OPTION = "[binding] link_iface"
 FIRST_VLAN, LAST_VLAN = 1, 4094
@@ -85,7 +85,7 @@ def check_backend(parent: Port, *, own_mac: bool) -> None:
     It knows the container's port, too. A frame to that port's MAC goes there, and nowhere; and so does one to its
     address, unless the machine's port is allowed that address, which takes port security.
     """
-    if "ovn" not in bound_drivers(parent):
+    if OVN not in bound_drivers(parent):
         return
     if own_mac:
         raise ParentPortError(

@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Sequence
 
 from kuryr_libnetwork.model.neutron import Agent, Port
+from kuryr_libnetwork.rules.vifs import OVN, bound_drivers
 
 UNBOUND = {"unbound", "binding_failed"}
 """``binding:vif_type`` of a port that is on no host, or that no mechanism driver could bind."""
@@ -18,6 +19,7 @@ SHOWN_HOSTS = 3
 ACTIVE = "ACTIVE"
 GONE = "gone"
 """Instead of a status: somebody has deleted the port."""
+_DHCP_AGENT = "the DHCP agent of the network (enable_dhcp)"
 
 
 def binding_agents(vnic_type: str, agents: Sequence[Agent]) -> list[Agent]:
@@ -78,16 +80,17 @@ def is_settled(status: str) -> bool:
     return status in {ACTIVE, GONE}
 
 
-def why_inactive(port_id: str, status: str, seconds: float, host: str, agents: Sequence[Agent] | None) -> str:
+def why_inactive(port: Port, status: str, seconds: float, host: str, agents: Sequence[Agent] | None) -> str:
     """One line on a port that was not reported as up in time. ``agents``: those of this host; ``None``: not known."""
     if status == GONE:
-        return f"port {port_id} was deleted while it was plugged"
+        return f"port {port.id} was deleted while it was plugged"
     head = (
-        f"port {port_id} is {status}, not ACTIVE, {seconds:.0f} s after it was plugged ([neutron] vif_plugging_timeout)"
+        f"port {port.id} is {status}, not ACTIVE, {seconds:.0f} s after it was plugged ([neutron] vif_plugging_timeout)"
     )
     if agents is None:
+        also = f", and {_DHCP_AGENT}" if _waits_for_dhcp(port) else ""
         return (
-            f"{head}; is an agent alive on host {host!r}? Agents are shown to the role admin only: "
+            f"{head}; is an agent alive on host {host!r}{also}? Agents are shown to the role admin only: "
             "'openstack network agent list'"
         )
     if not agents:
@@ -97,4 +100,12 @@ def why_inactive(port_id: str, status: str, seconds: float, host: str, agents: S
         )
     states = {agent.agent_type: "alive" if agent.alive else "not alive" for agent in agents}
     shown = ", ".join(f"{kind} is {state}" for kind, state in sorted(states.items()))
-    return f"{head}; on host {host!r}, as far as Neutron knows, {shown}"
+    told = f"{head}; on host {host!r}, as far as Neutron knows, {shown}"
+    return f"{told}; is {_DHCP_AGENT} alive?" if _waits_for_dhcp(port) and all(a.alive for a in agents) else told
+
+
+def _waits_for_dhcp(port: Port) -> bool:
+    """Neutron may wait for the DHCP agent of the port's network as well, on whatever host that runs; with OVN there is
+    none.
+    """
+    return OVN not in bound_drivers(port)

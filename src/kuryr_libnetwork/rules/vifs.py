@@ -20,6 +20,8 @@ from kuryr_libnetwork.text import shown
 
 OVS_AGENT = "openvswitch"
 """The mechanism driver of ML2/OVS, as ``vif_details.bound_drivers`` names it."""
+OVN = "ovn"
+"""That of ML2/OVN."""
 TRUNK_BRIDGE = "tbr-"
 """How Neutron's agent names the bridge of a trunk."""
 BUILT_IN = ("ovs", "bridge", "tap")

@@ -124,7 +124,7 @@ class PlugWaiter:
         )
         status = retry(self._status, port.id)
         if status != ACTIVE:
-            raise BindingFailed(why_inactive(port.id, status, self._timeout, self._host, self._agents()))
+            raise BindingFailed(why_inactive(port, status, self._timeout, self._host, self._agents()))
 
     def _status(self, port_id: str) -> str:
         found = self._neutron.find_ports(id=port_id)
