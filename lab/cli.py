@@ -16,10 +16,12 @@ from lab.backend import BACKENDS, DESCRIPTION
 from lab.errors import LabError
 from lab.paths import REPO, LabPaths
 from lab.progress import say
-from lab.sriov import api as sriov_api
+from lab.sriov import api as sriov_api, image as sriov_image, packages as sriov_packages
 from lab.sriov.image import DEFAULT_RELEASE
 from lab.sriov.machine import MOST, Fleet
 
+CANNOT_BE_HAD = 4
+"""The exit code of `lab machine` where this machine, or its archive, has no QEMU for it."""
 _USERS = ", ".join(person.name for person in people.EVERYBODY)
 
 
@@ -77,6 +79,10 @@ def _parser() -> argparse.ArgumentParser:
     verb("engines", _engines, "which Docker Engines a host can have here, the newest last")
     bundle = verb("plugin", _plugin, "make the managed plugin")
     bundle.add_argument("--out", type=Path, default=REPO / ".dev" / "plugin", help="its folder (default: .dev/plugin)")
+    machine = verb(
+        "machine", _machine, f"make what an SR-IOV machine is started from; {CANNOT_BE_HAD}: not to be had here"
+    )
+    machine.add_argument("--release", default=DEFAULT_RELEASE, help=f"its Debian release (default: {DEFAULT_RELEASE})")
     verb("down", _down, "stop and remove everything but logs").add_argument("--all", action="store_true")
     verb("status", _status, "what runs").add_argument("--json", action="store_true")
     variables = verb("env", _env, "the variables of a host's shell")
@@ -136,6 +142,18 @@ def _down(arguments: argparse.Namespace) -> int:
 def _engines(arguments: argparse.Namespace) -> int:
     for engine in engines.Choice(LabPaths(arguments.name).cache).all:
         print(f"{engine.release:10} {engine.version}")
+    return 0
+
+
+def _machine(arguments: argparse.Namespace) -> int:
+    paths = LabPaths(arguments.name)
+    try:
+        sriov_image.check_room(paths)
+        sriov_packages.qemu(paths.cache)
+    except LabError as error:
+        print(f"no SR-IOV machine: {error}")
+        return CANNOT_BE_HAD
+    sriov_image.image(paths, arguments.release)
     return 0
 
 

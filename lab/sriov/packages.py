@@ -8,6 +8,7 @@ apt does it, with folders of its own and this machine's settings. Where the pack
 import fcntl
 import platform
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # QEMU emulates a network card with Virtual Functions since 8.0; Debian 12 has 7.2.
 QEMU_RELEASE = "trixie"
 QEMU_PACKAGES = ("qemu-system-x86", "qemu-utils")
+ARCHITECTURE = "x86_64"
+LISTS_LAST = 3600.0
+"""Seconds; older lists may name packages that are gone."""
 
 
 def mirror() -> str:
@@ -127,9 +131,13 @@ class Archive:
 
 
 def archive(cache: Path, release: str) -> Archive:
+    """With lists of an hour ago at most."""
     found = Archive(release, cache / f"apt-{release}")
+    updated = found.folder / "updated"
     with alone(cache / f"apt-{release}.lock"):
-        found.update()
+        if not updated.exists() or time.time() - updated.stat().st_mtime > LISTS_LAST:
+            found.update()
+            updated.touch()
     return found
 
 
@@ -162,6 +170,9 @@ class Qemu:
 
 
 def qemu(cache: Path) -> Qemu:
+    if platform.machine() != ARCHITECTURE:
+        msg = f"the SR-IOV machine is {ARCHITECTURE}, and this machine is {platform.machine()}"
+        raise LabError(msg)
     target = cache / f"sriov-qemu-{QEMU_RELEASE}"
     with made_once(target, f"downloading QEMU of Debian {QEMU_RELEASE}") as draft:
         if draft is not None:
