@@ -13,7 +13,7 @@ import pytest
 from pyroute2.netlink.exceptions import NetlinkDecodeError, NetlinkDumpInterrupted, NetlinkError
 
 from kuryr_libnetwork.errors import LinkError, LinkNotFound
-from kuryr_libnetwork.host import elsewhere, namespaces
+from kuryr_libnetwork.host import dumps, namespaces
 from kuryr_libnetwork.host.netdevs import KernelNetdevs
 from kuryr_libnetwork.host.netlink import DUMPS, listed, netlink
 
@@ -71,10 +71,10 @@ def test_a_malformed_message_is_one_of_our_errors(error: Exception) -> None:
 @pytest.mark.parametrize("data", [b"", b"\0" * 40, b"\xff" * 40, b"\0\0\0\0" + b"\x01" * 36, b"\x10\0\0\0" + b"\0" * 5])
 def test_messages_of_no_length_end(data: bytes) -> None:
     """One such message would keep a thread busy for ever."""
-    found = list(elsewhere._messages(data))
+    found = list(dumps.messages(data))
     assert len(found) <= 3
-    for _, content in found:
-        assert len(elsewhere._attributes(content)) <= len(content)
+    for *_, content in found:
+        assert len(dumps.attributes_of(content)) <= len(content)
 
 
 class Socket:

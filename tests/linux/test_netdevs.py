@@ -9,7 +9,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from ipaddress import IPv6Address
@@ -20,7 +20,9 @@ import msgspec
 import pytest
 
 from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
+from kuryr_libnetwork.host import dumps
 from kuryr_libnetwork.host.announcements import checksum
+from kuryr_libnetwork.host.elsewhere import IFLA_IFALIAS
 from kuryr_libnetwork.host.netdevs import KernelNetdevs
 from kuryr_libnetwork.model.sriov import DeviceUse, NetdevState
 from kuryr_libnetwork.rules.host_ip import SILENT, is_silent
@@ -34,9 +36,9 @@ LOOP = 10
 """Seconds after which a frame that should come is given up."""
 
 
-def alias_as_parent(message: Any) -> str:
+def alias_as_parent(attributes: Mapping[int, bytes]) -> str:
     """There is no PCI device behind a pair: its alias stands for the address."""
-    return message.get_attr("IFLA_IFALIAS") or ""
+    return dumps.text(attributes.get(IFLA_IFALIAS, b""))
 
 
 @pytest.fixture

@@ -8,18 +8,21 @@ import errno
 import logging
 import os
 import socket as socket_module
+import struct
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_address
+from itertools import islice
 from typing import Any, NamedTuple
 
 from kuryr_libnetwork.errors import LinkError, LinkNotFound
+from kuryr_libnetwork.host import dumps
 from kuryr_libnetwork.host.announcements import frame
 from kuryr_libnetwork.host.host_ip import host_ip, set_host_ip
 from kuryr_libnetwork.host.link_attributes import altnames_of, drop_altname, link_attributes, set_link_attributes
 from kuryr_libnetwork.host.namespaces import OWN, opened, run_inside
-from kuryr_libnetwork.host.netlink import Connect, delete, find, listed, netlink, refusal, translated
+from kuryr_libnetwork.host.netlink import Connect, delete, find, listed, netlink, refusal, told_as, translated
 from kuryr_libnetwork.model.links import HostIp
 from kuryr_libnetwork.model.sriov import DeviceUse, LinkAttributes, NetdevState
 from kuryr_libnetwork.rules.host_ip import SILENT
@@ -28,6 +31,10 @@ from kuryr_libnetwork.undo import Undo
 LOG = logging.getLogger(__name__)
 IFF_UP = 1
 IFF_LOWER_UP = 0x10000
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_PARENT_DEV_NAME = 1, 3, 56
+MOST_LINKS = 200_000
+"""Of a container, among which one is looked for."""
+_ALL_LINKS = bytes(dumps.SIZES[dumps.RTM_GETLINK])
 RETRIES = 20
 PAUSE = 0.1
 """Seconds. Drivers of VFs ask the PF for a MAC and answer before they know (i40e, iavf), or refuse while they reset."""
@@ -38,9 +45,9 @@ _HINTS = {
 FINAL = (errno.EINVAL, errno.ENODEV, errno.EPERM, errno.EOPNOTSUPP)
 
 
-def parent_device(message: Any) -> str:
-    """The PCI address of what is behind a device (since Linux 5.14)."""
-    return message.get_attr("IFLA_PARENT_DEV_NAME") or ""
+def parent_device(attributes: Mapping[int, bytes]) -> str:
+    """The PCI address of what is behind a link (since Linux 5.14)."""
+    return dumps.text(attributes.get(IFLA_PARENT_DEV_NAME, b""))
 
 
 class KernelNetdevs:
@@ -49,7 +56,9 @@ class KernelNetdevs:
     A device that is up counts as in use: an idle VF is down, and whoever set this one up has plans for it.
     """
 
-    def __init__(self, parent: Callable[[Any], str] = parent_device, connect: Connect = netlink) -> None:
+    def __init__(
+        self, parent: Callable[[Mapping[int, bytes]], str] = parent_device, connect: Connect = netlink
+    ) -> None:
         self._parent = parent
         self._connect = connect
 
@@ -139,14 +148,15 @@ class KernelNetdevs:
         Alternative names are the container's: one that is taken at home would be in the way of the move, or of others.
         """
         with self._connect(f"bring the device of {pci_address} home as {name}") as socket:
-            for message in listed(socket.get_links):
-                if self._parent(message) == pci_address:
-                    device = _Device(socket, message.get_attr("IFLA_IFNAME"))
-                    device.down()
-                    device.drop_altnames()
-                    socket.link("set", index=device.index, net_ns_fd=home, ifname=name)
-                    return True
-        return False
+            links = (link.attributes for link in dumps.entries(dumps.RTM_GETLINK, _ALL_LINKS, MOST_LINKS))
+            found = next((link for link in links if self._parent(link) == pci_address), None)
+            if found is None:
+                return False
+            device = _Device(socket, dumps.text(found[IFLA_IFNAME]))
+            device.down()
+            device.drop_altnames()
+            socket.link("set", index=device.index, net_ns_fd=home, ifname=name)
+        return True
 
     def create_macvtap(self, parent: str, name: str, mtu: int, alias: str) -> None:
         _create(self._connect, parent, name, mtu, alias, kind="macvtap", macvtap_mode="passthru")
@@ -334,18 +344,24 @@ def _delete_again(connect: Connect, name: str) -> None:
         delete(socket, name)
 
 
+def _flags(link: dumps.Entry) -> int:
+    """Of an interface (struct ifinfomsg)."""
+    return int(struct.unpack_from("=I", link.fixed, 8)[0])
+
+
 def _announce(mac: str, addresses: Sequence[str]) -> bool:
-    with netlink(f"announce the addresses of {mac}") as socket:
-        ready = [
-            link.get_attr("IFLA_IFNAME")
-            for link in listed(socket.get_links)
-            if link.get_attr("IFLA_ADDRESS") == mac and link["flags"] & IFF_LOWER_UP
-        ]
-    if not ready:
+    hardware = bytes.fromhex(mac.replace(":", ""))
+    with told_as(f"announce the addresses of {mac}"):
+        links = dumps.entries(dumps.RTM_GETLINK, _ALL_LINKS, MOST_LINKS)
+        ready = (
+            link for link in links if link.attributes.get(IFLA_ADDRESS) == hardware and _flags(link) & IFF_LOWER_UP
+        )
+        names = [dumps.text(link.attributes[IFLA_IFNAME]) for link in islice(ready, 1)]
+    if not names:
         return False
     try:
         with socket_module.socket(socket_module.AF_PACKET, socket_module.SOCK_RAW, 0) as sender:
-            sender.bind((ready[0], 0))
+            sender.bind((names[0], 0))
             for address in addresses:
                 sender.send(frame(mac, address))
     except OSError as error:

@@ -19,6 +19,7 @@ from typing import Any
 
 from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
 from kuryr_libnetwork.health import described
+from kuryr_libnetwork.host.dumps import TooMany
 
 LOG = logging.getLogger(__name__)
 Connect = Callable[[str], AbstractContextManager[Any]]
@@ -40,14 +41,23 @@ _REASONS = {
 @contextmanager
 def netlink(task: str) -> Iterator[Any]:
     from pyroute2 import IPRoute
+
+    with told_as(task), IPRoute() as socket:
+        yield socket
+
+
+@contextmanager
+def told_as(task: str) -> Iterator[None]:
+    """What goes wrong between us and the kernel, as one of our errors."""
     from pyroute2.netlink.exceptions import NetlinkDecodeError, NetlinkError
 
     began = time.monotonic()
     try:
-        with IPRoute() as socket:
-            yield socket
+        yield
     except NetlinkError as error:
         raise translated(task, error.code, error) from error
+    except TooMany as error:
+        raise LinkError(f"cannot {task}: {error.strerror}") from error
     except OSError as error:
         raise translated(task, error.errno or 0, error) from error
     except (NetlinkDecodeError, struct.error, AttributeError, LookupError, TypeError, ValueError) as error:

@@ -1,17 +1,22 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Routes in the network namespaces of containers."""
+"""Routes in the network namespaces of containers.
+
+How many there are is the container's to decide, so they are read up to a bound; beyond it the look is refused.
+"""
 
 from __future__ import annotations
 
 import errno
 import socket as socket_module
+import struct
 from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from kuryr_libnetwork.host import dumps
 from kuryr_libnetwork.host.namespaces import run_inside
-from kuryr_libnetwork.host.netlink import listed, netlink, refusal
+from kuryr_libnetwork.host.netlink import netlink, refusal, told_as
 from kuryr_libnetwork.model.links import SandboxRoute, SandboxView
 
 MAIN_TABLE = 254
@@ -20,6 +25,12 @@ SCOPE_LINK, SCOPE_UNIVERSE = 253, 0
 FAMILIES = {socket_module.AF_INET: "0.0.0.0/0", socket_module.AF_INET6: "::/0"}
 OF_EACH_LINK = ("fe80::/64", "ff00::/8")
 GONE = (errno.ESRCH, errno.ENODEV, errno.ENETUNREACH)
+IFA_ADDRESS, IFA_LOCAL = 1, 2
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_TABLE = 1, 4, 5, 6, 15
+_ROUTE = struct.Struct("=8BI")
+"""Family, prefix length, length of the source, TOS, table, protocol, scope, type; flags."""
+_ADDRESS = struct.Struct("=4BI")
+"""Family, prefix length, flags, scope; index of the interface."""
 
 
 class KernelSandboxes:
@@ -36,15 +47,19 @@ class KernelSandboxes:
 
 
 def _look() -> SandboxView:
-    with netlink("look at the routes of a container") as socket:
-        addresses = {_address(message): int(message["index"]) for message in listed(socket.get_addr)}
-        found = []
-        for family in FAMILIES:
-            found += listed(partial(socket.get_routes, family=family, table=MAIN_TABLE))
-        routes = [_route(message) for message in found if _counts(message)]
+    with told_as("look at the routes of a container"):
+        addresses = dict(map(_address, dumps.dump(dumps.RTM_GETADDR, _ADDRESS.pack(0, 0, 0, 0, 0))))
+        found = [_route(entry) for family in FAMILIES for entry in _routes(family)]
     own = {_host_cidr(ip) for ip in addresses}
-    kept = (route for route in routes if route.destination not in OF_EACH_LINK and route.destination not in own)
+    kept = (route for route in found if route is not None and route.destination not in {*OF_EACH_LINK, *own})
     return SandboxView(routes=tuple(kept), addresses=addresses)
+
+
+def _routes(family: int) -> list[dumps.Entry]:
+    try:
+        return dumps.dump(dumps.RTM_GETROUTE, _ROUTE.pack(family, 0, 0, 0, MAIN_TABLE, 0, 0, UNICAST, 0))
+    except FileNotFoundError:  # no route has ever been in the table
+        return []
 
 
 def _add(route: SandboxRoute) -> None:
@@ -73,24 +88,29 @@ def _words(route: SandboxRoute) -> dict[str, Any]:
     }
 
 
-def _counts(message: Any) -> bool:
+def _route(entry: dumps.Entry) -> SandboxRoute | None:
     """An ordinary route on one interface. Routes over several are nobody's whom we know."""
-    main = message.get_attr("RTA_TABLE", message["table"]) == MAIN_TABLE
-    return main and message["type"] == UNICAST and message.get_attr("RTA_OIF") is not None
-
-
-def _route(message: Any) -> SandboxRoute:
-    where = message.get_attr("RTA_DST")
+    family, length, _, _, table, _, _, kind, _ = _ROUTE.unpack(entry.fixed)
+    found = entry.attributes
+    where, hop = found.get(RTA_DST), found.get(RTA_GATEWAY)
+    if _number(found.get(RTA_TABLE), table) != MAIN_TABLE or kind != UNICAST or RTA_OIF not in found:
+        return None
     return SandboxRoute(
-        destination=f"{ip_address(where)}/{message['dst_len']}" if where else FAMILIES[message["family"]],
-        next_hop=message.get_attr("RTA_GATEWAY") or "",
-        interface=int(message.get_attr("RTA_OIF")),
-        metric=int(message.get_attr("RTA_PRIORITY") or 0),
+        destination=f"{ip_address(where)}/{length}" if where else FAMILIES[family],
+        next_hop=str(ip_address(hop)) if hop else "",
+        interface=_number(found[RTA_OIF], 0),
+        metric=_number(found.get(RTA_PRIORITY), 0),
     )
 
 
-def _address(message: Any) -> str:
-    return str(ip_address(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")))
+def _number(value: bytes | None, otherwise: int) -> int:
+    return otherwise if value is None else int(struct.unpack("=I", value)[0])
+
+
+def _address(entry: dumps.Entry) -> tuple[str, int]:
+    *_, index = _ADDRESS.unpack(entry.fixed)
+    found = entry.attributes
+    return str(ip_address(found.get(IFA_LOCAL) or found[IFA_ADDRESS])), index
 
 
 def _host_cidr(ip: str) -> str:

@@ -1,0 +1,117 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Lists of the kernel's whose length a container decides: links, addresses and routes of its network namespace.
+
+A container with CAP_NET_ADMIN can fill its namespace. pyroute2 gives out nothing of a list before it has all of it, so
+these are read message by message, and no further than a bound (include/uapi/linux/netlink.h, rtnetlink.h). Each list
+has a socket of its own, for what is left unread would be the answer to the next question.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import NamedTuple
+
+RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETNSID = 18, 22, 26, 90
+SIZES = {RTM_GETLINK: 16, RTM_GETADDR: 8, RTM_GETROUTE: 12, RTM_GETNSID: 4}
+"""Of what stands before the attributes, in question and answer."""
+MOST = 5000
+"""Entries of one list; what has more is nobody's whom we know."""
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_NLM_F_REQUEST, _NLM_F_DUMP, _NLM_F_DUMP_INTR = 0x1, 0x300, 0x10
+_SOL_NETLINK, _GET_STRICT_CHK = 270, 12
+_HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
+_BUFFER = 1 << 18
+_TYPE = 0x3FFF  # without the flags for nested and byte order
+_TRIES = 5
+
+
+class TooMany(OSError):
+    """The list is longer than the bound."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(errno.E2BIG, f"there are more than {most}, and no more are read")
+
+
+class Entry(NamedTuple):
+    """``fixed``: what stands before the attributes."""
+
+    fixed: bytes
+    attributes: Mapping[int, bytes]
+
+
+def dump(kind: int, body: bytes, most: int = MOST) -> list[Entry]:
+    """The whole list, asked for once more where it has changed while it was read. :class:`TooMany` beyond the bound.
+
+    ``body``: the question as the kernel knows it; what it has of a filter the kernel heeds (since Linux 4.20).
+    """
+    for _ in range(_TRIES):
+        with suppress(InterruptedError):
+            return list(entries(kind, body, most))
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def entries(kind: int, body: bytes, most: int = MOST) -> Iterator[Entry]:
+    """The same one by one, to look for something: no more than one message of the kernel's is in memory."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as route:
+        route.bind((0, 0))
+        with suppress(OSError):  # older kernels filter nothing; neither do we rely on it
+            route.setsockopt(_SOL_NETLINK, _GET_STRICT_CHK, 1)
+        flags = _NLM_F_REQUEST | _NLM_F_DUMP
+        route.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, 0, 0) + body)
+        for number, content in enumerate(_contents(route)):
+            if number == most:
+                raise TooMany(most)
+            size = SIZES[kind]
+            yield Entry(content[:size], attributes_of(content[size:]))
+
+
+def _contents(route: socket.socket) -> Iterator[bytes]:
+    while True:
+        for kind, flags, content in messages(route.recv(_BUFFER)):
+            code = -struct.unpack_from("=i", content)[0] if kind in (_NLMSG_ERROR, _NLMSG_DONE) else 0
+            if code > 0:
+                raise OSError(code, os.strerror(code))
+            if flags & _NLM_F_DUMP_INTR:
+                raise InterruptedError(errno.EINTR, "the list changed while it was read")
+            if kind == _NLMSG_DONE:
+                return
+            yield content
+
+
+def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Kind, flags and content of each."""
+    rest = memoryview(data)
+    while len(rest) >= _HEADER.size:
+        length, kind, flags, *_ = _HEADER.unpack_from(rest)
+        yield kind, flags, bytes(rest[_HEADER.size : length])
+        rest = rest[_aligned(max(length, _HEADER.size)) :]
+
+
+def attributes_of(data: bytes) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    rest = memoryview(data)
+    while len(rest) >= _ATTRIBUTE.size:
+        length, kind = _ATTRIBUTE.unpack_from(rest)
+        found[kind & _TYPE] = bytes(rest[_ATTRIBUTE.size : length])
+        rest = rest[_aligned(max(length, _ATTRIBUTE.size)) :]
+    return found
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value
+
+
+def text(value: bytes) -> str:
+    """Names and aliases end in a zero byte."""
+    return value.rstrip(b"\0").decode(errors="replace")
+
+
+def _aligned(length: int) -> int:
+    return (length + 3) & ~3
