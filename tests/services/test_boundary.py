@@ -7,7 +7,9 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -245,9 +247,104 @@ def test_an_answer_that_tells_what_was_there_before_is_not_undone(
     """Fails if a lost answer to a repeated call ends what the first one made."""
     verb, arguments = BODIES[method]
     made = post(boundary, method, arguments)
+    assert made.arrived is not None
+    made.arrived()
     verbs.does[verb] = lambda _: Kept(ANSWERS[verb])
     kept = post(boundary, method, arguments)
     assert (kept.status, kept.body, kept.undo) == (made.status, made.body, None)
+
+
+REPEATED = ["NetworkDriver.CreateNetwork", "NetworkDriver.CreateEndpoint", "IpamDriver.RequestAddress"]
+
+
+def repeated(boundary: Boundary, verbs: Verbs, method: str) -> tuple[Answer, Answer]:
+    """The answers to a call and to the same one again, both still on their way."""
+    verb, arguments = BODIES[method]
+    if method.endswith("RequestAddress"):
+        arguments = {**arguments, "Address": "10.1.0.7"}
+    first = post(boundary, method, arguments)
+    verbs.does[verb] = lambda _: Kept(ANSWERS[verb])
+    return first, post(boundary, method, arguments)
+
+
+def tell(answer: Answer, *, arrived: bool) -> None:
+    step = answer.arrived if arrived else answer.undo
+    if step is not None:
+        step()
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("arrives", [0, 1])
+@pytest.mark.parametrize("method", REPEATED)
+def test_one_of_two_answers_for_one_thing_keeps_it(
+    boundary: Boundary, verbs: Verbs, method: str, arrives: int, order: tuple[int, int]
+) -> None:
+    """Fails if the lost answer to the first call ends what Docker knows by the second one, or the other way."""
+    answers = repeated(boundary, verbs, method)
+    for number in order:
+        tell(answers[number], arrived=number == arrives)
+    assert [verb for verb in verbs.called if verb.startswith(("delete", "release"))] == []
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("method", REPEATED)
+def test_a_thing_of_which_no_answer_arrives_ends(
+    boundary: Boundary, verbs: Verbs, method: str, order: tuple[int, int]
+) -> None:
+    """Fails if nobody undoes what Docker was never told."""
+    answers = repeated(boundary, verbs, method)
+    for number in order:
+        tell(answers[number], arrived=False)
+    assert verbs.called[2:] == [UNDONE[method][0]]
+
+
+@pytest.mark.parametrize("ends", ["refused", "answered"])
+@pytest.mark.parametrize("method", REPEATED)
+def test_nothing_is_undone_while_a_repeated_call_is_at_work(
+    boundary: Boundary, verbs: Verbs, method: str, ends: str
+) -> None:
+    """Fails if the second call answers with what the first one's lost answer takes away at that moment."""
+    verb, arguments = BODIES[method]
+    if method.endswith("RequestAddress"):
+        arguments = {**arguments, "Address": "10.1.0.7"}
+    first = post(boundary, method, arguments)
+
+    def lose(_: object) -> Kept[m.Message]:
+        tell(first, arrived=False)
+        assert len(verbs.called) == 2
+        if ends == "refused":
+            raise KuryrError("not so")
+        return Kept(ANSWERS[verb])
+
+    verbs.does[verb] = lose
+    second = post(boundary, method, arguments)
+    tell(second, arrived=True)
+    assert verbs.called[2:] == ([UNDONE[method][0]] if ends == "refused" else [])
+
+
+def test_a_call_waits_for_the_end_of_an_undo(boundary: Boundary, verbs: Verbs) -> None:
+    """Fails if a call finds a thing that is about to go, and Docker is told that it is there."""
+    method, (verb, arguments) = "NetworkDriver.CreateEndpoint", BODIES["NetworkDriver.CreateEndpoint"]
+    first = post(boundary, method, arguments)
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def slowly(_: object) -> m.Message:
+        begun.set()
+        assert goes_on.wait(60)
+        return m.Empty()
+
+    verbs.does["delete_endpoint"] = slowly
+    with ThreadPoolExecutor(2) as threads:
+        undo = threads.submit(tell, first, arrived=False)
+        assert begun.wait(60)
+        second = threads.submit(post, boundary, method, arguments)
+        while not boundary.deliveries.waiting:
+            assert not second.done()
+        assert verbs.called == [verb, "delete_endpoint"]
+        goes_on.set()
+        undo.result()
+        assert second.result().status == 200
+    assert verbs.called == [verb, "delete_endpoint", verb]
 
 
 def test_each_call_has_one_patience_of_its_own(boundary: Boundary, verbs: Verbs) -> None:

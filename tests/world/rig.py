@@ -62,6 +62,8 @@ class Rig(Plugin):
                 answer.undo()
             return 200, b""
         with self.outside.around("docker.answer"):
+            if answer.arrived is not None:
+                answer.arrived()
             return answer.status, answer.body
 
     def move_in(self, box: Container) -> None:

@@ -12,16 +12,23 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import msgspec
 
 from kuryr_libnetwork.calls import count_calls
+from kuryr_libnetwork.docker.deliveries import Deliveries
 from kuryr_libnetwork.errors import InvalidRequest, KuryrError
 from kuryr_libnetwork.model.observed import CallDone, ObserveCall, ignore
 from kuryr_libnetwork.patience import one_patience
-from kuryr_libnetwork.protocol.messages import Empty, Message
+from kuryr_libnetwork.protocol.messages import (
+    CreateEndpointRequest,
+    CreateNetworkRequest,
+    Empty,
+    Message,
+    RequestAddressRequest,
+)
 from kuryr_libnetwork.protocol.routes import Kept, Route, Routes
 from kuryr_libnetwork.rules.identity import is_docker_id
 from kuryr_libnetwork.text import one_line, shown
@@ -36,11 +43,12 @@ _SHORT = 12
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What goes back to Docker; ``undo`` is called if it cannot be delivered."""
+    """What goes back to Docker; ``undo`` is called if it cannot be delivered, ``arrived`` if it was."""
 
     status: int
     body: bytes
     undo: Callable[[], object] | None = None
+    arrived: Callable[[], object] | None = None
     allow: str = ""
 
 
@@ -50,6 +58,7 @@ class Boundary:
     def __init__(self, routes: Routes, observe: ObserveCall = ignore) -> None:
         self._routes = routes
         self._observe = observe
+        self.deliveries = Deliveries()
         self._decoders = {
             path: msgspec.json.Decoder(route.request) for path, route in routes.items() if route.request is not None
         }
@@ -88,16 +97,22 @@ class Boundary:
         return answer
 
     def _answer(self, path: str, route: Route[Any, Any], request: Message) -> Answer:
-        answer = route.answer(request)
-        if isinstance(answer, Kept):
-            return Answer(200, msgspec.json.encode(answer.answer))
-        undo = _undo(path, route, request, answer)
+        if route.undo is None:
+            answer = route.answer(request)
+            return Answer(200, msgspec.json.encode(answer.answer if isinstance(answer, Kept) else answer))
+        delivery = self.deliveries.begin(_thing(path, request))
         try:
-            return Answer(200, msgspec.json.encode(answer), undo)
-        except Exception:
-            if undo is not None:
-                undo()
+            answer = route.answer(request)
+            if not isinstance(answer, Kept):
+                delivery.made(_undo(path, route.undo, request, answer))
+            body = msgspec.json.encode(answer.answer if isinstance(answer, Kept) else answer)
+        except BaseException:
+            delivery.lost()
             raise
+        if delivery.is_open:
+            return Answer(200, body, delivery.lost, delivery.arrived)
+        delivery.arrived()  # Docker knows already what it tells
+        return Answer(200, body)
 
     def _decode(self, path: str, route: Route[Any, Any], body: bytes) -> Message:
         """An empty body is Docker's retry of a call that was cut off: the arguments are lost, nothing may happen."""
@@ -146,11 +161,20 @@ def _members(value: object) -> Iterable[object]:
     return value if isinstance(value, list | tuple) else ()
 
 
-def _undo(path: str, route: Route[Any, Any], request: Message, answer: Message) -> Callable[[], object] | None:
-    if route.undo is None:
-        return None
-    step = route.undo
+def _thing(path: str, request: Message) -> Hashable:
+    """What a call makes: calls for the same one are repeated ones. Whoever leaves the choice to us gets another one
+    each time.
+    """
+    if isinstance(request, RequestAddressRequest) and request.address:
+        return path, request.pool_id, request.address
+    if isinstance(request, CreateNetworkRequest):
+        return path, request.network_id
+    if isinstance(request, CreateEndpointRequest):
+        return path, request.endpoint_id
+    return object()
 
+
+def _undo(path: str, step: Callable[[Any, Any], object], request: Message, answer: Message) -> Callable[[], object]:
     def run() -> None:
         text = f"{path[1:]}{_ids(request)}"
         LOG.warning("%s: Docker did not get the answer; undoing the call", text)

@@ -11,11 +11,11 @@ import enum
 import select
 import socket
 import ssl
-from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from selectors import EVENT_READ, EVENT_WRITE
 
+from kuryr_libnetwork.docker.boundary import Answer
 from kuryr_libnetwork.docker.http import CONTINUE, Refused, Request, RequestReader
 
 PIECE = 64 * 1024
@@ -41,8 +41,8 @@ class Ended(Exception):
 class Connection:
     """``tls``: with which to shake hands; ``stranger``: why whoever is there is not served, if so.
 
-    ``deadline``: when, on the monotonic clock, the present state has to be over. ``undo``: what has to happen if the
-    answer does not arrive.
+    ``deadline``: when, on the monotonic clock, the present state has to be over. ``answer``: the one that
+    is being written, where something hangs on whether it arrives.
     """
 
     def __init__(self, sock: socket.socket, deadline: float, tls: ssl.SSLContext | None, stranger: str) -> None:
@@ -50,7 +50,7 @@ class Connection:
         self.deadline = deadline
         self.state = State.READING
         self.interest = EVENT_READ
-        self.undo: Callable[[], object] | None = None
+        self.answer: Answer | None = None
         self._sock = sock
         self._tls = tls
         self._shaken = tls is None

@@ -311,10 +311,15 @@ class Door:
 
     def _write(self, connection: Connection) -> None:
         if connection.write():
-            connection.undo = None
+            self._arrived(connection)
             self._linger(connection)
         else:
             self._watch(connection)
+
+    def _arrived(self, connection: Connection) -> None:
+        answer, connection.answer = connection.answer, None
+        if answer is not None and answer.arrived is not None:
+            answer.arrived()
 
     def _linger(self, connection: Connection) -> None:
         connection.linger()
@@ -350,8 +355,8 @@ class Door:
     def _forget(self, connection: Connection, error: OSError | None = None) -> None:
         self._let_go(connection)
         connection.close()
-        if connection.undo is not None:  # which may take its time
-            undo = partial(_undo, connection.undo, error)
+        if connection.answer is not None and connection.answer.undo is not None:  # which may take its time
+            undo = partial(_undo, connection.answer.undo, error)
             self._workers.put(Job(undo, undo))
 
     # -- a worker's thread -----------------------------------------------------------------------------------------
@@ -363,7 +368,7 @@ class Door:
             connection.check_peer()
             connection.give(encode(answer))
             if not connection.write():
-                connection.undo = answer.undo
+                connection.answer = answer
                 self._returned.put(connection)
                 self._wake()
                 return
@@ -371,6 +376,8 @@ class Door:
             connection.close()
             _undo(answer.undo, error)
             return
+        if answer.arrived is not None:
+            answer.arrived()
         connection.drop_unread()  # which would take the answer with it
         connection.close()
 

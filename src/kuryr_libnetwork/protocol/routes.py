@@ -48,8 +48,8 @@ A = TypeVar("A", bound=Message)
 
 
 class Kept(msgspec.Struct, Generic[A], frozen=True):
-    """An answer that tells what was there before the call: Docker knows it from an earlier one, which was delivered. If
-    this one is not, nothing is undone.
+    """An answer that tells what was there before the call: Docker knows it from an earlier one, or will. If neither
+    arrives, what the earlier call made is undone.
     """
 
     answer: A
@@ -100,7 +100,8 @@ class Route(Generic[Q, A]):
 
     ``undo`` takes the request and the answer that Docker never got, and puts things back: Docker then believes that
     the call failed and sends no undo of its own
-    (docs/notes/docker-plugin.md, "Retries with an empty body"). It is not called for an answer that is :class:`Kept`.
+    (docs/notes/docker-plugin.md, "Retries with an empty body"). A repeated call, whose answer is :class:`Kept`, keeps
+    what is there if its own answer arrives.
     """
 
     def __init__(

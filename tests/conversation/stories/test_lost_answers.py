@@ -121,3 +121,21 @@ def test_a_gateway_that_is_requested_twice(rig: Rig, docker: DirectDocker) -> No
     before = rig.state()
     lost(rig, "IpamDriver.RequestAddress", {"PoolID": pool, "Address": "", "Options": GATEWAY})
     assert rig.state() == before
+
+
+@pytest.mark.parametrize("arrives", [0, 1])
+def test_one_of_the_answers_to_a_call_and_its_repetition_arrives(rig: Rig, docker: DirectDocker, arrives: int) -> None:
+    """The interface of a container that runs would go: Docker has one of the two answers."""
+    net = docker.network_create(CIDR)
+    pool = {"PoolID": net.pools[0].pool_id, "Address": "10.1.0.9", "Options": None}
+    address = docker.client.call("IpamDriver.RequestAddress", pool)["Address"]
+    interface = {"Address": address, "AddressIPv6": "", "MacAddress": ""}
+    arguments = {"NetworkID": net.network_id, "EndpointID": "e" * 64, "Interface": interface, "Options": {}}
+    body = json.dumps(arguments).encode()
+    answers = [rig.boundary.handle("POST", "/NetworkDriver.CreateEndpoint", body) for _ in range(2)]
+    before = rig.state()
+    for number, answer in enumerate(answers):
+        step = answer.arrived if number == arrives else answer.undo
+        assert step is not None
+        step()
+    assert rig.state() == before
