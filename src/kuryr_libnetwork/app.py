@@ -86,7 +86,7 @@ class App:
         self._server = server
         self._services = services
         self._interval = interval
-        self._warm_ups = warm_ups
+        self._cold = dict(warm_ups)
         self._end = Bell()
         self._health = health
         self._pulses = pulses
@@ -161,9 +161,16 @@ class App:
         self._server.ready.wait()
         if self._admin is not None:
             self._admin.start()
-        for what, warm_up in self._warm_ups.items():
-            self._first.run(what, warm_up)  # what fails is tried again by the first call that needs it
-        self._services.reconciler.run(self._end, self._interval)
+        self._warm_up()
+        self._services.reconciler.run(self._end, self._interval, self._warm_up)
+
+    def _warm_up(self) -> None:
+        """Do what has not succeeded yet, so that no call has to wait for it; what fails is tried again in each
+        round.
+        """
+        for what, warm_up in list(self._cold.items()):
+            if self._first.is_due(what) and self._first.run(what, warm_up):
+                del self._cold[what]
 
 
 def _write_nothing(journal: Journal) -> None:

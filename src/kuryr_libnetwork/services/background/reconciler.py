@@ -122,18 +122,20 @@ class Reconciler:
         self._strange = False
         self._unfound: list[NetworkWord] = []
 
-    def run(self, stop: Stop, interval: float) -> None:
+    def run(self, stop: Stop, interval: float, beforehand: Callable[[], object] = lambda: None) -> None:
         """Once at the start; then every ``interval`` seconds, or, at 0, once more after the grace time.
 
-        What containers have is looked after all the same.
+        What containers have is looked after all the same. ``beforehand``: what else is done before each further look.
         """
         self._attempts.run("finish what was interrupted", self.finish_interrupted)
         self._attempts.run(_ROUND, self.round)
         while not self._pause(stop, interval or self._grace):
+            beforehand()
             self._attempts.run(_ROUND, self.round)
             if not interval:
                 break
         while not self._pause(stop, UPKEEP):
+            beforehand()
             self._attempts.run("look after what is in use", self.upkeep)
 
     def _pause(self, stop: Stop, seconds: float) -> bool:
