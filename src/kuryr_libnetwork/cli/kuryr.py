@@ -16,7 +16,7 @@ from cliff.command import Command
 
 from kuryr_libnetwork.cli import docker_plugin
 from kuryr_libnetwork.cli.application import Application, MakeHost
-from kuryr_libnetwork.cli.host import devices, doctor, service_state, settings_commands
+from kuryr_libnetwork.cli.host import devices, doctor, service_state, settings_commands, support
 from kuryr_libnetwork.cli.host.inventory import Host
 from kuryr_libnetwork.cli.host.probes import real_probes
 from kuryr_libnetwork.cli.service_client import AdminClient, call
@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, type[Command]] = {
     "vf repair": devices.VfRepair,
     "vf release": devices.VfRelease,
     "doctor": doctor.Doctor,
+    "support-bundle": support.SupportBundle,
     "config kuryr": settings_commands.ConfigKuryr,
     "config sriov-agent": settings_commands.ConfigAgent,
     "config neutron-server": settings_commands.ConfigServer,

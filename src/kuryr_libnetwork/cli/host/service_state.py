@@ -73,6 +73,16 @@ class _Asking(OnHost):
         return _understood(self.host.admin.get("/v1/rounds").get("rounds"), RoundRow)
 
 
+class _AskingOfEndpoints(_Asking):
+    def endpoints(self) -> list[EndpointRow]:
+        """With the containers' names of this moment, as far as Docker tells them."""
+        names = self.host.containers()
+        return [
+            msgspec.structs.replace(row, container=names.get(row.endpoint_id, row.container))
+            for row in self.rows("endpoints", EndpointRow)
+        ]
+
+
 def _understood(told: object, kind: type[T]) -> T:
     try:
         return msgspec.convert(told, kind)
@@ -135,7 +145,7 @@ class NetworkShow(_Asking, ShowOne):
         return tuple(told), tuple(told.values())
 
 
-class EndpointList(_Asking, Table):
+class EndpointList(_AskingOfEndpoints, Table):
     """List the containers' places on Docker networks of this host: address, port, interface or VF."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -144,7 +154,7 @@ class EndpointList(_Asking, Table):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], list[Any]]:
-        rows, wanted = self.rows("endpoints", EndpointRow), parsed_args.network
+        rows, wanted = self.endpoints(), parsed_args.network
         found = [row for row in rows if row.docker_network_id.startswith(wanted) or row.network_id == wanted]
         return ENDPOINT_COLUMNS, [
             (
@@ -162,7 +172,7 @@ class EndpointList(_Asking, Table):
         ]
 
 
-class EndpointShow(_Asking, ShowOne):
+class EndpointShow(_AskingOfEndpoints, ShowOne):
     """Show one endpoint, and its port's status in Neutron, which is asked.
 
     By the name of the container, an id of endpoint or port or its beginning, an address or a MAC.
@@ -174,7 +184,7 @@ class EndpointShow(_Asking, ShowOne):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Sequence[Any]]:
-        rows = self.rows("endpoints", EndpointRow)
+        rows = self.endpoints()
         names = [(row, (row.endpoint_id, row.port_id, row.container, row.mac_address, *row.addresses)) for row in rows]
         row = _one("endpoint", parsed_args.endpoint, names)
         told = msgspec.structs.asdict(row) | {"addresses": Words(row.addresses)}
