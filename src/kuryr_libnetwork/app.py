@@ -56,6 +56,7 @@ from kuryr_libnetwork.services.assembly import RECONCILER, Services, assemble
 from kuryr_libnetwork.services.background.agent_warning import warn_of_host
 from kuryr_libnetwork.services.background.role_warning import warn_of_roles
 from kuryr_libnetwork.services.endpoints.announcer import THREAD as ANNOUNCER
+from kuryr_libnetwork.services.endpoints.labels import THREAD as LABELS
 from kuryr_libnetwork.services.endpoints.sandbox_routes import THREAD as ROUTES
 from kuryr_libnetwork.services.state.attempts import Attempts
 
@@ -98,12 +99,14 @@ class App:
         self._background = health.thread(RECONCILER, self._run_background)
         self._announcer = health.thread(ANNOUNCER, services.announcer.run)
         self._routes = health.thread(ROUTES, services.routes.run)
+        self._labels = health.thread(LABELS, services.labels.run)
 
     def serve(self) -> None:
         """Answer Docker until :meth:`stop`. The background starts once calls are taken, so that none waits for it."""
         self._background.start()
         self._announcer.start()
         self._routes.start()
+        self._labels.start()
         self._server.serve()
 
     def stop(self) -> None:
@@ -113,6 +116,7 @@ class App:
             self._admin.stop()
         self._services.announcer.stop()
         self._services.routes.stop()
+        self._services.labels.stop()
         self._server.stop()
         LOG.info("stopped")
 

@@ -24,6 +24,7 @@ from kuryr_libnetwork.text import LONGEST
 from lab.process import wait_for
 
 NET, BRIDGE, BOX, ENDPOINT = "a" * 64, "b" * 64, "c" * 64, "d" * 64
+MAC = "fa:16:3e:00:00:01"
 SUMMARIES = [{"Id": BRIDGE, "Driver": "bridge"}, {"Id": NET, "Driver": "kuryr"}]
 SHOWN = {
     "Id": NET,
@@ -31,7 +32,7 @@ SHOWN = {
     "Driver": "kuryr",
     "Internal": False,
     "IPAM": {"Driver": "kuryr", "Options": {"k": "v"}, "Config": [{"Subnet": "10.1.0.0/24", "Gateway": "10.1.0.1"}]},
-    "Containers": {BOX: {"Name": "box", "EndpointID": ENDPOINT, "MacAddress": "", "IPv4Address": "10.1.0.5/24"}},
+    "Containers": {BOX: {"Name": "box", "EndpointID": ENDPOINT, "MacAddress": MAC, "IPv4Address": "10.1.0.5/24"}},
     "Options": {"neutron.net.uuid": "x"},
 }
 VIEW = EngineView(
@@ -39,6 +40,7 @@ VIEW = EngineView(
     endpoint_ids=frozenset([ENDPOINT]),
     engine_id="engine-1",
     containers={ENDPOINT: "box"},
+    macs={ENDPOINT: MAC},
     words={NET: NetworkWord(options={"neutron.net.uuid": "x"}, ipam_options={"k": "v"}, cidrs=("10.1.0.0/24",))},
 )
 Said = tuple[int, bytes]

@@ -10,7 +10,7 @@ containers and which endpoint is a container's gateway, so that a test reads as 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_interface
 from pathlib import Path
@@ -28,13 +28,16 @@ GATEWAY = "com.docker.network.gateway"
 
 
 class Docker:
-    """An engine; ``version`` is its major number (20 … 29). ``log``: the methods called, in order."""
+    """An engine; ``version`` is its major number (20 … 29). ``log``: the methods called, in order. ``beside``: what the
+    service does while a container starts, where no thread of it does so.
+    """
 
     def __init__(self, path: Path, version: int = 28) -> None:
         self.version = version
         self.client = PluginClient(path, host="" if version < 23 else "plugin.moby.localhost")
         self.log: list[str] = []
         self.sandboxes = FakeSandboxes()
+        self.beside: Callable[[], None] = lambda: None
         self._to_lose: set[str] = set()
 
     def activate(self) -> dict[str, Any]:
@@ -173,20 +176,28 @@ class Docker:
         sandbox = sandbox or Sandbox()
         box = self._connect(sandbox, network, Wish(ip, ip6, mac, name, options or {}, expose, publish, no_ipv6))
         self._start(sandbox)
+        self._moved(box)
+        self.beside()
         return box
+
+    def _moved(self, box: Container) -> None:
+        """The interface is in the container now."""
 
     def run_on(self, *networks: DockerNetwork) -> list[Container]:
         """``docker start`` of a container on several networks."""
         sandbox = Sandbox()
         boxes = [self._connect(sandbox, network, Wish()) for network in networks]
         self._start(sandbox)
+        self.beside()
         return boxes
 
     def connect(self, container: Container, network: DockerNetwork, wish: Wish | None = None) -> Container:
         """``docker network connect``: one more interface for a running container."""
         ports = container.wish  # those are the container's
         wish = replace(wish or Wish(), expose=ports.expose, publish=ports.publish)
-        return self._connect(container.sandbox, network, wish)
+        box = self._connect(container.sandbox, network, wish)
+        self.beside()
+        return box
 
     def disconnect(self, container: Container) -> None:
         """``docker network disconnect``: this interface only."""
@@ -206,6 +217,7 @@ class Docker:
         sandbox = Sandbox()
         new = [self._connect(sandbox, each.network, each.wish) for each in old]
         self._start(sandbox)
+        self.beside()
         return new[old.index(container)]
 
     def crash(self, container: Container) -> None:

@@ -36,6 +36,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.networks: set[str] = set()
         self.endpoints: set[str] = set()
+        self.macs: dict[str, str] = {}
         self.words: dict[str, NetworkWord] = {}
         self.engine_id = "engine-1"
         self.error: EngineUnavailable | None = None
@@ -47,6 +48,7 @@ class FakeEngine:
             network_ids=frozenset(self.networks),
             endpoint_ids=frozenset(self.endpoints),
             engine_id=self.engine_id,
+            macs={endpoint: self.macs[endpoint] for endpoint in self.endpoints if endpoint in self.macs},
             words={docker_id: word for docker_id, word in self.words.items() if docker_id in self.networks},
         )
 
@@ -78,6 +80,7 @@ class Plugin:
     def docker(self, version: int = 28) -> Docker:
         docker = Docker(self.socket, version)
         docker.sandboxes = self.sandboxes
+        docker.beside = lambda: self.services.labels.work()
         return docker
 
     def extra_drivers(self) -> list[PortDriver]:

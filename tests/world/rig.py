@@ -142,12 +142,15 @@ class DirectClient(PluginClient):
         try:
             status, answer = self._rig.call(method, body, deliver=self.calls - 1 != self.cut)
         except Died:
-            if self.stay_down:
-                self._rig.down = True
-            else:
-                self._rig.revive()
+            self.died()
             return 200, {}, b""
         return status, {}, answer
+
+    def died(self) -> None:
+        if self.stay_down:
+            self._rig.down = True
+        else:
+            self._rig.revive()
 
 
 class DirectDocker(Docker):
@@ -157,8 +160,16 @@ class DirectDocker(Docker):
         super().__init__(NOWHERE, version)
         self.client: DirectClient = DirectClient(rig)
         self.sandboxes = rig.sandboxes
+        self.beside = self._work_beside
         self._rig = rig
         self._engine = rig.engine
+
+    def _work_beside(self) -> None:
+        if not self._rig.down:
+            try:
+                self._rig.services.labels.work()
+            except Died:
+                self.client.died()
 
     def network_create(self, *arguments: Any, **options: Any) -> DockerNetwork:
         network = super().network_create(*arguments, **options)
@@ -175,11 +186,10 @@ class DirectDocker(Docker):
         self._engine.networks.discard(network.network_id)
         super().network_rm(network)
 
-    def run(self, *arguments: Any, **options: Any) -> Container:
-        box = super().run(*arguments, **options)
+    def _moved(self, box: Container) -> None:
         self._engine.endpoints.add(box.endpoint_id)
+        self._engine.macs[box.endpoint_id] = box.mac
         self._rig.move_in(box)
-        return box
 
     def rm(self, container: Container, *, delete_endpoint: bool = True, leaves: int = 1) -> None:
         self._engine.endpoints.discard(container.endpoint_id)

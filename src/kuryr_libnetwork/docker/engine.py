@@ -58,6 +58,7 @@ class _Ipam(_Said, frozen=True, kw_only=True):
 class _Container(_Said, frozen=True, kw_only=True):
     name: str = ""
     endpoint_id: _NoId = msgspec.field(name="EndpointID")
+    mac_address: str | None = None
 
 
 class _Network(_Said, frozen=True, kw_only=True):
@@ -110,17 +111,14 @@ class DockerEngine:
         with self._asking() as client:
             networks = self._networks(client)
             engine_id = self._engine_id(client)
-        containers = {
-            container.endpoint_id: container.name
-            for network in networks
-            for container in (network.containers or {}).values()
-            if container.endpoint_id
-        }
+        running = [each for network in networks for each in (network.containers or {}).values() if each.endpoint_id]
+        containers = {container.endpoint_id: container.name for container in running}
         return EngineView(
             network_ids=frozenset(network.id for network in networks),
             endpoint_ids=frozenset(containers),
             engine_id=engine_id,
             containers=containers,
+            macs={container.endpoint_id: container.mac_address for container in running if container.mac_address},
             words={network.id: _word(network) for network in networks},
         )
 

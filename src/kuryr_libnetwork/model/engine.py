@@ -22,11 +22,13 @@ class EngineView(Value, frozen=True):
     """What Docker knows at one moment: ids of its networks of our driver, and of the endpoints in use on them.
 
     ``engine_id``: of this engine with its data; "" where the engine does not keep one with its data. ``containers``:
-    names of containers by endpoint. ``words``: what it says of its networks, by their ids.
+    names of containers by endpoint. ``macs``: their MACs by endpoint. ``words``: what it says of its networks, by
+    their ids.
     """
 
     network_ids: frozenset[str]
     endpoint_ids: frozenset[str]
     engine_id: str = ""
     containers: dict[str, str] = {}
+    macs: dict[str, str] = {}
     words: dict[str, NetworkWord] = {}

@@ -125,7 +125,9 @@ class LeaseRecord(Value, frozen=True):
     DeleteEndpoint. ``spare``: addresses of the port that Docker has not asked for yet (the IPv6 address of a dual-stack
     port). ``profile``: the port's ``binding:profile`` as it is now. ``security_groups`` and ``port_security``: as the
     port came. ``exposed_groups``: those made for the ports that the container exposes; empty: one may be in the making,
-    and is found by its name; ``None``: there is none.
+    and is found by its name; ``None``: there is none. ``as_made``: the port as it was bound by the POST that made it;
+    ``None`` where it was not, and as soon as anything else is asked of it. ``unlabelled``: Neutron is still to be told
+    which endpoint has the port.
     """
 
     port_id: str
@@ -143,6 +145,8 @@ class LeaseRecord(Value, frozen=True):
     security_groups: tuple[str, ...] = ()
     port_security: bool = True
     exposed_groups: tuple[str, ...] | None = None
+    as_made: Port | None = None
+    unlabelled: bool = False
     endpoint_id: str = ""
     created_at: float = 0.0
 

@@ -3,10 +3,13 @@
 """The life of a Neutron port under a container.
 
 Docker asks for an address first (RequestAddress), when neither the endpoint's id, nor a MAC, nor any option of the
-container is known; CreateEndpoint brings these. So a port is made unbound, with its address only, and one later PUT
-binds it with everything else: MAC, device and host in one update. (A port bound at once would have to be unbound again
-for ``--mac-address``: Neutron changes no MAC of a bound port. Owner and host change in one update, as DVR wants it.) An
-address that a port of the user already holds means that port (:mod:`~.adoption`).
+container is known; CreateEndpoint brings these. Most containers bring nothing but the id. So an ordinary port is made
+bound to this host, by the one POST that the container waits for, and the endpoint's id is written on it beside the
+container's start (:func:`labels`). Where more is asked, one PUT says all of it, before the interface is made; a MAC or
+a ``vnic_type`` needs another one before that, for Neutron changes neither on a bound port. Ports that need a device of
+this host, or are bound by a trunk or by nobody, are made unbound, and one PUT binds them: MAC, device and host in one
+update. (Owner and host change in one update, as DVR wants it.) An address that a port of the user already holds means
+that port (:mod:`~.adoption`).
 """
 
 from __future__ import annotations
@@ -43,9 +46,17 @@ def dns_label(container_name: str) -> str:
 
 
 def new_port(
-    network_id: str, fixed_ips: Sequence[Mapping[str, str]], description: str, dns_name: str, vnic_type: str = ""
+    network_id: str,
+    fixed_ips: Sequence[Mapping[str, str]],
+    description: str,
+    dns_name: str,
+    vnic_type: str = "",
+    host: str = "",
 ) -> dict[str, Any]:
-    """Attributes of an unbound port that holds addresses; subnets without ``ip_address`` get one from Neutron."""
+    """Attributes of a port that holds addresses; subnets without ``ip_address`` get one from Neutron.
+
+    ``host``: where it is bound; "": nowhere yet.
+    """
     attributes: dict[str, Any] = {
         "name": UNBOUND_PORT_NAME,
         "network_id": network_id,
@@ -57,19 +68,39 @@ def new_port(
         attributes["dns_name"] = dns_name
     if vnic_type:
         attributes["binding:vnic_type"] = vnic_type
+    if host:
+        attributes |= {"binding:host_id": host, "device_owner": DEVICE_OWNER}
     return attributes
 
 
-def binding(port: LeaseRecord, endpoint_id: str, host: str, mac: str) -> dict[str, Any]:
-    """The one PUT that binds a port of ours to this host for an endpoint.
-
-    It gets the endpoint's name, by which upstream also knows it as its own where it has no tag.
+def labels(endpoint_id: str) -> dict[str, Any]:
+    """What a port says of the endpoint that has it. By the name upstream, too, knows it as its own where it has no
+    tag.
     """
+    return {"device_id": endpoint_id, "name": port_name(endpoint_id)}
+
+
+def suffices(made: Port, mac: str, device: Mapping[str, Any]) -> bool:
+    """Whether a port that was made bound is all that its endpoint asks for, but for its labels."""
+    return not device and mac.lower() in ("", made.mac_address.lower())
+
+
+def must_be_unbound(made: Port, mac: str, device: Mapping[str, Any]) -> bool:
+    """Whether Neutron refuses what the endpoint asks for while the port is bound."""
+    return mac.lower() not in ("", made.mac_address.lower()) or "binding:vnic_type" in device
+
+
+def is_unlabelled(port: Port) -> bool:
+    """Whether a port was made for an endpoint, and nobody has told Neutron for which one."""
+    return port.name == UNBOUND_PORT_NAME and not port.device_id
+
+
+def binding(port: LeaseRecord, endpoint_id: str, host: str, mac: str) -> dict[str, Any]:
+    """The one PUT that binds a port of ours to this host for an endpoint."""
     attributes: dict[str, Any] = {
         "binding:host_id": host,
         "device_owner": DEVICE_OWNER,
-        "device_id": endpoint_id,
-        "name": port_name(endpoint_id),
+        **labels(endpoint_id),
         "admin_state_up": True,
     }
     if mac and mac.lower() != port.mac_address.lower():

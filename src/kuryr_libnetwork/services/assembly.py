@@ -24,6 +24,7 @@ from kuryr_libnetwork.services.background.recovery import Recovery
 from kuryr_libnetwork.services.background.vf_watch import VfWatch
 from kuryr_libnetwork.services.endpoints.agent_wait import PlugWaiter
 from kuryr_libnetwork.services.endpoints.announcer import Announcer
+from kuryr_libnetwork.services.endpoints.labels import Labels
 from kuryr_libnetwork.services.endpoints.lifecycle import Endpoints
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.endpoints.sandbox_routes import SandboxRoutes
@@ -60,6 +61,7 @@ class Services(NamedTuple):
     reconciler: Reconciler
     announcer: Announcer
     routes: SandboxRoutes
+    labels: Labels
     operator: Operator
     overview: Overview
     findings: Findings
@@ -85,7 +87,15 @@ def assemble(
     operator = Operator(journal, drivers, parts.locks)
     overview = Overview(journal, parts.findings, settings.reconcile_grace, parts.reconciler.trouble)
     return Services(
-        driver, parts.ipam, parts.reconciler, parts.announcer, parts.routes, operator, overview, parts.findings
+        driver,
+        parts.ipam,
+        parts.reconciler,
+        parts.announcer,
+        parts.routes,
+        parts.labels,
+        operator,
+        overview,
+        parts.findings,
     )
 
 
@@ -118,6 +128,7 @@ class _Parts:
         self.announcer = Announcer(journal, drivers, health, clock)
         self.routes = SandboxRoutes(journal, sandboxes, self.locks, health, clock)
         self._attempts = Attempts(health, RECONCILER, clock)
+        self.labels = Labels(neutron, journal, self.locks, self._attempts, health, clock)
         self._own = OwnThings(neutron)
         self._claims = Claims(neutron, journal, self._own, self.locks, settings.host, now, clock)
         self._intents = Intents(neutron, journal, self._own, settings.host, self._attempts, self._dates, self._ages)
@@ -205,6 +216,7 @@ class _Parts:
             exposed_ports=self._exposed_ports,
             port_options=self._port_options,
             releaser=self._releaser,
+            labels=self.labels,
             plugged=PlugWaiter(
                 self._neutron,
                 host=settings.host,
@@ -289,6 +301,7 @@ class _Parts:
             agents=AgentWatch(self._neutron, self.findings, self._settings.host),
             findings=self.findings,
             exposed_ports=self._exposed_ports,
+            labels=self.labels,
             claims=self._claims,
             locks=self.locks,
             unfinished=self.unfinished,

@@ -271,6 +271,7 @@ def test_a_release_that_comes_after_the_reconciler(rig: Rig, docker: DirectDocke
     assert request(docker, net) == address
     release(docker, net, address.partition("/")[0])
     ids = create_endpoint(docker, net, address)
+    rig.services.labels.work()
     (port,) = rig.neutron.user_ports()
     assert port.device_id == ids["EndpointID"]
     docker.client.call("NetworkDriver.DeleteEndpoint", ids)
@@ -292,7 +293,7 @@ def test_two_releases_at_the_same_time(rig: Rig, docker: DirectDocker) -> None:
     assert len(rig.neutron.called("delete_port")) == 1
 
 
-@pytest.mark.parametrize("name", ["neutron.update_port", "ovs.plug"])
+@pytest.mark.parametrize("name", ["neutron.create_port", "ovs.plug", "neutron.update_port"])
 def test_the_reconciler_looks_while_a_container_starts_slowly(rig: Rig, docker: DirectDocker, name: str) -> None:
     """A container whose start takes longer than the grace time would lose its port when it is just ready."""
     rig.lock_timeout = 0.01  # how long a round waits for the container that starts
@@ -343,8 +344,8 @@ def test_whoever_waits_too_long_is_told_so(rig: Rig, docker: DirectDocker) -> No
     with Pause(rig.outside, "ovs.plug") as pause:
         start = Call(partial(run, rig, net))
         pause.reached()
-        (port,) = rig.neutron.user_ports()
-        ids = {"NetworkID": net.network_id, "EndpointID": port.device_id}
+        (endpoint,) = rig.journal.endpoints.all()
+        ids = {"NetworkID": net.network_id, "EndpointID": endpoint.endpoint_id}
         with pytest.raises(PluginError, match="is held by another call"):
             docker.client.call("NetworkDriver.DeleteEndpoint", ids)
         pause.go()

@@ -25,6 +25,8 @@ ENGINES = (27, 29)
 V4, V6 = "10.1.0.0/24", "fd00:1::/64"
 TENANT = "tenant"
 MINE, PREPARED, RESERVED = "10.1.0.99", "10.1.0.98", "10.1.0.97"
+ZUN = "1a2b3c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d"
+"""The device of a port that Zun prepares: a container's id of its own."""
 WEB = [(6, 80), (17, 53)]
 MANY = [(6, port) for port in range(1, 103, 2)]
 """More than one call opens."""
@@ -74,7 +76,7 @@ class Trial:
 
     def _ports(self) -> dict[str, dict[str, Any]]:
         """The user's ports by their address: a free one, one that is bound as Zun does it, one that is reserved so."""
-        zun = {"device_owner": "compute:kuryr", "device_id": "1a2b3c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d"}
+        zun = {"device_owner": "compute:kuryr", "device_id": ZUN}
         bound = zun | {"binding:host_id": self.rig.host}
         return {MINE: {}, PREPARED: bound, RESERVED: zun | {"admin_state_up": False}}
 
@@ -133,6 +135,7 @@ class Trial:
             each for each in rig.neutron.user_ports() if {box.ip, box.ip6} & {ip.ip_address for ip in each.fixed_ips}
         ]
         assert (port.host_id, port.vif_type) == (rig.host, rig.neutron.store.normal_vif[0])
+        assert is_labelled(port, box.endpoint_id)
         assert {ip.ip_address for ip in port.fixed_ips} >= {ip for ip in (box.ip, box.ip6) if ip}
         assert self._opened(port.id) == len(box.wish.expose) * 2
         links, rows = self.host_side(port)
@@ -179,6 +182,13 @@ class Trial:
 
 def without_tag(rows: dict[str, Any], tag: str) -> dict[str, Any]:
     return {key: row | {"tags": [each for each in row["tags"] if each != tag]} for key, row in rows.items()}
+
+
+def is_labelled(port: Port, endpoint_id: str) -> bool:
+    """Whether Neutron shows which endpoint has the port; one that was bound beforehand is left as it is."""
+    if port.name == "mine":
+        return port.device_id in (endpoint_id, ZUN)
+    return port.device_id == endpoint_id and port.name in (f"{endpoint_id}-port", "kuryr-unbound-port")
 
 
 def without_hints(state: dict[str, Any]) -> dict[str, Any]:

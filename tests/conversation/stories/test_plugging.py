@@ -73,7 +73,7 @@ def test_after_the_time_everything_is_undone_and_the_agent_named(alive: bool | N
     before = rig.state()
     with pytest.raises(PluginError) as refused:
         docker.run(net)
-    (port,) = {call[1] for call in rig.neutron.called("update_port")}
+    (port,) = {call[1] for call in rig.neutron.called("delete_port")}
     assert f"port {port} is DOWN, not ACTIVE" in refused.value.message
     assert words in refused.value.message
     assert rig.state() == before

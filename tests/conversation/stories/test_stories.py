@@ -124,7 +124,7 @@ def test_ipv6_only(plugin: Plugin, docker: Docker) -> None:
 def test_mac_address_of_the_user(plugin: Plugin, docker: Docker) -> None:
     """--mac-address would not reach Neutron, whose anti-spoofing then drops the container's packets."""
     net = docker.network_create()
-    with at_most(plugin, 2):
+    with at_most(plugin, 3):
         box = docker.run(net, mac="02:42:AC:11:00:02")
     assert plugin.neutron.find_ports(device_id=box.endpoint_id)[0].mac_address == "02:42:ac:11:00:02"
     docker.rm(box)

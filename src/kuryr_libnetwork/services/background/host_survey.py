@@ -15,7 +15,7 @@ from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import EndpointRecord, PlugRecord
 from kuryr_libnetwork.rules.identity import DEVICE_OWNER, UNBOUND_PORT_NAME, is_docker_id, made_on
 from kuryr_libnetwork.rules.ownership import memory_of
-from kuryr_libnetwork.rules.ports import Unknown, release_of_unknown
+from kuryr_libnetwork.rules.ports import Unknown, is_unlabelled, labels, release_of_unknown
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.state.attempts import Attempts
 from kuryr_libnetwork.services.state.intents import Intents
@@ -100,10 +100,31 @@ class HostSurvey:
         found = self._attempts.result("look for ports of this host", partial(self._candidates, view), nothing)
         leased = {lease.port_id for lease in self._journal.leases.all()}
         found = [port for port in found if port.id not in leased and not self._intents.open(port.description)]
+        if view is not None:
+            for port in filter(self._is_unlabelled, found):
+                self._attempts.run(f"label port {port.id} in Neutron", partial(self._label, port, view))
         return [port for port in found if self._is_one(port, view)]
+
+    def _is_unlabelled(self, port: Port) -> bool:
+        """Whether this host made and bound a port for an endpoint of which Neutron has not been told."""
+        own = self._own.project.port(port)
+        return port.host_id == self._host and is_unlabelled(port) and own is not None and made_on(own) == self._host
+
+    def _label(self, port: Port, view: EngineView) -> None:
+        """The journal was lost before Neutron was told which endpoint has the port; Docker knows it by its MAC."""
+        named = [endpoint for endpoint, mac in view.macs.items() if mac.lower() == port.mac_address.lower()]
+        if len(named) == 1 and self._has_interface(port):
+            self._neutron.update_port(port.id, labels(named[0]))
+
+    def _has_interface(self, port: Port) -> bool:
+        driver = self._drivers.for_port(port)
+        return driver.where(driver.recover(port)) == "container"
 
     def _candidates(self, view: EngineView | None) -> list[Port]:
         found: list[Port] = list(self._own.ports(name=UNBOUND_PORT_NAME, device_owner=""))
+        if view is None:
+            bound = {"device_owner": DEVICE_OWNER, "binding:host_id": self._host}
+            found += self._own.ports(name=UNBOUND_PORT_NAME, **bound)
         if any(driver.bound_by == "nobody" for driver in self._drivers.all()):
             found += self._unbound_in_use()
         if view is not None:
@@ -139,6 +160,8 @@ class HostSurvey:
         unknown = release_of_unknown(port, project, self._host, named=False)
         if unknown is None:
             return False
+        if self._is_unlabelled(port):
+            return not self._has_interface(port)
         if not port.host_id and not self._is_remembered(port):
             own = project.port(port)
             return own is not None and made_on(own) == self._host

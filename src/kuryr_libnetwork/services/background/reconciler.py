@@ -35,6 +35,7 @@ from kuryr_libnetwork.services.background.findings import Findings
 from kuryr_libnetwork.services.background.host_survey import HostSurvey
 from kuryr_libnetwork.services.background.recovery import Recovery
 from kuryr_libnetwork.services.background.vf_watch import VfWatch
+from kuryr_libnetwork.services.endpoints.labels import Labels
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.networks.lifecycle import Networks
 from kuryr_libnetwork.services.networks.pools import PoolKeeper
@@ -86,6 +87,7 @@ class Reconciler:
         agents: AgentWatch,
         findings: Findings,
         exposed_ports: ExposedPorts,
+        labels: Labels,
         claims: Claims,
         locks: KeyedLocks,
         unfinished: UnfinishedRemovals,
@@ -108,6 +110,7 @@ class Reconciler:
         self._agents = agents
         self._findings = findings
         self._exposed_ports = exposed_ports
+        self._labels = labels
         self._claims = claims
         self._locks = locks
         self._unfinished = unfinished
@@ -203,6 +206,7 @@ class Reconciler:
 
     def _look_after_uses(self) -> None:
         run = self._attempts.run
+        run("label ports of containers", self._labels.repeat)
         run("take off the claims of ports that are bound", self._claims.sweep)
         run("read our networks and their subnets", self._refresh)
         run("look after the ports of this host", self._watch.round)

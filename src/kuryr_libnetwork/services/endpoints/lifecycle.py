@@ -4,7 +4,7 @@
 
 A failed CreateEndpoint is followed by ReleaseAddress, never by DeleteEndpoint (docs/notes/docker-plugin.md, "What is
 undone after failures"): it takes its own interface away, and the port goes with its address. Neutron calls:
-CreateEndpoint 1 (adopted 2), all others 0.
+CreateEndpoint 0 for a port that was made bound, else 1 (adopted 3), all others 0; and 1 beside them (:mod:`~.labels`).
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ from kuryr_libnetwork.rules.port_options import (
 from kuryr_libnetwork.rules.ports import refuse_other_answer
 from kuryr_libnetwork.services.endpoints.agent_wait import PlugWaiter
 from kuryr_libnetwork.services.endpoints.announcer import Announcer
+from kuryr_libnetwork.services.endpoints.labels import Labels
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.endpoints.sandbox_routes import SandboxRoutes
 from kuryr_libnetwork.services.ports.binding import Binding
@@ -87,6 +88,7 @@ class Endpoints:
         exposed_ports: ExposedPorts,
         port_options: PortOptions,
         releaser: Releaser,
+        labels: Labels,
         plugged: PlugWaiter,
         announcer: Announcer,
         routes: SandboxRoutes,
@@ -102,6 +104,7 @@ class Endpoints:
         self._exposed_ports = exposed_ports
         self._port_options = port_options
         self._releaser = releaser
+        self._labels = labels
         self._plugged = plugged
         self._announcer = announcer
         self._routes = routes
@@ -226,7 +229,11 @@ class Endpoints:
         record = msgspec.structs.replace(record, state="ready")
         with self._journal.transaction():
             self._journal.endpoints.put(record)
-            self._journal.leases.put(msgspec.structs.replace(binding.lease, mac_address=port.mac_address, bound=True))
+            self._journal.leases.put(
+                msgspec.structs.replace(binding.lease, mac_address=port.mac_address, bound=True, as_made=None)
+            )
+        if binding.lease.unlabelled:
+            self._labels.wanted(binding.lease.port_id)
         return record
 
     def _plug(

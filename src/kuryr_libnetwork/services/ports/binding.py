@@ -17,6 +17,7 @@ class Binding(Value, frozen=True):
     """``mac``: the one that the user chose, or "".
 
     ``device``: what has to be said besides (``binding:profile``, ``binding:vnic_type``, ``security_groups``).
+    ``unbind``: the port is bound already, and has to be unbound before it can say all of this.
     """
 
     lease: LeaseRecord
@@ -24,6 +25,7 @@ class Binding(Value, frozen=True):
     mac: str
     device: dict[str, Any]
     by: BoundBy
+    unbind: bool = False
 
     def with_lease(self, lease: LeaseRecord) -> Binding:
         return msgspec.structs.replace(self, lease=lease)

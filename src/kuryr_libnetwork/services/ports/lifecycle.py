@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ports for containers: the one place that gets a Neutron port for a request of Docker and gives it back.
 
-Neutron calls: a fresh port 1, an address that the user chose 2 (look, then make), a port found by it 1; bind 1, an
-adopted one 2 (tags); release 1, an adopted one 2; the second address of a dual-stack port 0.
+Neutron calls: a fresh port 1, an address that the user chose 2 (look, then make), a port found by it 1; to bind it 0
+where it was made bound, else 1, 2 for a MAC, an adopted one 3; release 1, an adopted one 2; the second address of a
+dual-stack port 0.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from kuryr_libnetwork.errors import (
     NeutronRefused,
     NeutronUnavailable,
     PortNotAdoptable,
+    UnsupportedVif,
 )
-from kuryr_libnetwork.interfaces.drivers import Drivers
+from kuryr_libnetwork.interfaces.drivers import Drivers, Enforcer
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import FixedIp, Port
@@ -125,6 +127,7 @@ class Ports:
             wanted = [*(msgspec.to_builtins(ip) for ip in lease.held), asked]
             port = self._neutron.update_port(lease.port_id, {"fixed_ips": wanted})
             spare = rules.address_on(port, subnet.subnet_id, address)
+            lease = msgspec.structs.replace(lease, as_made=port if lease.as_made else None)
         self._journal.leases.put(msgspec.structs.replace(lease, held=(*lease.held, spare), spare=others))
         return spare
 
@@ -198,10 +201,13 @@ class Ports:
     def _make(self, network: NetworkRecord, subnet: SubnetRecord, address: str, container: str) -> FixedIp:
         dns_name = rules.dns_label(container) if DNS_EXTENSION in self._neutron.extensions() else ""
         wanted = attributes_of(network.ports)
+        host = self._host if self._is_bound_at_once(network.vnic_type) else ""
 
         def make(fixed_ips: FixedIps) -> Port:
             def post(description: str) -> Port:
-                attributes = rules.new_port(network.neutron_id, fixed_ips, description, dns_name, network.vnic_type)
+                attributes = rules.new_port(
+                    network.neutron_id, fixed_ips, description, dns_name, network.vnic_type, host
+                )
                 return self._neutron.create_port(attributes | wanted, tags=[OWN_PORT])
 
             return self._intents.create("ports", post, save)
@@ -211,7 +217,7 @@ class Ports:
             lease = rules.lease_of(
                 port, network.docker_id, network.subnets, subnet.subnet_id, self._dates(), unknown=made
             )
-            self._journal.leases.put(lease)
+            self._journal.leases.put(msgspec.structs.replace(lease, as_made=port if host else None))
 
         try:
             port = self._ranges.make([subnet, *self._together(network, subnet)], address, make)
@@ -227,6 +233,16 @@ class Ports:
             self._neutron.delete_port(port.id)
             self._journal.leases.drop(port.id)
             raise
+
+    def _is_bound_at_once(self, vnic_type: str) -> bool:
+        """Not where the port needs a device, which is chosen when the endpoint's options are known and the lease of
+        which names the port; or where a trunk binds it, or nobody.
+        """
+        try:
+            driver = self._drivers.for_port(Port(id="", network_id="", vnic_type=vnic_type or "normal"))
+        except UnsupportedVif:
+            return False  # the container may ask for another one
+        return driver.bound_by == "host" and not isinstance(driver, Enforcer)
 
     def _together(self, network: NetworkRecord, subnet: SubnetRecord) -> list[SubnetRecord]:
         """The IPv6 subnet to take an address of in the same port, for Docker's next request: Docker asks the first.
@@ -266,15 +282,24 @@ class Ports:
         for port in self.find(subnet.subnet_id, address):
             own = self._own.project.port(port)
             mine = own is not None and made_by_us(own) and made_on(own) == self._host
-            if mine and not port.host_id and not port.device_id and not self._intents.open(port.description):
+            if mine and self._is_unused(port) and not self._intents.open(port.description):
                 made = rules.Unknown(made=True)
                 lease = rules.lease_of(
                     port, network.docker_id, network.subnets, subnet.subnet_id, self._dates(), address, unknown=made
                 )
-                lease = msgspec.structs.replace(lease, held=(*lease.held, *lease.spare), spare=())
+                lease = msgspec.structs.replace(
+                    lease, held=(*lease.held, *lease.spare), spare=(), as_made=port if port.host_id else None
+                )
                 self._journal.leases.put(lease)
                 return lease
         return None
+
+    def _is_unused(self, port: Port) -> bool:
+        """Of a bound one that has no endpoint yet, this host knows whether a container has its interface."""
+        if not port.host_id or port.device_id:
+            return not port.host_id and not port.device_id
+        driver = self._drivers.for_port(port)
+        return port.host_id == self._host and driver.where(driver.recover(port)) != "container"
 
     # -- binding and giving back -----------------------------------------------------------------------------------
 
@@ -282,7 +307,7 @@ class Ports:
         """The binding with its lease as :meth:`bind` needs it, which is to be written before."""
         lease = binding.lease
         if lease.original is None:
-            return binding.with_lease(msgspec.structs.replace(lease, claim=binding.endpoint_id))
+            return self._intend_own(binding)
         before, after = self._steps(binding)
         wanted = before | after
         if adoption.GROUPS in wanted:  # those made for exposed ports come and go by themselves
@@ -291,14 +316,29 @@ class Ports:
         changes = adoption.changes_of(lease.original, wanted)
         return binding.with_lease(self._adoption.intend(lease, lease.original, binding.endpoint_id, changes))
 
+    def _intend_own(self, binding: Binding) -> Binding:
+        lease = msgspec.structs.replace(binding.lease, claim=binding.endpoint_id)
+        made, mac, device = lease.as_made, binding.mac, binding.device
+        if made is None:
+            return binding.with_lease(msgspec.structs.replace(lease, unlabelled=False))
+        if rules.suffices(made, mac, device):
+            return binding.with_lease(msgspec.structs.replace(lease, unlabelled=True))
+        changed = binding.with_lease(msgspec.structs.replace(lease, as_made=None, unlabelled=False))
+        return msgspec.structs.replace(changed, unbind=rules.must_be_unbound(made, mac, device))
+
     def bind(self, binding: Binding) -> Port:
         """Bind the port to this host for an endpoint; the answer says how (vif_type, vif_details).
 
-        For a port that its trunk will bind only the MAC is set here, the rest by :meth:`give_device`.
+        For a port that its trunk will bind only the MAC is set here, the rest by :meth:`give_device`. One that was made
+        bound, and of which nothing else is asked, is as it was made.
         """
         lease, device = binding.lease, binding.device
+        if lease.as_made is not None:
+            return lease.as_made
         before, _ = self._steps(binding)
         try:
+            if binding.unbind:
+                self._neutron.update_port(lease.port_id, {"binding:host_id": "", "device_owner": ""})
             port = self._bind(lease, before)
         except NeutronConflict:
             self._refuse_foreign_mac(lease, binding.mac)
