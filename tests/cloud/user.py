@@ -16,6 +16,8 @@ from lab.people import TENANT_MEMBER, Person
 from lab.process import wait_for
 from tests.cloud.tenant import Tenant
 
+LABELLED = 30
+"""Seconds until Neutron says which endpoint has a port: its start does not wait for that."""
 MOVING = {"revision_number", "updated_at", "status"}
 """What of a port changes by itself, as when it becomes active."""
 _NUMBERS = itertools.count(1)
@@ -138,7 +140,9 @@ class User:
         return found
 
     def port_of(self, host: DockerHost, container: str, network: str) -> dict[str, Any]:
+        """The service tells Neutron beside the container's start which endpoint has the port."""
         endpoint = self.settings(host, container, network)["EndpointID"]
+        assert wait_for(lambda: bool(self.ports(device_id=endpoint)), LABELLED)
         (port,) = self.ports(device_id=endpoint)
         return port
 

@@ -101,6 +101,38 @@ def test_a_new_port_holds_its_addresses_unbound() -> None:
 # -- binding -----------------------------------------------------------------------------------------------------
 
 
+def test_a_new_port_is_bound_at_once_where_a_host_is_given() -> None:
+    """It would be nobody's: the network's owner may delete it, and no agent sees it."""
+    bound = rules.new_port(NET, [], "made by us", "", host="h1")
+    assert (bound["binding:host_id"], bound["device_owner"]) == ("h1", DEVICE_OWNER)
+    assert "device_id" not in bound
+
+
+@pytest.mark.parametrize(
+    ("mac", "device", "suffices", "unbind"),
+    [
+        ("", {}, True, False),
+        ("FA:16:3E:00:00:01", {}, True, False),
+        ("02:42:ac:11:00:02", {}, False, True),
+        ("", {"security_groups": []}, False, False),
+        ("", {"binding:vnic_type": "direct"}, False, True),
+    ],
+)
+def test_what_a_port_that_was_made_bound_lacks(mac: str, device: dict[str, Any], suffices: bool, unbind: bool) -> None:
+    """A container would get less than it asked for, or Neutron refuse what it asks for of a bound port."""
+    made = Port(id="p", network_id=NET, mac_address="fa:16:3e:00:00:01")
+    assert rules.suffices(made, mac, device) is suffices
+    assert rules.must_be_unbound(made, mac, device) is unbind
+
+
+def test_a_port_without_labels() -> None:
+    """A port whose endpoint nobody has told Neutron would look like one with another name of the user's."""
+    made = Port(id="p", network_id=NET, name=UNBOUND_PORT_NAME)
+    assert rules.is_unlabelled(made)
+    assert not rules.is_unlabelled(replace(made, **rules.labels("e1")))
+    assert not rules.is_unlabelled(replace(made, device_id="e1"))
+
+
 def test_our_port_is_bound_by_one_update() -> None:
     """Neutron's DVR needs owner and host in one update; upstream knows its ports by this name and device."""
     assert rules.binding(LEASE, ENDPOINT_ID, HOST, "") == {
@@ -341,6 +373,13 @@ def test_nobody_chooses_where_addresses_follow_from_macs() -> None:
     rules.refuse_automatic(USED6, "2001:db8::7")
     with pytest.raises(InvalidOption, match=r"--ip6=2001:db8::7: on subnet 2001:db8::/64 .* leave --ip6 out"):
         rules.refuse_automatic(replace(USED6, automatic=True), "2001:db8::7")
+
+
+def test_an_address_of_the_users_is_looked_for_first_where_he_makes_ports() -> None:
+    """Each --ip would cost a call more, or each port of the user's a refused one."""
+    assert rules.is_made_first(RECORD, USED)
+    assert not rules.is_made_first(replace(RECORD, made=False), USED)
+    assert not rules.is_made_first(RECORD, replace(USED, automatic=True))
 
 
 def test_a_port_that_is_not_what_docker_was_told() -> None:

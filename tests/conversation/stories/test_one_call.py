@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kuryr_libnetwork.errors import NeutronNotFound, NeutronUnavailable
+from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound, NeutronUnavailable
 from kuryr_libnetwork.model.neutron import Port
 from tests.conversation.faults.trials import V4, V6, is_labelled
 from tests.world.dockerside import Container, PluginError
@@ -60,6 +60,41 @@ def test_one_call_is_waited_for_and_one_is_not(rig: Rig, docker: DirectDocker, m
     rig.neutron.calls.clear()
     docker.rm(box)
     assert [name for name, *_ in rig.neutron.calls] == ["delete_port"]
+
+
+@pytest.mark.parametrize("more", [{}, {"subnet_v6": V6}])
+def test_an_address_of_the_users_own(rig: Rig, docker: DirectDocker, more: dict[str, Any]) -> None:
+    """Whoever says --ip would wait longer than whoever does not."""
+    waited, beside, box = calls_of_start(rig, docker, ip="10.1.0.77", **more)
+    assert (waited, beside) == (["create_port"], ["update_port"])
+    assert box.ip == "10.1.0.77"
+
+
+def test_an_address_that_a_port_of_the_users_has(rig: Rig, docker: DirectDocker) -> None:
+    """Neutron refuses a second port with it: the container would not start, or with a port that is not the user's."""
+    network = docker.network_create(V4)
+    subnet = rig.neutron.find_subnets()[0]
+    fixed = [{"subnet_id": subnet.id, "ip_address": "10.1.0.77"}]
+    mine = rig.neutron.seed_port(subnet.network_id, name="mine", fixed_ips=fixed)
+    rig.neutron.calls.clear()
+    box = docker.run(network, ip="10.1.0.77")
+    waited = [name for name, *_ in rig.neutron.calls if name != "extensions"]
+    assert waited == ["create_port", "find_ports", "add_tags", "find_subnetpools", "update_port"]
+    assert (port_of(rig, box).id, port_of(rig, box).device_id) == (mine.id, box.endpoint_id)
+    with pytest.raises(PluginError, match="in use"):
+        docker.run(network, ip="10.1.0.77")
+
+
+def test_a_full_quota_is_no_reason_against_a_port_that_is_there(rig: Rig, docker: DirectDocker) -> None:
+    """A user who may make no more ports could not use those that he has made."""
+    network = docker.network_create(V4)
+    subnet = rig.neutron.find_subnets()[0]
+    rig.neutron.seed_port(subnet.network_id, fixed_ips=[{"subnet_id": subnet.id, "ip_address": "10.1.0.77"}])
+    rig.neutron.fail_next("create_port", NeutronConflict("Quota exceeded for resources: ['port']."))
+    assert docker.run(network, ip="10.1.0.77").ip == "10.1.0.77"
+    rig.neutron.fail_next("create_port", NeutronConflict("Quota exceeded for resources: ['port']."))
+    with pytest.raises(PluginError, match="Quota exceeded"):
+        docker.run(network, ip="10.1.0.78")
 
 
 def test_a_mac_of_the_users_own(rig: Rig, docker: DirectDocker) -> None:

@@ -75,7 +75,8 @@ class Labels(AfterJoin[Task]):
             try:
                 self._neutron.update_port(port_id, labels(lease.endpoint_id))
             except NeutronNotFound:
-                LOG.warning("port %s of endpoint %s is gone in Neutron", port_id, lease.endpoint_id[:12])
+                if self._waiting(port_id) == lease:  # else the container has just been removed
+                    LOG.warning("port %s of endpoint %s is gone in Neutron", port_id, lease.endpoint_id[:12])
             with self._locks.hold("port", port_id):
                 now = self._journal.leases.get(port_id)
                 if now is not None:  # of another endpoint by now, its labels may have been written before these

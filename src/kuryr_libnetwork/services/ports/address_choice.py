@@ -33,11 +33,13 @@ class AddressChoice:
         Other hosts choose from the same range at the same time, so we choose at random, and if it was taken, once more.
         Neutron calls besides ``make``: 1 for each subnet with a range.
         """
-        ours = any(subnet.ip_range for subnet in subnets)
+        ours = any(subnet.ip_range for subnet in subnets[1 if address else 0 :])
         for _ in range(ATTEMPTS - 1 if ours else 0):
             try:
                 return make(self._fixed_ips(subnets, address))
             except AddressTaken as error:
+                if address and address in str(error):
+                    raise
                 LOG.info("an address of --ip-range was taken in the same moment: %s", error)
         return make(self._fixed_ips(subnets, address))
 

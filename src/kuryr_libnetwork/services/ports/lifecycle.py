@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ports for containers: the one place that gets a Neutron port for a request of Docker and gives it back.
 
-Neutron calls: a fresh port 1, an address that the user chose 2 (look, then make), a port found by it 1; to bind it 0
+Neutron calls: a fresh port 1, an address that the user chose 1, on a network of the user's 2 (look, then make), a port
+found by it 1, on a network that kuryr made 2; to bind it 0
 where it was made bound, else 1, 2 for a MAC, an adopted one 3; release 1, an adopted one 2; the second address of a
 dual-stack port 0.
 """
@@ -26,6 +27,7 @@ from kuryr_libnetwork.errors import (
     NeutronRefused,
     NeutronUnavailable,
     PortNotAdoptable,
+    UnknownObject,
     UnsupportedVif,
 )
 from kuryr_libnetwork.interfaces.drivers import Drivers, Enforcer
@@ -49,6 +51,15 @@ from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 DNS_EXTENSION = "dns-integration"
+
+
+_MAY_BE_TAKEN = (
+    *(InvalidOption, UnknownObject),
+    *(NeutronConflict, NeutronForbidden, NeutronNotFound, NeutronRefused),
+)
+"""How Neutron refuses a port: the address may be another port's, or whatever else is wrong may not matter to that
+one.
+"""
 
 
 class Acquired(NamedTuple):
@@ -135,10 +146,17 @@ class Ports:
         known = self.holding(subnet.subnet_id, address)
         if known is not None and self._take_leftover(known, network, subnet):
             return Acquired(FixedIp(subnet_id=subnet.subnet_id, ip_address=address), new=False)
-        found = self.find(subnet.subnet_id, address)
+        found: list[Port] = []
+        if not rules.is_made_first(network, subnet):
+            found = self.find(subnet.subnet_id, address)
         if not found:
             rules.refuse_automatic(subnet, address)
-            return Acquired(self._make(network, subnet, address, container))
+            try:
+                return Acquired(self._make(network, subnet, address, container))
+            except _MAY_BE_TAKEN:
+                found = self.find(subnet.subnet_id, address)
+                if not found:
+                    raise
         with self._locks.hold("port", found[0].id):
             return Acquired(self._adopt(found[0], network, subnet, address))
 
