@@ -14,6 +14,7 @@ import pytest
 
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.model.indexes import LEASES_BY_ADDRESS, WAITING_LEASES_BY_NETWORK, Index, address_key
 from kuryr_libnetwork.model.neutron import FixedIp, HostRoute, Port
 from kuryr_libnetwork.model.records import (
     Change,
@@ -192,3 +193,54 @@ def test_many_threads_write_at_once(journal: Journal) -> None:
         thread.join()
     assert len(journal.intents.all()) == 200
     assert {pool.requests for pool in journal.pools.all()} == {9}
+
+
+def test_records_are_found_by_what_they_say(journal: Journal) -> None:
+    """A call of Docker would not find the port of an address, or one that had it before."""
+    other = FixedIp(subnet_id="s2", ip_address="fd00::5")
+    journal.leases.put(LEASE)
+    journal.leases.put(msgspec.structs.replace(LEASE, port_id="second", held=(other,), endpoint_id="e2"))
+    at = address_key("s1", "10.0.0.5")
+    assert journal.leases.find(LEASES_BY_ADDRESS, at) == [LEASE]
+    assert [each.port_id for each in journal.leases.find(WAITING_LEASES_BY_NETWORK, "n" * 64)] == ["port"]
+    moved = msgspec.structs.replace(LEASE, held=(), spare=(other,), endpoint_id="e1")
+    journal.leases.put(moved)
+    assert journal.leases.find(LEASES_BY_ADDRESS, at) == []
+    there = journal.leases.find(LEASES_BY_ADDRESS, address_key("s2", "fd00::5"))
+    assert sorted(each.port_id for each in there) == ["port", "second"]
+    assert journal.leases.find(WAITING_LEASES_BY_NETWORK, "n" * 64) == []
+    journal.leases.drop("second")
+    assert journal.leases.find(LEASES_BY_ADDRESS, address_key("s2", "fd00::5")) == [moved]
+
+
+def test_an_index_knows_nothing_of_what_was_undone(journal: Journal) -> None:
+    """What a failed step had written would be found by its address, and nowhere else."""
+    journal.leases.put(LEASE)
+    at = address_key("s1", "10.0.0.5")
+    assert journal.leases.find(LEASES_BY_ADDRESS, at) == [LEASE]
+    with suppress(Broken), journal.transaction():
+        journal.leases.drop("port")
+        assert journal.leases.find(LEASES_BY_ADDRESS, at) == []
+        raise Broken
+    assert journal.leases.find(LEASES_BY_ADDRESS, at) == [LEASE]
+
+
+def test_a_look_up_costs_the_same_among_many(tmp_path: Path) -> None:
+    """With 3,000 containers each call of Docker would look at all of them."""
+    looked: list[str] = []
+
+    def keys(lease: LeaseRecord) -> list[str]:
+        looked.append(lease.port_id)
+        return [lease.mac_address]
+
+    by_mac = Index[LeaseRecord](keys)
+    journal = SqliteJournal(tmp_path / "kuryr.db")
+    with journal.transaction():
+        for number in range(200):
+            journal.leases.put(msgspec.structs.replace(LEASE, port_id=f"p{number}", mac_address=f"mac{number}"))
+    assert [each.port_id for each in journal.leases.find(by_mac, "mac77")] == ["p77"]
+    looked.clear()
+    journal.leases.put(msgspec.structs.replace(LEASE, port_id="p77", mac_address="new"))
+    assert [each.port_id for each in journal.leases.find(by_mac, "new")] == ["p77"]
+    assert set(looked) == {"p77"}
+    journal.close()

@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from kuryr_libnetwork.errors import BindingScriptFailed, BridgeNotFound, Conflict, LinkError, LinkExists, LinkNotFound
+from kuryr_libnetwork.model.indexes import Index
 from kuryr_libnetwork.model.links import ChildSpec, HostIp, Link, OvsInterface, SandboxRoute, SandboxView, VethSpec
 from kuryr_libnetwork.model.records import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord
 from kuryr_libnetwork.model.sriov import DeviceLease
@@ -433,6 +434,9 @@ class FakeTable(Generic[R]):
     def all(self) -> list[R]:
         with self._journal.called(f"{self._name}.all"):
             return [self._decoder.decode(row) for row in self.rows.values()]
+
+    def find(self, index: Index[R], value: str) -> list[R]:
+        return [record for record in self.all() if value in index.keys(record)]
 
     def put(self, record: R) -> None:
         with self._journal.called(f"{self._name}.put"):

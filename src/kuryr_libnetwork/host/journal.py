@@ -24,7 +24,9 @@ import msgspec
 
 from kuryr_libnetwork.errors import JournalError, UnsafePath
 from kuryr_libnetwork.host.files import FILE_MODE, Folder
+from kuryr_libnetwork.host.journal_index import Indexes
 from kuryr_libnetwork.host.journal_rows import REBUILD, RowReader, read_any_text
+from kuryr_libnetwork.model.indexes import Index
 from kuryr_libnetwork.model.records import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord
 from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.model.value import Value
@@ -80,8 +82,8 @@ class SqliteJournal:
 
     Every record is read once here, and one that cannot be read stops the start: without it the service would take what
     it stood for as nobody's, or fail in each call that meets it. Nobody else writes to the file, so what was read or
-    written once is kept in memory: calls of Docker look at all records of a table. One connection behind a lock, for
-    writers wait for the same disk anyway.
+    written once is kept in memory, with indexes of it. One connection behind a lock, for writers wait for the same disk
+    anyway.
     """
 
     def __init__(self, path: Path) -> None:
@@ -118,6 +120,7 @@ class _Table(Generic[R]):
         self._key = key
         self._reader = RowReader(store.path, table, key, kind)
         self._known: dict[str, R] | None = None
+        self._indexes = Indexes[R]()
         store.on_loss.append(self._forget)
         self._all = f"SELECT key, record FROM {table} ORDER BY rowid"  # noqa: S608 - the name is one of TABLES
         self._drop = f"DELETE FROM {table} WHERE key = ?"  # noqa: S608
@@ -134,6 +137,10 @@ class _Table(Generic[R]):
         with self._store.lock:
             return list(self._records().values())
 
+    def find(self, index: Index[R], value: str) -> list[R]:
+        with self._store.lock:
+            return self._indexes.find(index, value, self._records())
+
     def _records(self) -> dict[str, R]:
         """All of them, by key. Whoever calls has the lock."""
         if self._known is None:
@@ -144,6 +151,7 @@ class _Table(Generic[R]):
     def _forget(self) -> None:
         """What was written is undone, or the file given up."""
         self._known = None
+        self._indexes.forget()
 
     def check(self) -> None:
         """Raises ``JournalError`` for the first record that cannot be read."""
@@ -154,17 +162,19 @@ class _Table(Generic[R]):
         statement, text = self._put, msgspec.json.encode(record).decode()
         written = self._reader.read((key, text))  # as whoever reads the file has it; what cannot be read is not written
         with self._store.lock:
-            if key in self._records():
+            before = self._records().get(key)
+            if before is not None:
                 self._store.change(statement, key, text)
             else:
                 self._store.keep_reserve()
                 self._store.run(statement, key, text)
             self._records()[key] = written
+            self._indexes.change(key, before, written)
 
     def drop(self, key: str) -> None:
         with self._store.lock:
             self._store.change(self._drop, key)
-            self._records().pop(key, None)
+            self._indexes.change(key, self._records().pop(key, None), None)
 
 
 class _Store:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
+from kuryr_libnetwork.model.indexes import Index
 from kuryr_libnetwork.model.records import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord
 from kuryr_libnetwork.model.sriov import DeviceLease
 
@@ -18,6 +19,11 @@ class Table(Protocol[T]):
 
     def get(self, key: str) -> T | None: ...
     def all(self) -> list[T]: ...
+
+    def find(self, index: Index[T], value: str) -> list[T]:
+        """All records that the index has under the value, in any order; costs no more where there are many others."""
+        ...
+
     def put(self, record: T) -> None: ...
     def drop(self, key: str) -> None: ...
 

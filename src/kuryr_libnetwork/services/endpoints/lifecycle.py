@@ -18,6 +18,7 @@ import msgspec
 from kuryr_libnetwork.errors import Conflict, InvalidRequest, UnknownObject
 from kuryr_libnetwork.interfaces.drivers import Drivers, Enforcer, PortDriver
 from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.model.indexes import ENDPOINTS_BY_SANDBOX
 from kuryr_libnetwork.model.links import BindingRequest
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, PortSettings
@@ -340,7 +341,7 @@ class Endpoints:
     def _explain_published(self, record: EndpointRecord, request: JoinRequest) -> None:
         """Say once per container what ``-p`` means here; Docker tells every network of it."""
         ports = published(request.options or {})
-        if not ports or any(other.sandbox_key == request.sandbox_key for other in self._journal.endpoints.all()):
+        if not ports or self._journal.endpoints.find(ENDPOINTS_BY_SANDBOX, request.sandbox_key):
             return
         addresses = " and ".join(text.partition("/")[0] for text in (record.address, record.address_ipv6) if text)
         LOG.info(

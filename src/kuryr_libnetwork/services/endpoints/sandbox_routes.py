@@ -18,6 +18,7 @@ from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
 from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.interfaces.host import Sandboxes
 from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.model.indexes import ENDPOINTS_BY_SANDBOX
 from kuryr_libnetwork.model.links import SandboxView
 from kuryr_libnetwork.model.records import EndpointRecord
 from kuryr_libnetwork.protocol.messages import JoinResponse
@@ -54,7 +55,7 @@ class SandboxRoutes(AfterJoin[Task]):
 
         ``advertised``: gateways of which a router tells the container.
         """
-        others = rules.neighbours(endpoint, self._journal.endpoints.all())
+        others = rules.neighbours(endpoint, self._in(endpoint.sandbox_key))
         if not answer.static_routes and not advertised and not rules.in_the_way(endpoint, others):
             return endpoint, answer
         with self._locks.hold("sandbox", endpoint.sandbox_key):
@@ -75,9 +76,12 @@ class SandboxRoutes(AfterJoin[Task]):
 
     def joined(self, endpoint: EndpointRecord) -> None:
         """Docker is about to move the interface; see then to the routes of its container that were kept back."""
-        others = rules.neighbours(endpoint, self._journal.endpoints.all())
+        others = rules.neighbours(endpoint, self._in(endpoint.sandbox_key))
         if any(each.kept_back for each in (endpoint, *others)):
             self._add(self._task(endpoint.sandbox_key))
+
+    def _in(self, sandbox: str) -> list[EndpointRecord]:
+        return self._journal.endpoints.find(ENDPOINTS_BY_SANDBOX, sandbox)
 
     def _task(self, sandbox: str) -> Task:
         now = self._now()
@@ -113,7 +117,7 @@ class SandboxRoutes(AfterJoin[Task]):
 
     def _is_finished(self, task: Task) -> bool:
         with self._locks.hold("sandbox", task.key):
-            endpoints = [each for each in self._journal.endpoints.all() if each.sandbox_key == task.key]
+            endpoints = self._in(task.key)
             if not endpoints:
                 return True
             late = self._now() >= task.deadline

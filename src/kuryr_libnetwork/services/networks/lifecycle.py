@@ -19,6 +19,7 @@ from kuryr_libnetwork.errors import Conflict, InvalidRequest, JournalError, Unsu
 from kuryr_libnetwork.interfaces.drivers import Drivers
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
+from kuryr_libnetwork.model.indexes import ENDPOINTS_BY_NETWORK, LEASES_BY_NETWORK
 from kuryr_libnetwork.model.neutron import Network
 from kuryr_libnetwork.model.records import NetworkRecord, PoolRecord
 from kuryr_libnetwork.protocol.messages import INTERNAL, CreateNetworkRequest
@@ -246,12 +247,10 @@ class Networks:
 
     def _end_all(self, docker_id: str) -> None:
         """A dockerd that crashed removes a network with endpoints that it no longer knows."""
-        for endpoint in self._journal.endpoints.all():
-            if endpoint.docker_network_id == docker_id:
-                self._releaser.end_endpoint(endpoint)
-        for lease in self._journal.leases.all():
-            if lease.docker_network_id == docker_id:
-                self._releaser.end_leftover(lease)
+        for endpoint in self._journal.endpoints.find(ENDPOINTS_BY_NETWORK, docker_id):
+            self._releaser.end_endpoint(endpoint)
+        for lease in self._journal.leases.find(LEASES_BY_NETWORK, docker_id):
+            self._releaser.end_leftover(lease)
 
 
 def _on(record: NetworkRecord, network: Network) -> NetworkRecord:

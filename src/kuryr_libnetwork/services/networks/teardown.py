@@ -18,6 +18,7 @@ from typing import NamedTuple
 from kuryr_libnetwork.errors import NeutronConflict, NeutronForbidden, NeutronNotFound
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
+from kuryr_libnetwork.model.indexes import LEASES_BY_NEUTRON_NETWORK
 from kuryr_libnetwork.model.neutron import Network
 from kuryr_libnetwork.model.records import NetworkRecord, SubnetRecord
 from kuryr_libnetwork.rules import identity, networks as rules
@@ -73,7 +74,7 @@ class Teardown:
         """
         if any(intent.resource == "ports" for intent in self._journal.intents.all()):
             return True
-        if any(lease.neutron_network_id == record.neutron_id for lease in self._journal.leases.all()):
+        if self._journal.leases.find(LEASES_BY_NEUTRON_NETWORK, record.neutron_id):
             return True
         found = self._own.ports(network_id=record.neutron_id) if record.neutron_id else []
         return any(identity.made_by_us(port) and identity.made_on(port) == self._host for port in found)

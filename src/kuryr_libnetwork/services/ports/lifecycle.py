@@ -33,6 +33,7 @@ from kuryr_libnetwork.errors import (
 from kuryr_libnetwork.interfaces.drivers import Drivers, Enforcer
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
+from kuryr_libnetwork.model.indexes import LEASES_BY_ADDRESS, WAITING_LEASES_BY_NETWORK, address_key
 from kuryr_libnetwork.model.neutron import FixedIp, Port
 from kuryr_libnetwork.model.records import LeaseRecord, NetworkRecord, SubnetRecord
 from kuryr_libnetwork.rules import adoption, ports as rules
@@ -101,10 +102,11 @@ class Ports:
     def acquire(self, network: NetworkRecord, subnet: SubnetRecord, address: str, container: str) -> Acquired:
         """An address on the subnet for a container-to-be; ``address`` "" lets Neutron choose."""
         with self._locks.hold("subnet-address", f"{subnet.subnet_id}/{address}" if address else network.docker_id):
-            waiting = rules.pending_spare(self._journal.leases.all(), network, subnet)
+            unused = self._journal.leases.find(WAITING_LEASES_BY_NETWORK, network.docker_id)
+            waiting = rules.pending_spare(unused, network, subnet)
             if waiting:
                 return Acquired(self._hand_out(*waiting, subnet, address))
-            alone = None if address else rules.without_ipv6(self._journal.leases.all(), network, subnet)
+            alone = None if address else rules.without_ipv6(unused, network, subnet)
             if alone is not None:
                 ip = FixedIp(subnet_id=subnet.subnet_id, ip_address=stand_in(alone.mac_address))
                 return Acquired(ip, new=False)  # nothing is made, and nothing to be given back
@@ -175,7 +177,7 @@ class Ports:
             return True
 
     def _adopt(self, port: Port, network: NetworkRecord, subnet: SubnetRecord, address: str) -> FixedIp:
-        leased = [lease.port_id for lease in self._journal.leases.all()]
+        leased = self._leased(port)
         adoption.may_adopt(port, self._own.project, self._host, leased)
         driver = self._drivers.for_port(port)
         if driver.where(driver.recover(port)) == "container":
@@ -277,11 +279,11 @@ class Ports:
 
     def holding(self, subnet_id: str, address: str) -> LeaseRecord | None:
         """The lease in the journal that has an address (held or spare)."""
-        wanted = FixedIp(subnet_id=subnet_id, ip_address=address)
-        for lease in self._journal.leases.all():
-            if wanted in lease.held or wanted in lease.spare:
-                return lease
-        return None
+        return next(iter(self._journal.leases.find(LEASES_BY_ADDRESS, address_key(subnet_id, address))), None)
+
+    def _leased(self, port: Port) -> list[str]:
+        """Its id where a container of this host has it."""
+        return [port.id] if self._journal.leases.get(port.id) is not None else []
 
     def find(self, subnet_id: str, address: str) -> list[Port]:
         """The ports in Neutron that have an address of a subnet (one or none)."""
@@ -382,9 +384,9 @@ class Ports:
         """A MAC of another port: Docker tells it only now, when it has an address of this one."""
         if mac:
             found = self._neutron.find_ports(network_id=lease.neutron_network_id, mac_address=mac.lower())
-            leased = [other.port_id for other in self._journal.leases.all()]
             for port in found:
                 if port.id != lease.port_id:
+                    leased = self._leased(port)
                     raise Conflict(
                         adoption.why_not_by_mac(port, mac, lease.held, self._own.project, self._host, leased)
                     )

@@ -145,8 +145,8 @@ class Intents:
     def _find(self, resource: TagOwner, description: str) -> list[str]:
         """What nobody uses of it. Whoever took a network or a subnet has tagged it, on whatever host."""
         if resource == "ports":
-            leased = {lease.port_id for lease in self._journal.leases.all()}
-            return [port.id for port in self._own.ports(description=description) if port.id not in leased]
+            found = self._own.ports(description=description)
+            return [port.id for port in found if self._journal.leases.get(port.id) is None]
         if resource == "networks":
             networks = self._own.networks(description=description)
             return [network.id for network in networks if not network.tags]

@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""By what the services look for records of the journal, so that a look-up costs the same however many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord
+
+R = TypeVar("R")
+
+
+class Index(Generic[R]):
+    """``keys``: under which values a record is found; it depends on the record alone."""
+
+    def __init__(self, keys: Callable[[R], Iterable[str]]) -> None:
+        self.keys = keys
+
+
+def address_key(subnet_id: str, address: str) -> str:
+    return f"{subnet_id}/{address}"
+
+
+LEASES_BY_ADDRESS = Index[LeaseRecord](
+    lambda lease: [address_key(ip.subnet_id, ip.ip_address) for ip in (*lease.held, *lease.spare)]
+)
+"""Held or spare (:func:`address_key`)."""
+LEASES_BY_NETWORK = Index[LeaseRecord](lambda lease: [lease.docker_network_id])
+LEASES_BY_NEUTRON_NETWORK = Index[LeaseRecord](lambda lease: [lease.neutron_network_id])
+WAITING_LEASES_BY_NETWORK = Index[LeaseRecord](lambda lease: [] if lease.endpoint_id else [lease.docker_network_id])
+"""Those that no endpoint has."""
+ENDPOINTS_BY_NETWORK = Index[EndpointRecord](lambda endpoint: [endpoint.docker_network_id])
+ENDPOINTS_BY_SANDBOX = Index[EndpointRecord](lambda endpoint: [endpoint.sandbox_key] if endpoint.sandbox_key else [])
+BROKEN_ENDPOINTS = Index[EndpointRecord](lambda endpoint: [] if endpoint.state == "ready" else [""])
+"""All under one key: those that are half made or half gone."""
