@@ -75,11 +75,14 @@ class FakeLinks(Failing):
     def get(self, name: str) -> Link | None:
         with self.called("get"):
             link = self._visible().get(name)
-            return link and msgspec.structs.replace(link, peer_away=self._peers.get(link.index) in self._away)
+            return link and self._shown(link)
+
+    def _shown(self, link: Link) -> Link:
+        return msgspec.structs.replace(link, peer_away=self._peers.get(link.index) in self._away)
 
     def find_by_alias(self, alias: str) -> list[Link]:
         with self.called("find_by_alias"):
-            return [link for link in self._visible().values() if link.alias == alias]
+            return [self._shown(link) for link in self._visible().values() if link.alias == alias]
 
     def create_veth(self, spec: VethSpec) -> None:
         with self.called("create_veth"):
@@ -146,7 +149,7 @@ class FakeLinks(Failing):
 
     def all(self) -> list[Link]:
         with self.called("all"):
-            return list(self._visible().values())
+            return [self._shown(link) for link in self._visible().values()]
 
     def addresses(self, name: str) -> list[str]:
         with self.called("addresses"):

@@ -28,9 +28,11 @@ def test_the_hosts_end_tells_where_the_other_end_is() -> None:
             container.stdout.readline()  # its namespace is there
             inside.command("ip", "link", "set", "t_cx", "netns", str(container.pid))
             away = inside.run(links.get, "tapx")
+            listed = [link for link in inside.run(links.all) if link.name == "tapx"]
         finally:
             container.kill()
             container.communicate()
         assert at_home is not None
         assert away is not None
         assert (at_home.peer_away, away.peer_away) == (False, True)
+        assert listed == [away]  # a look of the background sees the same at once

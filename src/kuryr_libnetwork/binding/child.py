@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from kuryr_libnetwork.binding.seen_links import aliases_elsewhere, seen
 from kuryr_libnetwork.errors import LinkError, LinkExists
 from kuryr_libnetwork.interfaces.host import Links
 from kuryr_libnetwork.model.links import ChildKind, ChildSpec, Link
@@ -69,12 +70,14 @@ class ChildBinding:
     def where(self, plug: PlugRecord) -> Whereabouts:
         if self._here(plug.port_id):
             return "host"
-        return "container" if names.alias(plug.port_id) in self._links.aliases_elsewhere() else "gone"
+        return "container" if names.alias(plug.port_id) in aliases_elsewhere(self._links) else "gone"
 
     def at_home(self) -> list[tuple[str, str]]:
         """Name and port of every interface of this kind that is ours and in no container."""
-        found = [(link.name, names.port_of_alias(link.alias)) for link in self._links.all() if link.kind == self.name]
+        found = [
+            (link.name, names.port_of_alias(link.alias)) for link in seen(self._links).all() if link.kind == self.name
+        ]
         return [(name, port_id) for name, port_id in found if port_id]
 
     def _here(self, port_id: str) -> list[Link]:
-        return [link for link in self._links.find_by_alias(names.alias(port_id)) if link.kind == self.name]
+        return [link for link in seen(self._links).find_by_alias(names.alias(port_id)) if link.kind == self.name]

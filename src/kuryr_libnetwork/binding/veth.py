@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from kuryr_libnetwork.binding.attachments import attachments
+from kuryr_libnetwork.binding.seen_links import SeenLinks, seen
 from kuryr_libnetwork.interfaces.host import Links, Ovs, Scripts
 from kuryr_libnetwork.model.links import Link, VethSpec
 from kuryr_libnetwork.model.neutron import Port
@@ -79,13 +80,13 @@ class VethBinding:
 
     def _remove(self, plug: PlugRecord) -> None:
         """Deleting one end takes the other along, in whatever network namespace that is."""
-        for link in self._named(plug) or self._links.find_by_alias(names.alias(plug.port_id)):
+        for link in _named(self._links, plug) or self._links.find_by_alias(names.alias(plug.port_id)):
             self._links.delete(link.name)
 
     def silence(self, plugs: Iterable[PlugRecord]) -> None:
         """What an earlier release has made, or where somebody has set the host's IP anew for all interfaces at once."""
         ours = {name: aliases for plug in plugs for name, aliases in _on_host(plug).items()}
-        for link in self._links.all():
+        for link in seen(self._links).all():
             if link.alias in ours.get(link.name, ()) and not is_silent(link.host_ip):
                 self._links.silence(link.name)
 
@@ -94,19 +95,21 @@ class VethBinding:
 
         The host's end tells by one look; all interfaces are listed only where it has lost its name.
         """
-        host = self._links.get(plug.host_ifname)
+        links = seen(self._links)
+        host = links.get(plug.host_ifname)
         if host and _removable(host, plug.port_id):
             return "container" if host.peer_away else "host"
-        mine = {link.index: link for link in self._named(plug)}
-        mine |= {link.index: link for link in self._links.find_by_alias(names.alias(plug.port_id))}
+        mine = {link.index: link for link in _named(links, plug)}
+        mine |= {link.index: link for link in links.find_by_alias(names.alias(plug.port_id))}
         if not mine:
             return "gone"
         alone = len(mine) == 1 and plug.container_ifname not in {link.name for link in mine.values()}
         return "container" if alone else "host"
 
-    def _named(self, plug: PlugRecord) -> list[Link]:
-        found = [self._links.get(plug.host_ifname), self._links.get(plug.container_ifname)]
-        return [link for link in found if link and _removable(link, plug.port_id)]
+
+def _named(links: SeenLinks, plug: PlugRecord) -> list[Link]:
+    found = [links.get(plug.host_ifname), links.get(plug.container_ifname)]
+    return [link for link in found if link and _removable(link, plug.port_id)]
 
 
 def _on_host(plug: PlugRecord) -> dict[str, tuple[str, ...]]:

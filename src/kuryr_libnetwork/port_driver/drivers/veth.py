@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from kuryr_libnetwork.binding.seen_links import seen
 from kuryr_libnetwork.binding.veth import VethBinding
 from kuryr_libnetwork.errors import LinkExists, UnsupportedVif
 from kuryr_libnetwork.interfaces.host import Links, Ovs, Scripts
@@ -97,7 +98,8 @@ class VethDriver:
 
     def strays(self) -> list[PlugRecord]:
         """Open vSwitch keeps its rows over a reboot, and a server that hung may add one later than it was asked to."""
-        return [self._stray(row) for row in self._ovs.owned() if self._links.get(row.name) is None]
+        links = seen(self._links)
+        return [self._stray(row) for row in self._ovs.owned() if links.get(row.name) is None]
 
     def _stray(self, row: OvsInterface) -> PlugRecord:
         hybrid = row.name == names.hybrid_names(row.port_id).outer

@@ -21,6 +21,7 @@ from kuryr_libnetwork.errors import EngineUnavailable
 from kuryr_libnetwork.interfaces.engine import Engine
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
+from kuryr_libnetwork.looking import one_look
 from kuryr_libnetwork.model.engine import EngineView, NetworkWord
 from kuryr_libnetwork.model.neutron import Network, Port, SecurityGroup, Subnet
 from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, PlugRecord, PoolRecord
@@ -195,13 +196,16 @@ class Reconciler:
         self._attempts.beat()
         run("look for creations that were cut off", partial(self._intents.sweep, self._grace))
         run("end broken endpoints", self._end_broken_endpoints)
-        self._look_after_uses()
-        return self._remove_overdue(self._look())
+        with one_look():
+            self._look_after_uses()
+            look = self._look()
+        return self._remove_overdue(look)
 
     @one_patience(spare=0)
     def upkeep(self) -> list[Suspect]:
         """What goes on where nobody looks for leftovers: settings that others change, and devices to be put back."""
-        self._look_after_uses()
+        with one_look():
+            self._look_after_uses()
         return self._remove_overdue({("plug", plug.port_id): plug for plug in self._host_survey.stray_devices()})
 
     def _look_after_uses(self) -> None:
