@@ -201,6 +201,20 @@ def test_without_port_security_nothing_has_to_be_allowed() -> None:
     assert world.rig.neutron.user_ports() == [world.rig.neutron.port(world.vm.id)]
 
 
+def test_the_ports_of_all_machines_are_not_listed_every_minute() -> None:
+    """With 1,000 machines each of them would read the ports of all others' containers, once a minute."""
+    world = World("ipvlan")
+    world.docker.run(world.network())
+
+    def listings() -> int:
+        world.rig.neutron.calls.clear()
+        world.rig.services.reconciler.round()
+        asked = [str(call) for call in world.rig.neutron.calls if call[0] == "find_ports"]
+        return sum("kuryr-unbound-port" in each and "compute:kuryr" in each for each in asked)
+
+    assert [listings() for _ in range(3)] == [1, 0, 0]
+
+
 def test_vif_plugging_is_not_waited_for() -> None:
     """With ``vif_plugging_is_fatal`` every container would time out: an unbound port never becomes ACTIVE."""
     world = World("macvlan")

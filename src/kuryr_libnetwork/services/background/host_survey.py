@@ -47,6 +47,7 @@ class HostSurvey:
         self._locks = locks
         self._host = host
         self._unbound_looked = False
+        self._machines_looked = False
 
     def idle(self, endpoints: Iterable[EndpointRecord]) -> list[str]:
         """The endpoints whose interface is in no container; where that cannot be told, they are not among them."""
@@ -151,9 +152,19 @@ class HostSurvey:
         return self._attempts.result(what, partial(self._is_orphan, port, view), otherwise=False)
 
     def _unbound_in_use(self) -> list[Port]:
-        """Ports of containers in virtual machines: they have our owner, and no host."""
-        found = self._own.ports(name=UNBOUND_PORT_NAME, device_owner=DEVICE_OWNER)
-        return [port for port in found if not port.host_id]
+        """Ports of containers in virtual machines: they have our owner, and no host.
+
+        Those of all machines of the cloud, so only after the start, until the journal knows all of this one's: one that
+        it knows is released by its lease.
+        """
+        if self._machines_looked:
+            return []
+        found = [
+            port for port in self._own.ports(name=UNBOUND_PORT_NAME, device_owner=DEVICE_OWNER) if not port.host_id
+        ]
+        mine = [port for port in found if made_on(port) == self._host]
+        self._machines_looked = all(self._journal.leases.get(port.id) is not None for port in mine)
+        return [*mine]
 
     def _is_orphan(self, port: Port, view: EngineView | None) -> bool:
         project = self._own.project
