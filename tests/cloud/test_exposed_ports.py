@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from lab.api import Host, Lab
+from tests.cloud.test_containers import calls_of_kuryr
 from tests.cloud.test_restarts import lose_journal
 from tests.cloud.user import User, unique_cidr, unique_cidr_v6
 
@@ -68,8 +69,7 @@ def test_exposed_ports_are_reached_and_no_others(user: User, h1: Host, lab: Lab)
     site = Site(user, h1)
     at = lab.neutron_log_position()
     box = user.run(h1, site.net, "--expose=7000-7001", "-p", "8002:7002", "--expose=53/udp")
-    calls = [f"{call.method} {call.uri}" for call in lab.neutron_calls(at)]
-    assert len(calls) == 4, calls
+    assert len(calls := calls_of_kuryr(lab, at)) == 4, calls
     (group,) = groups_of(user, user.port_of(h1, box, site.net))
     rules = user.neutron("GET", f"/security-group-rules?security_group_id={group['id']}&direction=ingress")
     opened = {
@@ -86,7 +86,7 @@ def test_exposed_ports_are_reached_and_no_others(user: User, h1: Host, lab: Lab)
     assert len(said) == 1
     at = lab.neutron_log_position()
     user.rm(h1, box)
-    assert len(calls := [f"{call.method} {call.uri}" for call in lab.neutron_calls(at)]) == 2, calls
+    assert len(calls := calls_of_kuryr(lab, at)) == 2, calls
     assert user.neutron("GET", f"/security-groups?id={group['id']}")["security_groups"] == []
 
 

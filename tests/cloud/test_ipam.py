@@ -10,6 +10,7 @@ import pytest
 
 from lab.api import Host, Lab
 from lab.people import ADMIN, KURYR
+from tests.cloud.test_containers import calls_of_kuryr
 from tests.cloud.user import User, unique_cidr, unique_cidr_v6
 
 
@@ -93,7 +94,7 @@ def test_calls_with_zuns_options(user: User, h1: Host, lab: Lab) -> None:
     ]
     at = lab.neutron_log_position()
     net = user.network(h1, f"--subnet={cidr}", f"--gateway={subnet['gateway_ip']}", *arguments)
-    assert len(calls := [f"{call.method} {call.uri}" for call in lab.neutron_calls(at)]) <= 7, calls
+    assert len(calls := calls_of_kuryr(lab, at)) <= 7, calls
     user.rm(h1, user.run(h1, net))
 
 
