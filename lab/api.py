@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import dockerd, engines, host as programs, http, lifecycle, openstack, ovs_agent, people
+from lab import agents, dockerd, engines, host as programs, http, lifecycle, openstack, people
 from lab.backend import Backend
 from lab.errors import LabError
 from lab.openstack import Session
@@ -71,8 +71,7 @@ class Service:
         else:
             backend = lifecycle.backend_of(self._paths)
             programs.start_ovs(self._paths, self._host, self._registry, backend)
-            if not backend.is_ovn:
-                ovs_agent.start(self._paths, self._host, self._registry, backend)
+            agents.start(self._paths, self._host, self._registry, backend)
 
     def stop(self) -> None:
         """SIGTERM, and wait for the end."""
@@ -96,6 +95,7 @@ class Host:
         self.dockerd = Service(paths, host, registry, "dockerd")
         self.vswitchd = Service(paths, host, registry, "vswitchd")
         self.agent = Service(paths, host, registry, lifecycle.backend_of(paths).agent)
+        self.dhcp_agent = Service(paths, host, registry, agents.DHCP.program)  # with ML2/OVS, of h1 only
         self._lab = paths
         self._registry = registry
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One Docker host: namespaces, Open vSwitch, an OVN chassis and kuryr-server.
 
-`lab.dockerd` has its Docker, `lab.ovs_agent` what a host has instead of an OVN chassis.
+`lab.dockerd` has its Docker, `lab.agents` what a host has instead of an OVN chassis.
 """
 
 import signal

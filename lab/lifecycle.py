@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab import (
+    agents,
     broker,
     cloud,
     database,
@@ -24,7 +25,6 @@ from lab import (
     keystone,
     network,
     neutron_config,
-    ovs_agent,
     people,
     teardown,
 )
@@ -291,9 +291,9 @@ def _host_branch(
 
 def _agent_branch(paths: LabPaths, each: HostPaths, registry: Registry, backend: Backend) -> Callable[[], None]:
     def branch() -> None:
-        with step(f"{each.name}: {backend.agent_type} ({backend.firewall})"):
-            ovs_agent.start(paths, each, registry, backend)
-            ovs_agent.wait_until_alive(paths, each, registry, backend)
+        names = ", ".join(agent.kind for agent in agents.of(each, backend))
+        with step(f"{each.name}: {names} (firewall: {backend.firewall})"):
+            agents.start(paths, each, registry, backend)
 
     return branch
 

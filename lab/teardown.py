@@ -21,6 +21,7 @@ _ORDER = (
     "neutron",
     "keystone",
     "ovn-controller",
+    "neutron-dhcp-agent",
     "neutron-openvswitch-agent",
     "neutron-rpc-server",
     "rabbitmq",

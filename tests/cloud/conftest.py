@@ -87,6 +87,25 @@ def services_as(lab: Lab, person: Person) -> Iterator[None]:
         host.log_in_as(was)
 
 
+PLUGGING_TIMEOUT = 6
+
+
+@contextmanager
+def waiting_for_ports(host: Host) -> Iterator[Host]:
+    """A host on which containers wait for their port to be ACTIVE, for so many seconds."""
+    file = host.paths.kuryr_conf
+    text = file.read_text()
+    options = f"vif_plugging_is_fatal = true\nvif_plugging_timeout = {PLUGGING_TIMEOUT}\n"
+    file.write_text(text.replace("[neutron]\n", f"[neutron]\n{options}"))
+    host.kuryr.restart()
+    try:
+        yield host
+    finally:
+        host.agent.start()
+        file.write_text(text)
+        host.kuryr.restart()
+
+
 @pytest.fixture
 def service_admin(lab: Lab) -> Iterator[None]:
     """The hosts' services have the roles service and admin, for the few things that take an administrator."""

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What ML2/OVS alone does: its agent gives each port a VLAN of the host, some time after the port was plugged."""
+"""What ML2/OVS alone does: its agent gives each port a VLAN of the host, some time after the port was plugged, and a
+DHCP agent serves each network.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,28 @@ import pytest
 from lab.api import Host
 from lab.backend import Backend
 from lab.process import wait_for
-from tests.cloud.user import User, unique_cidr
+from tests.cloud.conftest import waiting_for_ports
+from tests.cloud.user import User, leftovers, unique_cidr
 
 DEAD_VLAN = 4095
 
 
-@pytest.fixture
-def without_agent(h1: Host, backend: Backend) -> Iterator[Host]:
-    """A host whose agent ends while the test runs."""
+LEASE = """\
+#!/bin/sh
+[ "$1" != bound ] || echo "$ip/$mask by $router"
+"""
+ASK_FOR_LEASE = f"printf '{LEASE}' >/tmp/told && chmod +x /tmp/told && udhcpc -q -n -t 20 -T 1 -i eth0 -s /tmp/told"
+
+
+@pytest.fixture(autouse=True)
+def only_here(backend: Backend) -> None:
     if backend.is_ovn:
         pytest.skip("with ML2/OVS only")
+
+
+@pytest.fixture
+def without_agent(h1: Host) -> Iterator[Host]:
+    """A host whose agents end while the test runs."""
     yield h1
     h1.agent.start()
 
@@ -77,3 +91,33 @@ def test_the_agents_restart_costs_a_container_nothing(user: User, without_agent:
     assert wait_for(lambda: all(user.get("port", port)["status"] == "ACTIVE" for port in ports), 60)
     assert is_reached(host, boxes[0], address)
     assert [row(user, host, port) for port in ports] == rows
+
+
+def test_dhcp_tells_what_docker_was_told(user: User, h1: Host) -> None:
+    """The DHCP agent's port would take an address of --ip-range, or stay, or keep the network, when that is removed."""
+    cidr = unique_cidr()
+    head = cidr.removesuffix("0/24")
+    net = user.network(h1, f"--subnet={cidr}", f"--ip-range={head}64/30")
+    network = user.network_of(h1, net)["id"]
+    boxes = [user.run(h1, net) for _ in range(4)]
+    addresses = {box: user.address(h1, box, net) for box in boxes}
+    assert set(addresses.values()) == {f"{head}{last}" for last in range(64, 68)}
+    assert wait_for(lambda: bool(user.ports(network_id=network, device_owner="network:dhcp")), 30)
+    box = boxes[0]
+    assert f"{addresses[box]}/24 by {head}1" in user.inside(h1, box, "sh", "-c", ASK_FOR_LEASE)
+    for each in boxes:
+        user.rm(h1, each)
+    user.network_rm(h1, net)
+    assert user.ports(network_id=network) == []
+
+
+def test_a_port_waits_for_dhcp(user: User, without_agent: Host) -> None:
+    """The user would look for a fault on his host, whose agent is well."""
+    with waiting_for_ports(without_agent) as host:
+        net = user.network(host, f"--subnet={unique_cidr()}")
+        user.run(host, net)
+        before = leftovers(user.lab)
+        host.dhcp_agent.kill()
+        said = user.refused(host, "run", "--rm", "--net", net, "busybox", "true")
+    assert "and the DHCP agent of the network (enable_dhcp)?" in said
+    assert leftovers(user.lab) == before

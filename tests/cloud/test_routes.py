@@ -7,6 +7,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
+
 from lab.api import Host
 from tests.cloud.user import User, unique_cidr, unique_cidr_v6
 
@@ -112,6 +114,7 @@ def test_a_default_route_without_a_gateway(user: User, host: Host) -> None:
     user.rm(host, box)
 
 
+@pytest.mark.ovn("with ML2/OVS a router takes an L3 agent, which the lab has not")
 def test_a_router_that_advertises_itself(user: User, host: Host) -> None:
     """The network could not be connected again ("failed to set IPv6 gateway"), or be the only way out."""
     four, six = unique_cidr(), unique_cidr_v6()
