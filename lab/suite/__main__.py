@@ -99,13 +99,10 @@ def _alone() -> Iterator[Runner]:
 def _test(runner: Runner, chosen: tuple[tiers.Tier, ...], arguments: argparse.Namespace) -> int:
     whole = arguments.tier is None
     runner.live = len(chosen) == 1
-    without_lab = [tier for tier in chosen if tier.name not in tiers.IN_A_LAB]
-    outcomes = runner.checks_and_tiers(without_lab) if whole else runner.tiers(without_lab)
-    for tier in chosen:
-        if tier.name == "cloud":
-            outcomes += labs.cloud(runner, tier, arguments.backend or OVN.name, every_engine=arguments.engines)
-        elif tier.name == "sriov":
-            outcomes += labs.sriov(runner, tier)
+    # What was chosen by pytest's options is found in the tiers themselves.
+    with runner.meanwhile(labs.beside if whole and not runner.arguments else None) as found_beside:
+        outcomes = _tiers(runner, chosen, arguments)
+    outcomes += found_beside
     if not any(each.passed or each.failed or each.skipped for each in outcomes if not each.is_check):
         msg = f"no test matches {' '.join(runner.arguments)}"
         raise LabError(msg)
@@ -113,6 +110,17 @@ def _test(runner: Runner, chosen: tuple[tiers.Tier, ...], arguments: argparse.Na
     if not runner.arguments and any(tier.measured for tier in chosen) and runner.measured():
         outcomes.append(runner.check("branch coverage of rules", tiers.COVERAGE_OF_RULES))
     return _tell(outcomes)
+
+
+def _tiers(runner: Runner, chosen: tuple[tiers.Tier, ...], arguments: argparse.Namespace) -> list[Outcome]:
+    without_lab = [tier for tier in chosen if tier.name not in tiers.IN_A_LAB]
+    outcomes = runner.checks_and_tiers(without_lab) if arguments.tier is None else runner.tiers(without_lab)
+    for tier in chosen:
+        if tier.name == "cloud":
+            outcomes += labs.cloud(runner, tier, arguments.backend or OVN.name, every_engine=arguments.engines)
+        elif tier.name == "sriov":
+            outcomes += labs.sriov(runner, tier)
+    return outcomes
 
 
 def _tell(outcomes: list[Outcome]) -> int:

@@ -14,11 +14,12 @@ from lab.progress import say
 from lab.suite.children import Children
 from lab.suite.results import Outcome, broken
 from lab.suite.runner import RESULTS, Runner
-from lab.suite.tiers import Tier
+from lab.suite.tiers import TIERS, Tier
 
 NAME = "test"
 AT_ONCE = 3
 """A lab alone keeps four fifths of a processor busy; the rest of the time it waits."""
+ON_ML2_OVS = ("test_ml2_ovs.py",)
 FEW = 12
 """So many tests take no longer than a second lab takes to start."""
 
@@ -49,6 +50,19 @@ def sriov(runner: Runner, tier: Tier) -> list[Outcome]:
     # An emulated machine may hang on a busy one. Then the lab is tried again, never a test.
     with _labs(runner, [NAME], options, attempts=2) as up:
         return [runner.tier(tier, tier.report, env={"KURYR_LAB": NAME}) if up else broken(tier.report)]
+
+
+def beside(runner: Runner) -> list[Outcome]:
+    """What of a whole run has a small lab of its own, and is done beside all the rest."""
+    tiers = {tier.name: tier for tier in TIERS}
+    return [_on_ml2_ovs(runner, tiers["cloud"])]
+
+
+def _on_ml2_ovs(runner: Runner, tier: Tier) -> Outcome:
+    """What is ML2/OVS's own; all other tests run there as well, with `--backend ovs`."""
+    name, report = f"{NAME}-ovs", "cloud-ovs"
+    with _labs(runner, [name], ["--backend", "ovs", "--engine", "newest"]) as up:
+        return runner.tier(tier, report, env={"KURYR_LAB": name}, only=ON_ML2_OVS) if up else broken(report)
 
 
 def _cloud_on(runner: Runner, tier: Tier, report: str, chosen: str, backend: str, count: int) -> Outcome:

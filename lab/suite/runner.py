@@ -3,8 +3,9 @@
 """Runs checks and tiers, each with a report or an exit code that becomes an `Outcome`."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -55,14 +56,35 @@ class Runner:
                 self.children.end()
                 raise
 
-    def tier(self, tier: Tier, report: str, more: Sequence[str] = (), env: Mapping[str, str] | None = None) -> Outcome:
-        """``more``: arguments of pytest beside those for all tiers."""
+    @contextmanager
+    def meanwhile(self, job: Callable[["Runner"], list[Outcome]] | None) -> Iterator[list[Outcome]]:
+        """What the job found is in the list when the block has ended."""
+        found: list[Outcome] = []
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(job, self) if job else None
+            try:
+                yield found
+                found += future.result() if future else []
+            except BaseException:
+                self.children.end()
+                raise
+
+    def tier(
+        self,
+        tier: Tier,
+        report: str,
+        more: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        only: Sequence[str] = (),
+    ) -> Outcome:
+        """``more``: arguments of pytest beside those for all tiers. ``only``: these of the tier's files."""
         file = RESULTS / f"{report}.xml"
         measure = ["-m", "coverage", "run"] if tier.measured else []
         # A tier in a folder of another one, such as tests/conversation/faults, is run by itself.
         others = [f"--ignore={other.folder}" for other in TIERS if other.folder.startswith(f"{tier.folder}/")]
-        argv = ["python", *measure, "-m", "pytest", tier.folder, *others, f"--junitxml={file}", *more, *self.arguments]
-        code = self._program(tier.folder, argv, RESULTS / f"{report}.log", env)
+        where = [f"{tier.folder}/{name}" for name in only] or [tier.folder]
+        argv = ["python", *measure, "-m", "pytest", *where, *others, f"--junitxml={file}", *more, *self.arguments]
+        code = self._program(" ".join(where), argv, RESULTS / f"{report}.log", env)
         return outcome_of(report, file, code)
 
     def count(self, tier: Tier) -> int:

@@ -16,7 +16,8 @@ from lab.paths import REPO
 from lab.process import wait_for
 from lab.suite.__main__ import parsed
 from lab.suite.children import Children
-from lab.suite.results import Outcome, outcome_of, summary
+from lab.suite.results import Outcome, broken, outcome_of, summary
+from lab.suite.runner import Runner
 from lab.suite.tiers import TIERS, Needs, chosen, needs
 
 JUNIT = '<testsuites><testsuite tests="5" failures="{}" errors="1" skipped="1" time="2.5"/></testsuites>'
@@ -72,6 +73,27 @@ def test_the_summary_ends_in_one_line_that_counts_failed_checks() -> None:
     text, failed = summary([Outcome("mypy", failed=1, is_check=True), Outcome("unit", passed=3, skipped=1)])
     assert failed == 1
     assert text.splitlines()[-1] == "3 passed, 1 failed, 1 skipped"
+
+
+def test_what_runs_beside_the_tiers_counts_as_well() -> None:
+    """A failure on a lab beside them would end in a run that says "0 failed"."""
+    with Runner().meanwhile(lambda runner: [broken("cloud-ovs")]) as beside:
+        outcomes = [Outcome("unit", passed=3)]
+    assert summary(outcomes + beside)[1] == 1
+
+
+def test_what_runs_beside_the_tiers_ends_with_them() -> None:
+    """After Ctrl-C a lab would go on without anybody who takes it down."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as the suite has it; else ignored below nohup
+    runner, codes = Runner(), list[int]()
+
+    def job(runner: Runner) -> list[Outcome]:
+        codes.append(runner.children.run([sys.executable, "-c", "import time; time.sleep(60)"]))
+        return []
+
+    with pytest.raises(KeyboardInterrupt), runner.meanwhile(job):
+        raise KeyboardInterrupt
+    assert codes in ([130], [-signal.SIGINT])
 
 
 def test_an_interrupted_run_leaves_no_program_behind(tmp_path: Path) -> None:
