@@ -64,7 +64,8 @@ def parsed(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="./dev test",
-        description="Every check and every test tier but sriov, or one tier. Further options are pytest's, such as -k.",
+        description="Every check and every test tier, of sriov the guide alone; or one tier. "
+        "Further options are pytest's, such as -k.",
         allow_abbrev=False,
     )
     names = dict.fromkeys(tier.asked_for for tier in tiers.TIERS)

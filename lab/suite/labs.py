@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from lab import engines
+from lab.cli import CANNOT_BE_HAD
 from lab.paths import LabPaths
 from lab.progress import say
 from lab.suite.children import Children
-from lab.suite.results import Outcome, broken
+from lab.suite.results import Outcome, broken, left_out
 from lab.suite.runner import RESULTS, Runner
 from lab.suite.tiers import TIERS, Tier
 
@@ -20,6 +21,7 @@ NAME = "test"
 AT_ONCE = 3
 """A lab alone keeps four fifths of a processor busy; the rest of the time it waits."""
 ON_ML2_OVS = ("test_ml2_ovs.py",)
+GUIDE = ("test_guide.py",)
 FEW = 12
 """So many tests take no longer than a second lab takes to start."""
 
@@ -55,7 +57,7 @@ def sriov(runner: Runner, tier: Tier) -> list[Outcome]:
 def beside(runner: Runner) -> list[Outcome]:
     """What of a whole run has a small lab of its own, and is done beside all the rest."""
     tiers = {tier.name: tier for tier in TIERS}
-    return [_on_ml2_ovs(runner, tiers["cloud"])]
+    return [_on_ml2_ovs(runner, tiers["cloud"]), _guide(runner, tiers["sriov"])]
 
 
 def _on_ml2_ovs(runner: Runner, tier: Tier) -> Outcome:
@@ -63,6 +65,18 @@ def _on_ml2_ovs(runner: Runner, tier: Tier) -> Outcome:
     name, report = f"{NAME}-ovs", "cloud-ovs"
     with _labs(runner, [name], ["--backend", "ovs", "--engine", "newest"]) as up:
         return runner.tier(tier, report, env={"KURYR_LAB": name}, only=ON_ML2_OVS) if up else broken(report)
+
+
+def _guide(runner: Runner, tier: Tier) -> Outcome:
+    """The SR-IOV guide, from its first to its last command."""
+    name, report = f"{NAME}-sriov", "sriov-guide"
+    log = RESULTS / f"{report}.machine.log"
+    code = runner.children.run([sys.executable, "-m", "lab", "machine"], log=log)
+    if code:
+        why = (log.read_text(errors="replace").strip() or "no output").splitlines()[-1]
+        return left_out(report, why) if code == CANNOT_BE_HAD else broken(report, why)
+    with _labs(runner, [name], ["--sriov", "1", "--role", "admin"], attempts=2) as up:
+        return runner.tier(tier, report, env={"KURYR_LAB": name}, only=GUIDE) if up else broken(report)
 
 
 def _cloud_on(runner: Runner, tier: Tier, report: str, chosen: str, backend: str, count: int) -> Outcome:

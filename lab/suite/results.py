@@ -22,8 +22,12 @@ class Outcome:
     is_check: bool = False
 
 
-def broken(report: str) -> Outcome:
-    return Outcome(report, failed=1, note="the lab did not start")
+def broken(report: str, why: str = "the lab did not start") -> Outcome:
+    return Outcome(report, failed=1, note=why)
+
+
+def left_out(report: str, why: str) -> Outcome:
+    return Outcome(report, skipped=1, note=why)
 
 
 def outcome_of(report: str, file: Path, code: int) -> Outcome:

@@ -16,7 +16,7 @@ from lab.paths import REPO
 from lab.process import wait_for
 from lab.suite.__main__ import parsed
 from lab.suite.children import Children
-from lab.suite.results import Outcome, broken, outcome_of, summary
+from lab.suite.results import Outcome, broken, left_out, outcome_of, summary
 from lab.suite.runner import Runner
 from lab.suite.tiers import TIERS, Needs, chosen, needs
 
@@ -73,6 +73,15 @@ def test_the_summary_ends_in_one_line_that_counts_failed_checks() -> None:
     text, failed = summary([Outcome("mypy", failed=1, is_check=True), Outcome("unit", passed=3, skipped=1)])
     assert failed == 1
     assert text.splitlines()[-1] == "3 passed, 1 failed, 1 skipped"
+
+
+def test_what_cannot_be_had_here_is_one_line_with_its_reason() -> None:
+    text, failed = summary([Outcome("unit", passed=3), left_out("sriov-guide", "no SR-IOV machine: too little disk")])
+    assert failed == 0
+    (line,) = [line for line in text.splitlines() if "sriov-guide" in line]
+    assert "1 skipped" in line
+    assert line.endswith("no SR-IOV machine: too little disk")
+    assert text.splitlines()[-1] == "3 passed, 0 failed, 1 skipped"
 
 
 def test_what_runs_beside_the_tiers_counts_as_well() -> None:
