@@ -380,3 +380,15 @@ def test_published_ports_are_explained_once_per_container(caplog: pytest.LogCapt
     for part in ("8080->80/tcp", "8053->53/udp", box.ip, world.port(box).id):
         assert part in lines[0]
     assert ("IPv4", "tcp", 80, 80) in world.opened(world.port(box))
+
+
+def test_an_image_that_exposes_an_absurd_number_of_ports_does_not_start() -> None:
+    """Its user would wait for minutes, and the quota of the service's project be gone for everybody."""
+    world = World()
+    net = world.network()
+    before = world.rig.state()
+    with pytest.raises(PluginError, match="which needs 1002 security group rules, and at most 1000 are made"):
+        world.docker.run(net, expose=[(TCP, port) for port in range(1, 1003, 2)])
+    assert world.made() == []
+    world.rig.settle()
+    assert world.rig.state() | {"journal": []} == before | {"journal": []}

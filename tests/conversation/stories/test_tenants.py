@@ -17,7 +17,7 @@ from kuryr_libnetwork.model.engine import NetworkWord
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.rules.adoption import claim_tags
 from kuryr_libnetwork.rules.exposure import DESCRIPTION, group_name
-from kuryr_libnetwork.rules.identity import id_tags, intent_description, network_tags, pool_tags
+from kuryr_libnetwork.rules.identity import id_tags, intent_description, intent_token, network_tags, pool_tags
 from tests.fakes.neutron import PROJECT, Role
 from tests.fakes.neutron.store import copied
 from tests.fakes.neutron.wire import TENANT
@@ -375,6 +375,29 @@ def test_a_network_that_cannot_be_told_keeps_its_own_pools_only(cloud: Cloud) ->
     there = {pool.id for pool in cloud.neutron.find_subnetpools()}
     assert unused not in there
     assert {same, cloud.net.pools[0].pool_id} <= there
+
+
+def test_things_that_say_that_this_host_left_them_stay(cloud: Cloud) -> None:
+    """After the start the service would remove what a tenant says to be of a Docker network that is gone, or of a
+    creation that was cut off.
+    """
+    gone = new_id()
+    made = {"description": intent_description(HOST, intent_token(HOST, TOKEN, gone))}
+    for tags in ([], list(network_tags(gone, existing=True))):
+        network = cloud.neutron.seed_network(name=f"kuryr-net-{gone[:8]}", tags=tags, shared=True, **made)
+        cloud.neutron.seed_subnet(network.id, "10.4.0.0/24", name="kuryr-subnet-10.4.0.0/24", **made)
+        kept = {"device_owner": "kuryr:aux-address", "device_id": gone, "name": "kuryr-aux-address"}
+        cloud.neutron.seed_port(network.id, **kept, **made)
+        recorded = pool_tags(gone, network.id) if tags else ()
+        cloud.neutron.seed_subnetpool("kuryrPool-10.4.0.0/24", "10.4.0.0/24", tags=recorded, shared=True, **made)
+    before = cloud.theirs()
+    for lost in (True, False):
+        cloud.rig.revive(lose_journal=lost)
+        cloud.rig.settle()
+        assert [network.docker_id for network in cloud.rig.journal.networks.all()] == [cloud.net.network_id]
+        assert cloud.theirs() == before
+    cloud.everything_goes()
+    assert cloud.theirs() == before
 
 
 def test_a_network_that_says_that_we_made_it_stays(cloud: Cloud) -> None:
