@@ -9,8 +9,11 @@ from dataclasses import replace
 
 import pytest
 
+from tests.conversation.faults.machine_trials import OPERATIONS as MACHINE_OPERATIONS
+from tests.conversation.faults.sriov_trials import OPERATIONS as SRIOV_OPERATIONS
 from tests.conversation.faults.test_faults import CONFLICT, UNAVAILABLE
 from tests.conversation.faults.trials import OPERATIONS, Operation, Trial, calls_of, conclude
+from tests.conversation.faults.vif_trials import OPERATIONS as VIF_OPERATIONS
 from tests.fakes.neutron import PROJECT
 from tests.world.outside import Fault, is_read
 
@@ -24,7 +27,13 @@ class OwnTrial(Trial):
 
 
 OWN = {name: operation for name, operation in OPERATIONS.items() if "network-rm" in name or "create" in name}
-ALL = OPERATIONS | {f"own-{name}": replace(operation, trial=OwnTrial) for name, operation in OWN.items()}
+ALL = (
+    OPERATIONS
+    | SRIOV_OPERATIONS
+    | VIF_OPERATIONS
+    | MACHINE_OPERATIONS
+    | {f"own-{name}": replace(operation, trial=OwnTrial) for name, operation in OWN.items()}
+)
 
 
 def faults_of(name: str, at: int) -> Iterator[tuple[str, Fault]]:

@@ -91,6 +91,7 @@ class HostSurvey:
             driver = self._drivers.named(plug.driver)
             if self._journal.leases.get(plug.port_id) is None and plug in driver.strays():
                 driver.unplug(plug)
+                self._unbound_looked = False  # its port may have no owner now
 
     def orphan_ports(self, view: EngineView | None) -> list[Port]:
         """Ports of this host that the journal does not know; a bound one only if Docker does not know it either.
@@ -134,10 +135,14 @@ class HostSurvey:
 
     def _of_this_host(self) -> list[Port]:
         """Bound ones; and after the start, until there are none, those that somebody has unbound, which may be many in
-        the cloud.
+        the cloud, and what is on a network of this host's and has no owner any more, as a port that was taken off its
+        trunk.
         """
         hosts = [self._host] if self._unbound_looked else [self._host, ""]
         found = self._neutron.find_ports(**{"device_owner": DEVICE_OWNER, "binding:host_id": hosts})
+        if not self._unbound_looked:
+            networks = sorted({network.neutron_id for network in self._journal.networks.all()} - {""})
+            found += self._neutron.find_ports(network_id=networks, device_owner="")
         unbound = [port for port in found if not port.host_id and self._journal.leases.get(port.id) is None]
         self._unbound_looked = not any(map(self._is_remembered, unbound))
         return found
