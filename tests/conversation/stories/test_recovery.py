@@ -133,3 +133,24 @@ def test_a_network_of_the_users_in_our_project_loses_all_marks(cloud: Cloud) -> 
     cloud.forget(network)
     cloud.settle()
     assert cloud.state() == before
+
+
+def test_a_network_that_goes_while_it_is_looked_for_is_not_taken_up(cloud: Cloud) -> None:
+    """The journal would have a network that is nowhere; without Docker's word, for ever."""
+    network = cloud.create(cloud.one, CIDR)
+    cloud.one.engine.networks.discard(network.network_id)  # Docker has told of the others just before
+    cloud.one.engine.error = EngineUnavailable("no answer")
+    cloud.one.revive(lose_journal=True)
+    gone: list[str] = []
+
+    def hook(name: str, arguments: object) -> None:
+        if name == "after neutron.find_ports" and "kuryr:aux-address" in str(arguments) and not gone:
+            gone.append(network.network_id)
+            DirectDocker(cloud.one).network_rm(network)
+
+    cloud.outside.hook = hook
+    cloud.settle()
+    assert gone
+    assert cloud.one.journal.networks.get(network.network_id) is None
+    cloud.outside.hook = None
+    assert cloud.state() == cloud.before

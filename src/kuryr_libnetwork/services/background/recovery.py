@@ -104,7 +104,8 @@ class Recovery:
         """``network``: that which has a part of its tags, where its removal went no further."""
         with self._locks.hold("network", docker_id):
             if self._lookup.network(docker_id) is None and network is not None:
-                self._lookup.rebuild(docker_id, network)
+                for there in self._own.networks(id=network.id):  # it may have gone since
+                    self._lookup.rebuild(docker_id, there)
 
 
 def _look_for(docker_id: str) -> str:
