@@ -4,6 +4,7 @@
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -85,6 +86,19 @@ class Service:
         self.stop()
         self.start()
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It runs, and does not move."""
+        pid = self.pid
+        if pid is None:
+            msg = f"{self._name} does not run"
+            raise LabError(msg)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
 
 class Host:
     def __init__(self, paths: LabPaths, host: HostPaths, registry: Registry) -> None:
@@ -94,6 +108,7 @@ class Host:
         self.kuryr = Service(paths, host, registry, "kuryr")
         self.dockerd = Service(paths, host, registry, "dockerd")
         self.vswitchd = Service(paths, host, registry, "vswitchd")
+        self.ovsdb = Service(paths, host, registry, "ovsdb")
         self.agent = Service(paths, host, registry, lifecycle.backend_of(paths).agent)
         self.dhcp_agent = Service(paths, host, registry, agents.DHCP.program)  # with ML2/OVS, of h1 only
         self._lab = paths

@@ -219,6 +219,12 @@ class OvsdbUnavailable(OvsdbError):
     code = "ovsdb-unavailable"
 
 
+class SwitchSilent(OvsdbError):
+    """Open vSwitch's switch (ovs-vswitchd) has not connected an interface that is in its database."""
+
+    code = "switch-silent"
+
+
 class BridgeNotFound(OvsdbError):
     """The bridge that ``vif_details`` names does not exist in Open vSwitch."""
 

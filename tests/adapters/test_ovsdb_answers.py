@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from kuryr_libnetwork.errors import BridgeNotFound, OvsdbError
-from kuryr_libnetwork.host.ovsdb import _SCHEMA, OvsDatabase
+from kuryr_libnetwork.host.ovs_schema import SCHEMA
+from kuryr_libnetwork.host.ovsdb import OvsDatabase
 from kuryr_libnetwork.model.links import OvsInterface
 from kuryr_libnetwork.patience import one_patience
 from kuryr_libnetwork.text import LONGEST
@@ -110,7 +111,7 @@ class Server:
     def _said(self, asked: Message) -> Message | bytes:
         if asked["method"] == "get_schema":
             known = asked["params"] == ["Open_vSwitch"]
-            return {"result": _SCHEMA} if known else {"error": "unknown database"}
+            return {"result": SCHEMA} if known else {"error": "unknown database"}
         if asked["method"].startswith("monitor"):
             return {"result": self.rows}
         return self.answer(asked) if asked["method"] == "transact" else {"result": asked["params"]}

@@ -35,8 +35,9 @@ class Ground:
         user.member.tag("port", made["id"], "keep")
         self.id = made["id"]
         self.before = self.port()
-        options = (f"--subnet={cidr}", "-o", f"neutron.net.uuid={network['id']}")
-        self.nets = [user.network(host, *options) for host in hosts]
+        self.subnet = subnet
+        self.choice = ("-o", f"neutron.net.uuid={network['id']}")
+        self.nets = [user.network(host, f"--subnet={cidr}", *self.choice) for host in hosts]
 
     def port(self) -> dict[str, Any]:
         return {key: value for key, value in self.user.get("port", self.id).items() if key not in MOVING}

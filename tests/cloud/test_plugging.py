@@ -74,3 +74,37 @@ def test_a_container_that_starts_before_the_agent(user: User, h2: Host) -> None:
         h2.agent.start()
     assert together(started, timeout=100) == [(0, "")]
     assert waits
+
+
+@pytest.mark.parametrize("part", ["vswitchd", "ovsdb"])
+def test_open_vswitch_does_not_move(user: User, h1: Host, part: str) -> None:
+    """A container would start without network, or its start take longer than Docker's user waits."""
+    frozen, words = {
+        "vswitchd": (h1.vswitchd, "ovs-vswitchd has not connected interface tap"),
+        "ovsdb": (h1.ovsdb, "no answer from Open vSwitch's database"),
+    }[part]
+    net = user.network(h1, f"--subnet={unique_cidr()}")
+    peer = user.run(h1, net)
+    before = leftovers(user.lab)
+    with h1.configured(reconcile_interval=5, reconcile_grace=5):
+        with frozen.frozen():
+            said = user.refused(h1, "run", "--rm", "--net", net, "busybox", "true")
+        assert words in said
+        assert wait_for(lambda: leftovers(user.lab) == before, 60), leftovers(user.lab)
+    user.ping(h1, user.run(h1, net), user.address(h1, peer, net))
+
+
+def test_the_agent_does_not_move(user: User, h1: Host) -> None:
+    """Nobody waits for it, and nobody would be told: the container starts, and is reached when it moves again."""
+    net = user.network(h1, f"--subnet={unique_cidr()}")
+    peer = user.run(h1, net)
+    with h1.configured(reconcile_interval=5):
+        since = len(h1.kuryr.log.read_text())
+        with h1.agent.frozen():
+            box = user.run(h1, net)
+            port = user.port_of(h1, box, net)["id"]
+            told = f"Neutron still has port {port} DOWN"
+            assert wait_for(lambda: told in h1.kuryr.log.read_text()[since:], 120)
+        done = "see all containers connected: done at last"
+        assert wait_for(lambda: done in h1.kuryr.log.read_text()[since:], 60)
+        user.ping(h1, box, user.address(h1, peer, net))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from lab.api import Host, Lab
-from lab.people import KURYR, TENANT_MEMBER
+from lab.people import ADMIN, KURYR, TENANT_MEMBER
 from tests.cloud.test_adoption import Ground, calls
 from tests.cloud.test_restarts import lose_journal
 from tests.cloud.user import User, unique_cidr
@@ -99,3 +99,21 @@ def test_a_port_by_its_uuid_needs_its_address(user: User, h1: Host) -> None:
     assert ground.port() == ground.before
     box = start(user, h1, ground.nets[0], f"--ip={ground.ip}", **{"port.uuid": ground.id})
     assert user.port_of(h1, box, ground.nets[0])["id"] == ground.id
+
+
+@pytest.mark.parametrize("role", ["member", "admin"])
+def test_default_on_a_tenants_network(
+    user: User, h1: Host, lab: Lab, role: str, request: pytest.FixtureRequest
+) -> None:
+    """``default`` would be refused where the service sees all groups, or not let the tenant's own ports in."""
+    if role == "admin":
+        request.getfixturevalue("service_admin")
+    ground = Ground(user, h1)
+    projects = {"member": user.acting(KURYR).project_id, "admin": user.member.project_id}
+    found = lab.session(ADMIN).neutron("GET", f"/v2.0/security-groups?name=default&project_id={projects[role]}")
+    (group,) = found["security_groups"]
+    net = user.network(h1, f"--subnet={ground.subnet['cidr']}", *ground.choice, *options(security_groups="default"))
+    by_network, by_container = user.run(h1, net), start(user, h1, ground.nets[0], security_groups="default")
+    assert user.port_of(h1, by_network, net)["security_groups"] == [group["id"]]
+    assert user.port_of(h1, by_container, ground.nets[0])["security_groups"] == [group["id"]]
+    user.ping(h1, by_network, user.address(h1, by_container, ground.nets[0]))

@@ -17,7 +17,15 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from kuryr_libnetwork.errors import BindingScriptFailed, BridgeNotFound, Conflict, LinkError, LinkExists, LinkNotFound
+from kuryr_libnetwork.errors import (
+    BindingScriptFailed,
+    BridgeNotFound,
+    Conflict,
+    LinkError,
+    LinkExists,
+    LinkNotFound,
+    SwitchSilent,
+)
 from kuryr_libnetwork.model.indexes import Index
 from kuryr_libnetwork.model.links import ChildSpec, HostIp, Link, OvsInterface, SandboxRoute, SandboxView, VethSpec
 from kuryr_libnetwork.model.records import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord
@@ -328,6 +336,9 @@ class FakeOvs(Failing):
         self.foreign: set[str] = set(bridges)
         self._rows: dict[str, OvsInterface] = {}
         self._tagged: set[str] = set()
+        self._connected: set[str] = set()
+        self.frozen = False
+        """Nobody is at work on what the database says."""
 
     def agent_acts(self) -> None:
         """Neutron's agent gives every interface its VLAN."""
@@ -347,6 +358,24 @@ class FakeOvs(Failing):
             self._remove(interface.port_id)
             self._tagged -= set() if same else {interface.name}
             self._rows[interface.name] = msgspec.structs.replace(interface, isolated=closed)
+            self._connected -= set() if same else {interface.name}
+
+    def wait_connected(self, name: str) -> None:
+        with self.called("wait_connected"):
+            if name not in self._connects():
+                raise SwitchSilent(f"ovs-vswitchd has not connected interface {name}")
+
+    def unconnected(self) -> list[str]:
+        with self.called("unconnected"):
+            return sorted(set(self._rows) - self._connects())
+
+    def lose_numbers(self) -> None:
+        """Open vSwitch was started anew, and does not move."""
+        self.frozen, self._connected = True, set()
+
+    def _connects(self) -> set[str]:
+        self._connected = self._connected & set(self._rows) if self.frozen else set(self._rows)
+        return self._connected
 
     def unplug(self, port_id: str) -> list[str]:
         with self.called("unplug"):

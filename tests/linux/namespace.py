@@ -7,6 +7,7 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -80,6 +81,15 @@ class Switch:
             self.server.terminate()
             self.server.wait()
             self.server = None
+
+    def freeze(self) -> None:
+        """ovs-vswitchd does not move, while its database answers."""
+        assert self._vswitchd is not None
+        self._vswitchd.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._vswitchd is not None
+        self._vswitchd.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         if self._vswitchd is not None:

@@ -7,18 +7,19 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from kuryr_libnetwork.errors import BridgeNotFound, Conflict, OvsdbUnavailable
+from kuryr_libnetwork.errors import BridgeNotFound, Conflict, OvsdbUnavailable, SwitchSilent
 from kuryr_libnetwork.host import ovsdb
 from kuryr_libnetwork.host.links import KernelLinks
 from kuryr_libnetwork.host.ovsdb import OvsDatabase
 from kuryr_libnetwork.interfaces.host import Ovs
-from kuryr_libnetwork.model.links import OvsInterface
+from kuryr_libnetwork.model.links import OvsInterface, VethSpec
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from tests.fakes.host import FakeOvs, FakeScripts
@@ -178,6 +179,106 @@ def test_only_its_agent_changes_the_vlan(real: Switch, database: OvsDatabase) ->
     assert shown.splitlines() == ["7", "[]", "[]", "{net_uuid=n}"]
 
 
+@pytest.fixture
+def taps(inside: Namespace) -> Iterator[None]:
+    """The interfaces themselves, as far as these tests name them."""
+    links = KernelLinks()
+    pairs = [VethSpec(host_name=f"tap{n}", container_name=f"t_c{n}", mac="", mtu=1400, alias="x") for n in (1, 2)]
+    for pair in pairs:
+        inside.run(links.create_veth, pair)
+    yield
+    for pair in pairs:
+        inside.run(links.delete, pair.host_name)
+
+
+@contextmanager
+def frozen(ovs: Ovs, real: Switch | None) -> Iterator[None]:
+    """ovs-vswitchd does not move."""
+    if isinstance(ovs, FakeOvs):
+        ovs.frozen = True
+        yield
+        ovs.frozen = False
+        return
+    assert real is not None
+    real.freeze()
+    try:
+        yield
+    finally:
+        real.thaw()
+
+
+@pytest.fixture
+def real_if_any(ovs: Ovs, request: pytest.FixtureRequest) -> Switch | None:
+    if isinstance(ovs, FakeOvs):
+        return None
+    found: Switch = request.getfixturevalue("real")
+    return found
+
+
+@pytest.mark.usefixtures("taps")
+def test_packets_pass_when_the_switch_has_connected_the_interface(ovs: Ovs) -> None:
+    """A container would start before, or never: its interface is in a database that nobody reads."""
+    other = changed(name="tap2", port_id="port2", bridge="br-other")
+    for interface in (TAP, other, TAP, changed(bridge="br-other"), changed(port_id="port3")):
+        ovs.plug(interface)
+        ovs.wait_connected(interface.name)
+        ovs.wait_connected(interface.name)
+    assert ovs.unconnected() == []
+
+
+@pytest.mark.usefixtures("taps")
+def test_a_switch_that_does_not_move_is_given_up(ovs: Ovs, real_if_any: Switch | None) -> None:
+    """A container would start and have no network, or its start never end; later all is as before."""
+    quick = ovs if real_if_any is None else OvsDatabase(real_if_any.address, 0.5)
+    with frozen(quick, real_if_any):
+        quick.plug(TAP)
+        with pytest.raises(SwitchSilent, match="ovs-vswitchd has not connected interface tap1"):
+            quick.wait_connected("tap1")
+        assert quick.unconnected() == ["tap1"]
+        quick.unplug("port1")
+        quick.plug(TAP)  # its number of before is of another row
+        with pytest.raises(SwitchSilent):
+            quick.wait_connected("tap1")
+    patient = ovs
+    patient.plug(TAP)
+    patient.wait_connected("tap1")
+    assert patient.unconnected() == []
+    if isinstance(quick, OvsDatabase):
+        quick.close()
+
+
+def test_an_interface_that_cannot_be_connected_is_said(real: Switch) -> None:
+    """The container would have no network, and only ovs-vswitchd's log say why."""
+    database = OvsDatabase(real.address, 0.5)
+    database.plug(changed(name="tap-none"))
+    with pytest.raises(SwitchSilent, match=r"interface tap-none to its bridge within 0\.5 s: .*No such device"):
+        database.wait_connected("tap-none")
+    assert database.unconnected() == ["tap-none"]
+    database.unplug(TAP.port_id)
+    database.close()
+
+
+@pytest.mark.usefixtures("taps")
+def test_the_wait_asks_the_database_nothing(
+    real: Switch, database: OvsDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each start of a container would cost transactions more, or seconds."""
+    from ovsdbapp.backend.ovs_idl import transaction
+
+    made: list[object] = []
+    original = transaction.Transaction.commit
+
+    def commit(work: object) -> object:
+        made.append(work)
+        return original(work)
+
+    monkeypatch.setattr(transaction.Transaction, "commit", commit)
+    database.plug(TAP)
+    database.wait_connected("tap1")
+    assert len(made) == 1
+    assert int(real.vsctl("get", "Interface", "tap1", "ofport")) > 0
+
+
 def test_a_missing_bridge_is_said(ovs: Ovs) -> None:
     """A typo in the agent's bridge mapping would end in a traceback, or in a container without network."""
     with pytest.raises(BridgeNotFound, match="br-nowhere"):
@@ -291,6 +392,22 @@ def test_a_database_that_hangs_is_given_up(real: Switch) -> None:
             database.owned()
     finally:
         real.server.send_signal(signal.SIGCONT)
+    database.close()
+
+
+def test_a_database_that_hangs_is_waited_for_once(real: Switch) -> None:
+    """Docker's calls after the one that failed would each wait as long: 40 s for one docker run."""
+    database = OvsDatabase(real.address, 2.5)
+    database.owned()
+    assert real.server is not None
+    real.server.send_signal(signal.SIGSTOP)
+    try:
+        for seconds in ("2.5", "2"):
+            with pytest.raises(OvsdbUnavailable, match=rf"within {seconds} s; "):
+                database.owned()
+    finally:
+        real.server.send_signal(signal.SIGCONT)
+    assert database.owned() == []
     database.close()
 
 

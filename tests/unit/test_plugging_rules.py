@@ -125,3 +125,19 @@ def test_the_likeliest_names_of_a_host_are_shown() -> None:
     assert unknown_host("z", agents).endswith("such as db7.example.org, rack000-compute, rack001-compute")
     assert unknown_host("rack001-compute", agents) == ""
     assert unknown_host("db7", []) == ""
+
+
+def test_what_an_agent_left_down() -> None:
+    """A frozen agent would be seen by users alone; or ports be told that somebody set down, or no agent reports."""
+    down = Port(id="p0", network_id="n", status="DOWN", vif_type="ovs")
+    others = [
+        replace(down, status="ACTIVE"),
+        replace(down, status="BUILD"),
+        replace(down, admin_state_up=False),
+        replace(down, vif_type="hw_veb"),
+        replace(down, vif_type="tap"),
+    ]
+    assert plugging.left_down([]) == plugging.left_down(others) == ""
+    assert "still has port p0 DOWN, 60 s after" in plugging.left_down([*others, down])
+    many = [replace(down, id=f"p{number}") for number in range(5)]
+    assert "port p0, p1, p2 and 2 more DOWN" in plugging.left_down(many)

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the host's end of a pair goes. One class per kind; which is taken is decided in :mod:`.rules.vifs`.
 
-``prepare`` is called before a pair is made, ``attach`` undoes nothing, ``detach`` is called while the pair is still
+``prepare`` is called before a pair is made, ``attach`` undoes no more than what it did in Open vSwitch, ``detach`` is
+called while the pair is still
 there, ``clear`` after it has gone; all of them may be repeated.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from functools import partial
 from typing import Protocol
 
 from kuryr_libnetwork.errors import BindingScriptFailed, LinkExists
@@ -19,6 +21,7 @@ from kuryr_libnetwork.model.links import OvsInterface, VethSpec
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import Attachment, PlugRecord
 from kuryr_libnetwork.rules import names, vifs
+from kuryr_libnetwork.undo import Undo
 
 LOG = logging.getLogger(__name__)
 
@@ -50,7 +53,7 @@ class OvsPort:
         _forget_vlan(self._ovs, plug, port)
 
     def attach(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:  # noqa: ARG002
-        self._ovs.plug(_row(plug.host_ifname, plug, port, endpoint_id))
+        _connect(self._ovs, _row(plug.host_ifname, plug, port, endpoint_id))
 
     def detach(self, plug: PlugRecord) -> None:
         self._ovs.unplug(plug.port_id)
@@ -84,7 +87,7 @@ class HybridBridge:
             self._links.create_veth(VethSpec(host_name=outer, container_name=inner, mac="", mtu=mtu, alias=alias))
         for name in (plug.host_ifname, inner):
             self._links.add_to_bridge(name, bridge)
-        self._ovs.plug(_row(outer, plug, port, endpoint_id))
+        _connect(self._ovs, _row(outer, plug, port, endpoint_id))
 
     def _is_complete(self, port_id: str, mtu: int) -> bool:
         bridge, *ends = (self._links.get(name) for name in names.hybrid_names(port_id))
@@ -183,6 +186,14 @@ def _forget_vlan(ovs: Ovs, plug: PlugRecord, port: Port) -> None:
     """Open vSwitch keeps its rows over a reboot, and takes in what has such a name, with the VLAN of that time."""
     if vifs.starts_isolated(port, plug.bridge):
         ovs.unplug(plug.port_id)
+
+
+def _connect(ovs: Ovs, row: OvsInterface) -> None:
+    """A container whose interface is in the database alone would start without network."""
+    ovs.plug(row)
+    with Undo() as undo:
+        undo.add(f"take interface {row.name} out of Open vSwitch", partial(ovs.unplug, row.port_id))
+        ovs.wait_connected(row.name)
 
 
 def _row(name: str, plug: PlugRecord, port: Port, endpoint_id: str) -> OvsInterface:

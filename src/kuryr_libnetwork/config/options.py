@@ -375,7 +375,8 @@ def ovs_options() -> list[cfg.Opt]:
             min=1,
             max=300,
             default=10,
-            help="Seconds after which a call to Open vSwitch's database is given up. New in 19.",
+            help="Seconds after which a call to Open vSwitch's database is given up, and after which a container does "
+            "not start whose interface ovs-vswitchd has not connected. New in 19.",
         ),
     ]
 

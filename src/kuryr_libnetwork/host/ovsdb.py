@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open vSwitch's configuration database; the only module that knows ovsdbapp (imported at the first use).
 
-Of the database only the columns below are replicated, so that the statistics that Open vSwitch writes every few seconds
-do not reach us. ``external_ids`` are those of upstream's ``ovs`` script (docs/notes/upstream.md, "Open vSwitch's
-external_ids"); keys of others in the same row, such as ovn-controller's ``ovn-installed``, are left alone.
+Of the database only the columns in :mod:`~.ovs_schema` are replicated, so that the statistics that Open vSwitch writes
+every few seconds do not reach us. ``external_ids`` are those of upstream's ``ovs`` script (docs/notes/upstream.md,
+"Open vSwitch's external_ids"); keys of others in the same row, such as ovn-controller's ``ovn-installed``, are left
+alone.
 
 A port without a VLAN is a trunk of all of them. Where Neutron's agent is to give it one, it is inserted as that agent
 isolates ports itself: on the VLAN that it drops, and by its mode closed for everything else. The agent ends that.
@@ -12,67 +13,40 @@ isolates ports itself: on the VLAN that it drops, and by its mode closed for eve
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from kuryr_libnetwork.contacts import asking
-from kuryr_libnetwork.errors import BridgeNotFound, Conflict, OvsdbError, OvsdbUnavailable
+from kuryr_libnetwork.errors import BridgeNotFound, Conflict, OvsdbError, OvsdbUnavailable, SwitchSilent
 from kuryr_libnetwork.health import described
+from kuryr_libnetwork.host.ovs_job import Job, look_again
+from kuryr_libnetwork.host.ovs_ports import PortNumbers, number_of
+from kuryr_libnetwork.host.ovs_schema import DEAD_VLAN, SCHEMA
 from kuryr_libnetwork.model.links import OvsInterface
 from kuryr_libnetwork.model.observed import OVS, Observe, ignore
 from kuryr_libnetwork.patience import waiting_for
 
 PARTY = "Open vSwitch's database"
+SWITCH = "ovs-vswitchd"
 OWNER = "kuryr"
 BACKOFF = (100, 1000)
 """Milliseconds between attempts to connect, first and at most; by default they grow to 8 s, longer than a call
 waits.
 """
-LOOK_AGAIN = 1000
-"""Milliseconds."""
-DEAD_VLAN = 4095
-"""Source: Neutron, ``neutron/agent/common/ovs_lib.py`` (``_set_port_dead``); bugs 1734320 and 1930414."""
+AGAIN = 2.0
+"""Seconds for a question soon after one that was not answered: Docker asks for several things, one call for each."""
+SILENCE = 30.0
+"""Seconds after which the database is waited for as before: slow is not frozen."""
+LEAST = 0.1
+"""Seconds for a question whose time was spent on connecting."""
 CLOSED = "trunk"
-_REF = {"min": 0, "max": "unlimited"}
-_VLAN = {"type": "integer", "minInteger": 0, "maxInteger": DEAD_VLAN}
-_SCHEMA = {
-    "name": "Open_vSwitch",
-    "version": "7.0.0",
-    "tables": {
-        "Open_vSwitch": {
-            "isRoot": True,
-            "columns": {"bridges": {"type": {"key": {"type": "uuid", "refTable": "Bridge"}, **_REF}}},
-        },
-        "Bridge": {
-            "columns": {
-                "name": {"type": "string", "mutable": False},
-                "ports": {"type": {"key": {"type": "uuid", "refTable": "Port"}, **_REF}},
-            },
-        },
-        "Port": {
-            "columns": {
-                "name": {"type": "string", "mutable": False},
-                "interfaces": {"type": {"key": {"type": "uuid", "refTable": "Interface"}, **_REF}},
-                "tag": {"type": {"key": _VLAN, "min": 0, "max": 1}},
-                "trunks": {"type": {"key": _VLAN, **_REF}},
-                "vlan_mode": {"type": {"key": "string", "min": 0, "max": 1}},
-            },
-        },
-        "Interface": {
-            "columns": {
-                "name": {"type": "string", "mutable": False},
-                "external_ids": {"type": {"key": "string", "value": "string", **_REF}},
-            },
-        },
-    },
-}
-
 A = TypeVar("A")
 
 
@@ -81,8 +55,8 @@ class OvsDatabase:
     ``tcp:<ip>:<port>``.
 
     Connected at the first use and then kept; when Open vSwitch restarts, ovsdbapp connects again. Every method ends
-    after ``timeout`` seconds (twice that when other calls wait, too) with ``OvsdbUnavailable``. ``observe`` is told of
-    each transaction.
+    after ``timeout`` seconds with ``OvsdbUnavailable``, soon after such an end already after :data:`AGAIN`. ``observe``
+    is told of each transaction.
     """
 
     def __init__(self, connection: str, timeout: float, observe: Observe = ignore) -> None:
@@ -91,6 +65,8 @@ class OvsDatabase:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._connection: Any = None
+        self._numbers = PortNumbers()
+        self._silent_until = 0.0
 
     def plug(self, interface: OvsInterface) -> None:
         def action(view: _View) -> None:
@@ -101,6 +77,24 @@ class OvsDatabase:
         except (BridgeNotFound, Conflict):
             self._run(_View.synchronise)
             self._run(action)
+
+    def wait_connected(self, name: str) -> None:
+        """No question to the database: what ovs-vswitchd writes there is told to whoever has a replica."""
+        with waiting_for(SWITCH, self._timeout, SwitchSilent) as seconds:
+            if self._numbers.wait(name, seconds):
+                return
+            reason = self._numbers.error(name)
+            raise SwitchSilent(
+                f"ovs-vswitchd has not connected interface {name} to its bridge within {self._timeout:g} s"
+                + (
+                    f": {reason}"
+                    if reason
+                    else ", though Open vSwitch's database has it; look whether ovs-vswitchd is at work"
+                )
+            )
+
+    def unconnected(self) -> list[str]:
+        return self._run(_View.unconnected)
 
     def unplug(self, port_id: str) -> list[str]:
         return self._run(lambda view: view.unplug(port_id))
@@ -127,21 +121,33 @@ class OvsDatabase:
                 raise OvsdbUnavailable(
                     f"{PARTY} at {self._address} is not asked: it has just left another question without an answer"
                 )
+            if self._is_silent():
+                seconds = min(seconds, AGAIN)
             with asking(self._observe, OVS, "transact", "database") as question:
                 question.answered = True  # a refusal is an answer
                 try:
                     return self._transact(action, seconds)
                 except OvsdbUnavailable:
                     question.answered = False
+                    self._note_silence(seconds)
                     raise
+
+    def _note_silence(self, seconds: float) -> None:
+        if seconds > AGAIN:
+            self._silent_until = time.monotonic() + SILENCE
+
+    def _is_silent(self) -> bool:
+        return time.monotonic() < self._silent_until
 
     def _transact(self, action: Callable[[_View], A], seconds: float) -> A:
         """One transaction, made again by ovsdbapp when somebody else's came between."""
+        began = time.monotonic()
         connection = self._connected(seconds)
+        seconds = max(seconds - (time.monotonic() - began), LEAST)
         from ovsdbapp.backend.ovs_idl import transaction
         from ovsdbapp.exceptions import TimeoutException
 
-        job = _Job(connection.idl, action)
+        job = Job(connection.idl, lambda tables, txn: action(_View(tables, txn)))
         work = transaction.Transaction(job, connection, seconds, check_error=True, log_errors=False)
         work.add(job)
         try:
@@ -149,14 +155,15 @@ class OvsDatabase:
         except TimeoutException as error:
             job.give_up()
             self._discard(connection)
-            raise self._unavailable() from error
+            raise self._unavailable(seconds) from error
         except RuntimeError as error:
             if "timed out" in str(error):
-                raise self._unavailable() from error
+                raise self._unavailable(seconds) from error
             raise OvsdbError(f"Open vSwitch's database refused a change: {error}") from error
         except _strange() as error:
             self._discard(connection)
             raise self._misunderstood(error) from error
+        self._silent_until = 0.0
         return job.result[-1]
 
     def _discard(self, connection: Any) -> None:
@@ -169,11 +176,13 @@ class OvsDatabase:
         _end(connection, 0)
 
     def _connected(self, seconds: float) -> Any:
+        began = time.monotonic()
         if not self._lock.acquire(timeout=seconds):
-            raise self._unavailable()
+            raise self._unavailable(seconds)
         try:
-            if self._connection is None:
-                self._connection = self._connect(seconds)
+            if self._connection is None:  # somebody else may just have tried in vain
+                left = max(seconds - (time.monotonic() - began), LEAST)
+                self._connection = self._connect(min(left, AGAIN) if self._is_silent() else left)
             return self._connection
         finally:
             self._lock.release()
@@ -188,16 +197,19 @@ class OvsDatabase:
                 f"no permission to connect to Open vSwitch's database at {self._address}; where it is not root's, "
                 "the service needs CAP_DAC_OVERRIDE"
             )
-        helper = SchemaHelper(schema_json=_SCHEMA)
+        helper = SchemaHelper(schema_json=SCHEMA)
         helper.register_all()
         idl = connection.OvsdbIdl(self._address, helper)
+        self._numbers = PortNumbers()
+        idl.notify = self._numbers.note
         idl._session.reconnect.set_backoff(*BACKOFF)  # ovsdbapp has no public way to say it
         made = connection.Connection(idl, seconds)
         try:
             made.start()
         except TimeoutException as error:
             idl.close()
-            raise self._unavailable() from error
+            self._note_silence(seconds)  # before the next one in the queue goes on
+            raise self._unavailable(seconds) from error
         except _strange() as error:
             idl.close()
             raise self._misunderstood(error) from error
@@ -221,9 +233,9 @@ class OvsDatabase:
         scheme, _, path = self._address.partition(":")
         return path if scheme == "unix" else ""
 
-    def _unavailable(self) -> OvsdbUnavailable:
+    def _unavailable(self, seconds: float) -> OvsdbUnavailable:
         return OvsdbUnavailable(
-            f"no answer from Open vSwitch's database at {self._address} within {self._timeout:g} s; "
+            f"no answer from Open vSwitch's database at {self._address} within {math.ceil(seconds * 10) / 10:g} s; "
             "is ovsdb-server running, and is [ovs] ovsdb_connection right?"
         )
 
@@ -249,50 +261,13 @@ def _end(connection: Any, timeout: float) -> None:
     connection.thread.join(timeout)
 
 
-class _Job(Generic[A]):
-    """A command and its API, as ovsdbapp's transaction wants to have them.
-
-    A caller that has given up marks its job as abandoned: what still waits then is not done behind its back.
-    """
-
-    def __init__(self, idl: Any, action: Callable[[_View], A]) -> None:
-        self.idl = idl
-        self.result: list[A] = []
-        self._abandoned = False
-        self._txn: Any = None
-        self._action = action
-
-    def run_idl(self, txn: Any) -> None:
-        if self._abandoned:
-            raise OvsdbUnavailable("given up")
-        self._txn = txn
-        txn.wait = partial(_wait, txn.wait)
-        if self.idl.state == self.idl.IDL_S_MONITORING:  # else half the rows are missing, and the commit will say so
-            self.result = [self._action(_View(self.idl.tables, txn))]
-
-    def give_up(self) -> None:
-        """The library would wait for an answer for ever, even after one that is none."""
-        self._abandoned = True
-        if self._txn is not None:
-            self._txn.abort()
-
-    def post_commit(self, txn: Any) -> None:
-        """Nothing to do."""
-
-
-def _wait(wait: Callable[[Any], object], poller: Any) -> None:
-    """Look from time to time whether the transaction has been given up."""
-    wait(poller)
-    poller.timer_wait(LOOK_AGAIN)
-
-
 class _View:
     """The rows as one transaction sees and changes them."""
 
     def __init__(self, tables: Any, txn: Any) -> None:
         self._tables = tables
         self._txn = txn
-        txn.wait = partial(_wait, txn.wait)
+        look_again(txn)
 
     def synchronise(self) -> None:
         """A round trip: after it, the replica has everything that was committed before."""
@@ -317,6 +292,10 @@ class _View:
             for row in port.interfaces
             if _is_ours(row)
         ]
+
+    def unconnected(self) -> list[str]:
+        self.synchronise()
+        return sorted(row.name for row in self._rows("Interface") if _is_ours(row) and not number_of(row) > 0)
 
     def unplug(self, port_id: str, *, but: str = "") -> list[str]:
         """``but``: the name of an interface to leave."""

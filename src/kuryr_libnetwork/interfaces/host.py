@@ -87,6 +87,17 @@ class Ovs(Protocol):
         """
         ...
 
+    def wait_connected(self, name: str) -> None:
+        """Until ovs-vswitchd has connected the interface that was plugged, so that packets can pass.
+
+        Raises :class:`~kuryr_libnetwork.errors.SwitchSilent`.
+        """
+        ...
+
+    def unconnected(self) -> list[str]:
+        """The names of our interfaces that ovs-vswitchd has not connected."""
+        ...
+
     def unplug(self, port_id: str) -> list[str]:
         """Remove every interface that we own for this Neutron port, in one transaction; answers their names."""
         ...

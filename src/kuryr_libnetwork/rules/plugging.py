@@ -17,6 +17,10 @@ VSWITCHES = ("OVN Controller agent", "OVN Controller Gateway agent", "Open vSwit
 SHOWN_HOSTS = 3
 """How many names of other hosts a line shows."""
 ACTIVE = "ACTIVE"
+DOWN = "DOWN"
+LATE = 60.0
+"""Seconds after which an agent has seen an interface, also while it computes the flows of a large cloud."""
+SHOWN_PORTS = 3
 GONE = "gone"
 """Instead of a status: somebody has deleted the port."""
 _DHCP_AGENT = "the DHCP agent of the network (enable_dhcp)"
@@ -78,6 +82,22 @@ def unknown_host(host: str, agents: Sequence[Agent]) -> str:
 def is_settled(status: str) -> bool:
     """Whether there is nothing more to wait for."""
     return status in {ACTIVE, GONE}
+
+
+def left_down(ports: Sequence[Port]) -> str:
+    """One line where Neutron's agent has not taken up ports of containers that have been connected for long; else "".
+
+    Of what is in Open vSwitch alone it is known that an agent reports it. One that stops later leaves what it has done.
+    """
+    down = [port.id for port in ports if port.status == DOWN and port.admin_state_up and port.vif_type == "ovs"]
+    if not down:
+        return ""
+    more = f" and {len(down) - SHOWN_PORTS} more" if len(down) > SHOWN_PORTS else ""
+    return (
+        f"Neutron still has port {', '.join(sorted(down)[:SHOWN_PORTS])}{more} DOWN, {LATE:.0f} s after a container "
+        "got it and Open vSwitch connected it, so it may have no network: look whether Neutron's agent of this host "
+        "(ovn-controller, or neutron-openvswitch-agent) is at work"
+    )
 
 
 def why_inactive(port: Port, status: str, seconds: float, host: str, agents: Sequence[Agent] | None) -> str:

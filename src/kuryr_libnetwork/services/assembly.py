@@ -264,6 +264,7 @@ class _Parts:
             locks=self.locks,
             attempts=self._attempts,
             intents=self._intents,
+            ages=self._ages,
             host=self._settings.host,
         )
 

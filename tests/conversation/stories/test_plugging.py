@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from kuryr_libnetwork.errors import NeutronForbidden
+from tests.conversation.faults.trials import ENGINES
 from tests.world.dockerside import DockerNetwork, PluginError
 from tests.world.plugin import HOST
 from tests.world.rig import DirectDocker, Rig
@@ -176,3 +178,57 @@ def test_a_port_that_is_deleted_meanwhile_is_not_waited_for() -> None:
         docker.run(net)
     assert len(rig.neutron.called("find_ports")) == 1
     assert rig.state() == before
+
+
+@pytest.mark.parametrize("vif", [{}, {"ovs_hybrid_plug": True}], ids=["ovs", "hybrid"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_switch_that_does_not_move(engine: int, vif: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    """A container would start and have no network, and nobody be told."""
+    rig = Rig()
+    rig.neutron.store.normal_vif = ("ovs", {"bridge_name": "br-int", **vif})
+    docker = DirectDocker(rig, engine)
+    net = docker.network_create("10.1.0.0/24")
+    running = docker.run(net)
+    before = rig.state()
+    rig.ovs.frozen = True
+    with pytest.raises(PluginError, match="CreateEndpoint: ovs-vswitchd has not connected interface"):
+        docker.run(net)
+    assert rig.state() == before
+    rig.ovs.frozen = False
+    docker.rm(docker.run(net))
+    assert rig.state() == before
+    caplog.set_level(logging.INFO)
+    caplog.clear()
+    rig.services.reconciler.round()
+    assert "ovs-vswitchd" not in caplog.text
+    rig.ovs.lose_numbers()
+    for _ in range(2):
+        rig.services.reconciler.round()
+    assert (
+        caplog.text.count("cannot look after the containers of port driver veth: ovs-vswitchd has not connected") == 1
+    )
+    rig.ovs.frozen = False
+    rig.services.reconciler.round()
+    assert "look after the containers of port driver veth: done at last" in caplog.text
+    docker.rm(running)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_agent_that_does_not_move(engine: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Containers would start and have no network, and nobody be told where nobody waits for ACTIVE."""
+    rig = Rig()
+    docker = DirectDocker(rig, engine)
+    box = docker.run(docker.network_create("10.1.0.0/24"))
+    port = rig.neutron.find_ports(device_id=box.endpoint_id)[0].id
+    caplog.set_level(logging.INFO)
+    rig.services.reconciler.round()
+    assert "DOWN" not in caplog.text  # it has just begun
+    rig.now += 60
+    for _ in range(2):
+        rig.services.reconciler.round()
+    assert (
+        caplog.text.count(f"cannot see all containers connected: Neutron still has port {port} DOWN, 60 s after") == 1
+    )
+    rig.neutron.change_port(port, status="ACTIVE")
+    rig.services.reconciler.round()
+    assert "see all containers connected: done at last" in caplog.text

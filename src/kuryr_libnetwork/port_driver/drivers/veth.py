@@ -9,7 +9,7 @@ from typing import Any
 
 from kuryr_libnetwork.binding.seen_links import seen
 from kuryr_libnetwork.binding.veth import VethBinding
-from kuryr_libnetwork.errors import LinkExists, UnsupportedVif
+from kuryr_libnetwork.errors import LinkExists, SwitchSilent, UnsupportedVif
 from kuryr_libnetwork.interfaces.host import Links, Ovs, Scripts
 from kuryr_libnetwork.model.links import BindingRequest, BoundBy, Link, OvsInterface
 from kuryr_libnetwork.model.neutron import Port
@@ -19,6 +19,7 @@ from kuryr_libnetwork.rules import names, vifs
 DEFAULT_BRIDGE = "br-int"
 KNOWN_BY_NAME: frozenset[Attachment] = frozenset({"hybrid", "bridge"})
 """Where Neutron's agent finds the port by the name of the host's end, for its firewall."""
+IN_OPEN_VSWITCH: frozenset[Attachment] = frozenset({"ovs", "hybrid"})
 USER_SPACE = "netdev"
 """Open vSwitch's ``datapath_type`` without the kernel module (DPDK, small machines)."""
 
@@ -93,8 +94,16 @@ class VethDriver:
         return self._binding.where(plug)
 
     def repair(self, in_use: Callable[[], list[PlugRecord]]) -> None:
-        """Keep the host away from their networks."""
-        self._binding.silence(in_use())
+        """Keep the host away from their networks. That Open vSwitch has not connected one is not ours to mend."""
+        plugs = in_use()
+        self._binding.silence(plugs)
+        ours = {_row_name(plug) for plug in plugs if plug.attachment in IN_OPEN_VSWITCH}
+        lost = [name for name in self._ovs.unconnected() if name in ours] if ours else []
+        if lost:
+            raise SwitchSilent(
+                f"ovs-vswitchd has not connected {', '.join(lost)} of containers that run, so they have no network; "
+                "look whether ovs-vswitchd is at work"
+            )
 
     def strays(self) -> list[PlugRecord]:
         """Open vSwitch keeps its rows over a reboot, and a server that hung may add one later than it was asked to."""
@@ -146,6 +155,11 @@ class VethDriver:
     def _is_free(self, name: str, port_id: str) -> bool:
         link = self._links.get(name)
         return link is None or link.alias == names.alias(port_id)
+
+
+def _row_name(plug: PlugRecord) -> str:
+    """The interface of a port that is in Open vSwitch."""
+    return names.hybrid_names(plug.port_id).outer if plug.attachment == "hybrid" else plug.host_ifname
 
 
 def _is_container_end(link: Link, port: Port) -> bool:

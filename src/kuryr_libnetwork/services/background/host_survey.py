@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from kuryr_libnetwork.errors import BindingFailed
 from kuryr_libnetwork.interfaces.drivers import Drivers, Enforcer, PortDriver
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
@@ -15,9 +16,11 @@ from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import EndpointRecord, PlugRecord
 from kuryr_libnetwork.rules.identity import DEVICE_OWNER, UNBOUND_PORT_NAME, is_docker_id, made_on
 from kuryr_libnetwork.rules.ownership import memory_of
+from kuryr_libnetwork.rules.plugging import LATE, left_down
 from kuryr_libnetwork.rules.ports import Unknown, is_unlabelled, labels, release_of_unknown
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.state.attempts import Attempts
+from kuryr_libnetwork.services.state.dates import Ages
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.own_things import OwnThings
@@ -35,10 +38,12 @@ class HostSurvey:
         locks: KeyedLocks,
         attempts: Attempts,
         intents: Intents,
+        ages: Ages,
         host: str,
     ) -> None:
         self._attempts = attempts
         self._intents = intents
+        self._ages = ages
         self._neutron = neutron
         self._journal = journal
         self._own = own
@@ -145,7 +150,16 @@ class HostSurvey:
             found += self._neutron.find_ports(network_id=networks, device_owner="")
         unbound = [port for port in found if not port.host_id and self._journal.leases.get(port.id) is None]
         self._unbound_looked = not any(map(self._is_remembered, unbound))
+        self._attempts.run("see all containers connected", partial(self._refuse_silent_agent, found))
         return found
+
+    def _refuse_silent_agent(self, ports: Iterable[Port]) -> None:
+        """Nothing that we could mend; said once, and again when all is well."""
+        endpoints = {each.port_id: each.endpoint_id for each in self._journal.endpoints.all() if each.state == "ready"}
+        mine = [port for port in ports if port.id in endpoints]
+        text = left_down([port for port in mine if self._ages.of("endpoint", endpoints[port.id]) >= LATE])
+        if text:
+            raise BindingFailed(text)
 
     def _is_remembered(self, port: Port) -> bool:
         """Whether the port's profile says that a container of this host has it."""

@@ -1,0 +1,64 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which interfaces ovs-vswitchd has connected to their bridges.
+
+The database takes an interface whether or not ovs-vswitchd is at work. That gives it a number (``ofport``) as soon as
+packets can pass, or writes what is in the way (``error``), and tries again when the interface changes. The replica of
+the database tells of both; whoever plugs an interface waits for that, and costs the database no question.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, NamedTuple
+
+INTERFACE = "Interface"
+DELETED = "delete"
+
+
+class _Told(NamedTuple):
+    row: str
+    number: int
+    error: str
+
+
+NOTHING = _Told("", 0, "")
+
+
+class PortNumbers:
+    """Told by the thread that keeps the replica, and asked by others."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._told: dict[str, _Told] = {}
+
+    def note(self, event: str, row: Any, updates: Any = None) -> None:  # noqa: ARG002  - ovs.db.idl.Idl.notify
+        """A row is new, has changed, or is gone. Of one that takes another's place both are told, in any order."""
+        if row._table.name != INTERFACE or not isinstance(row.name, str):  # the table has no public name
+            return
+        key = str(row.uuid)
+        with self._changed:
+            if event != DELETED:
+                self._told[row.name] = _Told(key, number_of(row), error_of(row))
+            elif self._told.get(row.name, NOTHING).row == key:
+                del self._told[row.name]
+            self._changed.notify_all()
+
+    def wait(self, name: str, seconds: float) -> bool:
+        """Whether the interface is connected, at the latest after this time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._told.get(name, NOTHING).number > 0, timeout=seconds)
+
+    def error(self, name: str) -> str:
+        """What ovs-vswitchd says is in the way; "" where it says nothing."""
+        with self._changed:
+            return self._told.get(name, NOTHING).error
+
+
+def number_of(row: Any) -> int:
+    """0: not given yet; -1: the interface cannot be connected."""
+    return next((value for value in row.ofport if isinstance(value, int)), 0)
+
+
+def error_of(row: Any) -> str:
+    return next((value for value in row.error if isinstance(value, str)), "")
