@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import calls, commands, imports, machine, process, share, sriov
+from bench import calls, commands, growth, imports, machine, process, share, sriov
 from bench.operations import Bench
 from bench.stats import Section
 from lab import api, lifecycle
@@ -88,6 +88,8 @@ def _measure(bench: Bench, scratch: Path, runs: int, *, quick: bool) -> Iterator
     say("our own share of a call")
     yield share.measure(scratch / "share", 5 if quick else 50)
     yield process.starts(bench.lab.paths, scratch / "start", runs, say)
+    say("what grows with the number of endpoints")
+    yield growth.measure(bench.lab.paths, scratch / "growth", 3 if quick else 20, say)
     yield process.memory(bench, 20 if quick else 100, say)
     say("imports")
     found = imports.measure(bench.lab.paths, runs)

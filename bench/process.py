@@ -40,8 +40,8 @@ socket = {folder}/admin.sock
 def starts(paths: LabPaths, folder: Path, runs: int, say: Callable[[str], None]) -> Section:
     """From the start of the process to its first answer, without any cloud: it must not need one."""
     folder.mkdir(parents=True)
-    (folder / "kuryr.conf").write_text(_CONF.format(folder=folder))
-    found = [_start(paths, folder) for _ in range(runs + 1)][1:]  # the first one reads the disk
+    configure(folder)
+    found = [start(paths, folder) for _ in range(runs + 1)][1:]  # the first one reads the disk
     say(f"{runs} starts of kuryr-server")
     section = Section("start", "Start of the process to its first answer", ["starts", "median", "p95", "goal"])
     section.rows = [[str(runs), s(median(found)), s(stats.p95(found)), f"< {START_GOAL:.0f} s"]]
@@ -49,7 +49,13 @@ def starts(paths: LabPaths, folder: Path, runs: int, say: Callable[[str], None])
     return section
 
 
-def _start(paths: LabPaths, folder: Path) -> float:
+def configure(folder: Path) -> None:
+    """A service without any cloud."""
+    (folder / "kuryr.conf").write_text(_CONF.format(folder=folder))
+
+
+def start(paths: LabPaths, folder: Path, answered: Callable[[subprocess.Popen[bytes]], None] = lambda _: None) -> float:
+    """Seconds to the first answer; ``answered`` is called then."""
     begin = time.monotonic()
     with (folder / "log").open("a") as log:
         server = subprocess.Popen(
@@ -64,7 +70,9 @@ def _start(paths: LabPaths, folder: Path) -> float:
                 msg = f"kuryr-server does not start; see {folder / 'log'}"
                 raise LabError(msg)
             time.sleep(0.002)  # manners between two questions
-        return time.monotonic() - begin
+        seconds = time.monotonic() - begin
+        answered(server)
+        return seconds
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(20)
@@ -75,24 +83,24 @@ def memory(bench: Bench, endpoints: int, say: Callable[[str], None]) -> Section:
     service = bench.host.kuryr
     service.restart()
     docker = Docker(bench.host.paths.plugin_socket)
-    readings = {"after the start": _resident(service.pid)}
+    readings = {"after the start": resident(service.pid)}
     network = docker.network_create("10.95.0.0/16")
     try:
         boxes = [docker.run(network)]
-        readings["after 1 endpoint"] = _resident(service.pid)
+        readings["after 1 endpoint"] = resident(service.pid)
         say(f"{endpoints} endpoints for the memory")
         with ThreadPoolExecutor(4) as pool:
             boxes += pool.map(lambda _: docker.run(network), range(endpoints - 1))
-            readings[f"after {endpoints} endpoints"] = _resident(service.pid)
+            readings[f"after {endpoints} endpoints"] = resident(service.pid)
             say("waiting for the reconciler to look at them")
             seconds = _look_of_reconciler(bench)
-            readings["after a look of the reconciler"] = _resident(service.pid)
+            readings["after a look of the reconciler"] = resident(service.pid)
             there = bench.host.run(["ip", "-oneline", "link"]).stdout.count(": tap")
             for _ in pool.map(docker.rm, boxes):
                 pass
     finally:
         _end(docker, network)
-    readings["after all have gone"] = _resident(service.pid)
+    readings["after all have gone"] = resident(service.pid)
     section = Section("memory", "Resident memory of kuryr-server", ["when", "MB", "upstream"])
     section.rows = [[when, f"{value:.1f}", ""] for when, value in readings.items()]
     section.rows[2][2] = f"{UPSTREAM_MEGABYTES}"
@@ -127,7 +135,7 @@ def _end(docker: Docker, network: DockerNetwork) -> None:
     docker.network_rm(network)
 
 
-def _resident(pid: int | None) -> float:
+def resident(pid: int | None) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     return int(found[1]) * 1024 / 1e6 if found else 0.0

@@ -1,0 +1,141 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What grows with the number of endpoints of a host: nothing but memory and the background's work for each of them.
+
+The service over its real journal, all else faked and empty, so that the fakes do not grow; and the real process on a
+journal of that size.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench import process, stats
+from bench.share import TimedClient
+from bench.stats import Section, median, ms, s
+from kuryr_libnetwork.host.journal import JOURNAL_FILE, SqliteJournal
+from kuryr_libnetwork.model.neutron import FixedIp
+from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, PlugRecord
+from lab.paths import LabPaths
+from tests.world.dockerside import Docker
+from tests.world.plugin import Plugin
+
+COUNTS = (10, 100, 1000, 3000)
+START_GOAL, GROWTH_GOAL, MEMORY_GOAL = 1.0, 1.2, 30.0
+"""Seconds; times; KB for each endpoint."""
+
+
+def fill(journal: SqliteJournal, count: int, docker_id: str, neutron_id: str, subnet_id: str) -> None:
+    """Endpoints with their leases, as they are in use."""
+    with journal.transaction():
+        for number in range(count):
+            port_id = f"{number:08x}-0000-4000-8000-000000000000"
+            endpoint_id, ip = f"{number:064x}", f"10.77.{100 + number // 250}.{number % 250 + 1}"
+            mac = f"fa:16:3e:77:{number // 256:02x}:{number % 256:02x}"
+            lease = LeaseRecord(
+                port_id=port_id,
+                docker_network_id=docker_id,
+                neutron_network_id=neutron_id,
+                mac_address=mac,
+                vnic_type="normal",
+                held=(FixedIp(subnet_id=subnet_id, ip_address=ip),),
+                endpoint_id=endpoint_id,
+                bound=True,
+            )
+            plug = PlugRecord(
+                driver="veth",
+                binding="veth",
+                port_id=port_id,
+                vif_type="ovs",
+                host_ifname=f"tap{port_id}"[:14],
+                container_ifname=f"t_c{port_id}"[:14],
+                bridge="br-int",
+            )
+            endpoint = EndpointRecord(
+                endpoint_id=endpoint_id,
+                docker_network_id=docker_id,
+                port_id=port_id,
+                state="ready",
+                plug=plug,
+                mac_address=mac,
+                address=f"{ip}/16",
+                sandbox_key=f"/run/docker/netns/{number:012x}",
+            )
+            journal.leases.put(lease)
+            journal.endpoints.put(endpoint)
+
+
+def measure(
+    paths: LabPaths, folder: Path, rounds: int, say: Callable[[str], None], counts: Sequence[int] = COUNTS
+) -> Section:
+    """``folder`` must be on a real disk."""
+    header = ["endpoints", "run and rm, our share", "the background for one", "start to first answer", "resident"]
+    section = Section("growth", "What grows with the number of endpoints", header)
+    for count in counts:
+        say(f"{count} endpoints")
+        share, background = _service(folder / f"service-{count}", count, rounds)
+        seconds, resident = _process(paths, folder / f"process-{count}", count, rounds)
+        section.rows.append([str(count), ms(share), f"{background * 1e6:.0f} µs", s(seconds), f"{resident:.1f} MB"])
+        section.data[str(count)] = {"share": share, "background": background, "start": seconds, "resident": resident}
+    few, many = section.data[str(counts[0])], section.data[str(counts[-1])]
+    growth = many["share"] / few["share"]
+    kilobytes = (many["resident"] - few["resident"]) * 1000 / (counts[-1] - counts[0])
+    section.notes.append(
+        f"From {counts[0]} to {counts[-1]} endpoints our share grows {growth:.2f} times (goal {GROWTH_GOAL}), memory "
+        f"by {kilobytes:.1f} KB for each (goal {MEMORY_GOAL:.0f} KB); start: goal {START_GOAL:.0f} s."
+    )
+    section.data |= {"growth": growth, "kilobytes": kilobytes}
+    return section
+
+
+def _service(folder: Path, count: int, rounds: int) -> tuple[float, float]:
+    """Seconds of a container's calls, the least; processor seconds of a round of the background, for one endpoint."""
+    with _running(folder) as (plugin, journal):
+        docker = Docker(plugin.socket)
+        docker.client = client = TimedClient(plugin.socket)
+        network = docker.network_create("10.77.0.0/16")
+        (record,) = journal.networks.all()
+        fill(journal, count, network.network_id, record.neutron_id, record.subnets[0].subnet_id)
+        found = []
+        for _ in range(rounds + 1):
+            client.seconds.clear()
+            docker.rm(docker.run(network))
+            found.append(sum(sum(values) for values in client.seconds.values()))
+        plugin.services.reconciler.round()
+        begin = time.thread_time()
+        plugin.services.reconciler.round()
+        return min(found[1:]), (time.thread_time() - begin) / count
+
+
+@contextmanager
+def _running(folder: Path) -> Iterator[tuple[Plugin, SqliteJournal]]:
+    folder.mkdir(parents=True)
+    plugin = Plugin(folder)
+    journal = SqliteJournal(folder / "kuryr.db")
+    plugin.journal = journal  # type: ignore[assignment]  # the test's plugin is written for its fake
+    plugin.start()
+    try:
+        yield plugin, journal
+    finally:
+        plugin.stop()
+        journal.close()
+
+
+def _process(paths: LabPaths, folder: Path, count: int, runs: int) -> tuple[float, float]:
+    """Seconds to the first answer, and MB then."""
+    folder.mkdir(parents=True)
+    journal = SqliteJournal(folder / "state" / JOURNAL_FILE)
+    fill(journal, count, "f" * 64, "network", "subnet")
+    journal.close()
+    process.configure(folder)
+    residents: list[float] = []
+
+    def answered(server: subprocess.Popen[bytes]) -> None:
+        residents.append(process.resident(server.pid))
+
+    found = [process.start(paths, folder, answered) for _ in range(min(runs, 5) + 1)][1:]
+    return median(found), stats.median(residents)
