@@ -53,7 +53,7 @@ class Bench:
         begin = time.monotonic()
         self.host.docker(*arguments)
         seconds = time.monotonic() - begin
-        calls = [call for call in self.lab.neutron_calls(position) if not is_background(call)]
+        calls = [call for call in self.lab.calls_with_labels(position) if not is_background(call)]
         return Timed(seconds, calls)
 
     def create(self, driver: str, name: str, *arguments: str) -> Timed:

@@ -18,8 +18,11 @@ from lab.errors import LabError
 from lab.openstack import Session
 from lab.paths import HostPaths, LabPaths
 from lab.people import Person
-from lab.process import Place, Registry, clean_environment
+from lab.process import Place, Registry, clean_environment, wait_for
 from lab.sriov import api as sriov_api
+
+LABELLED = 10.0
+"""Seconds."""
 
 
 def connect(name: str = "dev") -> "Lab":
@@ -259,6 +262,16 @@ class Lab:
             lines = log.read().decode(errors="replace").splitlines()
         calls = [_parse(line) for line in lines]
         return [call for call in calls if call.agent != "kuryr-lab"]
+
+    def calls_with_labels(self, since: int) -> list[NeutronCall]:
+        """The same, when Neutron has been told which container has a port that was made: that follows its start."""
+        wait_for(lambda: _are_labelled(self.neutron_calls(since)), LABELLED)
+        return self.neutron_calls(since)
+
+
+def _are_labelled(calls: list[NeutronCall]) -> bool:
+    made = any((call.method, call.uri) == ("POST", "/v2.0/ports") for call in calls)
+    return not made or any(call.method == "PUT" and call.uri.startswith("/v2.0/ports/") for call in calls)
 
 
 def _parse(line: str) -> NeutronCall:

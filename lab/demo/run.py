@@ -160,7 +160,7 @@ class Story:
         if done.returncode != 0:
             said = [text for text in (done.stderr or done.stdout).splitlines() if not text.startswith("See 'docker")]
             raise LabError(" ".join(said) or f"exit code {done.returncode}")
-        calls = lab.neutron_calls(position)
+        calls = lab.calls_with_labels(position)
         neutron = sum(call.milliseconds for call in calls) / 1000
         if calls:
             line(f"{seconds:.2f} s, of these {neutron:.2f} s in {len(calls)} calls of Neutron's API:")

@@ -26,8 +26,8 @@ _WHY = {
     "PUT subnets tags": "mark that as well",
     "POST subnets tags": "mark that as well",
     "GET extensions": "what can this Neutron do? (asked once)",
-    "POST ports": "make a port: Neutron chooses address and MAC",
-    "PUT ports": "bind it to this host and this container",
+    "POST ports": "make a port on this host: Neutron chooses address and MAC",
+    "PUT ports": "say which container has it; nobody waits for that",
 }
 _LONG_ID = re.compile(r"([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
