@@ -207,7 +207,7 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     health = Health()
     health.watch_all_threads()
     services = _services(settings, neutron, journal, drivers, health, observe)
-    boundary = Boundary(_routes(plugin, services), metrics.note_call)
+    boundary = Boundary(_routes(plugin, services), metrics.note_call, services.whom)
     tls = _tls(plugin)
     server = PluginServer(boundary, _listeners(plugin), threads=plugin.worker_threads, tls=tls)
     warm_ups = _warm_ups(settings, neutron, links, ovs, drivers)

@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""How many REST calls to Neutron one piece of work costs.
+"""One piece of work: how many REST calls to Neutron it costs, and the id by which it is found in every log.
 
 A leaf. The adapter notes every request it sends; whoever serves a request opens a counter around it. Counters nest, and
-a context copied into another thread counts there too.
+a context copied into another thread counts there too. The id is of the form that OpenStack's services take over into
+their own logs (``req-`` and a UUID).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from uuid import uuid4
 
 
 class CallCounter:
@@ -55,3 +57,22 @@ def note_neutron_call(method: str, path: str) -> None:
     counter = _counter.get()
     if counter is not None:
         counter._note(method, path)
+
+
+_request: ContextVar[str] = ContextVar("kuryr_request", default="")
+
+
+@contextmanager
+def one_request(known: str = "") -> Iterator[str]:
+    """What is done in this context has one id: a new one, or that of the work that it belongs to."""
+    request = known or f"req-{uuid4()}"
+    token = _request.set(request)
+    try:
+        yield request
+    finally:
+        _request.reset(token)
+
+
+def request_id() -> str:
+    """Of the work in this context; "" where it has none."""
+    return _request.get()

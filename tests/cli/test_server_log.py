@@ -49,6 +49,24 @@ def test_a_line_has_its_date_and_its_text_once(folder: Path, start: Start) -> No
     assert lines[3] == "    Traceback (most recent call last):"
 
 
+def test_what_a_call_of_docker_says_ends_in_its_id(folder: Path, start: Start) -> None:
+    """Fails if one word does not find all lines of a call, or if a line of nobody's call has an id."""
+    program = frame(
+        serve="""import logging
+        from kuryr_libnetwork.calls import one_request
+        log = logging.getLogger("kuryr_libnetwork.x")
+        log.info("before")
+        with one_request("req-1"):
+            log.info("in %s", "between")
+            log.info("100 %")
+        log.info("after")
+        notify("SAID")
+        self.over.wait()"""
+    )
+    texts = [line.partition("kuryr_libnetwork.x ")[2] for line in said(start, folder, program)]
+    assert texts[:4] == ["before", "in between [req-1]", "100 % [req-1]", "after"]
+
+
 def test_the_journal_gets_priorities_and_no_dates(folder: Path, start: Start) -> None:
     """Fails if ``journalctl -p warning`` finds none of the warnings, or if each line has the time twice."""
     lines = said(start, folder, JOURNAL + frame(serve=SAYS))

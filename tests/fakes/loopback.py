@@ -16,7 +16,9 @@ from cheroot.wsgi import Server
 
 
 class Request(NamedTuple):
-    """``token`` is the ``X-Auth-Token``, ``if_match`` the header of that name; ``body`` is decoded JSON."""
+    """``token`` is the ``X-Auth-Token``, ``if_match`` the header of that name, as is ``request_id``; ``body`` is
+    decoded JSON.
+    """
 
     method: str
     path: str
@@ -24,6 +26,7 @@ class Request(NamedTuple):
     token: str
     body: Any
     if_match: str = ""
+    request_id: str = ""
 
 
 class Answer(NamedTuple):
@@ -70,7 +73,8 @@ class Loopback:
         body = json.loads(environ["wsgi.input"].read(length)) if length else None
         query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
         token, if_match = environ.get("HTTP_X_AUTH_TOKEN", ""), environ.get("HTTP_IF_MATCH", "")
-        request = Request(environ["REQUEST_METHOD"], environ["PATH_INFO"], query, token, body, if_match)
+        told = environ.get("HTTP_X_OPENSTACK_REQUEST_ID", "")
+        request = Request(environ["REQUEST_METHOD"], environ["PATH_INFO"], query, token, body, if_match, told)
         self.requests.append(request)
         answer = self.answer(request)
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(answer.body))), *answer.headers]

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import pytest
 
-from kuryr_libnetwork.calls import note_neutron_call
+from kuryr_libnetwork.calls import note_neutron_call, request_id
 from kuryr_libnetwork.docker.boundary import Answer, Boundary
 from kuryr_libnetwork.errors import ConfigError, KuryrError, NeutronConflict, NeutronUnavailable
 from kuryr_libnetwork.patience import waiting_for
@@ -208,6 +208,44 @@ def test_one_line_for_each_call(boundary: Boundary, verbs: Verbs, caplog: pytest
         rf"NetworkDriver\.Join {NETWORK[:12]} {ENDPOINT[:12]} ok \([0-9.]+ ms, 2 Neutron calls\)", joined
     )
     assert re.fullmatch(r"IpamDriver\.RequestAddress p{12} 10\.1\.0\.7 ok \([0-9.]+ ms, 0 Neutron calls\)", address)
+
+
+def test_the_line_says_for_whom(verbs: Verbs, caplog: pytest.LogCaptureFixture) -> None:
+    """Fails if an operator cannot find the container of a line, if what goes is not named, or if that ends a call."""
+
+    def whom(request: m.Message, answer: m.Message | None) -> str:
+        if isinstance(request, m.JoinRequest):
+            return "web, port p" if answer else ""
+        if isinstance(request, m.EndpointRequest):
+            return "" if answer else "old\nline"
+        raise ValueError("nobody")
+
+    boundary = boundary_of(verbs, whom=whom)
+    with caplog.at_level(logging.INFO, logger="kuryr_libnetwork"):
+        assert post(boundary, "NetworkDriver.Join", IDS).status == 200
+        assert post(boundary, "NetworkDriver.Leave", IDS).status == 200
+        assert post(boundary, "IpamDriver.ReleasePool", {"PoolID": "p"}).status == 200
+    lines = [each.getMessage() for each in caplog.records if "Neutron calls" in each.getMessage()]
+    assert [line.partition("calls)")[2] for line in lines] == [" for web, port p", " for old line", ""]
+
+
+def test_each_call_and_its_way_back_have_one_id(boundary: Boundary, verbs: Verbs) -> None:
+    """Fails if what belongs together cannot be found by one word in both logs."""
+    seen: list[str] = []
+
+    def note(_: object) -> m.Message:
+        seen.append(request_id())
+        return ANSWERS["create_endpoint"]
+
+    verbs.does["create_endpoint"] = verbs.does["delete_endpoint"] = note
+    verb, arguments = BODIES["NetworkDriver.CreateEndpoint"]
+    assert verb == "create_endpoint"
+    first = post(boundary, "NetworkDriver.CreateEndpoint", arguments)
+    assert first.undo is not None
+    first.undo()
+    post(boundary, "NetworkDriver.CreateEndpoint", arguments)
+    assert seen[0] == seen[1] != seen[2]
+    assert request_id() == ""
 
 
 def test_no_text_of_a_request_makes_a_line_of_the_log(boundary: Boundary, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,15 +1,16 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The counter behind "N Neutron calls" in the log."""
+"""The counter behind "N Neutron calls" in the log, and the id of a piece of work."""
 
 from __future__ import annotations
 
 import contextvars
+import re
 import threading
 
 import pytest
 
-from kuryr_libnetwork.calls import count_calls, note_neutron_call
+from kuryr_libnetwork.calls import count_calls, note_neutron_call, one_request, request_id
 
 
 def test_only_what_happens_inside_is_counted() -> None:
@@ -73,3 +74,18 @@ def test_a_copied_context_counts_for_its_caller() -> None:
         thread.start()
         thread.join(20)
     assert counter.requests == (("GET", "/helper"),)
+
+
+def test_one_piece_of_work_has_one_id() -> None:
+    """Fails if the lines of two calls of Docker cannot be told apart, or if OpenStack's services do not take the id."""
+    assert request_id() == ""
+    with one_request() as first:
+        assert request_id() == first
+        with one_request("req-known"):
+            assert request_id() == "req-known"
+        assert request_id() == first
+    with one_request() as second:
+        assert second != first
+    assert request_id() == ""
+    # Source: oslo.middleware, request_id.py (ID_FORMAT).
+    assert re.fullmatch(r"req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", first)

@@ -94,8 +94,8 @@ class Verbs:
         return [name for name, _ in self.calls]
 
 
-def boundary_of(verbs: Any) -> Boundary:
-    return Boundary(build_routes(verbs, verbs, verbs, Constants()))
+def boundary_of(verbs: Any, **more: Any) -> Boundary:
+    return Boundary(build_routes(verbs, verbs, verbs, Constants()), **more)
 
 
 class Edge:

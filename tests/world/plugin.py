@@ -122,6 +122,7 @@ class Plugin:
         self.services = self._assemble()
         boundary = Boundary(
             build_routes(self.services.network_driver, self.services.ipam_driver, self.services.operator, Constants()),
+            whom=self.services.whom,
         )
         self._server = PluginServer(boundary, [unix_listener(self.socket)], threads=32, stop_timeout=2)
         self._thread = threading.Thread(target=self._server.serve, daemon=True)

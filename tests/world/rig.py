@@ -49,6 +49,7 @@ class Rig(Plugin):
         self.services: Services = self._assemble()
         self.boundary = Boundary(
             build_routes(self.services.network_driver, self.services.ipam_driver, self.services.operator, Constants()),
+            whom=self.services.whom,
         )
 
     def call(self, method: str, body: bytes, *, deliver: bool = True) -> tuple[int, bytes]:

@@ -20,6 +20,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from kuryr_libnetwork.calls import request_id
 from kuryr_libnetwork.errors import ConfigError, UnsafePath
 from kuryr_libnetwork.host.files import check_folder, claim_place
 from kuryr_libnetwork.text import printable, shortened
@@ -109,15 +110,22 @@ def say_at_last(line: str) -> None:
 
 
 class OneLine(logging.Filter):
-    """No name and no answer of others can make a line of the log, or fill it; the lines of a traceback are indented."""
+    """No name and no answer of others can make a line of the log, or fill it; the lines of a traceback are indented.
+
+    What is said in the course of a call of Docker ends in its id.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         try:
             text = record.getMessage()
         except (TypeError, ValueError):  # words and values do not fit; the handler says so
             return True
+        request = request_id()
         if len(text) > LONGEST_MESSAGE or not text.isprintable():
             record.msg, record.args = shortened(printable(text), LONGEST_MESSAGE), ()
+        if request and not hasattr(record, "request_id"):  # once, whatever the number of handlers
+            record.request_id = request
+            record.msg, record.args = f"{record.getMessage()} [{request}]", ()
         if record.exc_info and record.exc_info[0] is not None:
             lines = "".join(traceback.format_exception(*record.exc_info)).splitlines()
             record.exc_text = "\n".join(f"    {printable(line)}" for line in lines)

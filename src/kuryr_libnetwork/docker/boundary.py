@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from kuryr_libnetwork.calls import count_calls
+from kuryr_libnetwork.calls import count_calls, one_request, request_id
 from kuryr_libnetwork.docker.deliveries import Deliveries
 from kuryr_libnetwork.errors import InvalidRequest, KuryrError
 from kuryr_libnetwork.model.observed import CallDone, ObserveCall, ignore
@@ -42,6 +42,13 @@ _SHORT = 12
 """Characters of an id, as Docker itself shows them."""
 
 
+Whom = Callable[[Message, Message | None], str]
+
+
+def _nobody(_request: Message, _answer: Message | None) -> str:
+    return ""
+
+
 class Answer(msgspec.Struct, frozen=True):
     """What goes back to Docker; ``undo`` is called if it cannot be delivered, ``arrived`` if it was."""
 
@@ -53,9 +60,12 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Boundary:
-    """``observe`` is told of each call that is served."""
+    """``observe`` is told of each call that is served. ``whom``: for whom a call is, from what it asks and, once there
+    is one, its answer; "" where that is not known.
+    """
 
-    def __init__(self, routes: Routes, observe: ObserveCall = ignore) -> None:
+    def __init__(self, routes: Routes, observe: ObserveCall = ignore, whom: Whom = _nobody) -> None:
+        self._whom = whom
         self._routes = routes
         self._observe = observe
         self.deliveries = Deliveries()
@@ -73,12 +83,19 @@ class Boundary:
         route = self._routes.get(path)
         if route is None or method != "POST":
             return _refuse(method, path, known=route is not None)
+        with one_request():
+            return self._serve(path, route, body)
+
+    def _serve(self, path: str, route: Route[Any, Any], body: bytes) -> Answer:
         started = time.monotonic()
         request: Message = Empty()
+        whom = ""
         with count_calls() as calls, one_patience():
             try:
                 request = self._decode(path, route, body)
-                answer = self._answer(path, route, request)
+                whom = self._named(request, None)
+                answer, message = self._answer(path, route, request)
+                whom = self._named(request, message) or whom
                 outcome, code = "ok", "ok"
             except KuryrError as error:
                 answer, outcome = Answer(error.status, error_body(str(error))), f"{error.code}: {error}"
@@ -92,27 +109,37 @@ class Boundary:
         self._observe(CallDone(method=path[1:], seconds=seconds, outcome=code))
         level = logging.INFO if answer.status == 200 else logging.WARNING
         text = f"{_ids(request)} {one_line(outcome)}"
-        LOG.log(level, "%s%s (%.1f ms, %d Neutron calls)", path[1:], text, seconds * 1000, calls.neutron)
+        told = f" for {one_line(whom)}" if whom else ""
+        LOG.log(level, "%s%s (%.1f ms, %d Neutron calls)%s", path[1:], text, seconds * 1000, calls.neutron, told)
         LOG.debug("%s <- %s -> %s", path[1:], body, answer.body)
         return answer
 
-    def _answer(self, path: str, route: Route[Any, Any], request: Message) -> Answer:
+    def _named(self, request: Message, answer: Message | None) -> str:
+        try:
+            return self._whom(request, answer)
+        except Exception:  # a boundary: a call does not fail for the words of its line in the log
+            LOG.exception("for whom a call is: unexpected error")
+            return ""
+
+    def _answer(self, path: str, route: Route[Any, Any], request: Message) -> tuple[Answer, Message]:
         if route.undo is None:
             answer = route.answer(request)
-            return Answer(200, msgspec.json.encode(answer.answer if isinstance(answer, Kept) else answer))
+            message = answer.answer if isinstance(answer, Kept) else answer
+            return Answer(200, msgspec.json.encode(message)), message
         delivery = self.deliveries.begin(_thing(path, request))
         try:
             answer = route.answer(request)
             if not isinstance(answer, Kept):
                 delivery.made(_undo(path, route.undo, request, answer))
-            body = msgspec.json.encode(answer.answer if isinstance(answer, Kept) else answer)
+            message = answer.answer if isinstance(answer, Kept) else answer
+            body = msgspec.json.encode(message)
         except BaseException:
             delivery.lost()
             raise
         if delivery.is_open:
-            return Answer(200, body, delivery.lost, delivery.arrived)
+            return Answer(200, body, delivery.lost, delivery.arrived), message
         delivery.arrived()  # Docker knows already what it tells
-        return Answer(200, body)
+        return Answer(200, body), message
 
     def _decode(self, path: str, route: Route[Any, Any], body: bytes) -> Message:
         """An empty body is Docker's retry of a call that was cut off: the arguments are lost, nothing may happen."""
@@ -175,7 +202,13 @@ def _thing(path: str, request: Message) -> Hashable:
 
 
 def _undo(path: str, step: Callable[[Any, Any], object], request: Message, answer: Message) -> Callable[[], object]:
+    work = request_id()
+
     def run() -> None:
+        with one_request(work):
+            back()
+
+    def back() -> None:
         text = f"{path[1:]}{_ids(request)}"
         LOG.warning("%s: Docker did not get the answer; undoing the call", text)
         try:

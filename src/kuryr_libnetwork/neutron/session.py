@@ -21,7 +21,7 @@ import msgspec
 import tenacity
 
 from kuryr_libnetwork.bounded import Depart, GaveUp, run_within
-from kuryr_libnetwork.calls import note_neutron_call
+from kuryr_libnetwork.calls import note_neutron_call, request_id
 from kuryr_libnetwork.contacts import asking
 from kuryr_libnetwork.errors import KuryrError, NeutronError, NeutronForbidden, NeutronUnavailable
 from kuryr_libnetwork.model.observed import NEUTRON, Observe, ignore
@@ -44,6 +44,8 @@ AdapterFactory = Callable[[], "Adapter"]
 PARTY = "Neutron"
 """For whom patience is had; Keystone is a part of it."""
 CONNECTIONS = 64
+REQUEST_HEADER = "X-Openstack-Request-Id"
+"""Source: oslo.middleware, ``request_id.py``."""
 _API = "/v2.0"
 _PROJECT = "the project of the service's credentials"
 _ACCOUNT = "the roles of the service's user"
@@ -232,7 +234,7 @@ class Rest:
                 base + _target(asked.path, asked.query),
                 asked.method,
                 json=asked.body,
-                headers=dict(asked.headers),
+                headers=_headers(asked.headers),
                 timeout=(connect, seconds),
                 connect_retries=0,
                 status_code_retries=0,
@@ -285,6 +287,12 @@ class Rest:
         auth = self._adapter.session.auth if self._adapter is not None else None
         auth_url = getattr(auth, "auth_url", None)
         return f"Keystone {shown(auth_url)} ([neutron] auth_url): " if auth_url else ""
+
+
+def _headers(own: Mapping[str, str]) -> dict[str, str]:
+    """With the id of the work that asks, so that Neutron's log has it, too."""
+    request = request_id()
+    return {**own, REQUEST_HEADER: request} if request else dict(own)
 
 
 def _not_asked(asked: str) -> NotConnected:

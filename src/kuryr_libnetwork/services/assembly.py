@@ -50,6 +50,7 @@ from kuryr_libnetwork.services.state.lookup import Lookup
 from kuryr_libnetwork.services.state.network_users import NetworkUsers
 from kuryr_libnetwork.services.state.own_things import OwnThings
 from kuryr_libnetwork.services.state.unfinished_removals import UnfinishedRemovals
+from kuryr_libnetwork.services.whom import Whom
 
 RECONCILER = "reconciler"
 """The thread of the background."""
@@ -64,6 +65,7 @@ class Services(NamedTuple):
     labels: Labels
     operator: Operator
     overview: Overview
+    whom: Whom
     findings: Findings
 
 
@@ -95,6 +97,7 @@ def assemble(
         parts.labels,
         operator,
         overview,
+        Whom(journal, parts.findings.container),
         parts.findings,
     )
 

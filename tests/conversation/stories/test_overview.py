@@ -46,6 +46,22 @@ def test_a_container_is_shown_while_it_is_there(rig: Rig) -> None:
     assert (overview.networks(), overview.endpoints(), overview.ports()) == ([], [], [])
 
 
+def test_the_log_says_for_whom_a_call_was(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody would find the lines of a container or of a port."""
+    docker = DirectDocker(rig)
+    net = docker.network_create()
+    with caplog.at_level("INFO", logger="kuryr_libnetwork.docker"):
+        box = docker.run(net)
+        rig.services.findings.note_containers({box.endpoint_id: "web"})
+        port_id = rig.services.overview.endpoints()[0].port_id
+        docker.rm(box)
+    lines = {line.split()[0]: line for line in caplog.messages if "Neutron calls" in line}
+    assert lines["IpamDriver.RequestAddress"].endswith(f" for port {port_id}")
+    assert lines["NetworkDriver.CreateEndpoint"].endswith(f" for port {port_id}, {box.ip}")
+    assert lines["NetworkDriver.DeleteEndpoint"].endswith(f" for web, port {port_id}, {box.ip}")
+    assert lines["IpamDriver.ReleaseAddress"].endswith(f" for port {port_id}")
+
+
 def test_a_leftover_is_shown_before_it_is_removed(rig: Rig) -> None:
     """What is going to be removed would be known only when it is gone; what cannot be removed, never."""
     docker = DirectDocker(rig)

@@ -76,6 +76,11 @@ class Findings:
         with self._lock:
             return dict(self._containers)
 
+    def container(self, endpoint_id: str) -> str:
+        """The name of the one that has it; "" where Docker has not told it."""
+        with self._lock:
+            return self._containers.get(endpoint_id, "")
+
     def free_devices(self) -> dict[str, int]:
         with self._lock:
             return dict(self._free)
