@@ -17,8 +17,9 @@ COLUMNS = ("Link", "Status", "Found", "What to do")
 
 
 class Doctor(Table):
-    """Walk the chain that containers need on this host: each link ok, wrong or not checked, and what to do. SR-IOV is
-    looked at where it is enabled. Exit code 1: something is wrong.
+    """Walk the chain that containers need: each link ok, wrong or not checked, and what to do. Exit code 1: wrong.
+
+    VFs are looked at where kuryr.conf asks for them.
 
     Asks Neutron; changes nothing.
     """
