@@ -26,8 +26,9 @@ from kuryr_libnetwork.errors import (
 )
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.errors import NoAnswer, NotConnected, TooManyRequests, one_line
+from kuryr_libnetwork.neutron.foreign import translate
 from kuryr_libnetwork.neutron.pauses import BUSY_TRIES, TRIES
-from kuryr_libnetwork.neutron.session import Rest, translate
+from kuryr_libnetwork.neutron.session import Rest
 from tests.adapters.neutron_client import without_keystone
 from tests.fakes.loopback import Answer
 from tests.fakes.neutron import DEFAULT_EXTENSIONS, PROJECT, TAG_CREATION, FakeNeutron

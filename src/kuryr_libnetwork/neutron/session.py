@@ -23,10 +23,11 @@ import tenacity
 from kuryr_libnetwork.bounded import Depart, GaveUp, run_within
 from kuryr_libnetwork.calls import note_neutron_call, request_id
 from kuryr_libnetwork.contacts import asking
-from kuryr_libnetwork.errors import KuryrError, NeutronError, NeutronForbidden, NeutronUnavailable
+from kuryr_libnetwork.errors import KuryrError, NeutronForbidden, NeutronUnavailable
 from kuryr_libnetwork.model.observed import NEUTRON, Observe, ignore
 from kuryr_libnetwork.neutron.account import account_of, no_project, project_of
 from kuryr_libnetwork.neutron.errors import NoAnswer, NotConnected, TooManyRequests, from_answer, one_line
+from kuryr_libnetwork.neutron.foreign import foreign_errors, translate
 from kuryr_libnetwork.neutron.pauses import TRIES, is_over, pause, retry_after
 from kuryr_libnetwork.patience import waiting_for
 from kuryr_libnetwork.rules.neutron_paths import resource_of
@@ -266,7 +267,7 @@ class Rest:
         except KuryrError:
             self._forget(phase)
             raise
-        except _foreign_errors() as error:
+        except foreign_errors() as error:
             ours = translate(asked, error, whose)
             if not isinstance(ours, NoAnswer | NotConnected | TooManyRequests | NeutronForbidden):
                 self._forget(phase)
@@ -297,40 +298,6 @@ def _headers(own: Mapping[str, str]) -> dict[str, str]:
 
 def _not_asked(asked: str) -> NotConnected:
     return NotConnected(f"{asked} was not tried: Neutron has just left another request without an answer")
-
-
-def _foreign_errors() -> tuple[type[Exception], ...]:
-    """What the libraries below raise; loaded with the first request, as they are."""
-    from keystoneauth1 import exceptions
-    from requests.exceptions import RequestException
-    from urllib3.exceptions import HTTPError
-
-    return (exceptions.ClientException, RequestException, HTTPError, OSError)
-
-
-def translate(asked: str, error: Exception, whose: str = "") -> NeutronError:
-    """What an exception of keystoneauth or requests means. ``whose``: the beginning of the line.
-
-    HTTP errors among them are Keystone's: Neutron's own come back as responses.
-    """
-    import requests
-    from keystoneauth1 import exceptions
-
-    if isinstance(error, exceptions.HttpError):
-        status, told = error.http_status, one_line(str(error.message or error))
-        if status == 429:
-            headers = getattr(getattr(error, "response", None), "headers", None) or {}
-            limit = f"Keystone takes no more requests now, so {asked} was not asked: {told}"
-            return TooManyRequests(limit, retry_after(headers))
-        words = f"Keystone refused what {asked} needs: {told}"
-        return NeutronForbidden(words) if status in (401, 403) else NeutronUnavailable(words)
-    reason = _reason(error)
-    if _never_left(error):
-        return NotConnected(f"{whose}no connection for {asked}: {reason}")
-    lost = (exceptions.ConnectionError, requests.exceptions.RequestException, OSError)
-    if isinstance(error, lost):
-        return NoAnswer(f"{whose}no answer to {asked}: {reason}")
-    return NeutronUnavailable(f"{whose}cannot ask {asked}: {reason}")
 
 
 def _base(adapter: Adapter) -> str:
@@ -392,28 +359,3 @@ def _told(body: Any) -> tuple[str, str]:
         return "", error if isinstance(error, str) else ""
     kind, message = error.get("type"), error.get("message")
     return kind if isinstance(kind, str) else "", message if isinstance(message, str) else ""
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        inner = seen.args[0] if seen.args and isinstance(seen.args[0], BaseException) else None
-        seen = seen.__cause__ or inner or seen.__context__
-
-
-def _never_left(error: BaseException) -> bool:
-    """Whether not even a connection came about."""
-    import requests
-    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
-
-    opening = (NewConnectionError, ConnectTimeoutError, requests.exceptions.ConnectTimeout)
-    return any(
-        isinstance(cause, opening) or isinstance(getattr(cause, "reason", None), opening) for cause in _causes(error)
-    )
-
-
-def _reason(error: BaseException) -> str:
-    """The system's own words where there are any; the libraries wrap them in several lines."""
-    system = [cause for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror]
-    return one_line(str(system[-1].strerror if system else error)) or type(error).__name__
