@@ -15,6 +15,7 @@ from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import TagOwner
 from tests.adapters.neutron_sides import OnClient, OnFake
 from tests.adapters.neutron_tenant import NOWHERE, Tenant, addresses
+from tests.fakes.neutron import PROJECT
 
 OWNERS: tuple[TagOwner, ...] = ("networks", "subnets", "subnetpools", "ports")
 
@@ -180,6 +181,21 @@ class NetworkContract:
     def test_a_qos_policy_that_does_not_exist_is_not_there(self, neutron: Neutron) -> None:
         """A port whose policy was deleted could not be plugged."""
         assert neutron.find_qos_policies(id=[NOWHERE]) == []
+
+
+class QuotaContract:
+    """What the service's user is shown of his own project. Needs the fixture ``neutron``."""
+
+    def test_the_quota_of_the_own_project(self, neutron: Neutron) -> None:
+        """An operator would learn that there are no more ports when a container does not start."""
+        project = neutron.project_id() or PROJECT
+        before = neutron.quota(project)["network"].used
+        network = neutron.create_network({"name": "quota"})
+        quota = neutron.quota(project)
+        assert quota["network"].used == before + 1
+        assert {"port", "subnet", "subnetpool", "security_group"} <= set(quota)
+        assert all(each.limit >= -1 and each.used >= 0 for each in quota.values())
+        neutron.delete_network(network.id)
 
 
 class AgentContract:
@@ -394,7 +410,7 @@ class PortContract:
         assert len(neutron.find_networks(id=network.id)[0].tags) == 50
 
 
-class NeutronContract(NetworkContract, PortContract):
+class NeutronContract(NetworkContract, QuotaContract, PortContract):
     """All of it."""
 
 

@@ -75,6 +75,8 @@ class NeutronFront(Loopback):
         if what == "extensions":
             self.fake.extensions()
             return json_answer(200, {"extensions": [{"alias": alias} for alias in sorted(self.fake.extension_aliases)]})
+        if what == "quotas":
+            return json_answer(200, {"quota": msgspec.to_builtins(self.fake.quota(rest[0]))})
         if what not in _KINDS:
             return Answer(404, b"<html>The resource could not be found.</html>")
         if len(rest) > 1 and rest[1] == "tags":

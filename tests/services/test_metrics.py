@@ -29,6 +29,7 @@ COUNTS = Counts(
     adopted_ports=1,
     devices={("leased", "physnet2"): 2},
     free_devices={"physnet2": 6},
+    free_quota={"port": 12, "router": 3},
     suspects={"lease": 2},
     stuck={"lease": 1},
 )
@@ -93,6 +94,8 @@ def test_what_there_is_is_read() -> None:
     assert found["kuryr_vfs", ("physnet2", "quarantined")] == 0
     assert (found["kuryr_stuck_removals", ("lease",)], found["kuryr_stuck_removals", ("port",)]) == (1, 0)
     assert found["kuryr_journal_size_bytes", ()] == 4096
+    assert {labels for name, labels in found if name == "kuryr_quota_free"} == {("port",)}
+    assert found["kuryr_quota_free", ("port",)] == 12
     assert found["kuryr_rounds_total", ()] == 7
     assert found["kuryr_unforeseen_errors_total", ("routes",)] == 1
     parties = {labels for name, labels in found if name == "kuryr_last_answer_timestamp_seconds"}

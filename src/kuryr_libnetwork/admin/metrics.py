@@ -32,6 +32,8 @@ from kuryr_libnetwork.model.value import Value
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 60.0)
 """From an answer out of the journal to a Neutron that is waited for in vain."""
 SUSPECTS = ("endpoint", "group", "lease", "network", "plug", "pool", "port")
+QUOTAS = ("network", "port", "security_group", "security_group_rule", "subnet", "subnetpool", "trunk")
+"""What the service makes in its project."""
 STATES = ("creating", "ready", "deleting")
 DEVICE_STATES = ("taking", "leased", "returning", "quarantined")
 
@@ -197,6 +199,10 @@ def _of_counts(counts: Counts) -> Iterable[Metric]:
     yield _by("kuryr_suspects", text, ("kind",), _filled(counts.suspects, SUSPECTS))
     text = "Removals that were tried and failed; they are tried again."
     yield _by("kuryr_stuck_removals", text, ("kind",), _filled(counts.stuck, SUSPECTS))
+    text = "How many more of a resource the service's project may have in Neutron; none where there is no limit."
+    free = counts.free_quota
+    quota: dict[tuple[str, ...], int] = {(kind,): free[kind] for kind in QUOTAS if kind in free}
+    yield _by("kuryr_quota_free", text, ("resource",), quota)
     networks = sorted({name for _, name in counts.devices} | set(counts.free_devices))
     devices: dict[tuple[str, ...], int] = {
         (state, name): counts.devices.get((state, name), 0) for name in networks for state in DEVICE_STATES

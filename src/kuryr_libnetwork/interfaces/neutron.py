@@ -13,6 +13,7 @@ from kuryr_libnetwork.model.neutron import (
     Network,
     Port,
     QosPolicy,
+    Quota,
     SecurityGroup,
     Subnet,
     SubnetPool,
@@ -50,6 +51,10 @@ class Neutron(Protocol):
         :class:`~kuryr_libnetwork.errors.NeutronForbidden` for credentials that Keystone refuses, or that are for no
         project.
         """
+        ...
+
+    def quota(self, project_id: str) -> Mapping[str, Quota]:
+        """By the kind of resource (``port``, ``security_group`` …); shown to whoever has a role in the project."""
         ...
 
     def find_networks(self, **query: str | Iterable[str]) -> list[Network]: ...

@@ -247,3 +247,16 @@ class Agent(Value, frozen=True):
     binary: str = ""
     admin_state_up: bool = True
     configurations: dict[str, Any] = {}
+
+
+class Quota(Value, frozen=True):
+    """Of one kind of resource in a project; ``limit`` -1: none. Source: Neutron API v2, quotas details."""
+
+    limit: int
+    used: int
+    reserved: int = 0
+
+    @property
+    def free(self) -> int | None:
+        """``None``: without limit."""
+        return None if self.limit < 0 else max(0, self.limit - self.used - self.reserved)

@@ -115,7 +115,8 @@ class RoundRow(Value, frozen=True):
 
 class Counts(Value, frozen=True):
     """How much there is of everything. ``devices``: by state and physical network; ``free_devices``: by physical
-    network, "" where the operator has named none; ``stuck``: suspects that could not be removed, by kind.
+    network, "" where the operator has named none; ``free_quota``: by kind of resource, where there is a limit;
+    ``stuck``: suspects that could not be removed, by kind.
     """
 
     networks: dict[str, int] = {}
@@ -126,6 +127,7 @@ class Counts(Value, frozen=True):
     intents: int = 0
     devices: dict[tuple[str, str], int] = {}
     free_devices: dict[str, int] = {}
+    free_quota: dict[str, int] = {}
     suspects: dict[str, int] = {}
     stuck: dict[str, int] = {}
 

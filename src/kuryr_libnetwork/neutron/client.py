@@ -19,6 +19,7 @@ from kuryr_libnetwork.model.neutron import (
     Network,
     Port,
     QosPolicy,
+    Quota,
     SecurityGroup,
     Subnet,
     SubnetPool,
@@ -75,6 +76,10 @@ class NeutronClient:
 
     def account(self) -> Account | None:
         return self._rest.account()
+
+    def quota(self, project_id: str) -> Mapping[str, Quota]:
+        told = self._rest.call("GET", f"/quotas/{quote(project_id, safe='')}/details.json").get("quota")
+        return answers.convert(told, dict[str, Quota], "quota")
 
     def find_networks(self, **query: str | Iterable[str]) -> list[Network]:
         return self._find("networks", Network, query)

@@ -19,6 +19,7 @@ from kuryr_libnetwork.services.background.agent_watch import AgentWatch
 from kuryr_libnetwork.services.background.dockers_word import DockersWord
 from kuryr_libnetwork.services.background.findings import Findings
 from kuryr_libnetwork.services.background.host_survey import HostSurvey
+from kuryr_libnetwork.services.background.quota_watch import QuotaWatch
 from kuryr_libnetwork.services.background.reconciler import Reconciler
 from kuryr_libnetwork.services.background.recovery import Recovery
 from kuryr_libnetwork.services.background.vf_watch import VfWatch
@@ -303,6 +304,7 @@ class _Parts:
             recovery=self._recovery,
             watch=VfWatch(self._neutron, self._drivers, self.locks, self._attempts, self.findings, self._settings.host),
             agents=AgentWatch(self._neutron, self.findings, self._settings.host),
+            quota=QuotaWatch(self._neutron, self.findings, self._clock),
             findings=self.findings,
             exposed_ports=self._exposed_ports,
             labels=self.labels,

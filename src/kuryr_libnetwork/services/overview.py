@@ -56,6 +56,7 @@ class Overview:
             intents=len(journal.intents.all()),
             devices=dict(Counter((each.state, each.physical_network) for each in journal.devices.all())),
             free_devices=self._findings.free_devices(),
+            free_quota=self._findings.quota(),
             suspects=dict(Counter(kind for kind, _ in suspects)),
             stuck=dict(Counter(suspect[0] for suspect in suspects if self._trouble(suspect))),
         )

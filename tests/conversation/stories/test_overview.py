@@ -110,6 +110,23 @@ def test_a_host_that_neutron_does_not_know(rig: Rig) -> None:
     assert findings.agents() == ()
 
 
+def test_the_quota_is_looked_at_now_and_then(rig: Rig) -> None:
+    """Without ports left no container starts; nobody would be told before, or every host ask each minute."""
+    reconciler, overview = rig.services.reconciler, rig.services.overview
+    rig.neutron.store.quotas["ports"] = 7
+    reconciler.round()
+    assert (overview.counts().free_quota, rig.neutron.called("quota")) == ({}, [])
+    for _ in range(11):
+        rig.now += 60
+        reconciler.round()
+    assert overview.counts().free_quota == {"port": 7}
+    assert len(rig.neutron.called("quota")) == 2
+    DirectDocker(rig).run(DirectDocker(rig).network_create())
+    rig.now += 300
+    reconciler.round()
+    assert overview.counts().free_quota["port"] < 7
+
+
 def test_an_operator_has_the_background_look_now(rig: Rig) -> None:
     """He would wait a minute to see whether what he did has helped."""
     reconciler, overview = rig.services.reconciler, rig.services.overview

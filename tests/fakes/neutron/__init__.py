@@ -21,6 +21,7 @@ from kuryr_libnetwork.model.neutron import (
     Network,
     Port,
     QosPolicy,
+    Quota,
     SecurityGroup,
     Subnet,
     SubnetPool,
@@ -132,6 +133,17 @@ class FakeNeutron:
             if planned:
                 raise planned.pop(0)[0]
         return self.told_account
+
+    def quota(self, project_id: str) -> Mapping[str, Quota]:
+        return self._call("quota", (project_id,), "GET", f"/quotas/{project_id}/details.json", self._quota)
+
+    def _quota(self) -> dict[str, Quota]:
+        """Of the service's project alone, which is all that it asks for."""
+        kinds = ("networks", "subnets", "subnetpools", "ports", "security_groups", "security_group_rules", "trunks")
+        return {kind[:-1]: Quota(limit=self.store.quotas.get(kind, -1), used=self._used(kind)) for kind in kinds}
+
+    def _used(self, kind: str) -> int:
+        return sum(row.get("project_id") == PROJECT for row in self.store.tables[kind].values())
 
     def find_networks(self, **query: str | Iterable[str]) -> list[Network]:
         return self._find("networks", Network, query)

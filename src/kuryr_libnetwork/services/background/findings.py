@@ -23,6 +23,7 @@ class Findings:
         self._containers: dict[str, str] = {}
         self._agents: tuple[Agent, ...] | None = None
         self._free: dict[str, int] = {}
+        self._quota: dict[str, int] = {}
         self._begun = 0
         self._rounds = 0
         self._ended: float | None = None
@@ -54,6 +55,11 @@ class Findings:
         with self._lock:
             self._free = dict(counts)
 
+    def note_quota(self, free: Mapping[str, int]) -> None:
+        """How many more of a kind of resource the project may have; those without a limit are not among them."""
+        with self._lock:
+            self._quota = dict(free)
+
     def note_begin(self) -> None:
         """Of a look."""
         with self._lock:
@@ -80,6 +86,10 @@ class Findings:
         """The name of the one that has it; "" where Docker has not told it."""
         with self._lock:
             return self._containers.get(endpoint_id, "")
+
+    def quota(self) -> dict[str, int]:
+        with self._lock:
+            return dict(self._quota)
 
     def free_devices(self) -> dict[str, int]:
         with self._lock:

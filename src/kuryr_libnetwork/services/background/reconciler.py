@@ -34,6 +34,7 @@ from kuryr_libnetwork.services.background.agent_watch import AgentWatch
 from kuryr_libnetwork.services.background.dockers_word import DockersWord
 from kuryr_libnetwork.services.background.findings import Findings
 from kuryr_libnetwork.services.background.host_survey import HostSurvey
+from kuryr_libnetwork.services.background.quota_watch import QuotaWatch
 from kuryr_libnetwork.services.background.recovery import Recovery
 from kuryr_libnetwork.services.background.vf_watch import VfWatch
 from kuryr_libnetwork.services.endpoints.labels import Labels
@@ -86,6 +87,7 @@ class Reconciler:
         recovery: Recovery,
         watch: VfWatch,
         agents: AgentWatch,
+        quota: QuotaWatch,
         findings: Findings,
         exposed_ports: ExposedPorts,
         labels: Labels,
@@ -109,6 +111,7 @@ class Reconciler:
         self._recovery = recovery
         self._watch = watch
         self._agents = agents
+        self._quota = quota
         self._findings = findings
         self._exposed_ports = exposed_ports
         self._labels = labels
@@ -215,6 +218,7 @@ class Reconciler:
         run("read our networks and their subnets", self._refresh)
         run("look after the ports of this host", self._watch.round)
         run("look whether the agents of this host are alive", self._agents.round)
+        run("look how much of the quota is left", self._quota.round)
         self._host_survey.repair()
 
     def _remove_overdue(self, look: Look) -> list[Suspect]:
