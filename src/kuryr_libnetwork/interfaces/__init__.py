@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the services ask of the world outside. The adapters and the fakes of the tests implement these protocols.
+"""The protocols through which the services reach the outside world; the adapters and the tests' fakes implement them.
 
-All methods may be called from many threads at once. Errors are those of :mod:`kuryr_libnetwork.errors`.
+All methods may be called from many threads at once. They raise the errors of :mod:`kuryr_libnetwork.errors`.
 """

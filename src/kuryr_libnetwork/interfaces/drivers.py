@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Port drivers: how a port becomes an interface of a container, and what has to be repaired afterwards."""
+"""Port drivers: how a port becomes a container's interface, and how that is repaired afterwards."""
 
 from __future__ import annotations
 
@@ -30,80 +30,79 @@ class PortDriver(Protocol):
     def bound_by(self) -> BoundBy: ...
 
     def home_network(self) -> str:
-        """The Neutron network that all its containers are on; "" where any will do."""
+        """The id of the only Neutron network that its containers can be on; "" for any network."""
         ...
 
     def reserve(self, request: BindingRequest) -> Mapping[str, Any]:
-        """Take what the port needs of this host before it is bound; what the binding has to say besides."""
+        """Reserve what the port needs of this host before it is bound; answers keys for its ``binding:profile``."""
         ...
 
     def unreserve(self, port_id: str) -> None:
-        """Give back what :meth:`reserve` took for a port that was not plugged; succeeds when there is nothing."""
+        """Release what :meth:`reserve` took for a port that was not plugged; succeeds if there is nothing."""
         ...
 
     def plan(self, port: Port, endpoint_id: str) -> PlugRecord:
-        """Decide how this port would be plugged; refuses what it cannot do; changes nothing, here or in Neutron."""
+        """Decide how to plug this port, or refuse it; changes nothing, here or in Neutron."""
         ...
 
     def recover(self, port: Port) -> PlugRecord:
-        """What an interface of this port would be called here, for one that the journal does not know."""
+        """The plug that an interface of this port would have here, for a port that the journal does not know."""
         ...
 
     def plug(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:
-        """Make the interface for the container; undoes its own work before it raises. Repeating it is harmless."""
+        """Create the container's interface; undoes its own work before it raises. Repeating it is harmless."""
         ...
 
     def unplug(self, plug: PlugRecord, sandbox: str = "") -> None:
-        """Take away whatever of it exists; succeeds when nothing does.
+        """Remove whatever exists of the plug; succeeds if nothing does.
 
-        ``sandbox``: the network namespace of the container, where its interface may still be ("": not known).
+        ``sandbox``: the container's network namespace, where the interface may still be ("": not known).
         """
         ...
 
     def where(self, plug: PlugRecord) -> Whereabouts:
-        """Where its interface is now: whoever has one in a container is alive."""
+        """Where its interface is now. An endpoint whose interface is in a container is in use."""
         ...
 
     def repair(self, in_use: Callable[[], list[PlugRecord]]) -> None:
-        """Make good what others have undone of the plugs of living containers.
+        """Repair what others have changed on the plugs of running containers.
 
-        ``in_use`` tells them; it is to be asked when none of them can be unplugged meanwhile.
+        ``in_use`` answers these plugs; call it only while none of them can be unplugged.
         """
         ...
 
     def strays(self) -> list[PlugRecord]:
-        """What of ours is configured on this host for interfaces that do not exist any more, as after a reboot."""
+        """Configuration of ours on this host whose interface is gone or in no container, as after a reboot."""
         ...
 
 
 @runtime_checkable
 class Enforcer(Protocol):
-    """A port driver for whose ports no agent of Neutron does what they say: it enforces that itself, and goes on doing
-    so.
-    """
+    """A port driver that applies its ports' attributes itself, and keeps doing so, because no Neutron agent does."""
 
     @property
     def vnic_types(self) -> frozenset[str]: ...
 
     def note_ports(self, ports: Sequence[Port]) -> None:
-        """All ports bound to this host, whoever bound them; told once per round of the background."""
+        """Take note of all ports bound to this host, whoever bound them; called once per round of the background."""
         ...
 
     def reapply(self, port_id: str) -> None:
-        """Enforce what the port said when it was observed last, if it is in use here; the caller holds its lock."""
+        """Apply what the port said when last seen, if it is in use here; the caller holds its lock."""
         ...
 
     def wait_for_carrier(self, plug: PlugRecord) -> None:
-        """Wait, bounded, until the interface can carry frames. Docker is about to move it; one that has moved
-        is fine.
+        """Wait for a limited time until the interface can carry frames, before Docker moves it into the container.
+
+        Succeeds if it has been moved already.
         """
         ...
 
     def announce(self, plug: PlugRecord, sandbox: str, addresses: Sequence[str]) -> bool:
         """Tell the neighbours, from inside the container, where its addresses are now.
 
-        ``False``: its interface is not there yet, or not up. :class:`~kuryr_libnetwork.errors.LinkNotFound`: there is
-        no such namespace (yet, or any more).
+        ``False``: its interface is not there yet, or not up. Raises :class:`~kuryr_libnetwork.errors.LinkNotFound` if
+        the namespace does not exist (yet, or any more).
         """
         ...
 
@@ -121,7 +120,7 @@ class Drivers(Protocol):
     """The enabled port drivers."""
 
     def for_port(self, port: Port) -> PortDriver:
-        """The driver for the port's ``binding:vnic_type``; :class:`~kuryr_libnetwork.errors.UnsupportedVif`: none."""
+        """The driver for the port's ``binding:vnic_type``; raises :class:`~kuryr_libnetwork.errors.UnsupportedVif`."""
         ...
 
     def named(self, name: str) -> PortDriver:

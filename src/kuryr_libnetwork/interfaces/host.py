@@ -22,33 +22,33 @@ class Links(Protocol):
     def create_veth(self, spec: VethSpec) -> None:
         """Make the pair: alias and ``mtu`` on both ends, ``mac`` and ``tx_checksum`` on the container's, host's end up.
 
-        Before that, and for as long as they are in this namespace, the host has no IP of its own on them (``routed``:
-        the host's end keeps it).
+        The host has no IP on either end at any moment while they are in this namespace (except, if ``routed``, on the
+        host's end).
 
         Raises :class:`~kuryr_libnetwork.errors.LinkExists` if either name is taken; leaves nothing behind on error.
         """
         ...
 
     def create_bridge(self, name: str, alias: str) -> None:
-        """Make a bridge that is up, forwards at once, and has no IP of the host's.
+        """Make a bridge that is up, forwards at once, and has no IP of the host.
 
         Raises :class:`~kuryr_libnetwork.errors.LinkExists` if the name is taken; leaves nothing behind on error.
         """
         ...
 
     def add_to_bridge(self, name: str, bridge: str) -> None:
-        """Have an interface up and in a bridge; repeating it is harmless.
+        """Set an interface up and put it into a bridge; repeating it is harmless.
 
         Raises :class:`~kuryr_libnetwork.errors.LinkNotFound` if either does not exist.
         """
         ...
 
     def members(self, bridge: str) -> list[str]:
-        """The names of the interfaces in a bridge; none where there is no such bridge."""
+        """The names of the interfaces in a bridge; none if the bridge does not exist."""
         ...
 
     def create_child(self, spec: ChildSpec) -> None:
-        """Make an interface that stands on another one, without IP of the host's; leaves nothing behind on error.
+        """Make an interface on top of another one, without an IP of the host; leaves nothing behind on error.
 
         Raises :class:`~kuryr_libnetwork.errors.LinkExists` if the name, or the VLAN on that parent, is taken,
         :class:`~kuryr_libnetwork.errors.LinkNotFound` if there is no such parent.
@@ -56,7 +56,7 @@ class Links(Protocol):
         ...
 
     def silence(self, name: str) -> None:
-        """Turn the host's own IP off on an interface that is there."""
+        """Turn the host's IP off on an existing interface."""
         ...
 
     def all(self) -> list[Link]: ...
@@ -66,11 +66,11 @@ class Links(Protocol):
         ...
 
     def aliases_elsewhere(self) -> frozenset[str]:
-        """The ifalias of every interface in the other network namespaces that an interface of ours ever went to."""
+        """The ifalias of every interface in the other network namespaces that interfaces of ours were moved to."""
         ...
 
     def delete(self, name: str) -> bool:
-        """Delete an interface; ``False`` when there is none of that name."""
+        """Delete an interface; ``False`` if there is none of that name."""
         ...
 
 
@@ -81,8 +81,8 @@ class Ovs(Protocol):
         """Add the interface to its bridge in one transaction; repeating it is harmless.
 
         ``external_ids``: attached-mac, iface-id (port), vm-uuid (endpoint), iface-status=active, owner=kuryr.
-        ``isolated`` counts until Neutron's agent has given the interface a VLAN; what the agent did stays. A row of
-        another port or in another bridge is replaced: nothing of it stays.
+        ``isolated`` applies until Neutron's agent has set a VLAN, which is kept. A row for another port, or in another
+        bridge, is replaced completely.
         Raises :class:`~kuryr_libnetwork.errors.BridgeNotFound`.
         """
         ...
@@ -116,11 +116,11 @@ class Sandboxes(Protocol):
     def look(self, sandbox: str) -> SandboxView: ...
 
     def add_route(self, sandbox: str, route: SandboxRoute) -> None:
-        """Raises :class:`~kuryr_libnetwork.errors.LinkExists` if there is one to that destination with that metric."""
+        """Raises :class:`~kuryr_libnetwork.errors.LinkExists` if that destination has a route with that metric."""
         ...
 
     def remove_route(self, sandbox: str, route: SandboxRoute) -> None:
-        """Succeeds where there is none."""
+        """Succeeds if there is none."""
         ...
 
 
@@ -128,12 +128,12 @@ class Scripts(Protocol):
     """The operator's executables that attach interfaces, one per ``binding:vif_type``."""
 
     def get(self, vif_type: str) -> str:
-        """The path of the executable; "" where there is none."""
+        """The path of the executable; "" if there is none."""
         ...
 
     def run(self, vif_type: str, arguments: Sequence[str]) -> None:
-        """Run it to its end, in bounded time.
+        """Run it and wait for it, for a limited time.
 
-        Raises :class:`~kuryr_libnetwork.errors.BindingScriptFailed` with its exit code and what it said.
+        Raises :class:`~kuryr_libnetwork.errors.BindingScriptFailed` with its exit code and output.
         """
         ...

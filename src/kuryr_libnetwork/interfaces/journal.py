@@ -29,7 +29,7 @@ class Table(Protocol[T]):
 
 
 class Journal(Protocol):
-    """The journal on disk; what it is for: ARCHITECTURE.md, "What is never lost"."""
+    """The journal on disk. Its purpose: ARCHITECTURE.md, "What is never lost"."""
 
     @property
     def pools(self) -> Table[PoolRecord]: ...

@@ -24,11 +24,11 @@ from kuryr_libnetwork.rules.roles import Account
 
 
 class Neutron(Protocol):
-    """Neutron's REST API. Every method is one call, but :meth:`extensions`, which asks once and remembers, and
-    :meth:`project_id` and :meth:`account`.
+    """Neutron's REST API. Every method is one call, except :meth:`extensions`, which asks once and remembers, and
+    :meth:`project_id` and :meth:`account`, which need none.
 
-    ``find_*`` take Neutron's own query parameters (``tags`` all have to match; lists are repeated keys) and follow
-    pagination. ``attributes`` are sent as they are (REST names such as ``binding:host_id``). Deleting or changing
+    ``find_*`` take Neutron's query parameters (all ``tags`` have to match; a list becomes repeated keys) and follow
+    pagination. ``attributes`` are sent unchanged (REST names such as ``binding:host_id``). Deleting or changing
     what does not exist raises :class:`~kuryr_libnetwork.errors.NeutronNotFound`.
     """
 
@@ -37,19 +37,18 @@ class Neutron(Protocol):
         ...
 
     def project_id(self) -> str:
-        """The project of the service's own credentials; "" where there are no projects (``auth_type = none``).
+        """The project of the service's own credentials; "" if there are no projects (``auth_type = none``).
 
-        No call of Neutron's: the token says it. Raises :class:`~kuryr_libnetwork.errors.NeutronForbidden` for
-        credentials that are for no project.
+        Read from the token. Raises :class:`~kuryr_libnetwork.errors.NeutronForbidden` for credentials without a
+        project.
         """
         ...
 
     def account(self) -> Account | None:
-        """The roles of the service's user, and where he has them; ``None`` where there are none (``auth_type = none``).
+        """The service's user, project and roles; ``None`` if there are none (``auth_type = none``).
 
-        No call of Neutron's: the token says it, each one anew. Raises
-        :class:`~kuryr_libnetwork.errors.NeutronForbidden` for credentials that Keystone refuses, or that are for no
-        project.
+        Read from the current token. Raises :class:`~kuryr_libnetwork.errors.NeutronForbidden` for credentials that
+        Keystone refuses, or that are without a project.
         """
         ...
 
@@ -72,19 +71,19 @@ class Neutron(Protocol):
     def create_security_group(self, attributes: Mapping[str, Any]) -> SecurityGroup: ...
 
     def create_security_group_rules(self, rules: Iterable[Mapping[str, Any]]) -> None:
-        """All of them or none, by one bulk call."""
+        """Creates all of them or none, by one bulk call."""
         ...
 
     def create_port(self, attributes: Mapping[str, Any], tags: Iterable[str] = ()) -> Port:
-        """Make a port by a bulk call of one; ``tags`` are sent only where the cloud stores them (else dropped)."""
+        """Create a port by a bulk call of one; ``tags`` are sent only if the cloud stores them (else dropped)."""
         ...
 
     def update_port(self, port_id: str, attributes: Mapping[str, Any], revision: int | None = None) -> Port:
-        """``revision``: the port's revision number on which the change rests (``If-Match``).
+        """``revision``: the port's revision number on which the change is based (``If-Match``).
 
-        Raises :class:`~kuryr_libnetwork.errors.NeutronChanged`, and changes nothing, when it is another by now. Of two
-        changes under way at the same time both go through, though (seen with release 29, whose database layer repeats
-        the later one without the condition): whoever must exclude that has to mark the port first.
+        If it has changed since, raises :class:`~kuryr_libnetwork.errors.NeutronChanged` and changes nothing. But two
+        concurrent changes both succeed (seen with release 29, whose database layer repeats the later one without the
+        condition): callers that must exclude this have to mark the port first.
         """
         ...
 
@@ -95,9 +94,9 @@ class Neutron(Protocol):
     def delete_security_group(self, group_id: str) -> None: ...
 
     def add_subport(self, trunk_id: str, subport: SubPort) -> Trunk:
-        """Put a port without a device on a trunk; the answer is the trunk afterwards.
+        """Put a port without a device on a trunk; answers the trunk after the change.
 
-        :class:`~kuryr_libnetwork.errors.NeutronConflict` if the VLAN is taken there, or the port is on a trunk.
+        Raises :class:`~kuryr_libnetwork.errors.NeutronConflict` if the VLAN is taken or the port is on a trunk.
         """
         ...
 
@@ -108,7 +107,7 @@ class Neutron(Protocol):
         ...
 
     def add_tags(self, owner: TagOwner, resource_id: str, tags: Iterable[str]) -> None:
-        """Add tags, leaving all others: one call where the cloud has ``tag-creation``, else one call per tag."""
+        """Add tags and keep all others: one call if the cloud has ``tag-creation``, else one call per tag."""
         ...
 
     def remove_tag(self, owner: TagOwner, resource_id: str, tag: str) -> None: ...

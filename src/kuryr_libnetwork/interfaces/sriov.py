@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What SR-IOV ports need of this host: PCI functions, what the PF enforces for its VFs, and their network devices.
 
-Like :mod:`kuryr_libnetwork.interfaces`: many threads at once, errors of :mod:`kuryr_libnetwork.errors`.
+As everywhere in :mod:`kuryr_libnetwork.interfaces`, many threads may call at once, and the errors are our own.
 """
 
 from __future__ import annotations
@@ -33,23 +33,21 @@ class PciFunctions(Protocol):
         ...
 
     def virtual_function(self, pci_address: str) -> VirtualFunction | None:
-        """``None`` for what does not exist or is no VF."""
+        """``None`` if it does not exist or is not a VF."""
         ...
 
     def physical_function(self, pci_address: str) -> PhysicalFunction | None: ...
 
     def unbind(self, vf_address: str) -> None:
-        """Take the VF from its driver; refuses everything that is no VF. Its network device goes, wherever it is."""
+        """Unbind the VF from its driver, which removes its network device wherever it is; refuses all but VFs."""
         ...
 
     def bind(self, vf_address: str, driver: str, timeout: float) -> str:
-        """Give the VF to a driver and wait for its network device; answers its name, "" with a driver for user
-        space.
-        """
+        """Bind the VF to a driver and wait for its network device; answers its name, "" with a user-space driver."""
         ...
 
     def set_num_vfs(self, pf_address: str, count: int) -> None:
-        """Create ``count`` VFs (through 0, as the kernel demands). The caller knows that none is in use."""
+        """Create ``count`` VFs, after removing all (the kernel demands it). The caller ensures that none is in use."""
         ...
 
 
@@ -59,11 +57,11 @@ class VfControl(Protocol):
     def read(self, pf_netdev: str, index: int) -> VfSettings: ...
 
     def apply(self, pf_netdev: str, index: int, wanted: VfSettings) -> VfSettings:
-        """Set what differs, one attribute per message, and read it back; answers what was found then.
+        """Set what differs, one attribute per message; answers the settings as read back afterwards.
 
-        Order: VLAN, MAC, trust, spoofchk, rates, link state. What the driver does not know (EOPNOTSUPP) is skipped only
-        where the wanted value is the default (spoofchk and trust off, link state auto, no rate). On an error what was
-        set is put back, and :class:`~kuryr_libnetwork.errors.LinkError` names attribute, value and reason.
+        Order: VLAN, MAC, trust, spoofchk, rates, link state. What the driver does not support (EOPNOTSUPP) is skipped
+        only if the wanted value is the default (spoofchk and trust off, link state auto, no rate). On an error what was
+        set is reverted, and :class:`~kuryr_libnetwork.errors.LinkError` names attribute, value and reason.
         """
         ...
 
@@ -80,7 +78,7 @@ class Netdevs(Protocol):
         ...
 
     def uses(self, names: Iterable[str]) -> dict[str, DeviceUse]:
-        """The same for many at one look; a device that is not there is not in the answer."""
+        """The same for many devices in one query; a device that does not exist is left out."""
         ...
 
     def carries_default_route(self, names: Iterable[str]) -> bool: ...
@@ -97,15 +95,15 @@ class Netdevs(Protocol):
         up: bool = False,
         patient: bool = True,
     ) -> None:
-        """Set down, then rename, attributes, MAC (read back), MTU, the host's own IP on it; then up, if asked.
+        """Set down, then set name, attributes, MAC (read back), MTU and the host's IP on it; then set up, if asked.
 
-        An alternative name that is somebody else's by now is left to him.
-        ``patient``: a MAC that is refused is tried again for two seconds, for drivers that ask the PF first.
+        An alternative name that another device has by now is skipped.
+        ``patient``: a refused MAC is tried again for two seconds, for drivers that ask the PF first.
         """
         ...
 
     def set_up(self, name: str) -> None:
-        """Set a PF up for its VFs, which is no reason for the host to be on its network."""
+        """Set a PF up for its VFs, without giving the host an IP there."""
         ...
 
     def wait_carrier(self, name: str, timeout: float) -> bool: ...
@@ -127,8 +125,8 @@ class Netdevs(Protocol):
     def delete(self, name: str) -> bool: ...
 
     def announce(self, sandbox: str, mac: str, addresses: Iterable[str]) -> bool:
-        """Gratuitous ARP and unsolicited neighbour advertisements from inside a container.
+        """Send gratuitous ARP and unsolicited neighbour advertisements from inside a container.
 
-        By the device with that MAC; ``False`` while there is none, or it has no carrier yet and they would be lost.
+        They leave through the device with that MAC; ``False`` if there is none, or it has no carrier yet.
         """
         ...
