@@ -193,7 +193,7 @@ def test_who_is_served_without_a_certificate(write: Write) -> None:
 
 def test_users_that_there_are_not(write: Write) -> None:
     """Fails if a misspelt user is found out when its first call is refused."""
-    with pytest.raises(ConfigError, match=r"kuryr_uri_users = .*no-such-user is no user of this host"):
+    with pytest.raises(ConfigError, match=r"kuryr_uri_users = .*no-such-user is not a user of this host"):
         load(write("[DEFAULT]\nkuryr_uri = http://127.0.0.1:1\nkuryr_uri_users = root, no-such-user"))
 
 

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a login to Keystone needs, by ``auth_type``, told at the start and without asking Keystone.
+"""What a login to Keystone needs, by ``auth_type``: checked at the start, without asking Keystone.
 
-keystoneauth marks few options as required: without a password it fails at the first request, deep inside, and without a
-project it gets a token for which there is no Neutron.
+keystoneauth marks few options as required: without a password it fails deep inside at the first request, and without a
+project it gets a token whose catalog has no Neutron.
 """
 
 from __future__ import annotations
@@ -21,10 +21,7 @@ DEFAULT_DOMAIN = ("default_domain_name", "default_domain_id")
 
 
 class Need(NamedTuple):
-    """One of ``options``, the first of which is named where none is set. ``beside``: only if that option is set …
-
-    ``unless``: … and this one is not.
-    """
+    """One of ``options`` must be set (errors name the first), but only if ``beside`` is set and ``unless`` is not."""
 
     options: tuple[str, ...]
     beside: str = ""
@@ -63,11 +60,11 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         Need(("user_id", "username"), beside="application_credential_name", unless="application_credential_id"),
     ),
 }
-"""What is needed beside the options that keystoneauth itself requires. An application credential knows its project."""
+"""What is needed besides the options that keystoneauth requires. An application credential includes its project."""
 
 
 def check_login(reader: Reader) -> None:
-    """No or unknown auth_type, options that are missing, unreadable certificates: each is a ``ConfigError``."""
+    """Raises ``ConfigError`` for a missing or unknown auth_type, missing options and unreadable certificates."""
     from keystoneauth1 import exceptions, loading  # loaded by now
 
     conf = reader.conf
@@ -121,5 +118,5 @@ def _is_url(text: str) -> bool:
     try:
         uri = urlsplit(text)
         return uri.scheme in ("http", "https") and bool(uri.hostname) and uri.port != 0
-    except ValueError:  # a bracket too much or too few, or a port that is none
+    except ValueError:  # unbalanced brackets, or an invalid port
         return False

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options of kuryr.conf: names, types, defaults, help. :mod:`.config` reads them.
 
-Names and meanings are those of kuryr-libnetwork 18 and kuryr-lib 3.5; options that these do not have say so in their
-help ("New in 19") and have defaults that leave the meaning of an older file as it was.
+Names and meanings are those of kuryr-libnetwork 18 and kuryr-lib 3.5. Options that these lack say "New in 19" in their
+help, and have defaults that keep the meaning of an older file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PRINTABLE = re.compile(r"\S(.*\S)?")
 _HOST = re.compile(r"[!-~]{1,255}")
 _IFNAME = re.compile(r"(?!\.{1,2}$)[^\s/:]{0,15}")
 
-# Read by upstream's code but never acted upon there, or replaced here. Accepted, and said once at the start.
+# Options that upstream's code reads but ignores, or that are replaced here. Accepted, and logged once at the start.
 NO_EFFECT = {
     ("DEFAULT", "port_driver"): "upstream never read it either; enabled_port_drivers and default_port_driver decide",
     ("DEFAULT", "deployment_type"): "upstream never read it either; the port's vnic_type decides",
@@ -49,7 +49,7 @@ FOREIGN = {
 
 
 class Checked(types.String):
-    """A string that has to pass a check; ``allowed`` ends the error line."""
+    """A string that has to pass a check; ``allowed`` completes the error line."""
 
     def __init__(self, allowed: str, check: Callable[[str], bool], type_name: str = "string value") -> None:
         super().__init__(type_name=type_name)
@@ -382,7 +382,7 @@ def ovs_options() -> list[cfg.Opt]:
 
 
 def _keystoneauth_options() -> list[cfg.Opt]:
-    """For the sample: what keystoneauth reads in ``[neutron]``, with the options of the usual plugins."""
+    """For the sample file: what keystoneauth reads in ``[neutron]``, with the options of the usual plugins."""
     from keystoneauth1 import loading  # 80 ms that only the sample needs here
 
     opts: list[Any] = [*loading.get_auth_common_conf_options(), *loading.get_session_conf_options()]

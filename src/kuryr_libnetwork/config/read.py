@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """kuryr.conf, command line and environment become frozen :class:`~kuryr_libnetwork.model.settings.Settings`.
 
-Only here (and in the helpers ``config_opts``, ``config_reader``, ``config_source``) is oslo.config touched.
-:func:`read` answers everything that a program needs; :func:`load` the settings alone. A wrong value is a
-:class:`~kuryr_libnetwork.errors.ConfigError` of one line.
+Only this folder uses oslo.config. :func:`read` answers everything that a program needs, :func:`load` only the settings.
+A wrong value raises a :class:`~kuryr_libnetwork.errors.ConfigError` of one line.
 """
 
 from __future__ import annotations
@@ -49,12 +48,12 @@ __all__ = ["VIF_TIMEOUT_CAP", "Configuration", "Notice", "Settings", "list_opts"
 PROJECT = "kuryr"
 SECTIONS = ("DEFAULT", "binding", "neutron", "ovs", config_sriov.SECTION, config_admin.SECTION)
 _ON_COMMAND_LINE = frozenset({"kuryr_uri", "host", "state_path", "socket_path"})
-# pyroute2 opens its own logger "pyroute2" to everything when it is loaded; below that name a level stays.
+# pyroute2 sets its logger "pyroute2" to log everything when it is imported; levels of loggers below it are kept.
 _QUIET = ("asyncio=WARN", "docker=WARN", "pyroute2.netlink=WARN", "ovsdbapp.backend.ovs_idl.vlog=WARN")
 
 
 class Configuration(NamedTuple):
-    """``conf`` is for keystoneauth and oslo.log, which read their own options from it; nobody else needs it."""
+    """``conf`` is only for keystoneauth and oslo.log, which read their own options from it."""
 
     settings: Settings
     conf: cfg.ConfigOpts
@@ -71,7 +70,7 @@ def read(
 ) -> Configuration:
     """Parse and check everything. Exits as argparse does on ``--help``, ``--version`` and unknown flags.
 
-    Without ``login`` the credentials are not looked at: for commands that need no cloud, also before there is a file.
+    Without ``login`` the credentials are not checked: for commands that need no cloud, and perhaps no file yet.
     """
     with _libraries_heard() as heard:
         reader = _parse(argv, prog, description)
@@ -94,9 +93,9 @@ def read(
 
 @contextlib.contextmanager
 def _libraries_heard() -> Iterator[list[Notice]]:
-    """Keeps what oslo.config says until there is a log; until then Python would write it to stderr.
+    """Collects what oslo.config logs before logging is set up; Python would write it to stderr.
 
-    Old names are left out: :func:`_unread` says more about them.
+    Old option names are left out: :func:`_unread` says more about them.
     """
     notices: list[Notice] = []
 
@@ -119,7 +118,7 @@ def _libraries_heard() -> Iterator[list[Notice]]:
 
 def _parse(argv: Sequence[str], prog: str, description: str | None) -> Reader:
     conf = _options()
-    normal = {"-h", "--help", "--version"}.isdisjoint(argv)  # a broken file is no reason to give no help
+    normal = {"-h", "--help", "--version"}.isdisjoint(argv)  # help works even with a broken file
     files = config_source.config_files(argv, PROJECT, prog) if normal else []
     reader = Reader(conf, Sources(files, argv))
     words = io.StringIO()
@@ -144,7 +143,7 @@ def _parse(argv: Sequence[str], prog: str, description: str | None) -> Reader:
 
 
 def _options() -> Options:
-    from keystoneauth1 import loading  # 80 ms, not to be paid by who only wants the types
+    from keystoneauth1 import loading  # takes 80 ms, so not at import
     from oslo_log import log  # 30 ms, likewise
 
     conf = Options()
@@ -257,7 +256,7 @@ def _names(reader: Reader, name: str, section: str) -> tuple[str, ...]:
 
 
 def _timeout(reader: Reader) -> float:
-    """An option of keystoneauth, which sets no limits: without one a dead cloud would hang Docker."""
+    """keystoneauth's own option has no limits: without one a dead cloud would hang Docker."""
     seconds: float | None = reader.get("timeout", "neutron")
     if seconds is None or not 1 <= seconds <= 600:
         reader.refuse("timeout", "neutron", "must be a number from 1 to 600")
@@ -306,7 +305,7 @@ def _tcp(reader: Reader) -> TcpSettings | None:
 
 
 def _users(reader: Reader) -> frozenset[int] | None:
-    """Who is served without a certificate; ``None``: everybody on this host."""
+    """Ids of the users who are served without a certificate; ``None``: everybody on this host."""
     names = tuple(reader.get("kuryr_uri_users"))
     return None if "*" in names else frozenset(_user_id(reader, name) for name in names)
 
@@ -316,7 +315,7 @@ def _user_id(reader: Reader, name: str) -> int:
         return int(name) if name.isdecimal() else pwd.getpwnam(name).pw_uid
     except (KeyError, ValueError):
         reader.refuse(
-            "kuryr_uri_users", "DEFAULT", f"{name} is no user of this host; must be names, numbers, or * for all"
+            "kuryr_uri_users", "DEFAULT", f"{name} is not a user of this host; must be names, numbers, or * for all"
         )
 
 
@@ -324,7 +323,7 @@ def _split(reader: Reader, text: str) -> tuple[SplitResult, int]:
     try:
         uri = urlsplit(text)
         port = DEFAULT_TCP_PORT if uri.port is None else uri.port
-    except ValueError:  # brackets or port that cannot be read
+    except ValueError:  # unbalanced brackets, or an invalid port
         uri, port = SplitResult("", "", "", "", ""), 0
     extra = uri.path.strip("/") or uri.query or uri.fragment or uri.username
     if uri.scheme not in ("http", "https", "tcp") or not uri.hostname or not port or extra:
@@ -332,7 +331,7 @@ def _split(reader: Reader, text: str) -> tuple[SplitResult, int]:
     return uri, port
 
 
-# -- what nobody reads -------------------------------------------------------------------------------------------
+# -- options that are ignored ------------------------------------------------------------------------------------
 
 
 def _unread(reader: Reader) -> Iterator[Notice]:
@@ -356,7 +355,7 @@ def _unread(reader: Reader) -> Iterator[Notice]:
 
 
 def _auth_spellings(reader: Reader, known: set[str]) -> set[str]:
-    """Options of the other auth plugins; looked up only if something unknown is there."""
+    """Options of the other auth plugins; looked up only if the file has an unknown option."""
     if set(reader.sources.options_of("neutron")) <= known:
         return set()
     from keystoneauth1 import loading  # loaded by now

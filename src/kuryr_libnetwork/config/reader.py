@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading options so that a wrong value is one line: where, section, option, the value, what is allowed."""
+"""Reads options. A wrong value becomes one line: file, section, option, value, what is allowed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kuryr_libnetwork.errors import ConfigError
 
 
 class Notice(NamedTuple):
-    """Something about the configuration to be logged once logging is set up."""
+    """A line about the configuration, to be logged once logging is set up."""
 
     level: int
     text: str
@@ -39,7 +39,7 @@ class Options(cfg.ConfigOpts):
 
 
 class Reader:
-    """Options by name. ``notices`` gathers what is strange but no reason to stop."""
+    """Options by name. ``notices`` collects what is odd but not an error."""
 
     def __init__(self, conf: Options, sources: Sources) -> None:
         self.conf = conf
@@ -62,7 +62,7 @@ class Reader:
                 self.get(name, section)
 
     def check_as_written(self) -> None:
-        """Check what was written without oslo.config, which stops at a wrong value of an option that is also a flag."""
+        """Check the files without oslo.config, which stops at a wrong value of an option that is also a flag."""
         for (section, name), option in self.conf.known.items():
             where = self.sources.origin(section, spellings(option))
             if where is not None:
@@ -72,7 +72,7 @@ class Reader:
                     self.refuse(name, section, allowed(option))
 
     def names(self, section: str) -> set[str]:
-        """Every spelling under which an option of the section may be written."""
+        """Every name, old or new, under which an option of the section may be written."""
         return {
             name for (where, _), option in self.conf.known.items() if where == section for name in spellings(option)
         }
@@ -96,7 +96,7 @@ class Reader:
         self.notices.append(Notice(logging.WARNING, text))
 
     def readable(self, name: str, section: str) -> Path:
-        """The path in an option; stops if no file that we may read is there."""
+        """The path in an option; refuses one that is not a readable file."""
         path = Path(self.get(name, section))
         if not path.is_file():
             self._refuse_path(name, section, path, "no such file")
@@ -116,7 +116,7 @@ def spellings(option: cfg.Opt) -> set[str]:
 
 
 def allowed(option: cfg.Opt) -> str:
-    """What may stand in an option, in words."""
+    """The values that an option accepts, in words."""
     kind = option.type
     if isinstance(kind, types.List):
         kind = kind.item_type

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where a configured value was written, and what in the files nobody reads: for lines that people can act on.
+"""Where each value was configured, and which options in the files are unknown, for lines that people can act on.
 
-oslo.config says neither (its errors name no section, and it skips what it does not know), so the files are read once
-more, by its own parser.
+oslo.config tells neither (its errors name no section, and it skips unknown options), so the files are read once more
+with its own parser.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LEGACY_ENVIRONMENT = {"kuryr_uri": "OS_KURYR_URI", "capability_scope": "CAPABILI
 
 
 class Assignment(NamedTuple):
-    """One ``option = value`` of a file, names as oslo.config looks them up."""
+    """One ``option = value`` of a file, with names normalised as oslo.config does."""
 
     file: str
     section: str
@@ -41,7 +41,7 @@ class Origin(NamedTuple):
 
 
 def config_files(argv: Sequence[str], project: str, prog: str) -> list[str]:
-    """The files that oslo.config is going to read, in its order (a later one wins)."""
+    """The files that oslo.config will read, in its order (later ones win)."""
     flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     flags.add_argument("--config-file", action="append")
     flags.add_argument("--config-dir", action="append")
@@ -55,13 +55,13 @@ def config_files(argv: Sequence[str], project: str, prog: str) -> list[str]:
 
 
 def check_searchable(folder: Path) -> None:
-    """oslo.config takes a file for missing where it may not even look."""
+    """Refuses a folder that we may not search: oslo.config would silently treat its files as missing."""
     if folder.is_dir() and not os.access(folder, os.X_OK):
         raise ConfigError(f"{folder / folder.name}.conf cannot be read: permission denied for the folder {folder}")
 
 
 class Sources:
-    """Everything that was written for this run: files, command line, environment."""
+    """Everything that configures this run: files, command line, environment."""
 
     def __init__(self, files: Sequence[str], argv: Sequence[str]) -> None:
         self.files = files
@@ -69,7 +69,7 @@ class Sources:
         self._assignments = [entry for name in files for entry in _assignments(name)]
 
     def origin(self, section: str, names: Collection[str]) -> Origin | None:
-        """Who set the option: command line, then environment, then the last file, as oslo.config decides it."""
+        """Where the option was set, in oslo.config's order: command line, then environment, then the last file."""
         return (
             self._on_command_line(section, names)
             or self._in_environment(section, names)
@@ -81,7 +81,7 @@ class Sources:
         return self._in_files(section, (option,))
 
     def options_of(self, section: str) -> dict[str, str]:
-        """Names that the files set in a section, with the last file that does."""
+        """The options that the files set in a section, with the last file that sets each."""
         return {entry.option: entry.file for entry in self._assignments if entry.section == section}
 
     def sections(self) -> dict[str, str]:
@@ -135,7 +135,7 @@ def _assignments(name: str) -> Iterator[Assignment]:
 
 
 def unknown_options(sources: Sources, section: str, known: Collection[str]) -> Iterator[str]:
-    """A line for each option of a section that nobody reads."""
+    """A line for each unknown option of a section."""
     for option, file in sources.options_of(section).items():
         if option not in known:
             near = difflib.get_close_matches(option, sorted(known), n=1, cutoff=0.6)
@@ -144,7 +144,7 @@ def unknown_options(sources: Sources, section: str, known: Collection[str]) -> I
 
 
 def unknown_sections(sources: Sources, known: Collection[str]) -> Iterator[str]:
-    """A line for each section that looks like a misspelt one. Others belong to other programs and are left alone."""
+    """A line for each section that looks misspelt. Others belong to other programs and are ignored."""
     for section, file in sources.sections().items():
         near = difflib.get_close_matches(section.lower(), [name.lower() for name in known], n=1, cutoff=0.8)
         if section not in known and near:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``[sriov]`` of kuryr.conf, and ``[sriov_nic]`` of Neutron's SR-IOV agent: its options, and the settings from them.
 
-The lists of devices have the spelling of that agent and of Nova, so that the same lines serve all three. Where ours are
-not set, those of the agent's own file count, if it is given as a further ``--config-file``.
+The lists of devices use the syntax of that agent and of Nova, so that the same lines work for all three. If ours are
+not set, those of the agent's file are used, if it is given as a further ``--config-file``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def options() -> list[cfg.Opt]:
 
 
 def agent_options() -> list[cfg.Opt]:
-    """What is read from the file of Neutron's SR-IOV agent, with its own names."""
+    """The options that are read from the file of Neutron's SR-IOV agent, under its names."""
     return [cfg.ListOpt("physical_device_mappings", default=[]), cfg.ListOpt("exclude_devices", default=[])]
 
 
@@ -150,7 +150,7 @@ def settings(reader: Reader) -> SriovSettings:
 
 
 def _device_list(reader: Reader, name: str, parse: Callable[[str, Iterable[str]], T]) -> T:
-    """Ours if it is set, be it empty; else the agent's."""
+    """Our list if it is set, even if empty; otherwise the agent's."""
     section = SECTION if reader.origin(name, SECTION) else AGENT_SECTION
     return parse(_place(reader, name, section), reader.get(name, section))
 
