@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""A host in memory: interfaces, Open vSwitch, the journal. The contract tests hold it to the real ones.
+"""A host in memory: interfaces, Open vSwitch, the journal. They pass the same contract tests as the real ones.
 
 ``fail_next(method, error)`` makes the next call of that method raise, without effect or, with ``after``, once the
 effect has happened (an answer that was lost).
@@ -37,7 +37,7 @@ from kuryr_libnetwork.rules.host_ip import ROUTED, SILENT
 R = TypeVar("R", bound=Value)
 NAME_LENGTH = 15
 NEW = HostIp(rp_filter=0, arp_ignore=0, addr_gen_mode=0, disable_ipv6=0, accept_ra=1)
-"""The host's own IP on an interface as the kernel makes it."""
+"""The host's IP settings on a new interface, as the kernel sets them."""
 MTU_RANGE = range(68, 65536)
 
 
@@ -52,8 +52,8 @@ class Failing:
         self._failures.setdefault(method, []).append((error, after))
 
     def called(self, method: str) -> AbstractContextManager[object]:
-        """Around the effect of each call."""
-        # There are millions of calls, and few that are to fail.
+        """Wraps the effect of each call."""
+        # There are millions of calls, and few have to fail.
         return self._failing(method) if self._failures.get(method) else self.lock
 
     @contextmanager
@@ -222,7 +222,7 @@ class FakeLinks(Failing):
 
 @dataclass
 class Namespace:
-    """A container's: what its interfaces have, by index, and its routes."""
+    """A container's network namespace: its interfaces' addresses, by index, and its routes."""
 
     addresses: dict[int, list[str]] = field(default_factory=dict)
     routes: list[SandboxRoute] = field(default_factory=list)
@@ -234,7 +234,7 @@ class Namespace:
 
 
 class FakeSandboxes(Failing):
-    """Implements ``Sandboxes``. By path, the namespaces of containers that run."""
+    """Implements ``Sandboxes``: the namespaces of running containers, by path."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -314,7 +314,7 @@ class FakeSandboxes(Failing):
             )
 
     def gateways(self, sandbox: str, *next_hops: str) -> None:
-        """These instead of those that Docker has set before."""
+        """Set these routes in place of those that Docker set before."""
         with self.lock:
             inside = self._inside(sandbox)
             ours = [route for route in inside.routes if is_default(route.destination) and route.metric in {0, 1024}]
@@ -395,7 +395,7 @@ class FakeOvs(Failing):
 
 
 class FakeScripts(Failing):
-    """Implements ``Scripts``: those named in ``known`` keep in ``bound`` what they were told, by port."""
+    """Implements ``Scripts``: those in ``known`` store their arguments in ``bound``, by port."""
 
     def __init__(self, *known: str) -> None:
         super().__init__()
@@ -450,7 +450,7 @@ class FakeJournal(Failing):
 
 
 class FakeTable(Generic[R]):
-    """Implements ``Table``; records are kept as JSON, so that one which cannot be stored is noticed."""
+    """Implements ``Table``; stores records as JSON, so that one that cannot be encoded is noticed."""
 
     def __init__(self, journal: Failing, name: str, key: str, kind: type[R]) -> None:
         self.rows: dict[str, bytes] = {}

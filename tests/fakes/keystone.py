@@ -21,9 +21,9 @@ def credentials(auth_url: str, password: str = PASSWORD) -> dict[str, str]:
 class FakeKeystone(Loopback):
     """Gives ``token-1``, ``token-2`` … to the user ``kuryr``, and adds them to ``tokens``.
 
-    ``catalog``: URL of Neutron's endpoint by region and interface. ``down``: it answers nothing but 503. ``answers``:
-    what the next requests get instead. ``roles``: of the user, implied ones included. ``token``: what his next tokens
-    say otherwise than usual; ``None``: not at all.
+    ``catalog``: URL of Neutron's endpoint by region and interface. ``down``: every answer is 503. ``answers``: answers
+    for the next requests, instead of the real ones. ``roles``: of the user, with implied ones. ``token``: members of
+    his next tokens that differ from the usual ones; ``None`` removes a member.
     """
 
     def __init__(self, catalog: dict[tuple[str, str], str]) -> None:

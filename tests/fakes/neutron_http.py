@@ -38,8 +38,8 @@ _KINDS = ("networks", "subnets", "subnetpools", "ports", "agents", "trunks", "se
 class NeutronFront(Loopback):
     """Serves ``fake`` at :attr:`url` while the ``with`` block lasts.
 
-    ``page_size`` cuts lists as ``pagination_max_limit`` does. ``answers``: what the next requests get instead of the
-    cloud's own answer. ``tokens``: if set, any other token gets 401. ``open``: answers wait while it is not set.
+    ``page_size`` limits lists as ``pagination_max_limit`` does. ``answers``: answers for the next requests, instead of
+    the cloud's. ``tokens``: if set, any other token gets 401. ``open``: answers are held back until it is set.
     """
 
     def __init__(self, fake: FakeNeutron, page_size: int | None = None) -> None:
@@ -130,13 +130,13 @@ class NeutronFront(Loopback):
         if self.page_size and len(shown) > self.page_size:
             answer[what] = shown[: self.page_size]
             following = urlencode({**query, "marker": answer[what][-1]["id"]}, doseq=True)
-            # As behind a proxy: Neutron does not know how it was reached.
+            # As behind a proxy: Neutron does not know the URL that the client used.
             answer[f"{what}_links"] = [{"rel": "next", "href": f"http://inner.example/{quote(what)}?{following}"}]
         return json_answer(200, answer)
 
     def _tags(self, method: str, owner: TagOwner, resource_id: str, rest: list[str], body: Any) -> Answer:
         if resource_id not in self.fake.store.tables[owner]:
-            # Release 29 stumbles over its own policy check here.
+            # Release 29 fails in its own policy check here.
             return _fault(Fault(500, "HTTPInternalServerError", "Request Failed: internal server error."))
         if method == "DELETE":
             self.fake.remove_tag(owner, resource_id, rest[0])

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""An answer of Neutron or Keystone, spoiled in one of the ways in which an answer can be wrong."""
+"""Spoils an answer of Neutron or Keystone in one of the ways in which an answer can be wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from tests.fakes.loopback import Answer
 
 _RAW = {"<1e999>": b"1e999", "<digits>": b"9" * 5000, "<deep>": b"[" * 5000 + b"]" * 5000, "<endless>": b"[" * 100_000}
-"""What Python does not write as JSON: stands in the body in place of a text."""
+"""JSON that Python would not write; replaces a string in the body."""
 JUNK: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 5, 4097, 2**31, 2**63, 10**300, 1.5, "<1e999>", "<digits>", "<deep>", "<endless>"),
     *(
@@ -63,7 +63,7 @@ _WHOLE: tuple[Callable[[bytes], Answer], ...] = (
 
 
 class Spoil(NamedTuple):
-    """``how``: index of one of the ways; ``place``: which value of the body; ``junk``: which other value."""
+    """``how``: number of the way; ``place``: number of the value in the body; ``junk``: number of its replacement."""
 
     how: int
     place: int
@@ -74,10 +74,10 @@ WAYS = len(_WHOLE) + 8
 
 
 def spoiled(answer: Answer, spoil: Spoil, others: Sequence[str] = (), *, made: bool = False) -> Answer:
-    """The answer made wrong; as it is where it has no body to change. ``others``: ids of other things.
+    """The spoiled answer; unchanged if it has no body. ``others``: ids of other resources.
 
-    ``made``: it is about something new. Nobody but Neutron knows its id, or that it exists although the answer is a
-    refusal: the one is spoiled to something that is no id, the other to an internal error.
+    ``made``: the answer is about a new resource. Only Neutron knows its id, or that it exists despite a refusal. So the
+    id is replaced only by something that is not an id, and a refusal is always an internal error.
     """
     if spoil.how < len(_WHOLE):
         whole = _WHOLE[spoil.how](answer.body)
@@ -119,7 +119,7 @@ def _spoil_value(parent: Any, key: Any, spoil: Spoil, others: Sequence[str]) -> 
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every value of a body, as that which holds it and its key there."""
+    """Every value of a body, as a pair of its container and its key there."""
     if isinstance(value, dict | list):
         for key in list(value) if isinstance(value, dict) else range(len(value)):
             yield value, key

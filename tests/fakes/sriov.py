@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """SR-IOV cards in memory, each as its family of drivers behaves.
 
-One :class:`FakeNic` is the host; its ``pci``, ``control`` and ``netdevs`` are what the service sees of it. Failures:
-``nic.pci.fail_next("bind", error)`` and so on, like those of the other fakes.
+A :class:`FakeNic` is a host; the service sees its ``pci``, ``control`` and ``netdevs``. Failures:
+``nic.pci.fail_next("bind", error)`` and so on, as with the other fakes.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class FakeVfControl(Failing):
 
 
 def _check(vf: Function, before: VfSettings, wanted: VfSettings) -> None:
-    """What the driver refuses or does not know; nothing has changed then."""
+    """Refuse what the driver does not support, before anything is changed."""
     profile = vf.profile
     ranges = 0 <= wanted.vlan <= MAX_VLAN and 0 <= wanted.qos <= (MAX_QOS if wanted.vlan else 0)
     zero = profile.zero_mac or wanted.mac != ZERO or before.mac == ZERO
@@ -310,7 +310,7 @@ class FakeNetdevs(Failing):
             self._set_up(device)
 
     def wait_carrier(self, name: str, timeout: float) -> bool:
-        """A VF has a carrier while it and its PF are up; ``carrier_after`` takes it away for so many calls."""
+        """A VF has a carrier while it and its PF are up; ``carrier_after``: how many calls answer "none" first."""
         with self.called("wait_carrier"):
             device = self._nic.at_home(name)
             left = self._nic.carrier_after.get(name, 0)
@@ -328,7 +328,7 @@ class FakeNetdevs(Failing):
             return False
 
     def _move_home(self, device: Device, name: str) -> None:
-        """As the kernel does it: the name is refused after the move, unless the present one is taken, too."""
+        """As in the kernel: a new name is refused after the move, unless the present name is taken, too."""
         if self._nic.find(device.name) is not None:
             self._nic.check_name(device, name)
         device.sandbox, device.up, device.host_ip = HOME, False, NEW
@@ -373,7 +373,7 @@ class FakeNetdevs(Failing):
             return True
 
     def announce(self, sandbox: str, mac: str, addresses: Iterable[str]) -> bool:
-        """A sandbox is there as soon as something has moved into it."""
+        """A sandbox exists as soon as something has moved into it."""
         with self.called("announce"):
             inside = [device for device in self._nic.devices.values() if device.sandbox == sandbox]
             if not inside:
@@ -384,7 +384,7 @@ class FakeNetdevs(Failing):
 
 
 class FakeNic(Cards):
-    """A host with one card, to begin with."""
+    """A host that has one card at first."""
 
     def __init__(self, profile: Profile = IGB, vfs: int = 4, address: str = "0000:01:00.0", name: str = "pf0") -> None:
         super().__init__()

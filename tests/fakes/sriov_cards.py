@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the fakes of SR-IOV share: functions, network devices, and the containers that have them."""
+"""Shared by the SR-IOV fakes: functions, network devices, and the containers that have them."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ class Cards:
             device.sandbox, device.name, device.up, device.host_ip = sandbox, inside, True, NEW
 
     def move_on(self, sandbox: str, other: str) -> None:
-        """Somebody moves what a container has to another namespace."""
+        """Somebody moves a container's device to another namespace."""
         with self.lock:
             for device in self.devices.values():
                 if device.sandbox == sandbox:
                     device.sandbox = other
 
     def destroy_sandbox(self, sandbox: str) -> None:
-        """The container dies: PCI devices come home with their name there, or ``dev<index>``; others are no more."""
+        """The container dies: PCI devices come back under their present name, or ``dev<index>``; others vanish."""
         with self.lock:
             for device in [device for device in self.devices.values() if device.sandbox == sandbox]:
                 if not device.pci:
@@ -162,7 +162,7 @@ class Cards:
             self.give_driver(vf)
 
     def give_driver(self, vf: Function) -> str:
-        """A fresh device: default name or the next one, and the MAC that the PF knows."""
+        """A new device: the default name or the next free one, and the MAC that the PF knows."""
         vf.driver = vf.profile.vf_driver
         device = self.add_device(
             vf.name if self.find(vf.name) is None else f"eth{self._last_index + 1}", pci=vf.address
@@ -175,9 +175,7 @@ class Cards:
 
 
 def _fresh(profile: Profile) -> VfSettings:
-    """As drivers make them: what they do not know is ``None``, a link state and rates that they do not know
-    read as 0.
-    """
+    """New settings as drivers report them: ``None`` for unknown attributes, but 0 for an unknown link state or rate."""
     return VfSettings(
         mac=ZERO,
         spoofchk=True if profile.spoofchk else None,

@@ -10,11 +10,11 @@ from kuryr_libnetwork.model.value import Value
 
 
 class Profile(Value, frozen=True):
-    """``follows``: when the effective MAC takes over the administrative one: at once, or when the VF is bound again.
+    """``follows``: when the effective MAC becomes the administrative one: at once, or when the VF is bound again.
 
-    ``mac_tries``: how often the VF's driver must be asked before it has a MAC. ``guards_mac``: a VF without trust
-    cannot take another MAC than the administrative one. ``learns_mac``: the PF shows the MAC that a VF without one told
-    it. ``zero_mac``: the administrative MAC can be taken away again.
+    ``mac_tries``: how many attempts it takes to set the VF's MAC. ``guards_mac``: without trust a VF refuses every MAC
+    but the administrative one. ``learns_mac``: the PF shows the MAC that a VF without an administrative MAC reported.
+    ``zero_mac``: the administrative MAC can be cleared.
     """
 
     pf_driver: str
@@ -103,6 +103,6 @@ BARE = Profile(
     trust=False,
     spoofchk=False,
 )
-"""A driver that knows MAC and VLAN only."""
+"""A driver that supports only MAC and VLAN."""
 
 PROFILES = {"igb": IGB, "ixgbe": IXGBE, "i40e": I40E, "ice": ICE, "mlx5": MLX5, "bare": BARE}

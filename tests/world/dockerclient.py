@@ -34,7 +34,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class PluginClient:
-    """One call each on a connection of its own; ``host`` is "" as engines before 23.0.7 send it."""
+    """Each call uses a connection of its own; ``host`` is "" as sent by engines before 23.0.7."""
 
     def __init__(self, path: Path, host: str = "plugin.moby.localhost", timeout: float = 30) -> None:
         self._path = path
@@ -51,11 +51,11 @@ class PluginClient:
             connection.close()
 
     def abandon(self, method: str, arguments: Mapping[str, Any]) -> None:
-        """Send a complete request and hang up: Docker's time-out, or its end, before the answer."""
+        """Send a complete request and close the connection, as if Docker timed out or died before the answer."""
         self._send(method, encoded(arguments), "POST").close()
 
     def call(self, method: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """A call with Docker's reading of the answer; raises :class:`PluginError`."""
+        """A call whose answer is interpreted as Docker does; raises :class:`PluginError`."""
         status, _, text = self.raw(method, b"" if arguments is None else encoded(arguments))
         if status != 200:
             try:

@@ -87,7 +87,7 @@ class Docker:
         return network
 
     def network_again(self, network: DockerNetwork, ipam_options: Mapping[str, str] | None = None) -> DockerNetwork:
-        """A network of a swarm is not kept over Docker's end: it is made once more, with its old id."""
+        """Docker does not keep a swarm's network when it stops: it creates it again, with its old id."""
         self._call("IpamDriver.GetDefaultAddressSpaces")
         again = DockerNetwork(network.network_id, [], network.internal, network.name, network.options)
         for pool in network.pools:
@@ -123,7 +123,7 @@ class Docker:
             try:
                 pool = self._pool(wanted, gateway if number == 0 else "", aux if number == 0 else {})
             except PluginError:
-                if self.version not in (27, 28):  # these forget the earlier pools of the family
+                if self.version not in (27, 28):  # these versions forget the earlier pools of the family
                     for pool in reversed([each for each in network.pools if each.v6 is v6]):
                         self._quietly("IpamDriver.ReleasePool", {"PoolID": pool.pool_id})
                 self._release_pools([each for each in network.pools if each.v6 is not v6])
@@ -139,7 +139,7 @@ class Docker:
             pool.gateway = self._request(pool, asked, {"RequestAddressType": GATEWAY})
             for name, address in aux.items():
                 pool.aux[name] = self._request(pool, address, None)
-        except PluginError:  # the pool alone is released, its addresses go with it
+        except PluginError:  # only the pool is released, its addresses go with it
             self._quietly("IpamDriver.ReleasePool", {"PoolID": pool.pool_id})
             raise
         return pool
@@ -204,14 +204,14 @@ class Docker:
         self._leave(container, delete_endpoint=True, leaves=1)
 
     def rm(self, container: Container, *, delete_endpoint: bool = True, leaves: int = 1) -> None:
-        """``docker rm -f``, all its networks; errors are only logged. The knobs are the engine's own faults."""
+        """``docker rm -f``, all its networks; errors are only logged. The options simulate known faults of engines."""
         for each in list(container.sandbox.endpoints):
             self._leave(each, delete_endpoint=delete_endpoint, leaves=leaves)
         container.sandbox.live = False
         self.sandboxes.namespaces.pop(container.sandbox.key, None)
 
     def restart(self, container: Container) -> Container:
-        """``docker restart``: everything anew, with new endpoint ids. The answer is on the same network."""
+        """``docker restart``: everything again, with new endpoint ids. Answers the endpoint on the same network."""
         old = list(container.sandbox.endpoints)
         self.rm(container)
         sandbox = Sandbox()
@@ -227,7 +227,7 @@ class Docker:
         container.sandbox.endpoints.clear()
 
     def live_restore(self, container: Container) -> None:
-        """Docker starts again under a container that went on; before 27 it says nothing."""
+        """Docker restarts while the container keeps running; before 27 it makes no calls."""
         if self.version >= 27:
             self._look(container.sandbox)
 
@@ -266,14 +266,14 @@ class Docker:
         return box
 
     def _start(self, sandbox: Sandbox) -> None:
-        """Before 28 the namespace comes when everything has been joined, and the way out is set up first."""
+        """Before 28 the namespace is created after all joins, and external connectivity is set up first."""
         if sandbox.live:
             return
         for box in sorted(sandbox.endpoints, key=lambda each: each is not sandbox.gateway):
             self._set_up(box)
 
     def _set_up(self, box: Container) -> None:
-        """What the engine does in the container's namespace; if the kernel refuses, all of it is undone."""
+        """Configures the container's namespace as the engine does; if the kernel refuses, all of it is undone."""
         sandbox, inside = box.sandbox, self.sandboxes
         if not sandbox.live:
             sandbox.live = True
@@ -402,5 +402,5 @@ class Docker:
 
 
 def _each(subnets: str | Sequence[str] | None) -> Sequence[str]:
-    """No subnet is one empty one."""
+    """No subnet counts as one empty subnet."""
     return [subnets or ""] if subnets is None or isinstance(subnets, str) else subnets

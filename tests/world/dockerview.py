@@ -45,14 +45,14 @@ class DockerNetwork:
     options: dict[str, Any] = field(default_factory=dict)
 
     def pool(self, *, v6: bool, ip: str = "") -> Pool | None:
-        """The pool that an address is asked from: with ``--ip`` the one that holds it, else the first of its family."""
+        """The pool to request an address from: with ``--ip`` the one that contains it, else the family's first."""
         able = [pool for pool in self.pools if pool.v6 is v6]
         return next((pool for pool in able if ip and pool.holds(ip)), able[0] if able else None)
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user asks of one endpoint. ``no_ipv6``: a sysctl turns IPv6 off in the container."""
+    """What the user asks for one endpoint. ``no_ipv6``: a sysctl turns IPv6 off in the container."""
 
     ip: str = ""
     ip6: str = ""
@@ -76,7 +76,7 @@ class Wish:
 
 @dataclass(eq=False)
 class Sandbox:
-    """A container's network namespace, and the endpoint that is its way out.
+    """A container's network namespace, and the endpoint that is its gateway.
 
     ``ports_taken``: an endpoint on a bridge of Docker's own has published the container's ports already. ``live``: the
     container runs.
@@ -91,7 +91,7 @@ class Sandbox:
 
 @dataclass(eq=False)
 class Container:
-    """A container on one network: an endpoint, and what the container got by it."""
+    """A container on one network: its endpoint, and what the container got from it."""
 
     network: DockerNetwork
     endpoint_id: str

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The Docker edge with verbs that do nothing but remember, and clients down to the single byte."""
+"""The server for Docker with verbs that only record their calls, and clients that control every byte."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     "IpamDriver.RequestAddress": ("request_address", POOL),
     "IpamDriver.ReleaseAddress": ("release_address", POOL | {"Address": "10.1.0.7"}),
 }
-"""Every call with arguments: the verb behind it, and the least that it takes."""
+"""Every call with arguments: its verb, and the smallest valid body."""
 
 
 class Verbs:
-    """Both drivers. ``does`` replaces what a verb does; ``calls`` tells what was called."""
+    """Both drivers. ``does`` replaces what a verb does; ``calls`` lists the calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []
@@ -177,7 +177,7 @@ def parsed(got: bytes) -> tuple[int, dict[str, str], bytes]:
 
 
 def until(condition: Callable[[], object], what: str) -> None:
-    """Wait for what another thread does; the time-out is only for a test that fails."""
+    """Wait until another thread has done something; only a failing test reaches the time-out."""
     end = time.monotonic() + LIMIT
     pause = threading.Event()
     while not condition():

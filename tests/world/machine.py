@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""A host that is a virtual machine: an interface, the Neutron port behind it, and what others have done to that."""
+"""A host that is a virtual machine: its interface, the Neutron port behind it, and what others have changed there."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def port_driver(inside: Inside, neutron: Neutron, links: Links, host: str) -> Po
 
 
 def seed_port(neutron: FakeNeutron, links: FakeLinks, network_id: str) -> Port:
-    """The machine's port, which somebody has allowed an address besides. With other MACs it is ML2/OVS's."""
+    """The machine's port, with an address pair that somebody else added. With other MACs it is ML2/OVS's."""
     owner = {"device_owner": "compute:nova", "device_id": "vm", "binding:host_id": HYPERVISOR}
     port = neutron.seed_port(network_id, name="vm", allowed_address_pairs=[FOREIGN_PAIR], **owner)
     if not neutron.store.vrrp_pairs_only:
@@ -57,7 +57,7 @@ def seed_port(neutron: FakeNeutron, links: FakeLinks, network_id: str) -> Port:
 
 
 def seed_trunk(neutron: FakeNeutron, parent: Port) -> Trunk:
-    """Its trunk, with a port of somebody else on it."""
+    """The machine's trunk, with somebody else's port on it."""
     trunk = neutron.seed_trunk(parent.id)
     other = neutron.seed_port(neutron.seed_network(name="other").id, name="not-ours")
     neutron.add_subport(trunk.id, SubPort(port_id=other.id, segmentation_id=FOREIGN_VLAN))

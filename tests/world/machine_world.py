@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""A virtual machine with containers, and everything that must be there, or gone again."""
+"""A virtual machine with containers, and checks of what must exist or be gone."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class World:
         return port
 
     def reboot(self) -> None:
-        """All interfaces but the machine's own are gone; Docker and the service come back."""
+        """Reboot: all interfaces but the machine's own are gone; Docker and the service start again."""
         kept = self.rig.links.get(IFACE)
         assert kept is not None
         self.rig.links.forget_all()

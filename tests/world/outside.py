@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Everything outside of the service, call by call: which calls an operation makes, and what befalls one of them.
+"""Every call that the service makes to the outside: counts the calls of an operation, and can make one of them fail.
 
-A call is named ``party.method`` (``neutron.create_port``, ``journal.leases.put``). :class:`Outside` numbers them, runs
-a hook before each, and lets one of them, or all of its party from there on, fail; or the service die there.
+A call is named ``party.method`` (``neutron.create_port``, ``journal.leases.put``). :class:`Outside` numbers the calls,
+runs a hook before each, and can make one of them fail, or all of its party from there on; or let the service die there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NOTHING = nullcontext()
 
 
 class Died(BaseException):
-    """The process was killed: nothing that catches errors of the service may catch this one."""
+    """The process was killed. Not caught by any handler of the service."""
 
 
 @cache
@@ -57,8 +57,8 @@ class Fault:
 
 
 class Outside:
-    """``names``: the calls since :meth:`arm`. ``changes``: how many calls there were that do more than read. ``dead``:
-    whoever still runs in the old process can do nothing more.
+    """``names``: the calls since :meth:`arm`. ``changes``: how many of them do more than read. ``dead``: the process
+    was killed, and its remaining threads can do nothing more.
 
     ``hook`` runs before each call, and with ``after NAME`` after it.
     """
@@ -80,13 +80,13 @@ class Outside:
 
     @property
     def calm(self) -> bool:
-        """Nobody counts the calls, or waits for one, and none is to fail."""
+        """Whether the calls are neither counted nor waited for, and none is to fail."""
         return not self._armed and self.hook is None and not self.dead
 
     def around(
         self, name: str, arguments: tuple[Any, ...] = (), call: AbstractContextManager[object] = NOTHING
     ) -> AbstractContextManager[object]:
-        """What befalls the call, around it."""
+        """Wraps a call: counts it, and fails it if it is its turn."""
         self.changes += not is_read(name)
         return call if self.calm else self._watched(name, arguments, call)
 
@@ -166,7 +166,7 @@ class TappedScripts(FakeScripts):
 
 
 class TappedJournal(FakeJournal):
-    """A transaction is one call: what is put inside is undone together with it."""
+    """A transaction counts as one call: what is put inside fails or succeeds with it."""
 
     def __init__(self, outside: Outside) -> None:
         super().__init__()
@@ -190,7 +190,7 @@ class TappedJournal(FakeJournal):
 
 
 class _Tapped(Failing):
-    """A view of the cards; all three are one party, ``nic``."""
+    """One view of the cards; all three views are the party ``nic``."""
 
     outside: Outside
 

@@ -31,7 +31,7 @@ HOST = "h1"
 
 
 class FakeEngine:
-    """Docker's word about what it knows; what a test sets."""
+    """Docker's Engine API; answers what a test sets."""
 
     def __init__(self) -> None:
         self.networks: set[str] = set()
@@ -84,7 +84,7 @@ class Plugin:
         return docker
 
     def extra_drivers(self) -> list[PortDriver]:
-        """Drivers beside the one for ordinary ports; for tests that have devices."""
+        """Additional port drivers, besides the one for ordinary ports; for tests with devices."""
         return []
 
     def default_driver(self) -> PortDriver:
@@ -92,7 +92,7 @@ class Plugin:
         return VethDriver(self.links, self.ovs, self.scripts)
 
     def seen_neutron(self) -> Neutron:
-        """What the service talks to: the cloud itself, or something between."""
+        """What the service talks to: the fake cloud, or something in front of it."""
         return self.neutron
 
     def _assemble(self) -> Services:

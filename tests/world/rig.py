@@ -40,7 +40,7 @@ class Rig(Plugin):
         self.revive()
 
     def revive(self, *, lose_journal: bool = False) -> None:
-        """A new process over whatever the old one left; five seconds later."""
+        """A new process on whatever the old one left, five seconds later."""
         self.now += 5
         self.outside.dead = False
         self.down = False
@@ -76,9 +76,9 @@ class Rig(Plugin):
         self.links.come_back(box.interface["SrcName"])
 
     def settle(self) -> None:
-        """Let the reconciler look until everything that it may remove is overdue and gone.
+        """Run the reconciler until everything that it may remove is overdue and gone.
 
-        What a round sees for the first time is overdue in the next one, so two that change nothing are the end of it.
+        What a round sees for the first time is overdue in the next one, so two rounds without a change are enough.
         """
         quiet = 0
         for _ in range(ROUNDS):
@@ -90,7 +90,7 @@ class Rig(Plugin):
                 return
 
     def state(self) -> dict[str, Any]:
-        """All that there is, in Neutron and here; times and revisions left out."""
+        """Everything in Neutron and on the host, without times and revisions."""
         journal = self.journal
         tables = (
             journal.pools,
@@ -124,8 +124,8 @@ def _timeless(row: dict[str, Any]) -> dict[str, Any]:
 
 
 class DirectClient(PluginClient):
-    """``cut``: the number of the call whose answer does not reach Docker; ``lose_before``: that before which the
-    journal is lost. A dead service is up again at once, unless ``stay_down``.
+    """``cut``: the number of the call whose answer does not reach Docker; ``lose_before``: the number of the call
+    before which the journal is lost. A dead service is restarted at once, unless ``stay_down``.
     """
 
     def __init__(self, rig: Rig) -> None:
@@ -155,7 +155,7 @@ class DirectClient(PluginClient):
 
 
 class DirectDocker(Docker):
-    """An engine whose own word (:attr:`Plugin.engine`) is always up to date."""
+    """An engine whose Engine API (:attr:`Plugin.engine`) is always up to date."""
 
     def __init__(self, rig: Rig, version: int = 28) -> None:
         super().__init__(NOWHERE, version)

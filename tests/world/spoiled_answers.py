@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The whole service with the real client of Neutron, whose answers somebody spoils on their way."""
+"""The whole service with the real Neutron client, whose answers are spoiled on their way."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CONF = configured({"auth_type": "none", "endpoint": "http://neutron.example"})
 
 
 class InProcess(BaseAdapter):
-    """A transport of requests without a socket, so that thousands of stories take minutes."""
+    """A transport for the requests library without sockets, so that thousands of stories take only minutes."""
 
     def __init__(self, answer: Callable[[Request], Answer]) -> None:
         super().__init__()
@@ -57,11 +57,11 @@ class InProcess(BaseAdapter):
         return response
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
 
 class _OwnProject(NeutronClient):
-    """As after a login: the stories are about Neutron's answers."""
+    """A login that always succeeds: the stories are about Neutron's answers."""
 
     def project_id(self) -> str:
         return PROJECT
@@ -71,9 +71,7 @@ class _OwnProject(NeutronClient):
 
 
 class SpoiledRig(Rig):
-    """``spoils``: which answers are spoiled and how, by their number from :meth:`spoil` on. ``others``: ids put into
-    them.
-    """
+    """``spoils``: how to spoil which answer, by its number since :meth:`spoil`. ``others``: ids to put into them."""
 
     def __init__(self, **cloud: Any) -> None:
         self.spoils: Mapping[int, Spoil] = {}

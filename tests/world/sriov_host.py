@@ -54,7 +54,7 @@ class Host:
         )
 
     def picture(self) -> list[object]:
-        """Everything that must be the same afterwards; device numbers are the kernel's."""
+        """Everything that must be the same afterwards, without device numbers, which the kernel chooses."""
         vfs = self.nic.pci.virtual_functions("0000:01:00.0")
         settings = [self.nic.control.read("pf0", vf.index) for vf in vfs]
         devices = [self.nic.netdevs.state(name) for vf in vfs for name in vf.netdevs]
@@ -68,7 +68,7 @@ class Host:
         more: dict[str, Any] | None = None,
         **request: Any,
     ) -> PlugRecord:
-        """``more``: what the port says besides."""
+        """``more``: further attributes of the port."""
         asked = BindingRequest(port_id=port_id, vnic_type=vnic_type, physical_network="physnet2", **request)
         profile = self.driver.reserve(asked).get("binding:profile", asked.profile)
         self.port = Port(
@@ -86,7 +86,7 @@ class Host:
         return plug
 
     def changed(self, **attributes: Any) -> None:
-        """The port is another one in Neutron now, and the background has its round."""
+        """Change the port in Neutron, and run a round of the background."""
         self.port = msgspec.structs.replace(self.port, **attributes)
         self.driver.note_ports([self.port])
         self.driver.reapply(self.port.id)
@@ -99,7 +99,7 @@ class Host:
         return self.journal.devices.all() == [] and self.picture() == self.expected()
 
     def expected(self) -> list[object]:
-        """A card that keeps an administrative MAC once it has one has the VF's own afterwards."""
+        """Remove the administrative MAC; a card that cannot clear it gets the VF's own MAC instead."""
         vf = self.nic.functions[self.nic.vf_address(0)]
         if vf.profile.zero_mac:
             return self.before

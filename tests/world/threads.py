@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Calls of Docker that come at the same time, stopped and let go one by one; nothing here waits for a time to pass."""
+"""Concurrent calls of Docker, stopped and released one by one; nothing here waits for time to pass."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Call(Generic[T]):
             self.error = error
 
     def join(self, seconds: float) -> None:
-        """Give it so much time."""
+        """Wait for its end, at most this long."""
         self._thread.join(seconds)
 
     def wait(self) -> None:
@@ -54,9 +54,9 @@ class Call(Generic[T]):
 
 
 class Pause:
-    """Stops the next call of that name, in whatever thread, until :meth:`go`; pauses made before go on.
+    """Stops the next call of that name, in any thread, until :meth:`go`. Earlier pauses stay in force.
 
-    A context: it ends with ``go``.
+    As a context manager it calls ``go`` at the end.
     """
 
     def __init__(self, outside: Outside, name: str) -> None:
@@ -90,7 +90,7 @@ class Pause:
 
 
 def at_once(works: Sequence[Callable[[], T]]) -> list[Call[T]]:
-    """All in threads that start together; the calls have ended."""
+    """Run all of them in threads that start together; returns when all have ended."""
     start = threading.Barrier(len(works))
 
     def together(work: Callable[[], T]) -> T:
@@ -105,7 +105,7 @@ def at_once(works: Sequence[Callable[[], T]]) -> list[Call[T]]:
 
 @contextmanager
 def interleaved(*outsides: Outside) -> Iterator[None]:
-    """Every call to the outside lets other threads go first, and the interpreter switches as often as it can."""
+    """Every call to the outside yields to other threads, and the interpreter switches threads as often as it can."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     for outside in outsides:

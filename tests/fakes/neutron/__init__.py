@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Neutron in memory, behaving as release 29 with ML2/OVN does wherever the service depends on it.
 
-The contract suite (``tests/adapters/test_neutron_contract.py``) holds it against the real one.
+The contract suite (``tests/adapters/test_neutron_contract.py``) compares it with the real one.
 """
 
 from __future__ import annotations
@@ -74,20 +74,20 @@ class FakeNeutron:
     """Implements :class:`kuryr_libnetwork.interfaces.neutron.Neutron`.
 
     ``calls``: method name and arguments of every REST call, in order. ``hook(method, arguments)`` runs before each
-    call, outside of all locks: a test may block there. ``store``: the cloud itself, for what no helper does.
+    call, outside all locks: a test may block there. ``store``: the cloud itself, for changes that no helper offers.
 
     ``stores_bulk_tags``: a real cloud may store them without listing the extension (ML2/OVN of release 29 does);
     ``None``: exactly where the extension is listed.
 
-    ``role``: of the service's user, whose project is :data:`PROJECT`. ``told_account``: what his token says of it. What
-    a ``seed_`` helper makes is a tenant's, in the project :data:`TENANT`, unless it says otherwise.
+    ``role``: of the service's user, whose project is :data:`PROJECT`. ``told_account``: what his token says about it.
+    The ``seed_`` helpers create a tenant's resources, in the project :data:`TENANT`, unless told otherwise.
     """
 
     ignores_filters = False
-    """Whether it answers every list with all that the role sees, but for ``id``, and leaves it to the client to choose.
+    """Whether lists ignore all filters but ``id``, and answer everything that the role sees.
 
-    As Neutron before ``empty-string-filtering`` does with ``device_owner=``, and without ``filter-validation`` with
-    what it does not know. Set it on the class for all clouds of a test.
+    As Neutron before ``empty-string-filtering`` ignores ``device_owner=``, and without ``filter-validation`` unknown
+    filters. Set it on the class for all clouds of a test.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class FakeNeutron:
     def update_port(self, port_id: str, attributes: Mapping[str, Any], revision: int | None = None) -> Port:
         wanted = dict(attributes)
         path = f"/ports/{port_id}"
-        arrived = self.port(port_id)  # two that are under way together are not told from each other (release 29)
+        arrived = self.port(port_id)  # concurrent changes are not distinguished (release 29)
         seen = arrived.revision_number if arrived else None
         return self._call(
             "update_port",
@@ -332,7 +332,7 @@ class FakeNeutron:
         return _shown(QosPolicy, self.store.add("policies", self.store.build("policies", wanted)))
 
     def change_port(self, port_id: str, **attributes: Any) -> Port:
-        """Write into a port what no API call would (``status="ACTIVE"``)."""
+        """Set attributes of a port that no API call can set (``status="ACTIVE"``)."""
         with self._lock:
             port = self.store.get("ports", port_id)
             port.update(attributes)
@@ -345,7 +345,7 @@ class FakeNeutron:
             return None if found is None else _shown(Port, found)
 
     def user_ports(self, network_id: str | None = None) -> list[Port]:
-        """All ports but those that Neutron makes by itself, without a recorded call."""
+        """All ports but those that Neutron creates by itself, without a recorded call."""
         with self._lock:
             there = [each for each in self.store.all("ports") if each["device_owner"] != ports.METADATA]
             return [_shown(Port, each) for each in there if network_id in (None, each["network_id"])]

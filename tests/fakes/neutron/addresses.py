@@ -69,7 +69,7 @@ def check_pools(pools: Iterable[dict[str, str]], prefix: Prefix, gateway: str | 
 
 
 def candidates(subnet: Resource) -> Iterator[str]:
-    """The addresses that Neutron gives out by itself, lowest first."""
+    """The addresses from which Neutron chooses, lowest first."""
     make = IPv4Address if subnet["ip_version"] == 4 else IPv6Address
     for pool in subnet["allocation_pools"]:
         for number in range(int(ip_address(pool["start"])), int(ip_address(pool["end"])) + 1):
@@ -109,7 +109,7 @@ def overlaps(prefix: Prefix, others: Iterable[str]) -> bool:
 
 
 def compact(prefixes: Iterable[Prefix]) -> list[str]:
-    """As few prefixes as say the same."""
+    """The smallest list of prefixes with the same addresses."""
     v4 = [prefix for prefix in prefixes if isinstance(prefix, IPv4Network)]
     v6 = [prefix for prefix in prefixes if isinstance(prefix, IPv6Network)]
     return [*map(str, collapse_addresses(v4)), *map(str, collapse_addresses(v6))]

@@ -55,7 +55,7 @@ def delete_group(store: Store, group_id: str) -> None:
 
 
 def of_port(store: Store, port: Mapping[str, Any], asked: list[str] | None) -> list[str]:
-    """The groups that a port gets; ``asked``: what the request said, ``None`` where it said nothing."""
+    """The groups that a port gets; ``asked``: those in the request, ``None`` if it named none."""
     open_to_all = not port["port_security_enabled"] or port["device_owner"].startswith("network:")
     if open_to_all and asked:
         text = "Port security must be enabled and port must have an IP address in order to use security groups."

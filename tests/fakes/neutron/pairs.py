@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Allowed address pairs, with the limits that release 29 with ML2/OVN puts on them."""
+"""Allowed address pairs, with the limits of release 29 with ML2/OVN."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from tests.fakes.neutron.store import Store
 from tests.fakes.neutron.wire import PROJECT, Fault, Resource, not_found
 
 _ADMINS = {"networks": "provider:", "ports": "trusted"}
-"""What the names of attributes begin with that only an admin sees."""
+"""Prefixes of the attributes that only an admin sees."""
 Role = Literal["service", "admin", "admin-only"]
 """The roles of the service's user: ``service`` and ``member``; ``service`` and ``admin``; or ``admin`` alone."""
 
@@ -22,7 +22,7 @@ ROLES: dict[Role, frozenset[str]] = {
     "admin": frozenset({"service", "admin", "manager", "member", "reader"}),
     "admin-only": frozenset({"admin", "manager", "member", "reader"}),
 }
-"""As they stand in the token, with those that are implied."""
+"""The roles in the token, including implied ones."""
 
 
 class Policy:
@@ -42,9 +42,9 @@ class Policy:
         return _is_own(resource) or bool(resource["shared"])
 
     def shown(self, store: Store, what: str, resource: Resource) -> Resource:
-        """The resource as the role sees it: without what only an admin sees, and without the tags of others.
+        """The resource as the role sees it: without what only an admin sees, and without other projects' tags.
 
-        But those of shared networks and their subnets are seen.
+        Except the tags of shared networks and their subnets, which everybody sees.
         """
         if self.role != "service":
             return resource

@@ -43,7 +43,7 @@ def create_port(store: Store, attributes: Mapping[str, Any]) -> Resource:
 def update_port(
     store: Store, port_id: str, attributes: Mapping[str, Any], revision: int | None = None, seen: int | None = None
 ) -> Resource:
-    """``revision``: the one that the change rests on; ``seen``: the one that the port had when the request arrived."""
+    """``revision``: the one that the change is based on; ``seen``: the port's when the request arrived."""
     check_attributes("ports", attributes, "PUT")
     port = store.get("ports", port_id)
     if revision not in (None, seen):
@@ -219,7 +219,7 @@ def _new_ips(store: Store, port: Resource, changed: Mapping[str, Any], mac: str)
 
 
 def _with_mac(store: Store, fixed: Fixed, mac: str) -> Fixed:
-    """What Neutron makes of an address when the port's MAC changes."""
+    """The address that Neutron computes when the port's MAC changes."""
     subnet = store.get("subnets", fixed["subnet_id"])
     return _auto_address(subnet, mac) if subnet["ipv6_address_mode"] in addresses.AUTO_MODES else fixed
 

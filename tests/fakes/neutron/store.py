@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a cloud holds, and how it is set up."""
+"""A cloud's resources and configuration."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_TAG_LENGTH = 255
 
 
 def copied(value: Resource) -> Resource:
-    """As it comes from the wire; many times faster than a deep copy, and tests make thousands of clouds."""
+    """A copy through JSON: many times faster than a deep copy, and tests create thousands of clouds."""
     found: Resource = msgspec.json.decode(msgspec.json.encode(value))
     return found
 
@@ -89,7 +89,7 @@ class Store:
         return resource
 
     def rename(self, what: str, old_id: str, new_id: str) -> Resource:
-        """Give a seeded resource the id that a test wants; its own references follow."""
+        """Give a seeded resource the id that a test wants, in its own references as well."""
         resource = self.drop(what, old_id)
         for other in (*self.all("networks"), *self.all("subnets"), *self.all("ports")):
             for key in ("network_id", "subnetpool_id"):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Resources in the form in which Neutron's REST API shows them, and how it filters them."""
+"""Resources in the form of Neutron's REST API, and its filters."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ _PAGING = {"fields", "limit", "marker", "sort_key", "sort_dir", "page_reverse"}
 
 
 class Fault(Exception):
-    """An error as Neutron's REST API tells it."""
+    """An error as Neutron's REST API reports it."""
 
     def __init__(self, status: int, kind: str, message: str) -> None:
         super().__init__(message)
@@ -210,7 +210,7 @@ def not_found(what: str, resource_id: str) -> Fault:
 
 
 def check_attributes(what: str, attributes: Mapping[str, Any], verb: str = "POST") -> None:
-    """Refuse what the API refuses before it looks at any plugin."""
+    """Refuse what the API layer refuses before any plugin sees it."""
     template = TEMPLATES[what]
     known = set(template) | _ALSO_WRITABLE.get(what, set())
     forbidden = _READ_ONLY[what] | (_NOT_CHANGED_LATER if verb == "PUT" else set())
