@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel's interfaces, for tests that hold them and the fake's to the same contract."""
+"""The kernel's interfaces, for the contract tests that the fake has to pass as well."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 
 
 class Namespace:
-    """A network namespace that lives as long as the one thread inside of it and the programs started there."""
+    """A network namespace that exists as long as its one thread and the programs started in it."""
 
     def __init__(self, thread: ThreadPoolExecutor) -> None:
         self._thread = thread

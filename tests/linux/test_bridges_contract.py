@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the drivers rely on in bridges of Linux, those of the kernel and those of the tests alike."""
+"""What the drivers rely on in Linux bridges, tested on the kernel's and on the fake."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPEC = VethSpec(host_name="qvo1", container_name="qvb1", mac="", mtu=1442, alias
 
 
 def test_a_bridge_is_made_up_and_marked(links: Inside | FakeLinks) -> None:
-    """No packet would pass, or nobody would know later whose it is."""
+    """No packet would pass, or nobody would know later whose bridge it is."""
     links.create_bridge("qbr1", "kuryr-part:p1")
     made = links.get("qbr1")
     assert made is not None
@@ -28,7 +28,7 @@ def test_a_bridge_is_made_up_and_marked(links: Inside | FakeLinks) -> None:
 
 
 def test_interfaces_join_and_are_up_then(links: Inside | FakeLinks) -> None:
-    """The container's packets would end at a bridge that nothing is in."""
+    """The container's packets would end at an empty bridge."""
     links.create_bridge("qbr1", "a")
     links.create_veth(SPEC)
     for _ in range(2):
@@ -39,7 +39,7 @@ def test_interfaces_join_and_are_up_then(links: Inside | FakeLinks) -> None:
 
 
 def test_an_interface_moves_from_one_bridge_to_another(links: Inside | FakeLinks) -> None:
-    """A leftover of an earlier container would keep the interface."""
+    """The interface would stay in the bridge of an earlier container."""
     for bridge in ("qbr1", "qbr2"):
         links.create_bridge(bridge, "a")
     links.create_veth(SPEC)

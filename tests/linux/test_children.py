@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Interfaces of containers in virtual machines, on the real kernel and on that of the tests: macvlan, ipvlan and VLANs.
+"""Interfaces of containers in virtual machines, on the real kernel and on the fake: macvlan, ipvlan and VLANs.
 
 A pair stands for the machine's interface, its other end for the cloud. A kernel without ipvlan or VLANs skips those:
 ``./dev test sriov`` has one with them.
@@ -56,7 +56,7 @@ def spec_of(kind: Any, **changes: Any) -> ChildSpec:
 
 
 def made(links: Inside | FakeLinks, spec: ChildSpec) -> None:
-    """Skips where this kernel has no such thing."""
+    """Skips the test if this kernel lacks the kind of interface."""
     try:
         links.create_child(spec)
     except LinkError as error:
@@ -112,7 +112,7 @@ def test_addresses_of_an_interface(machine: Namespace) -> None:
 
 
 def test_an_alias_that_is_refused_takes_the_interface_along(machine: Namespace) -> None:
-    """An interface would stay that nobody knows as ours."""
+    """An interface would stay that nobody can recognise as ours."""
     links = Inside(machine)
     with pytest.raises(LinkError):
         links.create_child(replace(SPEC, alias="x" * 300))
@@ -173,7 +173,7 @@ def plugged(machine: Namespace, kind: ChildKind, number: int) -> tuple[ChildBind
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_to_a_container_and_back(machine: Namespace, stack: ExitStack, kind: ChildKind) -> None:
-    """A living container would be taken for a dead one, or its interface stay on the host when it is gone."""
+    """A running container would be taken for a dead one, or its interface stay on the host when it is gone."""
     binding, plug = plugged(machine, kind, 5)
     assert machine.run(binding.where, plug) == "host"
     assert machine.run(binding.at_home) == [("t_c5", "p5")]
@@ -191,12 +191,12 @@ def test_to_a_container_and_back(machine: Namespace, stack: ExitStack, kind: Chi
 
 
 def test_it_dies_with_its_container(machine: Namespace) -> None:
-    """The reconciler would take a dead container for a living one for ever."""
+    """The reconciler would take a dead container for a running one for ever."""
     binding, plug = plugged(machine, "macvlan", 5)
     with ExitStack() as stack:
         Box(machine, stack).take("t_c5", "192.0.2.5/24")
         assert machine.run(binding.where, plug) == "container"
-    end = time.monotonic() + 20  # the kernel takes a namespace away some time after its last process
+    end = time.monotonic() + 20  # the kernel removes a namespace some time after its last process
     while machine.run(binding.where, plug) != "gone" and time.monotonic() < end:
         time.sleep(0.05)
     assert machine.run(binding.where, plug) == "gone"
@@ -217,7 +217,7 @@ def test_plugging_again_and_a_remnant(machine: Namespace, kind: ChildKind) -> No
 
 @pytest.mark.parametrize("kind", ["macvlan", "ipvlan"])
 def test_two_containers_and_the_cloud_reach_each_other(machine: Namespace, stack: ExitStack, kind: ChildKind) -> None:
-    """Containers of one machine could not talk to each other, or to nobody outside of it."""
+    """Containers of one machine could not reach each other, or anybody outside."""
     cloud = stack.enter_context(namespace())
     pid = cloud.run(lambda: os.path.basename(os.readlink("/proc/thread-self")))
     machine.command("ip", "link", "set", "cloud", "netns", pid)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""A container's port before Neutron's Open vSwitch agent has given it its VLAN, on a real switch in user space."""
+"""A container's port before Neutron's Open vSwitch agent has set its VLAN, on a real user-space switch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ISOLATED = ["4095", "trunk", "[4095]"]
 
 
 class Neighbour:
-    """Two containers of one network, which run already; in the switch their ports have that network's VLAN."""
+    """Two running containers of one network, whose ports have that network's VLAN in the switch."""
 
     def __init__(self, inside: Namespace, started: Switch, vlan: int, rest: ExitStack) -> None:
         self.mac = f"02:00:00:00:00:{vlan:02x}"
@@ -60,7 +60,7 @@ class Neighbour:
 
 
 class Host:
-    """A host with its switch, whose agent does nothing unless it is told to."""
+    """A host with its switch, whose agent acts only when told to."""
 
     def __init__(self, inside: Namespace, started: Switch, rest: ExitStack) -> None:
         self.inside = inside
@@ -115,7 +115,7 @@ WAYS = pytest.mark.parametrize("bound", [port(), port(ovs_hybrid_plug=True)], id
 
 
 def exchange(host: Host, container: Wire) -> tuple[set[int], set[int]]:
-    """Everybody asks, the container in every VLAN; answers the networks that it hears, and those that hear it."""
+    """All send requests, the container in every VLAN; answers the networks that it hears, and those that hear it."""
     question = arp(MAC, "10.9.0.1", "10.9.0.2")
     container.send(question, *(tagged(vlan, question) for vlan in (OWN, *OTHERS, 4095)))
     networks = host.neighbours.items()
@@ -144,7 +144,7 @@ def test_the_agents_vlan_is_the_containers_network(host: Host, bound: Port) -> N
 
 @WAYS
 def test_what_the_agent_has_done_stays(host: Host, bound: Port) -> None:
-    """Every repeated call would cut off a container that runs, until the agent looks again."""
+    """Every repeated call would cut off a running container until the agent looks again."""
     container = host.start(bound)
     host.agent_acts(in_switch(bound), OWN)
     (row,) = host.ovs.owned()
@@ -168,6 +168,6 @@ def test_a_row_of_an_earlier_time_gives_no_vlan(host: Host, bound: Port) -> None
 
 
 def test_with_ovn_nothing_is_isolated(host: Host) -> None:
-    """ovn-controller gives no VLAN and would never end it: no container would have a network."""
+    """ovn-controller sets no VLAN, so the isolation would never end: no container would have a network."""
     host.plug(port(bound_drivers={"0": "ovn"}))
     assert host.columns(in_switch(port())) == ["[]", "[]", "[]"]

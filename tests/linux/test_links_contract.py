@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the drivers rely on in network interfaces, those of the kernel and those of the tests alike."""
+"""What the drivers rely on in network interfaces, tested on the kernel's and on the fake."""
 
 from __future__ import annotations
 

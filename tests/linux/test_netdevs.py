@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Network devices on the real kernel. Pairs and macvlans stand for VFs in what all devices have in common."""
+"""Network devices on the real kernel. Veth pairs and macvlans stand in for VFs, as far as all devices are alike."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MAC = "fa:16:3e:00:00:01"
 PCI = "0000:01:10.4"
 CAP_NET_RAW = 13
 LOOP = 10
-"""Seconds after which a frame that should come is given up."""
+"""Seconds to wait for a frame that should come."""
 
 
 def alias_as_parent(attributes: Mapping[int, bytes]) -> str:
@@ -234,7 +234,7 @@ def test_an_altname_that_another_device_has_by_now_is_left_to_it(host: Namespace
 def test_a_containers_altname_keeps_no_device_away(
     host: Namespace, container: Namespace, netdevs: KernelNetdevs
 ) -> None:
-    """By a name of the host's own the container would keep its VF for ever, or take the name from the host."""
+    """If the container's device has a name of the host's, its VF would never come back, or the host lose that name."""
     away(host, container)
     for name in ("wire0", "docker1"):
         container.command("ip", "link", "property", "add", "dev", "eth0", "altname", name)
@@ -253,14 +253,14 @@ def test_a_refused_attribute_is_named(host: Namespace, netdevs: KernelNetdevs) -
 
 
 def test_a_name_that_is_its_own_altname_is_taken(host: Namespace, netdevs: KernelNetdevs) -> None:
-    """udev gives devices their old names as alternative ones; putting the name back would fail with "File exists"."""
+    """udev keeps old names as alternative ones: restoring the name would fail with "File exists"."""
     host.command("ip", "link", "property", "add", "dev", "vf0", "altname", "enp1s0f0v0")
     host.run(partial(netdevs.configure, "vf0", new_name="enp1s0f0v0"))
     assert host.run(netdevs.state, "enp1s0f0v0") is not None
 
 
 def test_a_taken_name_is_said(host: Namespace, netdevs: KernelNetdevs) -> None:
-    """Another error would not tell the caller to choose another name."""
+    """The caller would not know that it has to choose another name."""
     with pytest.raises(LinkExists, match="rename device vf0 to wire0"):
         host.run(partial(netdevs.configure, "vf0", new_name="wire0"))
 
@@ -276,7 +276,7 @@ def test_a_refused_value_is_named(host: Namespace, netdevs: KernelNetdevs, wrong
 
 
 def test_what_is_not_there_is_said(host: Namespace, netdevs: KernelNetdevs) -> None:
-    """A device that left would be taken for one that is ready."""
+    """A device that has left the namespace would be taken for one that is ready."""
     with pytest.raises(LinkNotFound):
         host.run(partial(netdevs.configure, "vf9", mtu=1400))
     with pytest.raises(LinkNotFound):
@@ -302,7 +302,7 @@ def test_an_idle_device_is_free(host: Namespace, netdevs: KernelNetdevs) -> None
 def test_a_device_that_somebody_uses_is_not_free(
     host: Namespace, netdevs: KernelNetdevs, commands: list[str], reason: str
 ) -> None:
-    """A VF that the operator uses otherwise would vanish from the host."""
+    """A VF that the operator uses himself would disappear from the host."""
     for command in commands:
         host.command(*command.split())
     assert host.run(netdevs.in_use, "vf0") == reason
@@ -365,7 +365,7 @@ def test_a_default_route_is_seen(host: Namespace, netdevs: KernelNetdevs, route:
 def test_a_default_route_is_seen_through_what_the_device_is_in(
     host: Namespace, netdevs: KernelNetdevs, commands: list[str]
 ) -> None:
-    """The VFs of the card by which the operator reaches the host would be given out, without a word from him."""
+    """VFs of the card through which the operator reaches the host would be given out without his permission."""
     host.command("ip", "link", "add", "vf1", "type", "veth", "peer", "name", "wire1")
     host.command("ip", "link", "set", "vf0", "up")
     for command in commands:
@@ -377,7 +377,7 @@ def test_a_default_route_is_seen_through_what_the_device_is_in(
 
 
 def test_carrier_is_waited_for(host: Namespace, netdevs: KernelNetdevs) -> None:
-    """Announcements would be lost, for a VF has its carrier seconds after it is up."""
+    """Announcements would be lost, because a VF gets its carrier only seconds after it is up."""
     host.command("ip", "link", "set", "vf0", "up")
     assert not host.run(netdevs.wait_carrier, "vf0", 0.0)
     host.command("ip", "link", "set", "wire0", "up")
@@ -394,7 +394,7 @@ def away(host: Namespace, container: Namespace, *names: str) -> None:
 def test_a_device_is_brought_home_under_its_name(
     host: Namespace, container: Namespace, netdevs: KernelNetdevs, tmp_path: Path
 ) -> None:
-    """A VF of a container that is gone would stay lost, or take the name of the host's own eth0."""
+    """A dead container's VF would stay lost, or take the name of the host's own eth0."""
     away(host, container)
     container.command("ip", "link", "set", "eth0", "up")
     host.command("ip", "link", "set", "wire0", "name", "eth0")
@@ -412,7 +412,7 @@ def test_a_device_is_brought_home_under_its_name(
 def test_a_device_with_its_home_name_as_altname_is_brought_home(
     host: Namespace, container: Namespace, netdevs: KernelNetdevs
 ) -> None:
-    """The alternative name that udev gave it would stand in the way of its own."""
+    """The alternative name that udev gave it would block its own name."""
     away(host, container)
     container.command("ip", "link", "property", "add", "dev", "eth0", "altname", "enp1s0f0v0")
     assert host.run(netdevs.fetch_from_sandbox, PCI, [path_of(container)], "enp1s0f0v0")
@@ -422,7 +422,7 @@ def test_a_device_with_its_home_name_as_altname_is_brought_home(
 def test_a_taken_home_name_is_said_and_the_device_is_home(
     host: Namespace, container: Namespace, netdevs: KernelNetdevs
 ) -> None:
-    """The kernel moves first and renames then: whoever looks in the container again would think the device lost."""
+    """The kernel moves first and renames then: a second look into the container would find the device lost."""
     away(host, container)
     with pytest.raises(LinkExists, match=f"bring the device of {PCI} home as wire0"):
         host.run(netdevs.fetch_from_sandbox, PCI, [path_of(container)], "wire0")
@@ -460,7 +460,7 @@ def test_a_macvtap_that_cannot_be_finished_is_taken_away(host: Namespace, netdev
 
 
 def test_a_vlan_is_made_where_the_kernel_has_them(host: Namespace, netdevs: KernelNetdevs) -> None:
-    """A kernel without VLANs would be reported as something else, or the VLAN would be another."""
+    """A kernel without VLANs would be reported as another error, or the VLAN would be a wrong one."""
     try:
         host.run(netdevs.create_vlan, "vf0", "vf0.100", 100, 1442, "kuryr:p1")
     except LinkError as error:
@@ -495,7 +495,7 @@ def test_addresses_are_announced_to_the_neighbours(
 
 
 def next_frame(tap: socket.socket, kind: bytes, icmp: int | None = None) -> bytes:
-    """The next one of that EtherType, past what the kernel itself sends."""
+    """The next frame of that EtherType, skipping what the kernel itself sends."""
     while True:
         data = tap.recv(2048)
         if data[12:14] == kind and (icmp is None or (data[54] == icmp and data[20] == 58)):
@@ -512,7 +512,7 @@ IN_OPEN, IN_CREATE = 0x20, 0x100
 
 
 class Watch:
-    """Whether anything in a folder is opened, and so what a device or a pipe takes for being used."""
+    """Tells whether anything in a folder is opened, which a device or pipe would react to."""
 
     def __init__(self, folder: Path) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -552,7 +552,7 @@ def link_to_itself(path: Path) -> None:
 def test_what_is_no_namespace_is_not_even_opened(
     host: Namespace, netdevs: KernelNetdevs, tmp_path: Path, make: Callable[[Path], None]
 ) -> None:
-    """Whoever names a sandbox would have root open any pipe or device, or keep a VF from coming home."""
+    """Whoever names a sandbox could make root open any pipe or device, or prevent a VF from being fetched back."""
     path = tmp_path / "place"
     try:
         make(path)
@@ -570,7 +570,7 @@ def test_what_is_no_namespace_is_not_even_opened(
 
 @pytest.mark.parametrize("kind", ["mnt", "pid", "uts", "user"])
 def test_a_namespace_of_another_kind_is_no_sandbox(netdevs: KernelNetdevs, kind: str) -> None:
-    """The service's thread would find itself in another file system, or the error say nothing."""
+    """The service's thread would be left in another mount namespace, or the error would not help."""
     with pytest.raises(LinkNotFound, match="is a namespace, but not of a network"):
         netdevs.announce(f"/proc/self/ns/{kind}", MAC, ["192.0.2.7"])
 
@@ -585,7 +585,7 @@ def test_the_hosts_own_namespace_is_no_sandbox(host: Namespace, netdevs: KernelN
 
 
 def without_raw_sockets(work: Callable[[], object]) -> None:
-    """In a thread of its own, which gives up CAP_NET_RAW, as a service has it whose unit does not grant it."""
+    """Runs in a thread that drops CAP_NET_RAW, as in a service whose unit does not grant it."""
 
     def limited() -> None:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -602,7 +602,7 @@ def without_raw_sockets(work: Callable[[], object]) -> None:
 
 
 def test_announcing_without_the_right_to_is_said(host: Namespace, container: Namespace, netdevs: KernelNetdevs) -> None:
-    """The announcer's thread ended with it, for all containers to come."""
+    """The error would end the announcer's thread, and no further container would be announced."""
     away(host, container)
     container.run(partial(netdevs.configure, "eth0", mac=MAC, up=True))
     host.command("ip", "link", "set", "wire0", "up")

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the drivers rely on in Open vSwitch, a real one and the one of the tests alike."""
+"""What the drivers rely on in Open vSwitch, tested on a real one and on the fake."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_plugging_again_changes_nothing(ovs: Ovs) -> None:
 
 
 def test_an_interface_of_ours_on_another_bridge_is_moved(ovs: Ovs) -> None:
-    """After Neutron bound the port to another bridge the container would stay on the old one."""
+    """After Neutron has bound the port to another bridge, the container would stay on the old one."""
     ovs.plug(TAP)
     moved = changed(bridge="br-other", endpoint_id="e2")
     ovs.plug(moved)
@@ -104,7 +104,7 @@ def isolated(**fields: str) -> OvsInterface:
 
 
 def test_an_interface_may_start_isolated(ovs: Ovs) -> None:
-    """Until Neutron's agent gives it a VLAN it would be a trunk of all of them, and see other tenants' networks."""
+    """Until Neutron's agent sets its VLAN, the port would be a trunk of all VLANs, and see other tenants' networks."""
     ovs.plug(isolated())
     assert ovs.owned() == [isolated()]
     ovs.plug(isolated(endpoint_id="e2"))
@@ -112,7 +112,7 @@ def test_an_interface_may_start_isolated(ovs: Ovs) -> None:
 
 
 def test_one_that_no_agent_has_seen_is_isolated_by_the_next_call(ovs: Ovs) -> None:
-    """What an earlier release has plugged beside an agent that hangs would stay open."""
+    """An interface that an earlier release plugged while the agent hung would not be isolated."""
     ovs.plug(TAP)
     ovs.plug(isolated())
     assert ovs.owned() == [isolated()]
@@ -145,7 +145,7 @@ def test_what_the_agent_did_stays(ovs: Ovs, agent: Callable[[], None], wanted: O
 def test_for_another_port_or_bridge_the_isolation_begins_anew(
     ovs: Ovs, agent: Callable[[], None], fields: dict[str, str]
 ) -> None:
-    """A container would be in the VLAN that its row had for somebody else."""
+    """A container would be in the VLAN that its row had for another port."""
     ovs.plug(isolated())
     agent()
     ovs.plug(isolated(**fields))
@@ -445,5 +445,5 @@ def test_the_driver_gives_a_port_a_working_interface(inside: Namespace, real: Sw
 
 
 def test_a_host_without_open_vswitch_has_nothing_of_ours_in_it(tmp_path: Path) -> None:
-    """A host that has VFs only would wait for Open vSwitch, and complain, every minute."""
+    """A host that has only VFs would wait for Open vSwitch every minute, and log errors."""
     assert OvsDatabase(f"unix:{tmp_path}/db.sock", 0.5).owned() == []

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Routes in a container's namespace, the kernel's and those of the tests alike."""
+"""Routes in a container's namespace, tested on the kernel's and on the fake."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Container(Protocol):
     path: str
 
     def static(self, destination: str, next_hop: str, name: str = "") -> None:
-        """What Docker adds."""
+        """Add a route as Docker does."""
 
     def index(self, name: str) -> int: ...
 
@@ -101,7 +101,7 @@ def routed(box: Container, destination: str, next_hop: str, name: str, metric: i
 
 
 def test_a_look_at_addresses_and_routes(box: Container) -> None:
-    """A route that the container has would be told to Docker again, and end it."""
+    """Docker would be told a route that the container already has, and the container would not start."""
     box.static("192.0.2.0/24", "10.67.0.2")
     box.static("198.51.100.1/32", "", "eth1")
     box.static("2001:db8::/32", "fd00:68::2")
@@ -134,7 +134,7 @@ def test_a_look_at_addresses_and_routes(box: Container) -> None:
     ],
 )
 def test_a_route_behind_another_takes_over(box: Container, destination: str, hops: tuple[str, str], ip: str) -> None:
-    """The container would lose its way when the network goes whose route it had."""
+    """The container would lose a destination when the network is disconnected whose route it used."""
     box.static(destination, hops[0])
     behind = routed(box, destination, hops[1], "eth1", 1025)
     box.sandboxes.add_route(box.path, behind)
@@ -162,7 +162,7 @@ def test_a_gateway_outside_of_its_subnet_behind_another(box: Container, gateway:
     [("10.0.0.0/8", "10.67.0.2"), ("fd00::/16", "fd00:67::2"), ("192.0.2.1/32", ""), ("fe80::1/128", "")],
 )
 def test_a_route_of_dockers_is_removed(box: Container, destination: str, next_hop: str) -> None:
-    """A network could not be connected whose addresses it overlaps."""
+    """A network whose addresses the route overlaps could not be connected."""
     box.static(destination, next_hop, "" if next_hop else "eth0")
     (route,) = [each for each in box.sandboxes.look(box.path).routes if each.destination == destination]
     for _ in range(2):

@@ -129,7 +129,7 @@ class Side:
         container.command("ip", "link", "set", far, "up")
 
     def attack(self) -> None:
-        """Everything that could have an effect; last the question that is answered on any interface of the kernel's."""
+        """Frames that could have any effect; the last is a request that the kernel answers on every interface."""
         mac, word = self._mac(), self._word
         own = wire.link_local(mac)
         six, four = (CONTAINER6, HOST6), (CONTAINER4, HOST4)
@@ -161,7 +161,7 @@ class Side:
         return self.wire.hears(lambda frame: frame[12:14] == b"\x08\x06" and frame[28:32] == asked)
 
     def known(self) -> str:
-        """What the host knows by this interface: addresses, routes, neighbours."""
+        """What the host has learnt through this interface: addresses, routes, neighbours."""
         words = ("-6 address", "-4 address", "-6 route", "-4 route", "neighbour")
         shown = [self._host.command("ip", *each.split(), "show", "dev", self.name) for each in words]
         return "\n".join(line for text in shown for line in text.splitlines() if "mtu" not in line)
@@ -202,7 +202,7 @@ def listener(family: int) -> socket.socket:
 
 @pytest.fixture
 def one_processor() -> Iterator[None]:
-    """What is sent first is then received first, also on different interfaces."""
+    """Keeps frames in order across interfaces: what is sent first is received first."""
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
     yield
@@ -224,7 +224,7 @@ def host(one_processor: None) -> Iterator[Namespace]:
 
 @pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
 def test_the_host_is_not_there(host: Namespace, maker: Maker) -> None:
-    """A container would reach the host, and steer it, past every security group."""
+    """A container would reach the host, and change its routes, past every security group."""
     with ExitStack() as rest:
         ours, kernels = Side(host, maker, "ours", rest), Side(host, kernels_own, "kernel's", rest)
         assert ours.wire.frames() == []
@@ -243,7 +243,7 @@ def test_the_host_is_not_there(host: Namespace, maker: Maker) -> None:
 
 @pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
 def test_there_is_no_address_for_a_moment(host: Namespace, maker: Maker) -> None:
-    """In the moment between an interface and its silence a container would find the host."""
+    """Between an interface's creation and turning its IP off, a container could reach the host."""
     with host.run(address_events) as events, ExitStack() as rest:
         ours, kernels = Side(host, maker, "ours", rest), Side(host, kernels_own, "kernel's", rest)
         seen: set[int] = set()
@@ -295,7 +295,7 @@ def test_where_the_host_is_the_router_it_is_there_and_takes_no_router(host: Name
 
 
 def test_what_an_earlier_release_has_made_is_silenced(host: Namespace) -> None:
-    """Containers that run over the upgrade would go on reaching the host."""
+    """Containers that keep running during the upgrade could still reach the host."""
     with ExitStack() as rest:
         kernels = Side(host, kernels_own, "kernel's", rest)
         kernels.attack()
@@ -333,7 +333,7 @@ def own_mounts() -> None:
 
 @pytest.mark.parametrize("maker", [pair, bridge, macvlan], ids=lambda maker: maker.__name__)
 def test_a_host_that_cannot_be_silenced_gets_no_container(read_only: Namespace, maker: Maker) -> None:
-    """The container would start and reach the host, and nobody know of it."""
+    """The container would start and could reach the host, without anybody knowing."""
     with pytest.raises(LinkError, match=r"own IP on interface .* cannot be turned off .*: Read-only file system"):
         maker(read_only)
     names = read_only.command("ip", "-brief", "link").split()

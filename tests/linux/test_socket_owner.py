@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whose process the kernel says is at the other end."""
+"""Which user's process is at the other end of a socket, according to the kernel."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_one_that_has_closed_is_nobody(family: int, host: str) -> None:
 
 
 def test_one_that_has_closed_its_side_is_itself() -> None:
-    """A client that says no more and waits for the answer still has an owner."""
+    """A client that has closed its sending side and waits for the answer would have no owner."""
     with (
         listening(socket.AF_INET, ("127.0.0.1", 0)) as server,
         nobody(socket.AF_INET, server.getsockname(), "shutdown"),
@@ -118,7 +118,7 @@ def test_where_the_kernel_is_not_asked() -> None:
 
 
 def test_the_owner_of_a_unix_client() -> None:
-    """Whoever gets at the socket's file could command the network."""
+    """Anybody who can open the socket's file could control the network."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "kuryr.sock")
         with listening(socket.AF_UNIX, str(path)) as server:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Containers attached in every way that Neutron may ask for, in the real kernel and a real Open vSwitch."""
+"""Containers attached in every way that Neutron may require, in the real kernel and a real Open vSwitch."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_two_containers_reach_each_other_in_the_networks_bridge(host: Host) -> N
 
 
 def test_the_agents_bridge_stays(host: Host) -> None:
-    """The network's way out of the host would be gone with its last container."""
+    """The network's uplink would be removed with its last container."""
     host.inside.command("ip", "link", "add", BRQ, "type", "bridge")
     plug = host.plug(port(0, "bridge"))
     assert host.members(BRQ) == [plug.host_ifname]
@@ -198,7 +198,7 @@ def test_the_agents_bridge_stays(host: Host) -> None:
 
 
 def test_a_routed_interface_is_only_made(host: Host) -> None:
-    """An agent that routes to the host's end would find it in a bridge, or not at all."""
+    """An agent that sets up routes to the host's end would find it in a bridge, or not at all."""
     plug = host.plug(port(0, "tap"))
     assert host.links() == sorted([plug.host_ifname, plug.container_ifname])
     assert host.ovs.owned() == []

@@ -19,7 +19,7 @@ PACKET_OUTGOING = 4
 PACKET_AUXDATA, SOL_PACKET, TP_STATUS_VLAN_VALID = 8, 263, 1 << 4
 EVERYBODY = "ff:ff:ff:ff:ff:ff"
 PATIENCE = 10.0
-"""Seconds after which a frame that should come is given up."""
+"""Seconds to wait for a frame that should come."""
 
 
 class Wire:
@@ -70,7 +70,7 @@ def _packets(name: str) -> socket.socket:
 
 
 def _received(opened: socket.socket) -> tuple[bytes, bool]:
-    """The kernel takes a VLAN tag out of the frame and tells it beside (``struct tpacket_auxdata``)."""
+    """The kernel removes a frame's VLAN tag and reports it separately (``struct tpacket_auxdata``)."""
     frame, told, _, source = opened.recvmsg(65536, 256)
     for level, kind, data in told:
         if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
@@ -93,7 +93,7 @@ def tagged(vlan: int, frame: bytes) -> bytes:
 
 
 def arp(mac: str, address: str, asked: str, target: str = EVERYBODY) -> bytes:
-    """Who has ``asked``?"""
+    """An ARP request for ``asked``."""
     head = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1)
     body = hardware(mac) + IPv4Address(address).packed + bytes(6) + IPv4Address(asked).packed
     return ethernet(target, mac, 0x0806, head + body)
@@ -140,7 +140,7 @@ def advertisement(mac: str, source: str, prefix: str) -> bytes:
 
 
 def ipv6(source: str, destination: str, protocol: int, message: bytes, at: int, hops: int = 64) -> bytes:
-    """``at``: where in the message its checksum stands."""
+    """``at``: the checksum's offset in the message."""
     ends = IPv6Address(source).packed + IPv6Address(destination).packed
     padded = message + b"\0" * (len(message) % 2)
     found = checksum(ends + struct.pack("!II", len(message), protocol) + padded)
@@ -153,7 +153,7 @@ def group_mac(group: str) -> str:
 
 
 def link_local(mac: str) -> str:
-    """What the kernel makes of a MAC (RFC 4291, appendix A)."""
+    """The interface identifier that the kernel derives from a MAC (RFC 4291, appendix A)."""
     octets = hardware(mac)
     return str(IPv6Address(b"\xfe\x80" + bytes(6) + bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]))
 
