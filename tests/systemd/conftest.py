@@ -18,6 +18,6 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def world(host: World) -> World:
-    """The host with the service running; each test begins with the configuration and the units as they are shipped."""
+    """The host with the service running; each test starts with the shipped configuration and units."""
     host.reset()
     return host

@@ -30,7 +30,7 @@ CHECKOUT = Path(__file__).parents[2]
 ENVIRONMENT = Path(sys.prefix)
 BOOT_SECONDS = 60.0
 LIMIT = 30.0
-"""Seconds until something that systemd was told to do is seen."""
+"""Seconds until the effect of a command to systemd is visible."""
 _IN_GROUPS = 'while [ "$1" != -- ]; do echo $$ >"$1"; shift; done; shift; exec "$@"'
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 _FOLDERS = ("etc", "usr", "var", "run", "tmp", "proc", "sys", "dev", "root")
@@ -41,7 +41,7 @@ _TUN = Path("/dev/net/tun")
 
 
 class Machine:
-    """``leader`` is its first process, as it is numbered outside."""
+    """``leader``: the id of its first process, as seen from outside."""
 
     def __init__(self, leader: int) -> None:
         self.leader = leader
@@ -93,7 +93,7 @@ class Machine:
         return self.systemctl("show", "--value", f"--property={name}", unit).strip()
 
     def journal(self, unit: str, *words: str) -> list[str]:
-        """The messages of a unit's programs in this boot, without their head."""
+        """The messages of a unit's programs in this boot, without their prefix."""
         found = self.run("journalctl", "--output=cat", "--quiet", f"--unit={unit}", *words)
         return found.splitlines()
 
@@ -108,7 +108,7 @@ class Machine:
 
 
 def until(seconds: float = LIMIT) -> tenacity.Retrying:
-    """Attempts until the assertions of the block hold."""
+    """Repeats the block until its assertions hold."""
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(AssertionError),
         stop=tenacity.stop_after_delay(seconds),
@@ -154,9 +154,9 @@ def booted(folder: Path, setup: Sequence[tuple[str, str]] = ()) -> Iterator[Mach
 
 @contextmanager
 def _control_groups() -> Iterator[list[str]]:
-    """Files that put whoever writes to them into groups of this machine's own, as each of them needs."""
+    """The control groups' files through which a process enters groups of this machine's own."""
     name, top = f"kuryr-test-{secrets.token_hex(4)}", Path("/sys/fs/cgroup")
-    # Both of a hybrid host, or the only one of version 2.
+    # Both hierarchies of a hybrid host, or the only one of version 2.
     trees = [top / each for each in ("unified", "systemd") if (top / each).is_dir()] or [top]
     for tree in trees:
         (tree / name).mkdir()
@@ -177,14 +177,14 @@ def _make_root(root: Path) -> None:
     for name in _FILES:
         shutil.copy(Path("/etc", name), root / "etc" / name)
     shutil.copytree("/etc/alternatives", root / "etc" / "alternatives", symlinks=True)
-    # With an id it is not the first boot, at which systemd enables every service whose unit is in /usr.
+    # Without a machine id it would be a first boot, at which systemd enables every unit in /usr.
     (root / "etc" / "machine-id").write_text(f"{os.urandom(16).hex()}\n")
     (root / "etc" / "hostname").write_text("h1\n")
     (root / "etc" / "hosts").write_text("127.0.0.1 localhost\n")
 
 
 def _link_programs(folder: Path) -> None:
-    """What lies over ``/usr``: the service's commands where the unit looks for them."""
+    """The overlay on ``/usr``: the service's commands where the unit looks for them."""
     commands = folder / "local" / "bin"
     commands.mkdir(parents=True)
     for name in ("kuryr-server", "kuryr", "kuryr-status"):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator does with the units: restart, mend, stop, reload; what the journal then shows."""
+"""What an operator does with the units: restart, repair, stop, reload; and what systemd's journal then shows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def states(world: World) -> list[str]:
 
 
 def test_restarts_have_no_limit(world: World) -> None:
-    """Fails if an operator who tries one setting after the other finds both units failed."""
+    """Fails if both units end up failed when an operator tries one setting after another."""
     for _ in range(12):
         world.machine.systemctl("restart", SERVICE)
     assert states(world) == ["active", "active"]
@@ -62,14 +62,14 @@ def test_a_broken_program_hangs_no_call(world: World) -> None:
 
 
 def test_a_killed_service_comes_back(world: World) -> None:
-    """Fails if a call that comes while the service is dead is lost."""
+    """Fails if a call that arrives while the service is down is lost."""
     world.machine.run("kill", "-KILL", str(world.main_pid()))
     world.docker.activate()
     assert states(world) == ["active", "active"]
 
 
 def test_a_frozen_service_is_started_anew(world: World) -> None:
-    """Fails if every ``docker run`` of the host waits for ever, until somebody is woken up."""
+    """Fails if a hung service is not restarted, and every ``docker run`` waits until somebody intervenes."""
     world.machine.drop_in(SERVICE, SHORT_WATCHDOG)
     world.machine.systemctl("restart", SERVICE)
     before = world.main_pid()

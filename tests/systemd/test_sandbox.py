@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The service does its work inside of the sandbox of its unit, and that sandbox is as tight as the unit says."""
+"""The service works inside its unit's sandbox, and that sandbox is as tight as the unit says."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def capabilities_of_the_unit() -> set[str]:
 
 @pytest.mark.parametrize("name", sorted(capabilities_of_the_unit() - {"CAP_NET_ADMIN"}))
 def test_every_capability_is_needed(world: World, name: str) -> None:
-    """Fails if the unit gives a right that nothing needs any more."""
+    """Fails if the unit grants a capability that nothing needs any more."""
     world.machine.drop_in(SERVICE, f"[Service]\nCapabilityBoundingSet=~{name}\n")
     code, said, _ = probe(world)
     assert code != 0
@@ -182,7 +182,7 @@ def test_every_capability_is_needed(world: World, name: str) -> None:
 
 
 def test_without_net_admin_it_is_said(world: World) -> None:
-    """Fails if a unit without CAP_NET_ADMIN leaves its operator to guess, or if the unit gives it for nothing."""
+    """Fails if without CAP_NET_ADMIN the error does not say so, or if the unit grants it needlessly."""
     world.machine.drop_in(SERVICE, "[Service]\nCapabilityBoundingSet=~CAP_NET_ADMIN\n")
     world.machine.systemctl("restart", SERVICE)
     with pytest.raises(PluginError, match="the service needs CAP_NET_ADMIN"):
@@ -201,14 +201,14 @@ def test_the_kernel_holds_the_service_to_it(world: World) -> None:
 
 @pytest.mark.parametrize("path", ["/etc/x", "/usr/x", "/var/lib/x", "/root/x", "/boot/x"])
 def test_nothing_else_can_be_written(world: World, path: str) -> None:
-    """Fails if whoever takes over the service can change the host's files."""
+    """Fails if an attacker who controls the service can change the host's files."""
     world.machine.run("mkdir", "-p", str(Path(path).parent))
     done = world.run_in_sandbox("/usr/bin/touch", path)
     assert (done.returncode != 0, "Read-only file system" in done.stdout) == (True, True)
 
 
 def test_the_journal_is_where_it_should_be(world: World) -> None:
-    """Fails if what the service remembers is lost with the sandbox, or can be read by others."""
+    """Fails if the service's state is lost with the sandbox, or can be read by others."""
     a_container_runs(world, "ovs")
     found = world.machine.run("stat", "--format=%U %a %n", "/var/lib/kuryr", "/var/lib/kuryr/kuryr.db").splitlines()
     assert found == ["root 700 /var/lib/kuryr", "root 600 /var/lib/kuryr/kuryr.db"]

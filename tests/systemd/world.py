@@ -115,7 +115,7 @@ class World:
         return self.machine.show(unit, "ActiveState")
 
     def reset(self) -> None:
-        """As after the boot, with a right configuration; networks and containers of earlier tests go on."""
+        """The state after boot, with a valid configuration; networks and containers of earlier tests are kept."""
         self.machine.drop_in(SERVICE, "")
         self.configure()
         self.machine.systemctl("reset-failed")
@@ -159,7 +159,7 @@ class World:
         return int(self.machine.show(SERVICE, "WatchdogTimestampMonotonic")) / 1e6
 
     def main_pid(self) -> int:
-        """As it is numbered in the machine."""
+        """The process id inside the machine."""
         return int(self.machine.show(SERVICE, "MainPID"))
 
     def status_of(self, pid: int) -> dict[str, str]:
@@ -167,7 +167,7 @@ class World:
         return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
     def capabilities(self) -> set[str]:
-        """The most that the service or anything that it starts can have."""
+        """The capabilities that the service, or anything that it starts, can have at most."""
         bits = int(self.status_of(self.main_pid())["CapBnd"], 16)
         return {name for name, number in CAPABILITIES.items() if bits >> number & 1}
 
@@ -197,7 +197,7 @@ def running(folder: Path) -> Iterator[World]:
     units = [(f"{_UNIT_FOLDER}/{unit.name}", unit.read_text()) for unit in UNITS.iterdir() if unit.is_file()]
     with booted(folder, units) as machine:
         front = NeutronFront(FakeNeutron(hosts=["h1"]))
-        run_inside(machine.netns, front.__enter__)  # it listens in the machine's network, and answers from here
+        run_inside(machine.netns, front.__enter__)  # listens in the machine, answers from here
         try:
             world = World(machine, front)
             world.start_ovs()
