@@ -30,14 +30,14 @@ def reader(lab: Lab) -> Reader:
 
 @pytest.fixture(scope="session")
 def step1(reader: Reader) -> list[str]:
-    """Step 1 of the guide; answers what its commands said."""
+    """Step 1 of the guide; answers the output of its commands."""
     reader.machine.set_vfs(reader.values["enp3s0f0"], 0)
     return reader.follow(document.CREATE_VFS)
 
 
 @pytest.fixture(scope="session")
 def machine(reader: Reader, step1: list[str]) -> Machine:
-    """With VFs, and with Neutron's agent, which is on its way since the machine was started."""
+    """With VFs, and with Neutron's agent, which has been starting since the machine was started."""
     reader.machine.wait_for_agent(300)
     return reader.machine
 

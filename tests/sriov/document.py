@@ -48,7 +48,7 @@ PLACEHOLDERS = (
     "nginx",
     "dpdk",
 )
-"""What a reader replaces by his own; all else of a command is typed as it stands."""
+"""Placeholders that a reader replaces; everything else in a command is typed literally."""
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(r"^#{2,3} (.+)$", re.MULTILINE)
@@ -56,7 +56,7 @@ _HEADING = re.compile(r"^#{2,3} (.+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Section:
-    """``commands``: one shell command each, its lines joined. ``settings``: what belongs into a file."""
+    """``commands``: one shell command each, its lines joined. ``settings``: the lines for a file."""
 
     commands: tuple[str, ...]
     settings: str
@@ -89,7 +89,7 @@ def named(commands: Sequence[str]) -> set[str]:
     return {found[0] for command in commands for found in _PLACEHOLDER.finditer(command)}
 
 
-# The longest first, and only whole words: net04 is no part of net04-subnet, nor 10.10.0.1 of 10.10.0.15.
+# The longest first, and only whole words: net04 must not match in net04-subnet, nor 10.10.0.1 in 10.10.0.15.
 _PLACEHOLDER = re.compile(
     r"(?<![\w.:-])(?:"
     + "|".join(re.escape(word) for word in sorted(PLACEHOLDERS, key=len, reverse=True))

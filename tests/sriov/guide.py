@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Containers with VFs on a real machine, and a picture of its cards."""
+"""Containers with VFs on a real machine, and a snapshot of its cards."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Guide:
         return self.run(",".join([f"name={net}", *(f"driver-opt={option}" for option in options)]))
 
     def run_together(self, net: str, count: int) -> list[str]:
-        """So many containers, started all at once."""
+        """Start so many containers at once."""
         with ThreadPoolExecutor(count) as pool:
             return list(pool.map(lambda _: self.run(net), range(count)))
 
@@ -156,7 +156,7 @@ class Guide:
         return str(self.link(container).get("parentdev", ""))
 
     def reaches(self, container: str, address: str, seconds: int = 60) -> bool:
-        """Whether ping gets an answer within that time; what is sent before the VF has a carrier is lost."""
+        """Whether ping gets an answer in that time; requests sent before the VF has a carrier are lost."""
         said = self.machine.docker("exec", container, "sh", "-c", _PING, "sh", address, str(seconds), check=False)
         return said.returncode == 0
 
@@ -176,7 +176,7 @@ class Guide:
         wanted = {"policy": {"name": "limit", "shared": True}}
         policy = str(self._operator.neutron("POST", "/v2.0/qos/policies", wanted)["policy"]["id"])
         path = f"/v2.0/qos/policies/{policy}"
-        self._neutron.insert(0, path)  # it goes after the ports that use it
+        self._neutron.insert(0, path)  # it is removed after the ports that use it
         rule = {"max_kbps": max_kbps, "direction": "egress"}
         self._operator.neutron("POST", f"{path}/bandwidth_limit_rules", {"bandwidth_limit_rule": rule})
         return policy

@@ -37,7 +37,7 @@ class Reader:
         }
 
     def follow(self, title: str, **other_values: str) -> list[str]:
-        """Carry out the commands of a section; answers what each one said."""
+        """Run the commands of a section; answers the output of each."""
         commands = document.page()[title].commands
         said: list[str] = []
         for inside, group in groupby(commands, self._is_inside):
@@ -46,7 +46,7 @@ class Reader:
         return said
 
     def write_settings(self, title: str, path: str) -> None:
-        """Put the settings of a section into a file of the machine, and leave what else is there."""
+        """Put the settings of a section into a file of the machine, and keep its other contents."""
         add_settings(self.machine, path, document.page()[title].settings)
 
     @staticmethod
@@ -71,7 +71,7 @@ def add_settings(machine: Machine, path: str, more: str) -> None:
 
 @contextmanager
 def operated_with(machine: Machine, more: str) -> Iterator[Machine]:
-    """The service runs with more settings in its file; with those of before at the end."""
+    """Run the service with more settings in its file; restores the former ones at the end."""
     before = machine.read(machine.kuryr_conf)
     try:
         add_settings(machine, machine.kuryr_conf, more)

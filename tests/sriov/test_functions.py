@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What happens to VFs beside the guide's way."""
+"""What happens to VFs in cases that the guide does not cover."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WATCHFUL = "[DEFAULT]\nreconcile_interval = 2\n[sriov]\nallow_trust = physnet2\n
 
 @pytest.fixture
 def watchful(configured: Machine) -> Iterator[Machine]:
-    """The service looks often at what ports say, and may trust them."""
+    """The service checks ports often, and may give them trusted VFs."""
     with operated_with(configured, WATCHFUL):
         yield configured
 
@@ -65,7 +65,7 @@ def test_a_port_is_changed_while_the_service_goes_on(watchful: Machine, guide: G
     assert becomes(guide, 1, False, True, 20, 150)
     watchful.shell("ip link set pf0 vf 1 spoofchk on && ip link set pf0 vf 1 vlan 99 && ip link set pf0 vf 1 trust off")
     assert becomes(guide, 1, False, True, 20, 150)
-    # The 82576 has no link state: that is told, and keeps nothing else from being done.
+    # The 82576 has no link state: this is reported, and does not block the other settings.
     guide.change("port", port["id"], admin_state_up=False, port_security_enabled=True, qos_policy_id=None)
     assert becomes(guide, 1, True, True, 0, 150)
     told = f"cannot enforce all that port {port['id']} says: cannot set link state of VF 1 of pf0 to disable"

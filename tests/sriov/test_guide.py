@@ -34,7 +34,7 @@ def test_step_1_virtual_functions(step1: list[str], machine: Machine) -> None:
 
 
 def test_step_2_neutron_server(machine: Machine, lab: Lab, reader: Reader) -> None:
-    """The advice for neutron-server would not be what makes a Neutron bind VFs: this one binds them."""
+    """The guide's settings for neutron-server would differ from this Neutron's, which does bind VFs."""
     machine.run(["mkdir", "-p", ML2_CONF.rpartition("/")[0]])
     machine.write(ML2_CONF, lab.paths.neutron_conf.read_text())
     printed, checked = reader.follow(document.SERVER)
@@ -46,7 +46,7 @@ def test_step_2_neutron_server(machine: Machine, lab: Lab, reader: Reader) -> No
 
 
 def test_step_3_agent(machine: Machine, reader: Reader) -> None:
-    """The advice for Neutron's agent would not be what makes it alive, with both cards on the physical network."""
+    """With the guide's settings Neutron's agent would not be alive, with both cards on the physical network."""
     printed, checked, agents = reader.follow(document.AGENT)
     wanted = next(line for line in printed.splitlines() if line.startswith("#physical_device_mappings"))
     file = configparser.ConfigParser()
@@ -60,7 +60,7 @@ def test_step_3_agent(machine: Machine, reader: Reader) -> None:
 
 
 def test_step_4_service(step4: list[str], machine: Machine) -> None:
-    """The four driver names of the guide would not be what the service takes for SR-IOV."""
+    """The service would not accept the guide's four driver names for SR-IOV."""
     _, checked = step4
     assert all_ok(checked)
     lines = machine.read(machine.kuryr_conf).splitlines()

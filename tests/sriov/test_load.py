@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""All VFs of a card at once, again and again. ``KURYR_SRIOV_CYCLES``: containers in all, 14 if nothing is said."""
+"""All VFs of a card at once, again and again. ``KURYR_SRIOV_CYCLES``: containers in total (default: 14)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(900 + 30 * CYCLES)
 
 @pytest.fixture(scope="module")
 def full(configured: Machine) -> Iterator[Machine]:
-    """The first PF with all the VFs that it can have; with as many as before at the end."""
+    """The first PF with as many VFs as it can have; restores their number at the end."""
     before = int(configured.read("/sys/class/net/pf0/device/sriov_numvfs"))
     configured.set_vfs("pf0", MOST)
     yield configured
@@ -30,7 +30,7 @@ def full(configured: Machine) -> Iterator[Machine]:
 
 
 def test_all_vfs_at_once_again_and_again(full: Machine, guide: Guide, physical: dict[str, Any]) -> None:
-    """A VF would be given out twice, get lost, or come back other than it was."""
+    """A VF would be given out twice, get lost, or come back changed."""
     net = guide.docker_network(physical, "-o", "kuryr.vnic_type=direct", "-o", "kuryr.pf=pf0")
     before = Card(full).picture()
     refused = ""

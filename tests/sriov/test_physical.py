@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""vnic_type direct-physical: a whole card for one container, and back on the host as it was."""
+"""vnic_type direct-physical: a whole card for one container, given back to the host as it was."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PF = "pf1"
 
 @pytest.fixture(scope="module")
 def allowed(configured: Machine) -> Iterator[Machine]:
-    """The operator allows it, and one PF has no VFs; both as before at the end."""
+    """The operator allows it, and one PF has no VFs; both are restored at the end."""
     vfs = int(configured.read(f"/sys/class/net/{PF}/device/sriov_numvfs"))
     configured.set_vfs(PF, 0)
     with operated_with(configured, "[sriov]\nallow_direct_physical = true\n"):

@@ -22,7 +22,7 @@ PATIENT = "[neutron]\nagent_alive_timeout = 300\n"
 
 @pytest.fixture
 def survivor(lab: Lab, configured: Machine) -> Iterator[Guide]:
-    """Like `guide`, but the VFs are others afterwards: a boot makes them anew, with MACs of their own."""
+    """Like `guide`, but without comparing the VFs afterwards: a boot creates new ones, with other MACs."""
     guide = Guide(lab, configured)
     with operated_with(configured, PATIENT):
         configured.run(["sync"])

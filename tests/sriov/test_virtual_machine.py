@@ -74,7 +74,7 @@ class Calls:
 
 
 def reach_each_other(user: User, one: Box, other: Box, mtu: int) -> None:
-    """Both ways, with the largest packets that the network takes."""
+    """In both directions, with the largest packets that the network allows."""
     for (host, box, _), (there, target, net) in ((one, other), (other, one)):
         assert f"mtu {mtu} " in user.inside(host, box, "ip", "link", "show", "eth0")
         address = user.address(there, target, net)
