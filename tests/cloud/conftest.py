@@ -25,7 +25,7 @@ from tests.cloud.user import User, somebody
 
 @pytest.fixture(scope="session")
 def lab() -> Lab:
-    """Where there are several, each of pytest's workers (gw0, gw1 …) has one for itself."""
+    """If there are several labs, each of pytest's workers (gw0, gw1 …) has its own."""
     names = os.environ.get("KURYR_LAB", "test").split(",")
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     return laboratory.connect(names[int(worker.removeprefix("gw"))])
@@ -78,7 +78,7 @@ def host(request: pytest.FixtureRequest, lab: Lab) -> Host:
 
 @contextmanager
 def services_as(lab: Lab, person: Person) -> Iterator[None]:
-    """The services of all hosts are this user, and afterwards who they were before."""
+    """Run the services of all hosts as this user; restores the former users afterwards."""
     before = {host: host.person for host in lab.hosts.values()}
     for host in before:
         host.log_in_as(person)

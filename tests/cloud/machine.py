@@ -19,7 +19,7 @@ from tests.cloud.user import DockerHost, User, unique_cidr
 
 IFACE = "ens3"
 NO_MODULE = "no support"
-"""What the service says where this kernel has no such interfaces."""
+"""The service's error if this kernel has no such interfaces."""
 
 
 class Service(Protocol):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Somebody of a project at Neutron's API, with no more rights than Neutron's default policies give his roles."""
+"""A user of a project at Neutron's API, with only the rights that Neutron's default policies give his roles."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ class Tenant:
         self.call("DELETE", f"{_path(kind)}/{resource_id}")
 
     def share(self, kind: str, resource_id: str, project_id: str) -> None:
-        """Let another project use a network or pool of his (RBAC)."""
+        """Let another project use his network or pool (RBAC)."""
         whom = {"action": "access_as_shared", "target_tenant": project_id}
         wanted: dict[str, Any] = {"object_type": kind, "object_id": resource_id, **whom}
         self.make("rbac-policy", **wanted)
 
     def tidy(self) -> None:
-        """By the admin: what somebody made is not always his to remove, and another may have removed it."""
+        """Remove it as the admin: its creator may not be allowed to, and somebody else may have removed it."""
         for path in reversed(self._made):
             with contextlib.suppress(Refused):
                 self._admin.neutron("DELETE", f"/v2.0{path}")

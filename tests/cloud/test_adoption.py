@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Ports of the user's under containers, with the real Neutron: used as they are, given back exactly as they were."""
+"""Ports of the user, adopted by containers, with the real Neutron: used as they are, given back as they were."""
 
 from __future__ import annotations
 

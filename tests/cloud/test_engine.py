@@ -13,7 +13,7 @@ from tests.cloud.user import User, unique_cidr
 
 
 def test_networks_of_ours_and_their_endpoints_are_seen(user: User, host: Host) -> None:
-    """Living containers would look forgotten, or every network of Docker's own be looked up in Neutron."""
+    """Running containers would look forgotten, or every network of Docker's own be looked up in Neutron."""
     net = user.network(host, f"--subnet={unique_cidr()}")
     box = user.run(host, net)
     view = DockerEngine(host.paths.docker_socket).view()

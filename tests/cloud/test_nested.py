@@ -19,7 +19,7 @@ from tests.cloud.user import User, unique_cidr
 
 
 class Veth:
-    """A card of h2's namespace: no virtual machine is there, but nobody outside of it can tell."""
+    """A card in h2's namespace: there is no virtual machine, but from outside it looks like one."""
 
     tap = "machine-ens3"
 

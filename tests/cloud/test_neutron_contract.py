@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The real Neutron is held to what the fake one promises, to the users that the service may be."""
+"""The contract that the fake Neutron passes, run against the real one as the users that the service may be."""
 
 from __future__ import annotations
 

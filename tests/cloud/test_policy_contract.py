@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The real Neutron's default policies are held to what the fake one says of them."""
+"""The contract of the fake Neutron's policies, run against the real Neutron's default policies."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class OfTheTenant:
     def qos_policy(self) -> str:
         wanted = {"policy": {"name": "theirs", "shared": True}}
         policy = str(self._admin.call("POST", "/qos/policies", wanted)["policy"]["id"])
-        self._made.insert(0, f"/qos/policies/{policy}")  # it goes after the ports that use it
+        self._made.insert(0, f"/qos/policies/{policy}")  # it is removed after the ports that use it
         return policy
 
 

@@ -77,7 +77,7 @@ def test_all_of_a_networks_options_in_the_budget(user: User, h1: Host, lab: Lab)
 
 @pytest.mark.parametrize("lost", [False, True], ids=["", "journal-lost"])
 def test_a_port_made_beforehand_is_changed_and_put_back(user: User, h1: Host, lost: bool) -> None:
-    """A port of the user's would keep what one container was to have."""
+    """The user's port would keep the settings of one container."""
     mine, other = (user.make("security-group", by=by, name=by.name) for by in (TENANT_MEMBER, KURYR))
     ground = Ground(user, h1, security_groups=[mine["id"]], dns_domain="example.org.")
     given = {"security_groups": other["id"], "dns_domain": "other.org", "port.uuid": ground.id}

@@ -67,7 +67,7 @@ class Home:
         self._before: list[dict[str, Any]] = []
 
     def attack(self, kind: str, *, by: Person = TENANT_MEMBER, tags: tuple[str, ...] = (), **attributes: Any) -> str:
-        """Make something, and remember how it is; answers its id."""
+        """Create a resource, and record its state; answers its id."""
         made = self.user.acting(by).make(kind, tags=tags, **attributes)
         seen = self.user.get(kind, made["id"])
         assert sorted(seen["tags"]) == sorted(tags)
@@ -80,7 +80,7 @@ class Home:
         self.user.member.share(kind, resource_id, self.project)
 
     def remember(self) -> None:
-        """How everything of the tenant's is, now that he is done with it."""
+        """Record the state of all of the tenant's resources once he has prepared them."""
         self._before = self._now()
 
     def nothing_has_changed(self) -> None:

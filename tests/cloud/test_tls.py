@@ -49,7 +49,7 @@ def user(over_tls: Path, user: User) -> User:
 
 
 def test_containers_over_tls(user: User, host: Host) -> None:
-    """Docker would not find the service by its file, or not shake hands with it."""
+    """Docker would not find the service by its file, or the TLS handshake would fail."""
     net = user.network(host, f"--subnet={unique_cidr()}", driver=NAME)
     one, two = user.run(host, net), user.run(host, net)
     user.ping(host, one, user.address(host, two, net))
@@ -60,7 +60,7 @@ def test_containers_over_tls(user: User, host: Host) -> None:
 
 
 def test_docker_without_its_certificate_is_refused(host: Host, over_tls: Path) -> None:
-    """Whoever reaches the port could command the network (docs/compatibility.md, B6)."""
+    """Whoever reaches the port could control the network (docs/compatibility.md, B6)."""
     found = json.loads(over_tls.read_text())
     found["TLSConfig"] |= {"CertFile": "", "KeyFile": ""}
     stranger = over_tls.with_name("kuryr-stranger.json")

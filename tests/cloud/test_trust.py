@@ -28,7 +28,7 @@ def network(user: User) -> dict[str, Any]:
 
 @pytest.mark.parametrize("person", [TENANT_MEMBER, TENANT_MANAGER], ids=lambda person: person.name)
 def test_a_tenant_writes_what_looks_like_ours(user: User, network: dict[str, Any], person: Person) -> None:
-    """Tests that attack the service with such things would attack with nothing."""
+    """The tests that attack the service by these means would prove nothing."""
     tenant = user.acting(person)
     words = {"name": "kuryr-unbound-port", "description": "made by kuryr-libnetwork on h1, x"}
     port = tenant.make("port", tags=LIES, network_id=network["id"], **words)

@@ -46,7 +46,7 @@ class Zun:
         return self.now(self.user.make("port", by=OPERATOR, **common | wanted | attributes))
 
     def addresses(self, port: dict[str, Any]) -> list[str]:
-        """As ``--ip`` and ``--ip6`` want them."""
+        """The addresses, as arguments for ``--ip`` and ``--ip6``."""
         texts = [str(fixed["ip_address"]) for fixed in port["fixed_ips"]]
         return [f"{'--ip6' if ':' in text else '--ip'}={text}" for text in texts]
 
@@ -58,7 +58,7 @@ class Zun:
 
 
 def changes(lab: Lab, since: int) -> list[str]:
-    """Neutron's calls that are no mere looks, without ids."""
+    """The Neutron calls that change something, without ids."""
     return [f"{call.method} {call.uri.split('/')[2]}" for call in lab.neutron_calls(since) if call.method != "GET"]
 
 

@@ -20,7 +20,7 @@ from tests.cloud.user import User
 
 
 class OldInstallation:
-    """``with``: the service is down inside, and has no journal when it starts again."""
+    """Within the ``with`` block the service is down; it starts again without a journal."""
 
     def __init__(self, user: User, host: Host) -> None:
         self._user = user

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What people do at the command line, and what must not be there when they have gone."""
+"""What users do at the command line, and checks that nothing of theirs is left."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.cloud.tenant import Tenant
 LABELLED = 30
 """Seconds until Neutron says which endpoint has a port: its start does not wait for that."""
 MOVING = {"revision_number", "updated_at", "status"}
-"""What of a port changes by itself, as when it becomes active."""
+"""Attributes of a port that change by themselves, as when it becomes active."""
 _NUMBERS = itertools.count(1)
 
 
@@ -34,7 +34,7 @@ def unique_cidr_v6() -> str:
 
 
 class DockerHost(Protocol):
-    """Where the docker command goes: one of the lab's hosts, or a machine in QEMU."""
+    """Where docker commands run: one of the lab's hosts, or a machine in QEMU."""
 
     @property
     def name(self) -> str: ...
@@ -155,7 +155,7 @@ class User:
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def tidy_docker(self) -> None:
-        """Containers and networks, while the service is still as it was when they were made."""
+        """Remove containers and networks while the service still has the configuration with which they were created."""
         while self._containers:
             host, name = self._containers.pop()
             host.docker("rm", "-f", name, check=False)
@@ -207,7 +207,7 @@ def somebody(lab: Lab) -> Iterator[User]:
 
 
 def together(*processes: subprocess.Popen[str], timeout: float) -> list[tuple[int, str]]:
-    """Wait for all; exit code and error text of each."""
+    """Wait for all; answers exit code and error text of each."""
     ended = []
     for process in processes:
         _, error = process.communicate(timeout=timeout)
