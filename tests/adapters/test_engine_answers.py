@@ -197,7 +197,7 @@ def test_an_answer_that_is_none(docker: Engine, view: Callable[[], EngineView], 
 def test_a_network_that_is_told_wrongly(docker: Engine, view: Callable[[], EngineView], wrong: dict[str, Any]) -> None:
     """Its containers would look forgotten, or it be taken up as another one."""
     docker.says[NET] = told(SHOWN | wrong)
-    with pytest.raises(EngineUnavailable, match="cannot be understood, nothing of it counts"):
+    with pytest.raises(EngineUnavailable, match="cannot be understood; it is ignored"):
         view()
 
 
@@ -213,7 +213,7 @@ def test_an_engine_that_takes_too_long_for_all_of_them(
 ) -> None:
     """The background would do nothing else."""
     monkeypatch.setattr(engine, "LIMIT", -1.0)
-    with pytest.raises(EngineUnavailable, match="has not told of all its networks within"):
+    with pytest.raises(EngineUnavailable, match="has not listed all its networks within"):
         view()
 
 
@@ -223,11 +223,11 @@ def test_an_answer_that_does_not_end(
     """The background would wait for it for ever, or leave one more waiting thread behind in each round."""
     monkeypatch.setattr(engine, "LIMIT", 0.3)
     docker.quick.clear()
-    with pytest.raises(EngineUnavailable, match=r"has not told of all its networks within 0\.3 s"):
+    with pytest.raises(EngineUnavailable, match=r"has not listed all its networks within 0\.3 s"):
         view()
     before = threading.active_count()
     for _ in range(3):
-        with pytest.raises(EngineUnavailable, match="has not finished an earlier answer yet"):
+        with pytest.raises(EngineUnavailable, match="has not answered an earlier request yet"):
             view()
     assert threading.active_count() == before
     monkeypatch.setattr(engine, "LIMIT", 30.0)

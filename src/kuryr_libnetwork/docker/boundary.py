@@ -37,7 +37,7 @@ LOG = logging.getLogger(__name__)
 
 _NAMES = ("network_id", "endpoint_id", "pool_id", "address")
 MOST_LEVELS = 32
-"""Of objects and lists in one another; Docker's own messages have four or five."""
+"""Nested objects and lists; Docker's own messages have four or five levels."""
 _SHORT = 12
 """Characters of an id, as Docker itself shows them."""
 
@@ -142,7 +142,7 @@ class Boundary:
         return Answer(200, body), message
 
     def _decode(self, path: str, route: Route[Any, Any], body: bytes) -> Message:
-        """An empty body is Docker's retry of a call that was cut off: the arguments are lost, nothing may happen."""
+        """Refuses an empty body: Docker repeats a call that was cut off, but without its arguments."""
         decoder = self._decoders.get(path)
         if decoder is None or route.request is None:
             return Empty()
@@ -155,7 +155,7 @@ class Boundary:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidRequest(f"{path[1:]}: {error}") from None
         if _is_deep(request):
-            raise InvalidRequest(f"{path[1:]}: more than {MOST_LEVELS} objects and lists are nested in one another")
+            raise InvalidRequest(f"{path[1:]}: more than {MOST_LEVELS} levels of nested objects and lists")
         for name in ("network_id", "endpoint_id"):
             value = getattr(request, name, None)
             if value is not None and not is_docker_id(value):
@@ -173,7 +173,7 @@ def _refuse(method: str, path: str, *, known: bool) -> Answer:
 
 
 def _is_deep(request: Message) -> bool:
-    """Level by level: whatever recurses over what Docker sent, here or in a library, has the interpreter's limit."""
+    """Whether it is nested too deeply. Goes level by level: recursion would hit the interpreter's own limit."""
     level: list[object] = [msgspec.structs.astuple(request)]
     for _ in range(MOST_LEVELS):
         level = [inner for each in level for inner in _members(each) if isinstance(inner, dict | list)]

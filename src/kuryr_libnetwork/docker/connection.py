@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""One client: what has arrived of its request, what is left of its answer. Nothing here waits.
+"""One client's connection: the part of its request that has arrived, the part of its answer not yet sent. Never blocks.
 
-Belongs to one thread at a time: to the door's while it is read, to a worker's while its call is worked on.
+A connection belongs to one thread at a time: to the door's while it is read, to a worker's while its call runs.
 """
 
 from __future__ import annotations
@@ -19,27 +19,25 @@ from kuryr_libnetwork.docker.boundary import Answer
 from kuryr_libnetwork.docker.http import CONTINUE, Refused, Request, RequestReader
 
 PIECE = 64 * 1024
-"""Bytes that are read at a time, so that a client that sends fast leaves room for others."""
+"""Bytes read at a time, so that a client that sends fast does not hold up the others."""
 _HANDSHAKE = b"\x16"
-"""The type of the first record of TLS."""
+"""The type byte of the first TLS record."""
 
 
 class State(enum.Enum):
     READING = enum.auto()
-    """The request is not complete, or, with TLS, hands are being shaken."""
+    """The request is not complete, or the TLS handshake is under way."""
     WRITING = enum.auto()
     LINGERING = enum.auto()
-    """All has been said; what still arrives is thrown away, for a client that we close on in the middle reads no
-    answer.
-    """
+    """The answer is sent; what still arrives is discarded. Closing on unread data would make the client lose it."""
 
 
 class Ended(Exception):
-    """The client has closed without a request."""
+    """The client closed without sending a request."""
 
 
 class Connection:
-    """``tls``: with which to shake hands; ``stranger``: why whoever is there is not served, if so.
+    """``tls``: the context for the handshake; ``stranger``: why this client is not served, "" if it is.
 
     ``deadline``: when, on the monotonic clock, the present state has to be over. ``answer``: the one that
     is being written, where something hangs on whether it arrives.
@@ -69,15 +67,15 @@ class Connection:
 
     @property
     def is_reading_request(self) -> bool:
-        """Whether a part of the request is there, so that the client waits for an answer in HTTP."""
+        """Whether part of the request has arrived, so that the client expects an HTTP answer."""
         return self.state is State.READING and self._shaken and self._reader.begun
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def read(self) -> Request | None:
-        """Take what has arrived: the request, once it is whole.
+        """Read what has arrived. Answers the request once it is complete, ``None`` before.
 
-        Raises :class:`Refused`, :class:`Ended`, or ``OSError`` (of which ``ssl.SSLError`` is a kind).
+        Raises :class:`Refused`, :class:`Ended`, or ``OSError`` (which includes ``ssl.SSLError``).
         """
         if not self._shaken and not self._shake_hands():
             return None
@@ -95,11 +93,11 @@ class Connection:
             if request is not None:
                 return request
             self._continue()
-            if not isinstance(self._sock, ssl.SSLSocket):  # whose records hide from the selector
+            if not isinstance(self._sock, ssl.SSLSocket):  # decrypted data may be waiting that the selector cannot see
                 return None
 
     def _shake_hands(self) -> bool:
-        """Whether it is done."""
+        """Whether the TLS handshake is complete."""
         if self._tls is not None and not isinstance(self._sock, ssl.SSLSocket):
             try:
                 first = self._sock.recv(1, socket.MSG_PEEK)
@@ -124,7 +122,7 @@ class Connection:
         return True
 
     def _receive(self) -> bytes | None:
-        """``None``: nothing more for now; empty: the end."""
+        """``None``: nothing more for now; empty: the client has closed its side."""
         try:
             return self._sock.recv(PIECE)
         except (BlockingIOError, ssl.SSLWantReadError):
@@ -136,13 +134,14 @@ class Connection:
     def _continue(self) -> None:
         if self._reader.wants_continue and not self._continued:
             self._continued = True
-            self._sock.send(CONTINUE)  # into an empty buffer: it takes all, or the client is lost
+            self._sock.send(CONTINUE)  # the send buffer is empty: all of it fits, or the client has gone
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def check_peer(self) -> None:
-        """On TCP the first bytes to a peer that has gone are lost without an error; Docker never closes one
-        side only.
+        """Raises ``BrokenPipeError`` if the client has closed: on TCP the first bytes would be lost without an error.
+
+        Docker never closes only its sending side.
         """
         if self._sock.family != socket.AF_UNIX:
             poll = select.poll()
@@ -151,13 +150,13 @@ class Connection:
                 raise BrokenPipeError("the client has closed the connection")
 
     def give(self, data: bytes) -> None:
-        """An answer, for :meth:`write`."""
+        """Take the answer that :meth:`write` is to send."""
         self.state = State.WRITING
         self.interest = EVENT_WRITE
         self._rest = memoryview(data)
 
     def write(self) -> bool:
-        """Send as much as goes; whether that was all."""
+        """Send as much as the socket takes; answers whether that was all."""
         while self._rest:
             try:
                 sent = self._sock.send(self._rest)
@@ -173,14 +172,14 @@ class Connection:
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def linger(self) -> None:
-        """Send no more."""
+        """Close the sending side."""
         self.state = State.LINGERING
         self.interest = EVENT_READ
         with suppress(OSError):
             socket.socket.shutdown(self._sock, socket.SHUT_WR)
 
     def drop_unread(self) -> bool:
-        """Throw away a piece of what has arrived; whether the client has closed."""
+        """Discard some of what has arrived; answers whether the client has closed."""
         try:
             return not socket.socket.recv(self._sock, PIECE)
         except BlockingIOError:

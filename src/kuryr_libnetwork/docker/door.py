@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """One listener: a thread that waits for all of its clients at once, and workers for their calls.
 
-A client holds no thread. Until its request is whole it holds one of :attr:`Limits.clients` places, for at most
-:attr:`Limits.request` seconds from its first moment on; where all are taken, the one that has been there longest goes,
-for Docker's own requests come in one piece. A call that is under way has no limit here: Docker waits for it. What needs
-no verb is answered at once, also while every verb hangs: Docker never forgets a failed handshake.
+No client occupies a thread. Until its request is complete it takes one of :attr:`Limits.clients` places, for at most
+:attr:`Limits.request` seconds after connecting. If all places are taken, the client that has been there longest is
+dropped: Docker's own requests arrive in one piece. A running call has no time limit here, because Docker waits for it.
+Requests that need no verb are answered at once, even while every verb hangs: Docker never forgets a failed handshake.
 
-The door's thread alone touches the selector. A worker gets a connection with its call, sends the answer itself if the
-client takes it at once, and gives the connection back only for what is left.
+Only the door's thread touches the selector. A worker gets the connection together with its call and sends the answer
+itself; it hands the connection back only if the client does not take the whole answer at once.
 """
 
 from __future__ import annotations
@@ -37,31 +37,31 @@ from kuryr_libnetwork.docker.workers import Job, Workers
 
 LOG = logging.getLogger(__name__)
 ACCEPTED_AT_ONCE = 64
-"""Connections that are taken before those that are there get their turn."""
+"""Connections accepted in a row before the existing ones get their turn."""
 EXHAUSTED_PAUSE = 1.0
-"""Seconds until the next try to accept, when there is no descriptor or memory for a connection."""
+"""Seconds until accepting is tried again after the process ran out of descriptors or memory."""
 NOTICE_PAUSE = 60.0
-"""Seconds in which a kind of trouble that clients make is logged once."""
+"""Seconds within which each kind of client error is logged only once."""
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Limits(NamedTuple):
-    """Seconds, and numbers of connections."""
+    """Times in seconds; ``clients`` and ``waiting`` are numbers of connections."""
 
     request: float = 30.0
-    """For the whole request, handshake and body included."""
+    """For the whole request, including TLS handshake and body."""
     answer: float = 30.0
     """For the client to take the answer."""
     linger: float = 1.0
-    """For a refused client to read why."""
+    """For a refused client to read the reason."""
     clients: int = 256
-    """Connections that have not sent their request, or not read their answer."""
+    """Connections that have not yet sent their whole request, or not yet read their whole answer."""
     waiting: int = 512
     """Calls that wait for a worker."""
 
 
 class Notices:
-    """What clients do wrong, in the log: once a minute for each kind, with a count, so that nobody can fill it."""
+    """Logs client errors: one line a minute for each kind, with a count, so that no client can flood the log."""
 
     def __init__(self) -> None:
         self._said: dict[str, float] = {}
@@ -97,7 +97,7 @@ class Door:
         self._notices = Notices()
         self._selector = selectors.DefaultSelector()
         self._wake_in, self._wake_out = socket.socketpair()
-        self._clients: dict[Connection, None] = {}  # in the order in which they came
+        self._clients: dict[Connection, None] = {}  # in order of arrival
         self._returned: SimpleQueue[Connection] = SimpleQueue()
         self._asked: SimpleQueue[threading.Event] = SimpleQueue()
         self._accept_again = 0.0
@@ -111,13 +111,11 @@ class Door:
         return self._workers.waiting
 
     def stuck(self) -> float:
-        """Seconds for which calls have waited without that a worker took one."""
+        """Seconds for which calls have waited while no worker took any; 0 if none waits."""
         return self._workers.stuck()
 
     def wait_for_turn(self) -> None:
-        """Until the door's thread looks after its clients. Without end where it hangs, and before and after its
-        time.
-        """
+        """Block until the door's thread has completed a turn; for ever if it hangs or does not run."""
         moved = threading.Event()
         self._asked.put(moved)
         self._wake()
@@ -132,21 +130,21 @@ class Door:
         self._selector.register(self._listener.socket, EVENT_READ, self._accept)
 
     def serve(self) -> None:
-        """Until :meth:`stop`, in a thread of its own."""
+        """Serve clients until :meth:`stop`; the body of the door's thread."""
         while self._last_moment is None or (self._clients and time.monotonic() < self._last_moment):
             try:
                 self._turn()
             except Exception:  # a thread's boundary: whatever it is, the service goes on
                 LOG.exception("unexpected error while serving %s", self._listener.name)
-                self._hold.wait(EXHAUSTED_PAUSE)  # it may come back at once
+                self._hold.wait(EXHAUSTED_PAUSE)  # so that an error that repeats does not fill the log
         for connection in list(self._clients):
-            self._forget(connection, OSError("the service ends"))
+            self._forget(connection, OSError("the service is stopping"))
         self._workers.drop_waiting()
         self._selector.close()
         self._wake_in.close()
 
     def stop(self) -> None:
-        """Take no more, finish the calls under way within the time-out. Not before :meth:`start`."""
+        """Accept nothing more and finish running calls within the time-out. Only after :meth:`start`."""
         end = time.monotonic() + self._stop_timeout
         self._stopping = True
         self._wake()
@@ -173,7 +171,7 @@ class Door:
         return max(0.0, min(ends) - time.monotonic()) if ends else None
 
     def _wake(self) -> None:
-        with suppress(OSError):  # full: the thread will wake up; broken: it has ended
+        with suppress(OSError):  # full: the thread wakes up anyway; broken: it has ended
             self._wake_out.send(b"\0")
 
     def _woken(self) -> None:
@@ -187,7 +185,7 @@ class Door:
                 self._write_on(self._returned.get_nowait())
 
     def _take_no_more(self) -> None:
-        """Clients that have begun have a part of the time left."""
+        """Clients whose request has begun to arrive get part of the remaining time."""
         if self._listener.socket.fileno() in self._selector.get_map():
             self._selector.unregister(self._listener.socket)
             self._accept_again = 0.0
@@ -213,7 +211,7 @@ class Door:
                 if error.errno in _EXHAUSTED:
                     self._make_room(error)
                 else:
-                    self._notices.say(logging.INFO, "a client was lost", error)
+                    self._notices.say(logging.INFO, "lost a client", error)
                 return
             self._welcome(sock)
 
@@ -236,13 +234,13 @@ class Door:
         self._clients[connection] = None
         self._selector.register(connection, connection.interest, partial(self._go_on, connection))
         if stranger and self._tls is None:
-            self._go_on(connection)  # nothing that a stranger sends is looked at
+            self._go_on(connection)  # what a stranger sends is not parsed
 
     def _make_place(self) -> None:
-        """Who lingers has been told; who reads for long is no Docker; who does not take an answer is the last to go."""
+        """Drop the oldest client: an answered one, else one still sending (not Docker), else one still reading."""
         order = (State.LINGERING, State.READING, State.WRITING)
         longest = min(self._clients, key=lambda connection: order.index(connection.state))
-        text = f"{len(self._clients)} connections that have not sent their request, or not read their answer"
+        text = f"{len(self._clients)} clients have not sent their request, or not read their answer"
         self._notices.say(logging.WARNING, f"too many clients at {self._listener.name}", text)
         self._forget(longest, OSError("too many clients"))
 
@@ -261,12 +259,12 @@ class Door:
             self._forget(connection)
         except OSError as error:
             self._fail(connection, error)
-        except Exception:  # a connection's boundary: what is wrong with it must not come back in the next turn
+        except Exception:  # a connection's boundary: a broken one must not fail again in the next turn
             LOG.exception("unexpected error while serving a client of %s", self._listener.name)
             self._forget(connection, OSError("unexpected error"))
 
     def _fail(self, connection: Connection, error: OSError) -> None:
-        """A client that TLS refuses reads why before it finds the connection closed."""
+        """After a failed TLS handshake the client gets time to read the alert before the connection closes."""
         if isinstance(error, ssl.SSLError) and connection.state is State.READING:
             self._notices.say(logging.INFO, f"TLS handshake failed at {self._listener.name}", error)
             self._linger(connection)
@@ -290,14 +288,14 @@ class Door:
         if self._boundary.answers_at_once(request.method, request.path):
             self._answer(connection, self._boundary.handle(*request))
         elif self._workers.waiting >= self._limits.waiting:
-            text = f"{self._limits.waiting} calls wait already for Neutron or the kernel; try again later"
+            text = f"{self._limits.waiting} calls are already waiting for Neutron or the kernel; try again later"
             self._refuse(connection, Refused(HTTPStatus.SERVICE_UNAVAILABLE, text))
         else:
             self._let_go(connection)
             self._workers.put(Job(partial(self._call, connection, request), connection.close))
 
     def _refuse(self, connection: Connection, refused: Refused) -> None:
-        if refused.status != HTTPStatus.FORBIDDEN:  # that was said when it came
+        if refused.status != HTTPStatus.FORBIDDEN:  # already logged when the client connected
             self._notices.say(logging.WARNING, "refused a request", f"{refused.status} {refused}")
         self._answer(connection, refused.answer)
 
@@ -341,10 +339,10 @@ class Door:
         for connection in [each for each in self._clients if each.deadline <= now]:
             if connection.is_reading_request:
                 late = f"the request did not arrive completely within {self._limits.request:g} s"
-                text = "the service ends" if self._stopping else late
+                text = "the service is stopping" if self._stopping else late
                 self._refuse(connection, Refused(HTTPStatus.REQUEST_TIMEOUT, text))
             else:
-                self._forget(connection, TimeoutError("the client does not take its answer"))
+                self._forget(connection, TimeoutError("the client did not read its answer"))
 
     # -- going -----------------------------------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@
 
 Why: docs/notes/docker-plugin.md, "Calls at the same time".
 
-What Docker does not know any more is removed. So an answer counts only if all of it is as it should be: one that lacks
-the containers of a network does not mean that it has none.
+What Docker no longer knows is removed. So an answer counts only if it is complete and well-formed: a network listed
+without its containers may still have some.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from kuryr_libnetwork.model.observed import DOCKER, Observe, ignore
 
 T = TypeVar("T")
 TIMEOUT = 10
-"""Seconds without a sign of life within one request."""
+"""Seconds that one request may go without receiving anything."""
 LIMIT = 60.0
-"""Seconds for all of them, of which there is one for each network."""
+"""Seconds for all requests of one view; there is one request for each network."""
 ID_WITH_DATA = "1.44"
-"""Docker 25: from here on its id is kept with its data, and another data folder is another engine."""
+"""Docker 25: the first whose engine id is stored with its data, so that another data folder has another id."""
 BUILT_IN = {"bridge", "host", "null", "overlay", "macvlan", "ipvlan"}
 _Id = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64}|[0-9a-z]{25})$")]
 _NoId = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")]
@@ -62,7 +62,7 @@ class _Container(_Said, frozen=True, kw_only=True):
 
 
 class _Network(_Said, frozen=True, kw_only=True):
-    """``containers``: those that run."""
+    """``containers``: the running ones."""
 
     id: _Id
     options: dict[str, str] | None = None
@@ -86,7 +86,7 @@ class DockerEngine:
     def view(self) -> EngineView:
         """All networks of drivers that are not Docker's own, and the endpoints of running containers on them.
 
-        Within :data:`LIMIT`; a Docker that is not done by then is not asked again before it is.
+        Takes at most :data:`LIMIT`. If Docker takes longer, it is not asked again until it has answered.
         """
         with asking(self._observe, DOCKER, "GET", "networks") as question:
             found = self._within_limit()
@@ -95,11 +95,11 @@ class DockerEngine:
 
     def _within_limit(self) -> EngineView:
         if not self._asks.acquire(blocking=False):
-            raise self._unavailable("has not finished an earlier answer yet")
+            raise self._unavailable("has not answered an earlier request yet")
         try:
             return run_within(LIMIT, lambda _: self._view())
         except GaveUp:
-            raise self._unavailable(f"has not told of all its networks within {LIMIT:g} s") from None
+            raise self._unavailable(f"has not listed all its networks within {LIMIT:g} s") from None
 
     def _view(self) -> EngineView:
         try:
@@ -136,9 +136,9 @@ class DockerEngine:
         except (DockerException, RequestException, HTTPError, OSError) as error:
             raise self._unavailable(f"does not answer: {error}") from None
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError, msgspec.MsgspecError) as error:
-            # From the client, where an answer is no JSON or of another form than it expects, or from ours.
+            # From Docker's client, if the answer is not JSON or has an unexpected form, or from our own checks.
             raise self._unavailable(
-                f"answers what cannot be understood, nothing of it counts: {described(error)}"
+                f"sent an answer that cannot be understood; it is ignored: {described(error)}"
             ) from None
         finally:
             if client is not None:
@@ -154,9 +154,9 @@ class DockerEngine:
             try:
                 network = _read(client.inspect_network(summary.id), _Network)
             except NotFound:
-                continue  # removed in between
+                continue  # removed since it was listed
             if network.id != summary.id:
-                raise ValueError(f"asked for network {summary.id}, told of {network.id}")
+                raise ValueError(f"asked for network {summary.id}, got {network.id}")
             found.append(network)
         return found
 
@@ -170,7 +170,7 @@ class DockerEngine:
 
 
 def _read(said: Any, kind: type[T]) -> T:
-    """By way of JSON once more, for Docker's client lets halves of surrogate pairs pass, which nobody can store."""
+    """Through JSON once more: Docker's client lets unpaired surrogates pass, which cannot be stored."""
     return msgspec.json.decode(msgspec.json.encode(said), type=kind)
 
 

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/1.1 as far as Docker speaks it: the bytes of a connection become one request, an answer becomes bytes.
+"""The part of HTTP/1.1 that Docker uses: the bytes of a connection become one request, an answer becomes bytes.
 
-h11 knows the grammar; the limits are ours. No I/O.
+h11 parses the grammar; the limits are ours. No I/O.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ MAX_HEADER = 64 * 1024
 MAX_BODY = 1024 * 1024
 """Bytes; the largest real request is a few kilobytes."""
 MAX_REQUEST = MAX_HEADER + MAX_BODY + MAX_HEADER
-"""Bytes on the wire; a body in chunks is more there than it is."""
+"""Bytes on the wire; chunked encoding makes a body longer there."""
 MAX_CHUNKS = 1000
-"""Each takes some 40 microseconds, in which nobody else is served."""
+"""Parsing a chunk takes some 40 microseconds, during which no other client is served."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -34,7 +34,7 @@ class Request(NamedTuple):
 
 
 class Refused(Exception):
-    """What arrived is no request that could be answered; ``status`` and the text say why."""
+    """What arrived cannot be served; ``status`` and the text say why."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -43,7 +43,7 @@ class Refused(Exception):
 
 
 class RequestReader:
-    """For one request, however it is cut into pieces. What comes behind it is not read."""
+    """Reads one request, however it is split into pieces. Anything after it is ignored."""
 
     def __init__(self) -> None:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADER)
@@ -58,7 +58,7 @@ class RequestReader:
 
     @property
     def wants_continue(self) -> bool:
-        """Whether the client sends its body only when it is told to."""
+        """Whether the client waits for ``100 Continue`` before it sends the body."""
         return self._http.they_are_waiting_for_100_continue
 
     def feed(self, data: bytes) -> Request | None:
@@ -77,7 +77,7 @@ class RequestReader:
             raise Refused(error.error_status_hint, f"not a request: {error}") from error
 
     def end(self) -> Refused:
-        """What to say to a client that has sent the last of its bytes in the middle of a request."""
+        """The refusal for a client that closed its sending side in the middle of a request."""
         return Refused(HTTPStatus.BAD_REQUEST, f"the request was cut off after {self._size} bytes")
 
     def _next(self) -> Request | None:
@@ -102,15 +102,15 @@ class RequestReader:
 
 def _check(head: h11.Request) -> None:
     if not head.http_version.startswith(b"1."):
-        raise Refused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 is spoken here")
+        raise Refused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 is served here")
     for name, value in head.headers:
         if name == b"content-length" and int(value) > MAX_BODY:
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {MAX_BODY} bytes")
 
 
 def encode(answer: Answer) -> bytes:
-    """Every answer closes its connection: an idle one that we close just when Docker uses it makes Docker repeat the
-    call with an empty body (docs/notes/docker-plugin.md, "Retries with an empty body").
+    """Every answer closes its connection. If we closed an idle one just as Docker uses it, Docker would repeat the call
+    with an empty body (docs/notes/docker-plugin.md, "Retries with an empty body").
     """
     lines = [
         f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",

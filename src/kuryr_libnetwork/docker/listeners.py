@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Sockets to listen on: our own unix socket, those that systemd hands over, TCP."""
+"""Sockets to listen on: our own Unix socket, those that systemd passes on, TCP."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FIRST_HANDED_OVER = 3
 
 
 class Listener:
-    """A bound socket, and what to do when it is not needed any more."""
+    """A bound socket, and how to clean up after it."""
 
     def __init__(
         self,
@@ -33,14 +33,14 @@ class Listener:
         close: Callable[[], None] = lambda: None,
         refuses: Callable[[socket.socket], str] | None = None,
     ) -> None:
-        """``refuses``: why a client that has connected is not served; "" if it is."""
+        """``refuses`` answers why a connected client is not served; "" if it is."""
         self.socket = sock
         self.name = name
         self.refuses = refuses or _nobody_refused
         self._close = close
 
     def remove(self) -> None:
-        """Take away what only we made (the file of our unix socket), while the socket is still open."""
+        """Remove what we created (the file of our Unix socket), while the socket is still open."""
         close, self._close = self._close, lambda: None
         close()
 
@@ -48,16 +48,16 @@ class Listener:
 def unix_listener(path: Path, option: str = "[DEFAULT] socket_path") -> Listener:
     """Bind a socket, such as the plugin's, readable by its owner only from the first moment.
 
-    A socket that nobody listens on is replaced; one that answers belongs to a running service, and another kind of file
-    to somebody else: both are refused.
+    An existing socket that nobody listens on is replaced. Refused: a socket that answers (it belongs to a running
+    service), and any other kind of file.
     """
     _make_room(path, option)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    os.fchmod(sock.fileno(), 0o600)  # Linux gives the file the mode of the socket, so that it is never open to others
+    os.fchmod(sock.fileno(), 0o600)  # Linux creates the file with this mode, so that it is never open to others
     try:
         sock.bind(str(path))
-        sock.listen(BACKLOG)  # from now on another service sees that somebody lives here
-        path.chmod(0o600)  # a umask may have taken more away
+        sock.listen(BACKLOG)  # from now on another service sees that the socket is in use
+        path.chmod(0o600)  # a umask may have removed more bits
         ours = path.lstat()
     except OSError as error:
         sock.close()
@@ -69,17 +69,17 @@ def unix_listener(path: Path, option: str = "[DEFAULT] socket_path") -> Listener
                 if os.path.samestat(path.lstat(), ours):
                     path.unlink()
             except PermissionError as error:
-                LOG.warning("%s is left behind: %s", path, error.strerror)
+                LOG.warning("cannot remove %s: %s", path, error.strerror)
 
     return Listener(sock, f"unix:{path}", remove, refuse_others)
 
 
 def refuse_others(sock: socket.socket) -> str:
-    """A unix socket is for Docker, which is root: whatever the mode of its file has become, or systemd's unit says."""
+    """Only root, as whom Docker runs, is served on a Unix socket, whatever the file's mode or systemd's unit allow."""
     uid = unix_owner(sock)
     if uid in (0, os.geteuid()):
         return ""
-    return f"the client's process is of user {uid}; this socket is for root, as whom Docker runs"
+    return f"the client's process runs as user {uid}; this socket is only for root, as whom Docker runs"
 
 
 def _make_room(path: Path, option: str) -> None:
@@ -110,7 +110,7 @@ def _make_room(path: Path, option: str) -> None:
 
 
 def handed_over(environment: MutableMapping[str, str]) -> list[Listener]:
-    """The unix sockets of systemd's socket activation, if any; the variables are taken out of the environment."""
+    """The Unix sockets of systemd's socket activation, if any; removes its variables from the environment."""
     numbers = handed_over_numbers(environment)
     for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
         environment.pop(name, None)
@@ -118,7 +118,7 @@ def handed_over(environment: MutableMapping[str, str]) -> list[Listener]:
 
 
 def handed_over_numbers(environment: Mapping[str, str]) -> range:
-    """The descriptors that systemd has passed to this process."""
+    """The numbers of the descriptors that systemd passed to this process."""
     count = environment.get("LISTEN_FDS", "")
     if environment.get("LISTEN_PID") != str(os.getpid()) or not count.isdecimal():
         return range(0)
@@ -126,7 +126,7 @@ def handed_over_numbers(environment: Mapping[str, str]) -> range:
 
 
 def _taken_over(number: int) -> Listener:
-    """Only a unix socket: TCP has rules about TLS, which a socket from outside would get round."""
+    """Only Unix sockets are accepted: a TCP socket passed in would bypass our rules about TLS."""
     try:
         os.set_inheritable(number, False)
         sock = socket.socket(fileno=number)
@@ -146,10 +146,10 @@ def tcp_listener(
     certified: bool = False,
     users: Collection[int] | None = frozenset(),
 ) -> Listener:
-    """Bind a TCP address. Whoever is served there commands the network.
+    """Bind a TCP address. Its clients control the containers' networks.
 
-    ``certified``: TLS asks clients for a certificate. Where it does not, only a loopback address is bound, and only
-    ``users`` (ids) of this host are served, root and our own user besides; ``None``: all of them.
+    ``certified``: TLS requires a client certificate. Otherwise only a loopback address is bound, and only root, our own
+    user and ``users`` (ids) of this host are served; ``None``: all users.
     """
     if not encrypted and not is_loopback(host):
         raise ConfigError(
@@ -174,11 +174,11 @@ def tcp_listener(
     if certified:
         return Listener(sock, name)
     if users is None:
-        LOG.warning("%s: every user of this host can command its containers' networks (kuryr_uri_users = *)", name)
+        LOG.warning("%s: every user of this host can control its containers' networks (kuryr_uri_users = *)", name)
         return Listener(sock, name)
     LOG.warning(
-        "%s: no client certificate is asked for, so the processes of root%s on this host are served, and no others; "
-        "root alone reaches the Unix socket",
+        "%s: without client certificates only processes of root%s on this host are served; "
+        "the Unix socket serves only root",
         name,
         "".join(f", user {uid}" for uid in sorted(users) if uid),
     )
@@ -191,10 +191,8 @@ def _refusal_of_all_but(users: Collection[int]) -> Callable[[socket.socket], str
         if uid in users:
             return ""
         if uid is None:
-            return "the kernel does not tell whose process the client is; use the Unix socket, or a client certificate"
-        return (
-            f"the client's process is of user {uid}; [DEFAULT] kuryr_uri_users names those that may call besides root"
-        )
+            return "the kernel does not say which user the client runs as; use the Unix socket, or a client certificate"
+        return f"the client's process runs as user {uid}; [DEFAULT] kuryr_uri_users lists who may call besides root"
 
     return refuses
 

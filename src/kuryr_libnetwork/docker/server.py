@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The HTTP server for Docker: a :class:`~kuryr_libnetwork.docker.door.Door` for each listener, begun and ended
+"""The HTTP server for Docker: one :class:`~kuryr_libnetwork.docker.door.Door` for each listener, started and stopped
 together.
 """
 
@@ -22,7 +22,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Tls(NamedTuple):
-    """Files in PEM form; with ``client_ca`` only clients with a certificate of that authority are served."""
+    """PEM files; with ``client_ca`` only clients with a certificate signed by that authority are served."""
 
     certificate: Path
     key: Path
@@ -44,12 +44,12 @@ class Tls(NamedTuple):
 
 
 def _no_password() -> str:
-    """Instead of OpenSSL's question on the terminal, which would stop the start."""
-    raise ValueError("the key is encrypted; a service needs one without passphrase")
+    """Replaces OpenSSL's prompt on the terminal, which would block the start."""
+    raise ValueError("the key is encrypted; use one without a passphrase")
 
 
 class PluginServer:
-    """Serves Docker on all listeners. ``threads``: calls that are worked on at the same time, per listener."""
+    """Serves Docker on all listeners. ``threads``: calls handled at the same time, per listener."""
 
     def __init__(
         self,
@@ -86,17 +86,17 @@ class PluginServer:
         return sum(door.waiting for door in self._doors)
 
     def stuck(self) -> float:
-        """Seconds for which calls have waited at a listener without that a worker took one; 0 if none waits."""
+        """Seconds for which calls at a listener have waited while no worker took any; 0 if none waits."""
         return max((door.stuck() for door in self._doors), default=0.0)
 
     def wait_for_turn(self) -> None:
-        """Until every listener looks after its clients; without end where one hangs."""
+        """Block until every listener's thread has completed a turn; for ever if one hangs."""
         self.ready.wait()
         for door in self._doors:
             door.wait_for_turn()
 
     def serve(self) -> None:
-        """Answer until :meth:`stop`, which may come first."""
+        """Serve until :meth:`stop`, which may be called before this."""
         threads = [threading.Thread(target=each.serve, name=f"listen-{n}") for n, each in enumerate(self._doors)]
         with self._lock:
             if not self._ending:
@@ -113,7 +113,7 @@ class PluginServer:
         self._stopped.wait()
 
     def stop(self) -> None:
-        """Take no more calls, finish those under way within the time-out, remove our socket. A second call waits."""
+        """Take no more calls, finish running ones within the time-out, remove our socket. A second call waits."""
         with self._lock:
             first, self._ending = not self._ending, True
         if not first:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Docker's calls that wait in systemd's sockets while the service cannot start.
 
-Docker waits for an answer without a limit, and systemd starts the service again and again while a call waits. So a
-start that fails answers them with the reason: Docker's user reads it, and the next call makes systemd try once more.
+Docker waits for an answer without a time limit, and systemd restarts the service over and over while a call waits. So a
+start that fails answers these calls with the reason: Docker's user sees it, and the next call makes systemd try again.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from kuryr_libnetwork.docker.http import Refused, RequestReader, encode
 from kuryr_libnetwork.docker.listeners import handed_over_numbers, refuse_others
 
 PATIENCE = 2.0
-"""Seconds for all of them together to read their answers."""
+"""Seconds for all clients together to read their answers."""
 SILENCE = 0.2
-"""Seconds for one whose request is not there yet; Docker's is written as a whole."""
+"""Seconds to wait for a request that has not arrived yet; Docker writes its requests in one piece."""
 _PIECE = 64 * 1024
 
 
@@ -31,7 +31,7 @@ class WaitingCalls:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._sockets: list[socket.socket] = []
         for number in handed_over_numbers(environment):
-            with suppress(OSError):  # who takes them over says what is wrong with them
+            with suppress(OSError):  # whoever takes the sockets over reports what is wrong with them
                 self._sockets.append(socket.fromfd(number, socket.AF_UNIX, socket.SOCK_STREAM))
 
     def close(self) -> None:
@@ -60,13 +60,13 @@ def _tell(client: socket.socket, text: str) -> bool:
     try:
         client.sendall(encode(_judged(client, text)))
         client.shutdown(socket.SHUT_WR)
-    except OSError:  # it has gone, or says nothing
+    except OSError:  # the client has gone, or sends nothing
         return False
     return True
 
 
 def _let_read(client: socket.socket, deadline: float) -> None:
-    """Until the client has closed: to close on what was not read would take the answer along."""
+    """Read until the client closes: closing on unread data would make it lose the answer."""
     with suppress(OSError):
         while (left := deadline - time.monotonic()) > 0:
             client.settimeout(left)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Threads that work on the verbs: as many calls at a time, the others wait in order."""
+"""A fixed number of threads that run the verbs; further calls wait in order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Job(NamedTuple):
-    """``drop`` is called in the place of ``run`` for a job that nobody gets to before the end."""
+    """``drop`` is called instead of ``run`` for a job that is still waiting when the service stops."""
 
     run: Callable[[], None]
     drop: Callable[[], None] = lambda: None
@@ -44,11 +44,11 @@ class Workers:
         return self._jobs.qsize()
 
     def stuck(self) -> float:
-        """Seconds for which jobs have waited without that any thread took one; 0 if none waits."""
+        """Seconds for which jobs have waited while no thread took any; 0 if none waits."""
         return time.monotonic() - self._waiting_since if self.waiting else 0.0
 
     def stop(self, timeout: float) -> None:
-        """Finish what was taken, within ``timeout`` seconds. Threads that hang end with the process."""
+        """Let running jobs finish within ``timeout`` seconds. Threads that hang end with the process."""
         end = time.monotonic() + timeout
         for _ in self._threads:
             self._jobs.put(None)
@@ -59,14 +59,14 @@ class Workers:
         self.drop_waiting()
 
     def drop_waiting(self) -> None:
-        """Also what came when the threads had ended."""
+        """Drop all waiting jobs, including those put after the threads had ended."""
         try:
             while True:
                 job = self._jobs.get_nowait()
                 if job is not None:
                     job.drop()
         except Empty:
-            for _ in self._threads:  # whoever comes back
+            for _ in self._threads:  # for each thread that may still come back
                 self._jobs.put(None)
 
     def _work(self) -> None:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Docker's remote network-driver and IPAM messages as frozen typed structs.
 
-Field names are the wire names in snake case (``network_id`` is ``NetworkID``). Docker's own quirks end here: lists and
-objects that may be ``null`` are read through properties that give an empty value. Unknown members are ignored, as
-Docker itself does. What the structs do not say: docs/notes/docker-plugin.md, "Messages" and "Addresses".
+Field names are the wire names in snake case (``network_id`` is ``NetworkID``). Docker's quirks end here: lists and
+objects that may be ``null`` are read through properties that answer an empty value. Unknown members are ignored, as
+Docker does. More about the messages: docs/notes/docker-plugin.md, "Messages" and "Addresses".
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, rename=wire_name, omit_
 
 
 class Empty(Message, frozen=True, kw_only=True):
-    """``{}``: the answer that says "done", and the request of calls without arguments."""
+    """``{}``: the answer "done", and the request of a call without arguments."""
 
 
 # -- shared parts ------------------------------------------------------------------------------------------------
@@ -252,6 +252,6 @@ class ReleaseAddressRequest(Message, frozen=True, kw_only=True):
 
 
 class ReleaseDeviceRequest(Message, frozen=True, kw_only=True):
-    """``kuryr vf release`` beside the running service; Docker never sends it."""
+    """Sent by ``kuryr vf release`` to the running service; Docker never sends it."""
 
     pci_address: str

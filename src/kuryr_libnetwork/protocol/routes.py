@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Docker's paths, and what stands behind each: a typed request, a method, and the way back.
+"""Docker's paths, and what belongs to each: a typed request, a method, and how to undo it.
 
-``Plugin.Activate`` and the capabilities are constants that need nothing: Docker caches their first outcome for its
-whole life, a failure included (docs/notes/docker-plugin.md, "Handshake").
+``Plugin.Activate`` and the capabilities are constants: Docker caches their first outcome, even a failure, until it is
+restarted (docs/notes/docker-plugin.md, "Handshake").
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class OperatorVerbs(Protocol):
 
 
 class Constants(msgspec.Struct, frozen=True, kw_only=True):
-    """What the handshake says. ``scope``: ``local`` or ``global`` (kuryr.conf's ``capability_scope``)."""
+    """The constants of the handshake. ``scope``: ``local`` or ``global`` (kuryr.conf's ``capability_scope``)."""
 
     scope: str = "local"
     local_default_address_space: str = "no_address_space"

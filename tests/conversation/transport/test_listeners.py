@@ -291,7 +291,7 @@ def test_loopback_needs_no_tls(tmp_path: Path, host: str, caplog: pytest.LogCapt
     """Fails if the old way, TCP on the loopback, is not served, or nobody learns who is served there."""
     with caplog.at_level(logging.WARNING):
         listener = tcp_listener(host, 0, encrypted=False)
-    assert "the processes of root on this host are served, and no others" in caplog.text
+    assert "only processes of root on this host are served" in caplog.text
     with serving(tmp_path, [listener]):
         sock = socket.create_connection(listener.socket.getsockname()[:2], LIMIT)
         assert exchange(sock, ACTIVATE)[0] == 200
@@ -305,7 +305,7 @@ def test_plain_http_is_not_every_users(tmp_path: Path, host: str, caplog: pytest
         for _ in range(3):
             status, body = by_nobody(listener)
             assert status == 403
-            assert "is of user 65534; [DEFAULT] kuryr_uri_users names those that may call" in json.loads(body)["Err"]
+            assert "runs as user 65534; [DEFAULT] kuryr_uri_users lists who may call" in json.loads(body)["Err"]
         assert edge.verbs.calls == []
         assert exchange(socket.create_connection(listener.socket.getsockname()[:2], LIMIT), POOL)[0] == 200
     (notice,) = [each for each in caplog.records if "not served at" in each.getMessage()]
@@ -329,8 +329,8 @@ def test_other_users_can_be_allowed(tmp_path: Path, caplog: pytest.LogCaptureFix
         one, all_of_them = (
             tcp_listener("127.0.0.1", 0, encrypted=False, users=users) for users in (frozenset({65534}), None)
         )
-    assert "the processes of root, user 65534 on this host" in caplog.text
-    assert "every user of this host can command" in caplog.text
+    assert "only processes of root, user 65534 on this host" in caplog.text
+    assert "every user of this host can control" in caplog.text
     with serving(tmp_path, [one, all_of_them]):
         assert by_nobody(one)[0] == by_nobody(all_of_them)[0] == 200
 
@@ -348,7 +348,7 @@ def test_the_unix_socket_is_for_root_alone() -> None:
             words = [sys.executable, "-c", client, str(folder / "edge.sock"), "0"]
             done = subprocess.run(words, capture_output=True, timeout=LIMIT, check=True)
             status, _, body = parsed(done.stdout)
-            assert (status, b"user 65534; this socket is for root" in body) == (403, True)
+            assert (status, b"user 65534; this socket is only for root" in body) == (403, True)
             assert edge.verbs.calls == []
             assert edge.post("Plugin.Activate")[0] == 200
 

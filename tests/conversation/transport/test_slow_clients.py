@@ -169,7 +169,7 @@ def test_calls_wait_in_a_line_that_has_an_end(tmp_path: Path, keys: Path) -> Non
             until(lambda: edge.server.waiting == 3, "the line is full")
             status, _, body = exchange(connect(), request("NetworkDriver.Join", JOIN))
             assert status == 503
-            assert "3 calls wait already" in json.loads(body)["Err"]
+            assert "3 calls are already waiting" in json.loads(body)["Err"]
             assert exchange(connect(), request("Plugin.Activate"))[0] == 200
             go.set()
             assert [each.result(LIMIT)[0] for each in calls] == [200] * 4

@@ -115,7 +115,7 @@ print(sock.recv(65536).decode())
         words = [sys.executable, "-c", client, str(keys / "authority.pem"), str(address[1])]
         done = subprocess.run(words, capture_output=True, timeout=LIMIT, check=True)
         status, _, body = parsed(done.stdout)
-        assert (status, b"is of user 65534" in body) == (403, True)
+        assert (status, b"runs as user 65534" in body) == (403, True)
         assert call(address, trusting(keys)) == 200
     with listening(tmp_path, keys, ask_clients=True) as (_, address):
         assert call(address, trusting(keys, "client")) == 200
