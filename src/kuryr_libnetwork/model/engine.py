@@ -8,9 +8,7 @@ from kuryr_libnetwork.model.value import Value
 
 
 class NetworkWord(Value, frozen=True):
-    """What Docker says of one network: the user's ``-o`` and ``--ipam-opt``, the CIDRs of its subnets,
-    ``--internal``.
-    """
+    """One network in Docker's words: the user's ``-o``, ``--ipam-opt`` and ``--internal``, and its subnets' CIDRs."""
 
     options: dict[str, str] = {}
     ipam_options: dict[str, str] = {}

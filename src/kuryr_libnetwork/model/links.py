@@ -10,13 +10,13 @@ from kuryr_libnetwork.model.neutron import Id, SubPort
 from kuryr_libnetwork.model.value import Value
 
 NO_MAC = "00:00:00:00:00:00"
-"""Of an interface, or of a VF at its PF, that has none."""
+"""Stands for "no MAC", of an interface or of a VF at its PF."""
 
 
 class HostIp(Value, frozen=True):
     """What the host's own IP does on an interface, named as the kernel's settings are (ip-sysctl.rst, if_link.h).
 
-    ``None``: not known, or the interface has not that family; as a wish: to be left as it is.
+    ``None``: not known, or the interface lacks that family; in a wanted state: leave it as it is.
     """
 
     rp_filter: int | None = None
@@ -29,7 +29,7 @@ class HostIp(Value, frozen=True):
 class Link(Value, frozen=True):
     """A network interface of this network namespace. ``alias`` is the kernel's ifalias ("" when unset).
 
-    ``peer_away``: it is an end of a pair (or stands on an interface), the other of which is in another namespace.
+    ``peer_away``: its peer (or the interface that it is on) is in another namespace.
     """
 
     index: int
@@ -55,11 +55,9 @@ class SandboxRoute(Value, frozen=True):
 
 
 class SandboxView(Value, frozen=True):
-    """What there is in a container's network namespace. ``addresses``: by address, the index of the interface that has
-    it.
+    """What a container's network namespace contains. ``addresses`` maps each address to the index of its interface.
 
-    Without routes to single addresses of the container itself, and without IPv6's own of each link (fe80::/64,
-    ff00::/8).
+    Leaves out routes to the container's own addresses, and those that IPv6 gives every link (fe80::/64, ff00::/8).
     """
 
     routes: tuple[SandboxRoute, ...] = ()
@@ -67,14 +65,13 @@ class SandboxView(Value, frozen=True):
 
 
 BoundBy = Literal["host", "trunk", "nobody"]
-"""Who binds a port for its container: this host by its name, the trunk that the port is put on, or nobody."""
+"""Who binds a container's port: this host, under its own name; the trunk that the port is put on; or nobody."""
 
 
 class BindingRequest(Value, frozen=True):
-    """What is known before the binding: the port, and what its user asked for ("" where nothing was).
+    """What is known before the binding: the port, and what its user asked for ("" for nothing).
 
-    ``physical_network``: the network's own, "" where Neutron does not show it. ``profile``: the port's, as it was
-    found.
+    ``physical_network``: the network's, "" if Neutron does not show it. ``profile``: the port's, as it was found.
     """
 
     port_id: str
@@ -91,9 +88,9 @@ ChildKind = Literal["macvlan", "ipvlan", "vlan"]
 
 
 class ChildSpec(Value, frozen=True):
-    """An interface on another one, to be made: macvlan (mode bridge), ipvlan (mode L2) or a VLAN.
+    """An interface to create on another one: macvlan (mode bridge), ipvlan (mode L2) or a VLAN.
 
-    ``mac`` is not for ipvlan, which has that of its parent; ``vlan`` is for a VLAN only.
+    ``mac`` is not used for ipvlan, which has its parent's MAC; ``vlan`` is used for a VLAN only.
     """
 
     kind: ChildKind
@@ -114,10 +111,10 @@ class Trunk(Value, frozen=True):
 
 
 class VethSpec(Value, frozen=True):
-    """A veth pair to be made: the host's end, and the end that Docker moves into the container. ``mac`` "": any.
+    """A veth pair to create: the host's end, and the end that Docker moves into the container. ``mac`` "": any.
 
-    ``tx_checksum``: whether the container's end may leave checksums to be finished later (the kernel's default).
-    ``routed``: the host itself is the container's router, and has its own IP on its end; else it has none there.
+    ``tx_checksum``: whether the container's end offloads checksums (the kernel's default).
+    ``routed``: the host is the container's router and uses IP on its end; otherwise the host has no IP there.
     """
 
     host_name: str
@@ -132,7 +129,7 @@ class VethSpec(Value, frozen=True):
 class OvsInterface(Value, frozen=True):
     """An interface of Open vSwitch that this service owns (``external_ids:owner`` is ``kuryr``).
 
-    ``isolated``: no frame passes before Neutron's agent has given it its VLAN.
+    ``isolated``: no frame passes until Neutron's agent has set its VLAN.
     """
 
     name: str

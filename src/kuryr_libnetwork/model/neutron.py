@@ -23,15 +23,15 @@ Id = Annotated[str, msgspec.Meta(pattern=r"\A[0-9A-Za-z_-]{1,64}\Z")]
 
 
 ProjectId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9A-Za-z_-]{0,64}\Z")]
-"""Neutron's own things, such as ports of routers, are of the project ""."""
+""""" for what Neutron creates for itself, such as ports of routers."""
 
 
 Mac = Annotated[str, msgspec.Meta(pattern=r"\A(([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2})?\Z")]
-"""Or "", where there is none."""
+""""" if there is none."""
 
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
-"""No larger than Neutron's own numbers and the kernel's."""
+"""Limited to the numbers that Neutron and the kernel accept."""
 
 
 PrefixLength = Annotated[int, msgspec.Meta(ge=0, le=128)] | Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{1,3}\Z")]
@@ -41,16 +41,16 @@ Revision = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 def _check_ip(text: str) -> None:
-    """Raises ValueError, which msgspec tells with the place of the value. A zone means nothing outside of its host."""
+    """Raises ValueError; msgspec adds the place of the value. Refuses a zone: it has no meaning on other hosts."""
     try:
         inet_pton(AF_INET6 if ":" in text else AF_INET, text)
     except OSError:
-        raise ValueError(f"{shown(text)} is no IP address") from None
+        raise ValueError(f"{shown(text)} is not an IP address") from None
 
 
 def _check_cidr(text: str, version: int) -> None:
     if ip_network(text).version != version:
-        raise ValueError(f"{shown(text)} is no CIDR of IPv{version}")
+        raise ValueError(f"{shown(text)} is not an IPv{version} CIDR")
 
 
 class Network(Value, frozen=True):
@@ -115,7 +115,7 @@ class Subnet(Value, frozen=True):
 
 
 AUTOMATIC = ("slaac", "dhcpv6-stateless")
-"""The values of ``ipv6_address_mode`` with which a port's address follows from its MAC."""
+"""The values of ``ipv6_address_mode`` for which a port's address is derived from its MAC."""
 
 
 class SubnetPool(Value, frozen=True):
@@ -167,7 +167,7 @@ class SubPort(Value, frozen=True):
 
 
 class TrunkDetails(Value, frozen=True):
-    """The same as the parent port shows it (extension trunk-details)."""
+    """A trunk as its parent port shows it (extension trunk-details)."""
 
     trunk_id: Id
     sub_ports: tuple[SubPort, ...] = ()
@@ -176,7 +176,7 @@ class TrunkDetails(Value, frozen=True):
 class Port(Value, frozen=True):
     """Source: Neutron API v2, ports (extensions binding, standard-attr-tag, standard-attr-revisions).
 
-    ``host_id`` is ``None`` where the role may not see the binding, "" where the port is unbound.
+    ``host_id`` is ``None`` if our role may not see the binding, "" if the port is unbound.
     """
 
     id: Id

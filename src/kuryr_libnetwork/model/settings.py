@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the configuration says, as frozen values of real types: the only form in which it leaves :mod:`.config`.
+"""The configuration as frozen, typed values: the only form in which it leaves :mod:`.config`.
 
-A leaf, so that services and drivers can take the part they need without seeing oslo.config.
+A leaf, so that services and drivers can take the part they need without importing oslo.config.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Unsupported = Literal["error", "warn"]
 class TcpSettings(Value, frozen=True):
     """Where to listen on TCP. ``certificate`` and ``key`` are both set (TLS) or both ``None`` (plain, loopback only).
 
-    ``client_ca``: clients have to show a certificate that this authority signed. Without it ``users`` of this host are
-    served (ids, root besides), all of them where it is ``None``.
+    ``client_ca``: clients have to show a certificate signed by this authority. Without it only root and ``users`` (ids)
+    of this host are served; ``None``: all users.
     """
 
     host: str
@@ -37,8 +37,8 @@ class TcpSettings(Value, frozen=True):
 class PluginSettings(Value, frozen=True):
     """``[DEFAULT]``: the service itself and what it tells Docker.
 
-    ``docker_socket`` is ``None`` where the look at Docker's Engine API is turned off; ``reconcile_interval`` is 0
-    where the reconciler runs at start only.
+    ``docker_socket`` is ``None`` if Docker's Engine API is not to be asked; ``reconcile_interval`` is 0 if the
+    reconciler runs only at the start.
     """
 
     host: str
@@ -63,7 +63,7 @@ class PluginSettings(Value, frozen=True):
 class NeutronSettings(Value, frozen=True):
     """``[neutron]`` without the credentials, which keystoneauth reads itself.
 
-    ``vif_plugging_timeout`` is the limit in force, never 0: a file's 0 ("no limit") has become ``VIF_TIMEOUT_CAP``.
+    ``vif_plugging_timeout`` is the effective limit, never 0: 0 ("no limit") in the file becomes ``VIF_TIMEOUT_CAP``.
     """
 
     timeout: float
@@ -80,7 +80,7 @@ class NeutronSettings(Value, frozen=True):
 class BindingSettings(Value, frozen=True):
     """``[binding]``: how a port becomes an interface. Driver names are module paths or bare names, as written.
 
-    ``script_vif_types``: for these the operator's script in ``bindir`` is run although the service knows them.
+    ``script_vif_types``: types for which the script in ``bindir`` is run although the service could do it itself.
     """
 
     veth_dst_prefix: str
@@ -136,12 +136,12 @@ class DevicePolicy(Value, frozen=True):
 
     @property
     def speaks(self) -> bool:
-        """Whether the operator said anything about which device belongs where."""
+        """Whether the operator mapped any device to a physical network."""
         return bool(self.mappings or self.specs)
 
 
 class SriovSettings(DevicePolicy, frozen=True):
-    """``[sriov]``: the policy, and what is done with the devices that it allows.
+    """``[sriov]``: the policy, and how the devices that it allows are used.
 
     ``allow_trust``: physical networks whose ports may ask for a trusted VF, where ``device_spec`` does not say it of
     the VF; ``carrier_timeout`` in seconds.
@@ -170,7 +170,7 @@ class Settings(Value, frozen=True):
 
 
 class ServiceSettings(Value, frozen=True):
-    """Names are those of kuryr.conf. ``lock_timeout``: seconds that a call waits for another one on the same object."""
+    """Named as in kuryr.conf. ``lock_timeout``: seconds that a call waits for another call on the same object."""
 
     host: str
     subnetpool_name_prefix: str = "kuryrPool"

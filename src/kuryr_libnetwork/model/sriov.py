@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Value types of SR-IOV: physical functions (PF), virtual functions (VF), what can be set on them, and their leases.
 
-A function is known by its PCI address, never by the name of its network device: names change, and a device that comes
-back from a dead container has the container's. Addresses are lower case with domain (``0000:01:10.4``).
+A function is identified by its PCI address, never by the name of its network device: names change, and a device that
+comes back from a dead container still has its name from there. Addresses are lower case with domain (``0000:01:10.4``).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from kuryr_libnetwork.model.value import Value
 
 LinkState = Literal["auto", "enable", "disable"]
 USER_SPACE_DRIVERS = frozenset({"vfio-pci", "uio_pci_generic", "igb_uio"})
-"""They give a function to a program (DPDK), or to a virtual machine: it has no network device then."""
+"""Drivers that give a function to a program (DPDK) or a virtual machine; it then has no network device."""
 
 
 REFUSES_FOR_GOOD = frozenset({"igbvf", "ixgbevf"})
-"""Drivers of VFs that refuse, at once, every MAC but the one they were bound with: only a rebind helps.
+"""VF drivers that refuse every MAC but the one they were bound with: only a rebind can change it.
 
 Source: docs/notes/sriov.md, "Drivers that refuse".
 """
@@ -38,7 +38,7 @@ VF_DRIVERS = {
     "liquidio": "liquidio_vf",
     "octeon_ep": "octeon_ep_vf",
 }
-"""The driver of VFs for that of their PF, where they are two; most others have one for both."""
+"""The VF driver for each PF driver that has a separate one; most drivers serve both."""
 
 
 def in_user_space(driver: str) -> bool:
@@ -46,11 +46,10 @@ def in_user_space(driver: str) -> bool:
 
 
 class PhysicalFunction(Value, frozen=True):
-    """A PF as sysfs shows it. ``netdevs``: its own devices in our network namespace, the first port's before others;
-    ``netdev_elsewhere``: it has one in another. ``representors``: devices that stand for its VFs, in switchdev mode
-    only.
+    """A PF as sysfs shows it. ``netdevs``: its own devices in our network namespace, the first port's first;
+    ``netdev_elsewhere``: it has one in another namespace. ``representors``: its VFs' representors (switchdev mode).
 
-    ``total_vfs``: what the device can have; ``num_vfs``: what it has. ``numa_node`` is -1 where there is none.
+    ``total_vfs``: how many VFs it supports; ``num_vfs``: how many it has. ``numa_node`` is -1 if there is none.
     """
 
     pci_address: str
@@ -68,7 +67,7 @@ class PhysicalFunction(Value, frozen=True):
 class VirtualFunction(Value, frozen=True):
     """A VF as sysfs shows it. ``index`` is its number at the PF (netlink's ``vf``).
 
-    ``netdevs`` empty with ``netdev_elsewhere``: the device is in a container; without: it has no network driver.
+    Empty ``netdevs``: with ``netdev_elsewhere`` the device is in a container, without it has no network driver.
     """
 
     pci_address: str
@@ -104,9 +103,9 @@ class VfSettings(Value, frozen=True):
 
 
 class LinkAttributes(Value, frozen=True):
-    """What rtnetlink sets on a network device besides its name, MAC, MTU and IP. ``None``: the kernel does not know it.
+    """What rtnetlink can set on a network device besides name, MAC, MTU and IP. ``None``: the kernel does not know it.
 
-    ``flags``: those that a user sets, but not UP. ``xdp``: whether a program is attached.
+    ``flags``: those that a user can set, except UP. ``xdp``: whether a program is attached.
     """
 
     flags: int
@@ -123,9 +122,9 @@ class LinkAttributes(Value, frozen=True):
 
 
 class NetdevState(Value, frozen=True):
-    """A VF's or PF's network device as it was: name, effective MAC, MTU, whether it was up, the host's own IP on it.
+    """The state of a VF's or PF's network device: name, effective MAC, MTU, whether it is up, the host's IP on it.
 
-    ``host_ip`` and ``attributes`` are ``None`` in journals that do not know them.
+    ``host_ip`` and ``attributes`` are ``None`` in records of older journals.
     """
 
     name: str
@@ -136,7 +135,7 @@ class NetdevState(Value, frozen=True):
     attributes: LinkAttributes | None = None
 
     def is_again(self, found: NetdevState | None) -> bool:
-        """Whether the device is as it was, as far as that is known. Alternative names are udev's, at any time."""
+        """Whether ``found`` equals this state as far as known. Ignores alternative names, which udev may change."""
         return found is not None and self._comparable(self) == self._comparable(found)
 
     def _comparable(self, state: NetdevState) -> NetdevState:
@@ -149,9 +148,7 @@ class NetdevState(Value, frozen=True):
 
 
 class DeviceUse(Value, frozen=True):
-    """Why a network device must not be touched ("": nothing speaks against it), and whether a default route is
-    on it.
-    """
+    """Why a network device must not be touched ("" if it may be), and whether it carries a default route."""
 
     reason: str = ""
     default_route: bool = False
@@ -161,7 +158,7 @@ LeaseState = Literal["taking", "leased", "returning", "quarantined"]
 
 
 class DeviceLease(Value, frozen=True):
-    """A VF or PF in use for a container (key: ``pci_address``), with all that is needed to put it back.
+    """A VF or PF in use for a container (key: ``pci_address``), with all that is needed to give it back.
 
     ``taking``: intent written, changes may have begun. ``returning``: to be restored, may be in any namespace under any
     name. ``quarantined``: could not be verified clean; ``reason`` says why; not given out again. ``original_settings``
@@ -194,9 +191,7 @@ class DeviceLease(Value, frozen=True):
 
 
 class DeviceRequest(Value, frozen=True):
-    """What a container's device must be: from the port's profile, or from options (``kuryr.pf``,
-    ``kuryr.pci_slot`` …).
-    """
+    """What a container's device must be, by the port's profile or by options (``kuryr.pf``, ``kuryr.pci_slot`` …)."""
 
     vnic_type: str
     physical_network: str
@@ -206,7 +201,7 @@ class DeviceRequest(Value, frozen=True):
 
 
 class Candidate(Value, frozen=True):
-    """A VF that might be given out, with what speaks against it (empty: nothing)."""
+    """A VF that might be given out, with the reasons against it (empty: none)."""
 
     vf: VirtualFunction
     pf: PhysicalFunction
@@ -215,6 +210,6 @@ class Candidate(Value, frozen=True):
 
 
 def unchanged(found: VfSettings, wanted: VfSettings) -> bool:
-    """Whether what was read back is what was asked for; attributes that the driver does not know are left out."""
+    """Whether the settings read back are the wanted ones; attributes that the driver does not know are ignored."""
     pairs = zip(msgspec.structs.astuple(found), msgspec.structs.astuple(wanted), strict=True)
     return all(left == right for left, right in pairs if left is not None and right is not None)
