@@ -182,7 +182,7 @@ def test_a_script_that_is_gone_holds_nothing_up(host: Host, caplog: pytest.LogCa
     host.scripts.known.clear()
     with caplog.at_level(logging.WARNING):
         host.driver.unplug(plug)
-    assert "bindir has no sdn any more" in caplog.text
+    assert "sdn is no longer in bindir" in caplog.text
     assert host.links.names() == []
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where the host's end of a pair goes. One class per kind; which is taken is decided in :mod:`.rules.vifs`.
+"""How the host's end of a veth pair is attached. One class per kind; :mod:`.rules.vifs` decides which is used.
 
 ``prepare`` is called before a pair is made, ``attach`` undoes no more than what it did in Open vSwitch, ``detach`` is
 called while the pair is still
@@ -63,11 +63,10 @@ class OvsPort:
 
 
 class HybridBridge:
-    """Between the host's end and Open vSwitch stands a bridge of Linux, on which the agent's iptables rules work.
+    """A Linux bridge between the host's end and Open vSwitch, where the agent's iptables rules apply.
 
-    ``tap`` and ``qvb`` are in the bridge ``qbr``; ``qvo``, the other end of ``qvb``, is in Open vSwitch. The names are
-    those that Neutron's agent and upstream's script derive from the port (docs/notes/upstream.md, "Interfaces on the
-    host").
+    ``tap`` and ``qvb`` are in the bridge ``qbr``; ``qvo``, the other end of ``qvb``, is in Open vSwitch. Neutron's
+    agent and upstream's script derive the same names from the port (docs/notes/upstream.md, "Interfaces on the host").
     """
 
     def __init__(self, links: Links, ovs: Ovs) -> None:
@@ -75,7 +74,7 @@ class HybridBridge:
         self._ovs = ovs
 
     def prepare(self, plug: PlugRecord, port: Port) -> None:
-        """It is another pair that goes into Open vSwitch."""
+        """Not the pair itself but ``qvo`` goes into Open vSwitch."""
 
     def attach(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:
         bridge, inner, outer = names.hybrid_names(plug.port_id)
@@ -98,7 +97,7 @@ class HybridBridge:
         self._ovs.unplug(plug.port_id)
 
     def clear(self, plug: PlugRecord) -> None:
-        """Upstream marks nothing: of its links those with exactly these names go."""
+        """Upstream's links have no alias: those with exactly these names are removed."""
         bridge, inner, outer = names.hybrid_names(plug.port_id)
         for name, kind in ((outer, "veth"), (inner, "veth"), (bridge, "bridge")):
             link = self._links.get(name)
@@ -107,9 +106,9 @@ class HybridBridge:
 
 
 class NetworkBridge:
-    """The host's end is in the bridge of its Neutron network, beside what the Linux bridge agent has put there.
+    """The host's end is in the bridge of its Neutron network, together with what the Linux bridge agent put there.
 
-    The lock: the first container of a network must not join the bridge that the last one is just taking along.
+    The lock keeps a new container from joining a bridge that the last container's removal is about to delete.
     """
 
     def __init__(self, links: Links) -> None:
@@ -117,20 +116,20 @@ class NetworkBridge:
         self._lock = threading.Lock()
 
     def prepare(self, plug: PlugRecord, port: Port) -> None:
-        """A bridge of Linux keeps nothing of an interface that was there before."""
+        """A Linux bridge keeps nothing of a former interface."""
 
     def attach(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:  # noqa: ARG002
         with self._lock:
             if self._links.get(plug.bridge) is None:
-                with contextlib.suppress(LinkExists):  # the agent has made it since
+                with contextlib.suppress(LinkExists):  # the agent has created it meanwhile
                     self._links.create_bridge(plug.bridge, names.bridge_alias(plug.bridge))
             self._links.add_to_bridge(plug.host_ifname, plug.bridge)
 
     def detach(self, plug: PlugRecord) -> None:
-        """The host's end leaves the bridge as it is deleted."""
+        """Deleting the host's end takes it out of the bridge."""
 
     def clear(self, plug: PlugRecord) -> None:
-        """An empty bridge that the service made goes; the agent's is the agent's."""
+        """Deletes the bridge if it is empty and the service created it; the agent's bridge is left alone."""
         with self._lock:
             bridge = self._links.get(plug.bridge)
             if bridge and bridge.alias == names.bridge_alias(plug.bridge) and not self._links.members(plug.bridge):
@@ -138,7 +137,7 @@ class NetworkBridge:
 
 
 class Nowhere:
-    """The host routes to its end; an agent of the cloud sees to that."""
+    """The host's end is in no bridge: the host routes to it, and an agent of the cloud sets that up."""
 
     def prepare(self, plug: PlugRecord, port: Port) -> None:
         """The pair is all there is."""
@@ -154,36 +153,36 @@ class Nowhere:
 
 
 class OperatorsScript:
-    """An executable of the operator's does it; what it says counts."""
+    """The operator's executable attaches and detaches the interface."""
 
     def __init__(self, links: Links, scripts: Scripts) -> None:
         self._links = links
         self._scripts = scripts
 
     def prepare(self, plug: PlugRecord, port: Port) -> None:
-        """The script knows what it has left."""
+        """Nothing: former state is the script's own business."""
 
     def attach(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:  # noqa: ARG002
         self._scripts.run(plug.vif_type, vifs.bind_arguments(port, plug.host_ifname, endpoint_id))
 
     def detach(self, plug: PlugRecord) -> None:
-        """A failure is an error as long as there is an interface to unbind: then it is tried again."""
+        """A failure is an error, and is tried again, only while the interface still exists."""
         if not self._scripts.get(plug.vif_type):
-            LOG.warning("interface %s is not unbound: bindir has no %s any more", plug.host_ifname, plug.vif_type)
+            LOG.warning("interface %s was not detached: %s is no longer in bindir", plug.host_ifname, plug.vif_type)
             return
         try:
             self._scripts.run(plug.vif_type, plug.unbind)
         except BindingScriptFailed as error:
             if self._links.get(plug.host_ifname) is not None:
                 raise
-            LOG.warning("interface %s is gone, and not unbound: %s", plug.host_ifname, error)
+            LOG.warning("interface %s is gone, but was not detached: %s", plug.host_ifname, error)
 
     def clear(self, plug: PlugRecord) -> None:
         """The script has done it."""
 
 
 def _forget_vlan(ovs: Ovs, plug: PlugRecord, port: Port) -> None:
-    """Open vSwitch keeps its rows over a reboot, and takes in what has such a name, with the VLAN of that time."""
+    """Open vSwitch keeps rows over a reboot, and would attach a new interface of that name with the old VLAN."""
     if vifs.starts_isolated(port, plug.bridge):
         ovs.unplug(plug.port_id)
 

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The bindings ``macvlan``, ``ipvlan`` and ``vlan``: an interface of the container's that stands on the machine's own.
+"""The bindings ``macvlan``, ``ipvlan`` and ``vlan``: the container's interface is a child of the machine's own.
 
-It dies with the container's namespace, and with a reboot. Ours is told by its alias, wherever it is.
+It disappears with the container's namespace, and on reboot. Ours are recognised by their alias in any namespace.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from kuryr_libnetwork.rules import names
 
 class _Traits(NamedTuple):
     keeps_mac: bool
-    """The interface has its parent's MAC, and no other."""
+    """Whether the interface always has its parent's MAC."""
 
 
 KINDS: dict[ChildKind, _Traits] = {
     "macvlan": _Traits(keeps_mac=False),  # containers of one machine reach each other (mode bridge)
     "ipvlan": _Traits(keeps_mac=True),  # mode L2
-    "vlan": _Traits(keeps_mac=False),  # the frames leave in a VLAN of the machine's interface
+    "vlan": _Traits(keeps_mac=False),  # frames leave tagged through the machine's interface
 }
 
 
@@ -36,7 +36,7 @@ class ChildBinding:
         self.keeps_mac = KINDS[kind].keeps_mac
 
     def free_name(self, port_id: str) -> str:
-        """Upstream's name, or with a character more when somebody else's interface has it."""
+        """Upstream's name, or one with a character appended if somebody else's interface has it."""
         for _, name in names.name_pairs(port_id):
             link = self._links.get(name)
             if link is None or link.alias == names.alias(port_id):
@@ -44,7 +44,7 @@ class ChildBinding:
         raise LinkExists(f"every interface name for port {port_id} is taken, from {names.container_name(port_id)} on")
 
     def plug(self, plug: PlugRecord, mac: str, mtu: int, vlan: int = 0) -> None:
-        """Makes the interface, or leaves it if it is there just as wanted. A remnant of ours is replaced."""
+        """Creates the interface, unless it exists as wanted already. A leftover of ours is replaced."""
         parent = self._links.get(plug.parent)
         if parent is not None and parent.mtu < mtu:
             raise LinkError(f"interface {plug.parent} has MTU {parent.mtu}, and the container's network {mtu}")

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The binding ``hostdev_physical``: a whole PF for one container.
 
-On a flat network the PF's device itself moves. On a VLAN network Neutron expects the tag to be made by whoever has the
-PF (docs/notes/sriov.md, "Whole PFs"): the PF stays and is set up, and a VLAN device on it moves.
+On a flat network the PF's device itself moves into the container. On a VLAN network Neutron expects the user of the PF
+to tag (docs/notes/sriov.md, "Whole PFs"): the PF stays on the host and is set up, and a VLAN device on it moves.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class PfBinding:
             )
 
     def give_back(self, lease: DeviceLease, sandboxes: Sequence[str]) -> str:
-        """As for a VF, but a PF has no driver to rebind: one that is in no known container is waited for."""
+        """As for a VF, but a PF is never rebound: a device that is in no known container has to be waited for."""
         state = lease.original_netdev
         if state is None and not lease.rebuilt:
             return ""
@@ -57,7 +57,7 @@ class PfBinding:
             return str(error)
 
     def recognised(self, lease: DeviceLease, mac: str) -> DeviceLease | None:  # noqa: ARG002  - Neutron's rule, not ours
-        """``lease``, rebuilt, if there is a device that only we give that name, or the PF's own is in a container."""
+        """The rebuilt lease, if a device has the name that only we use, or the PF's own device is in a container."""
         pf = self._pci.physical_function(lease.pci_address)
         if pf is None or not (pf.netdev_elsewhere or self._netdevs.state(lease.temporary_name)):
             return None
@@ -73,7 +73,7 @@ class PfBinding:
         if name != lease.temporary_name:
             self._netdevs.delete(lease.temporary_name)  # the VLAN device
         if state is None:
-            lost = f"how its device was called was lost with the journal; rename {name}, then: kuryr vf release"
+            lost = f"its device's name was lost with the journal; rename {name}, then run: kuryr vf release"
             return f"{lost} {lease.pci_address}" if name == lease.temporary_name else ""
         self._netdevs.configure(
             name,

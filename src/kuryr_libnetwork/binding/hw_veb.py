@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The binding ``hw_veb``: the NIC's own switch forwards for a VF, whose network device moves into the container.
 
-The recipe that gave the right MAC in every run (docs/notes/sriov.md, "MAC addresses"): set VLAN, MAC, trust, spoof
-check, rates and link state at the PF while the VF is down or without driver, then look whether the VF's own MAC agrees;
-a rebind makes it agree where the driver does not follow. Before the first change everything that will change is read;
-:meth:`VfBinding.give_back` writes it again, from whatever namespace and name the VF is in.
+The order that gave the right MAC in every run (docs/notes/sriov.md, "MAC addresses"): while the VF is down or has no
+driver, set VLAN, MAC, trust, spoof check, rates and link state at the PF; then check that the VF's own MAC agrees, and
+rebind it if its driver did not follow. Everything that will change is read first; :meth:`VfBinding.give_back` restores
+it, whatever the namespace and name of the VF's device.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from kuryr_libnetwork.rules.vf_settings import FACTORY, TOGETHER, random_mac, re
 
 LOG = logging.getLogger(__name__)
 BIND_TIMEOUT = 10.0
-"""Seconds for a driver to make the network device of a VF."""
+"""Seconds that a driver may take to create a VF's network device."""
 RENAMES = 3
-"""How often a device may have another name by the time that it is looked for under the one just read."""
+"""How often to try again because a device was renamed between reading its name and using it."""
 
 
 class VfBinding:
@@ -63,7 +63,7 @@ class VfBinding:
     # -- taking ----------------------------------------------------------------------------------------------------
 
     def prepare(self, lease: DeviceLease, wanted: VfSettings, save: Callable[[DeviceLease], None]) -> DeviceLease:
-        """Remember how the VF is, then make it what the port wants; answers the lease as saved."""
+        """Save the VF's state in its lease, then set it up as the port wants; answers the lease as saved."""
         vf = self._function(lease)
         pf_netdev = self.pf_netdev(lease)
         self._set_pf_up(pf_netdev)
@@ -86,26 +86,26 @@ class VfBinding:
         return lease
 
     def _set_pf_up(self, pf_netdev: str) -> None:
-        """A VF has no carrier while its PF is down. It stays up: other VFs may need it by then."""
+        """A VF has no carrier while its PF is down. The PF is not set down again: other VFs may use it by then."""
         state = self._netdevs.state(pf_netdev)
         if state is not None and not state.up:
-            LOG.info("PF %s is down, and is set up for its VFs, without IP of the host's own", pf_netdev)
+            LOG.info("PF %s is down; setting it up for its VFs, without an IP of the host", pf_netdev)
             self._netdevs.set_up(pf_netdev)
 
     def _apply(self, pf_netdev: str, index: int, wanted: VfSettings) -> None:
-        """MAC and VLAN always; what else the NIC refuses ends the start, or by the operator's choice is told only."""
+        """MAC and VLAN must succeed. Other refusals of the NIC are errors, or warnings if the operator chose so."""
         try:
             self._control.apply(pf_netdev, index, wanted)
         except LinkError as error:
             if self._unsupported == "error":
                 raise
-            LOG.warning("VF %d of %s gets its MAC and VLAN only: %s", index, pf_netdev, error)
+            LOG.warning("VF %d of %s gets only its MAC and VLAN: %s", index, pf_netdev, error)
             self._control.apply(pf_netdev, index, VfSettings(mac=wanted.mac, vlan=wanted.vlan, qos=wanted.qos))
 
     def hand_over(self, lease: DeviceLease, mtu: int, new_name: str = "") -> None:
-        """Give the VF's device a name (the passing one), MAC and MTU, and set it up once, so that errors show here.
+        """Give the VF's device its name (default: the temporary one), MAC and MTU, and set it up: errors show here.
 
-        It is on the container's network from then on, and for now the host's: so the host has no IP on it.
+        It is then on the container's network while still on the host, so the host gets no IP on it.
         """
         wanted = lease.wanted
         if wanted is None:
@@ -128,7 +128,7 @@ class VfBinding:
         )
 
     def _configure(self, lease: DeviceLease, **values: Any) -> None:
-        """A device that is new is renamed by udev, in the middle of anything."""
+        """Tries again if the device was renamed: udev renames a new device at any moment."""
         for left in reversed(range(RENAMES)):
             try:
                 return self._netdevs.configure(self._own_netdev(lease), **values)
@@ -163,7 +163,7 @@ class VfBinding:
     # -- giving back -----------------------------------------------------------------------------------------------
 
     def recognised(self, lease: DeviceLease, mac: str) -> DeviceLease | None:
-        """``lease``, rebuilt, if the VF is set up for the port's MAC; what it was before is what VFs are at first."""
+        """The rebuilt lease, if the VF is set up for the port's MAC. Its original state is taken to be a new VF's."""
         vf = self._pci.virtual_function(lease.pci_address)
         pf = self._pci.physical_function(vf.pf_address) if vf else None
         if vf is None or pf is None or not pf.netdevs:
@@ -175,10 +175,10 @@ class VfBinding:
         )
 
     def give_back(self, lease: DeviceLease, sandboxes: Sequence[str]) -> str:
-        """Undo everything; answers what is still wrong ("": the VF is as it was). Repeating it is harmless."""
+        """Restore everything; answers what is still wrong ("": the VF is as it was). Repeating it is harmless."""
         vf = self._pci.virtual_function(lease.pci_address)
         if vf is None:
-            LOG.warning("VF %s has vanished; nothing to put back", lease.pci_address)
+            LOG.warning("VF %s no longer exists; there is nothing to restore", lease.pci_address)
             return ""
         try:
             if lease.rebuilt:
@@ -186,14 +186,14 @@ class VfBinding:
             if lease.used and lease.vnic_type == "direct" and self._rebind != "never" and lease.original_netdev:
                 self._make_anew(lease, vf)
             else:
-                self._bring_home(lease, vf, sandboxes)
+                self._fetch(lease, vf, sandboxes)
             return self._restore(lease)
         except (LinkError, DeviceError) as error:
             return str(error)
 
     def _reset(self, lease: DeviceLease, vf: VirtualFunction) -> str:
-        """Nobody knows how it was: as the driver makes it. A new device has the kernel's name for it, and a MAC of its
-        own.
+        """The original state is unknown: reset the VF to what its driver makes. A new device gets the kernel's name and
+        a MAC of its own.
         """
         wrong = self._restore_settings(self.pf_netdev(lease), lease, restored(FACTORY))
         driver = vf.driver or lease.driver
@@ -202,9 +202,9 @@ class VfBinding:
         return wrong
 
     def _make_anew(self, lease: DeviceLease, vf: VirtualFunction) -> None:
-        """A new device in place of the one that a container had: nothing else undoes all that ethtool can set.
+        """Replace the device that a container had: nothing else undoes all that ethtool can set.
 
-        The PF is set up in between, so that drivers that take a MAC only when they are bound take the right one.
+        The settings at the PF are restored in between, for drivers that take a MAC only when they are bound.
         """
         if vf.driver:
             self._pci.unbind(lease.pci_address)
@@ -214,8 +214,8 @@ class VfBinding:
         finally:
             self._pci.bind(lease.pci_address, vf.driver or lease.driver, BIND_TIMEOUT)
 
-    def _bring_home(self, lease: DeviceLease, vf: VirtualFunction, sandboxes: Sequence[str]) -> None:
-        """From a container's namespace; a rebind makes a new device here whatever became of the old one."""
+    def _fetch(self, lease: DeviceLease, vf: VirtualFunction, sandboxes: Sequence[str]) -> None:
+        """Fetch the device from a container's namespace; if it is not found, a rebind creates a new one here."""
         if vf.netdevs:
             return
         if vf.netdev_elsewhere and self._netdevs.fetch_from_sandbox(lease.pci_address, sandboxes, lease.temporary_name):
@@ -234,7 +234,7 @@ class VfBinding:
             wrong = self._restore_settings(pf_netdev, lease, restored(lease.original_settings))
         if state is not None:
             self._restore_netdev(lease, state)
-            if lease.original_settings is not None:  # some VFs have told the PF their MAC by now
+            if lease.original_settings is not None:  # some VFs have reported their MAC to the PF by now
                 wrong = self._restore_settings(pf_netdev, lease, restored(lease.original_settings))
             found = self._netdevs.state(state.name)
             if not state.is_again(found):
@@ -242,7 +242,7 @@ class VfBinding:
         return wrong
 
     def _restore_settings(self, pf_netdev: str, lease: DeviceLease, settings: VfSettings) -> str:
-        """Some cards do not let go of an administrative MAC: they get the VF's own, which is nobody else's either."""
+        """On cards that cannot clear an administrative MAC it is set to the VF's own, which is unique, too."""
         try:
             found = self._control.apply(pf_netdev, lease.index, settings)
         except LinkError:
@@ -295,11 +295,11 @@ class VfBinding:
         return vf.netdevs[0]
 
     def _is_patient(self, lease: DeviceLease) -> bool:
-        """Whether to wait for a MAC, where a rebind could be next."""
+        """Whether to try a refused MAC again for a while, rather than rebind at once."""
         return self._rebind == "never" or lease.driver not in REFUSES_FOR_GOOD
 
     def _rebind_now(self, lease: DeviceLease) -> str:
-        """After an earlier bind failed the VF has no driver: it gets the one that it had when it was taken."""
+        """Without a driver, after a bind that failed, the VF gets the one that it had when it was leased."""
         driver = self._function(lease).driver
         if driver:
             self._pci.unbind(lease.pci_address)

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The binding ``macvtap``: the VF stays at home, a macvtap in passthru mode on it moves into the container.
+"""The binding ``macvtap``: the VF stays on the host, and a macvtap in passthru mode on it moves into the container.
 
-The macvtap dies with the container's namespace, so the VF cannot get lost. Its ``/dev/tapN`` is not passed on.
+The macvtap disappears with the container's namespace; the VF cannot get lost. ``/dev/tapN`` is not passed on.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The binding ``veth``: a pair of interfaces, the host's end of it attached to the port's network."""
+"""The binding ``veth``: a pair of interfaces, whose host end is attached to the port's network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kuryr_libnetwork.undo import Step, Undo, take_all
 
 
 class VethBinding:
-    """What is ours is told by the alias; of links without one only upstream's exact names are ever removed."""
+    """Our links are recognised by their alias; of links without one only upstream's exact names are removed."""
 
     name = "veth"
 
@@ -54,7 +54,7 @@ class VethBinding:
         return host is not None and container is not None and _as_wanted(host, container, spec)
 
     def _make(self, spec: VethSpec) -> None:
-        """A remnant of ours is replaced."""
+        """Creates the pair; a leftover of ours is replaced."""
         for name in (spec.host_name, spec.container_name):
             link = self._links.get(name)
             if link and link.alias == spec.alias:
@@ -62,9 +62,9 @@ class VethBinding:
         self._links.create_veth(spec)
 
     def unplug(self, plug: PlugRecord) -> None:
-        """The interfaces go even when Open vSwitch cannot be reached; the error then comes after that.
+        """Removes the interfaces even if Open vSwitch cannot be reached, and then raises that error.
 
-        For a script of the operator's they stay: it is to find them when it is tried again.
+        If the operator's script fails they are kept, because it needs them when it is tried again.
         """
         attachment = self._attachments[plug.attachment]
         steps: dict[str, Step] = {
@@ -84,16 +84,16 @@ class VethBinding:
             self._links.delete(link.name)
 
     def silence(self, plugs: Iterable[PlugRecord]) -> None:
-        """What an earlier release has made, or where somebody has set the host's IP anew for all interfaces at once."""
+        """Turn the host's IP off again: an earlier release left it on, or somebody enabled it on all interfaces."""
         ours = {name: aliases for plug in plugs for name, aliases in _on_host(plug).items()}
         for link in seen(self._links).all():
             if link.alias in ours.get(link.name, ()) and not is_silent(link.host_ip):
                 self._links.silence(link.name)
 
     def where(self, plug: PlugRecord) -> Whereabouts:
-        """Only the container's end ever leaves this namespace, and comes back perhaps under another name.
+        """Only the container's end ever leaves this namespace; it may come back under another name.
 
-        The host's end tells by one look; all interfaces are listed only where it has lost its name.
+        The host's end shows where its peer is; all interfaces are listed only if the host's end was renamed.
         """
         links = seen(self._links)
         host = links.get(plug.host_ifname)
@@ -113,9 +113,9 @@ def _named(links: SeenLinks, plug: PlugRecord) -> list[Link]:
 
 
 def _on_host(plug: PlugRecord) -> dict[str, tuple[str, ...]]:
-    """The interfaces that stay on the host and carry its container's frames, with the aliases by which they are ours.
+    """The interfaces that stay on the host and must have no host IP, with the aliases that mark them as ours.
 
-    Upstream's have none. Where the host is the container's router it has to be there.
+    Upstream's have no alias. If the host is the container's router, it keeps its IP there.
     """
     if plug.attachment == "none":
         return {}

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The port driver ``nested``: containers on the network of the virtual machine that this service runs in.
 
-The container's Neutron port holds its address and stays unbound: no frame ever meets it. They all leave through the
-machine's port, which is allowed the container's address and MAC as one of its ``allowed_address_pairs``.
+The container's Neutron port reserves its address and stays unbound: no frames pass through it. They all pass through
+the machine's port, which gets the container's address and MAC as one of its ``allowed_address_pairs``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kuryr_libnetwork.undo import Undo, take_all
 
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 10
-"""How often somebody else may change the machine's port before we do."""
+"""How often to try again because somebody else changed the machine's port at the same time."""
 
 
 class NestedDriver:
@@ -60,7 +60,7 @@ class NestedDriver:
         return self._record(port.id, self._binding.free_name(port.id), parent, rules.pairs_of(port, mac))
 
     def recover(self, port: Port) -> PlugRecord:
-        """With the MAC of the port or of the machine: which binding it was, is not known any more."""
+        """Covers the MAC of the port and of the machine, as it is no longer known which binding was used."""
         parent = self._machine.interface()
         pairs = (*rules.pairs_of(port, port.mac_address), *rules.pairs_of(port, parent.mac))
         return self._record(port.id, self._binding.free_name(port.id), parent, pairs)
@@ -91,7 +91,7 @@ class NestedDriver:
             self._binding.plug(plug, port.mac_address.lower(), mtu)
 
     def unplug(self, plug: PlugRecord, sandbox: str = "") -> None:  # noqa: ARG002 - it dies with its namespace
-        """The interface goes even when Neutron cannot be reached; the error then comes after that."""
+        """Removes the interface even if Neutron cannot be reached, and then raises that error."""
         take_all(
             {
                 f"remove the interface of port {plug.port_id}": lambda: self._binding.unplug(plug),
@@ -116,7 +116,7 @@ class NestedDriver:
                     return
 
     def repair(self, in_use: Callable[[], list[PlugRecord]]) -> None:
-        """Pairs that are missing: an operator has replaced the list, or Neutron taken two changes at once for good."""
+        """Add missing pairs: an operator replaced the list, or Neutron accepted two changes at once and lost one."""
         with self._machine.alone():
             plugs = in_use()
             if not plugs:
@@ -127,13 +127,13 @@ class NestedDriver:
             pairs = rules.with_pairs(parent.allowed_address_pairs, wanted)
             missing = len(pairs) - len(parent.allowed_address_pairs)
             if missing and parent.port_security_enabled:
-                LOG.warning("port %s lacked %d address pairs of living containers", parent.id, missing)
+                LOG.warning("port %s lacked %d address pairs of running containers", parent.id, missing)
             self._write(parent, pairs)
             if missing and parent.port_security_enabled:
                 self._repaired("address-pairs")
 
     def _write(self, parent: Port, pairs: list[AddressPair]) -> None:
-        """Nothing where nothing differs, nor where the port may use any address."""
+        """Does nothing if nothing differs, or if the port may use any address."""
         if pairs == list(parent.allowed_address_pairs) or not parent.port_security_enabled:
             return
         try:
@@ -145,6 +145,6 @@ class NestedDriver:
         return self._binding.where(plug)
 
     def strays(self) -> list[PlugRecord]:
-        """Interfaces that no container got. Pairs are found by their ports, which outlive them."""
+        """Interfaces that no container got. Leftover pairs are found by their containers' ports, which outlive them."""
         nowhere = Link(index=0, name="")
-        return [self._record(port_id, name, nowhere, ()) for name, port_id in self._binding.at_home()]
+        return [self._record(port_id, name, nowhere, ()) for name, port_id in self._binding.on_host()]

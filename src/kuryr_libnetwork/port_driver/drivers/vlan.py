@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The port driver ``vlan``: containers in a virtual machine, on any network, each in a VLAN of the machine's trunk.
 
-Neutron maps a VLAN of the machine's port to the container's port and binds that one itself. Its list of the trunk's
-ports is the truth about which VLANs are taken; whoever comes second is refused there, and looks again.
+Neutron maps a VLAN of the machine's port to the container's port, and binds the container's port itself. Neutron's list
+of the trunk's subports decides which VLANs are taken: if another host was faster, Neutron refuses, and we look again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kuryr_libnetwork.undo import Step, Undo, take_all
 
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 10
-"""How often somebody else may take the VLAN that was chosen."""
+"""How often to try again because somebody else took the chosen VLAN."""
 
 Choose = Callable[[Sequence[int]], int]
 
@@ -66,7 +66,7 @@ class VlanDriver:
         return self._record(port.id, trunk.trunk_id, parent.name, parent.mac)
 
     def recover(self, port: Port) -> PlugRecord:
-        """The trunk is asked for only if the port is on one."""
+        """Asks Neutron for the trunk only if the port is on one."""
         parent = self._machine.interface()
         on_trunk = port.device_owner == SUBPORT_OWNER
         return self._record(port.id, self._trunk().trunk_id if on_trunk else "", parent.name, parent.mac)
@@ -102,7 +102,7 @@ class VlanDriver:
             self._binding.plug(plug, port.mac_address.lower(), mtu, vlan)
 
     def _put_on_trunk(self, plug: PlugRecord) -> int:
-        """The port's VLAN. What :meth:`plan` has seen for this port is believed; a refusal shows what it has missed."""
+        """Answers the port's VLAN. Relies on what :meth:`plan` saw; asks Neutron again only after a refusal."""
         sub_ports = self._planned.pop(plug.port_id, ())
         for _ in range(ATTEMPTS):
             vlan = rules.vlan_of(sub_ports, plug.port_id)
@@ -133,7 +133,7 @@ class VlanDriver:
         return found[0].sub_ports if found else ()
 
     def unplug(self, plug: PlugRecord, sandbox: str = "") -> None:  # noqa: ARG002 - it dies with its namespace
-        """The interface goes even when Neutron cannot be reached; the error then comes after that."""
+        """Removes the interface even if Neutron cannot be reached, and then raises that error."""
         self._planned.pop(plug.port_id, None)
         steps: dict[str, Step] = {f"remove the interface of port {plug.port_id}": lambda: self._binding.unplug(plug)}
         if plug.trunk_id:
@@ -144,24 +144,24 @@ class VlanDriver:
         try:
             self._neutron.remove_subport(plug.trunk_id, plug.port_id)
         except NeutronNotFound:
-            LOG.info("port %s was on no trunk any more", plug.port_id)
+            LOG.info("port %s was no longer on a trunk", plug.port_id)
 
     def where(self, plug: PlugRecord) -> Whereabouts:
         return self._binding.where(plug)
 
     def repair(self, in_use: Callable[[], list[PlugRecord]]) -> None:
-        """Nothing: who takes a port off its trunk means it."""
+        """Does nothing: a port that somebody took off its trunk stays off."""
 
     def strays(self) -> list[PlugRecord]:
-        """Ports of ours on the trunk without an interface in a container, as after a reboot, and interfaces in none."""
+        """Our ports on the trunk without an interface in a container, as after a reboot, and interfaces on the host."""
         trunk = self._trunk()
-        at_home = [port_id for _, port_id in self._binding.at_home()]
-        on_trunk = [port_id for port_id in self._ours(trunk) if port_id not in at_home]
-        plugs = [self._record(port_id, trunk.trunk_id, "", "") for port_id in [*at_home, *on_trunk]]
+        on_host = [port_id for _, port_id in self._binding.on_host()]
+        on_trunk = [port_id for port_id in self._ours(trunk) if port_id not in on_host]
+        plugs = [self._record(port_id, trunk.trunk_id, "", "") for port_id in [*on_host, *on_trunk]]
         return [plug for plug in plugs if self.where(plug) != "container"]
 
     def _ours(self, trunk: TrunkDetails) -> list[str]:
-        """The ports on the trunk that were made or adopted by kuryr on this host."""
+        """The ports on the trunk that kuryr on this host created or adopted."""
         if not trunk.sub_ports:
             return []
         found = self._neutron.find_ports(id=[each.port_id for each in trunk.sub_ports])
