@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a port says is enforced for its VF while a container has it: Neutron's agent does not see it there.
+"""Applies a port's attributes to its VF while a container has it, because Neutron's agent does not see it there.
 
 See docs/notes/sriov.md, "What Neutron's agent cannot see".
 """
@@ -41,15 +41,15 @@ class VfEnforcer:
         self._rules: Mapping[str, Sequence[QosRule]] = {}
 
     def first_settings(self, lease: DeviceLease, port: Port, mtu: int) -> VfSettings:
-        """What the port says as it is bound; one Neutron call if it has a QoS policy.
+        """The settings that the port wants when it is bound; one Neutron call if it has a QoS policy.
 
-        What it asks for and cannot have ends the start, or by the operator's choice is told only.
+        A wish that cannot be met is an error, or a warning if the operator chose so.
         """
         refused = "; ".join(self._refusals(lease, port, mtu))
         if refused and self._settings.unsupported == "error":
             raise UnsupportedVif(refused)
         if refused:
-            LOG.warning("VF %s is set up without what cannot be had: %s", lease.pci_address, refused)
+            LOG.warning("VF %s does not get everything that its port asks for: %s", lease.pci_address, refused)
         return self._wanted(lease, port, self._qos.of([port]).get(port.id, ()))
 
     def _refusals(self, lease: DeviceLease, port: Port, mtu: int = 0) -> list[str]:
@@ -61,10 +61,9 @@ class VfEnforcer:
         return vf_settings.wanted_settings(port, qos, trust_allowed=allowed)
 
     def wait_for_carrier(self, plug: PlugRecord) -> None:
-        """A VF without a carrier is no reason to fail: its link may be down on purpose, or the cable not plugged yet.
+        """A missing carrier is only logged: the link may be down on purpose, or the cable not connected yet.
 
-        Not done by :meth:`plug`: Docker makes the endpoints of a network one after the other, but joins them side by
-        side.
+        Not part of :meth:`plug`: Docker creates the endpoints of a network one by one, but joins them in parallel.
         """
         lease = self._leases.get(plug.pci_address)
         if lease is None or lease.port_id != plug.port_id or in_user_space(lease.driver):
@@ -83,12 +82,12 @@ class VfEnforcer:
         self._observed = {port.id: port for port in mine}
 
     def reapply(self, port_id: str) -> None:
-        """A port that is bound no more says nothing about its VLAN; its VF keeps what it has until it is given back."""
+        """A port that is no longer bound has no VLAN; its VF keeps its settings until it is given back."""
         lease, port = self._stock.lease_of(port_id), self._observed.get(port_id)
         if lease is None or lease.state != "leased" or lease.wanted is None or port is None:
             return
         if port.vif_type != VfBinding.name:
-            raise DeviceError(f"it is {port.vif_type} in Neutron now; VF {lease.pci_address} is left as it is")
+            raise DeviceError(f"it is now {port.vif_type} in Neutron; VF {lease.pci_address} is left as it is")
         wanted = self._wanted(lease, port, self._rules.get(port_id, ()))
         wanted = msgspec.structs.replace(wanted, mac=lease.wanted.mac)
         repaired = self._repaired

@@ -1,8 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The virtual machine that this service runs in: its interface, the Neutron port behind it, one change of it at
-a time.
-"""
+"""The virtual machine that this service runs in: its interface, and the Neutron port behind it."""
 
 from __future__ import annotations
 
@@ -18,13 +16,13 @@ from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.rules import nested as rules
 
 LONGEST_WAIT = 60.0
-"""Seconds that a container waits for the others of this machine."""
+"""Seconds that a container waits for other containers' changes of the machine's port."""
 
 
 class Machine:
-    """``link_iface``: the interface that kuryr.conf names; "" looks for the only one that has a Neutron port.
+    """``link_iface``: the interface that kuryr.conf names; "": the only one that has a Neutron port.
 
-    A port is known by its MAC: what the machine's interface has now counts, whatever was attached to it before.
+    The port is found by the MAC that the interface has now; another port may have been attached to it before.
     """
 
     def __init__(self, links: Links, neutron: Neutron, link_iface: str, longest_wait: float = LONGEST_WAIT) -> None:
@@ -36,8 +34,8 @@ class Machine:
         self._change = threading.Lock()
 
     def interface(self, *, usable: bool = False) -> Link:
-        """One Neutron call where kuryr.conf names none and it was not found yet; ``usable``: refuses one that
-        is down.
+        """One Neutron call if kuryr.conf names none and none was found yet. ``usable``: an interface that is down is an
+        error.
         """
         name = self._named or self._found
         link = self._links.get(name) if name else None
@@ -55,14 +53,14 @@ class Machine:
         return rules.only_link(links, self._neutron.find_ports(mac_address=[link.mac for link in links]))
 
     def port(self, link: Link) -> Port:
-        """The port of an interface that the machine has, or had; one Neutron call."""
+        """The Neutron port of an interface that the machine has or had; one Neutron call."""
         found = self._neutron.find_ports(mac_address=link.mac)
         addresses = self._links.addresses(link.name) if len(found) > 1 and self._links.get(link.name) else []
         return rules.parent_port(link, found, addresses)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """One change of the machine's port at a time: two would only make each other start again."""
+        """Allows one change of the machine's port at a time: two would only make each other retry."""
         if not self._change.acquire(timeout=self._longest_wait):
             raise Busy(f"the port of this virtual machine was being changed for {self._longest_wait:.0f} s; try again")
         try:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What port drivers are made of. Each gets its own part, and no more than that."""
+"""What port drivers are built from; each gets only the parts that it needs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kuryr_libnetwork.port_driver.qos import QosRules
 
 
 class VethParts(NamedTuple):
-    """``script_vif_types``: for which of them the operator's script counts although the driver knows them."""
+    """``script_vif_types``: vif types for which the operator's script replaces the built-in attachment."""
 
     links: Links
     ovs: Ovs
@@ -45,9 +45,9 @@ class SriovParts(NamedTuple):
 
 
 class DriverParts(NamedTuple):
-    """What a driver's factory chooses from.
+    """What a driver's factory may take from.
 
-    ``host``: of the bindings in Neutron; ``bindings``: those enabled here, the default one first.
+    ``host``: this host's name in Neutron's bindings; ``bindings``: the enabled binding drivers, the default first.
     """
 
     neutron: Neutron

@@ -11,15 +11,13 @@ from kuryr_libnetwork.model.neutron import Port, QosRule
 
 
 class QosRules:
-    """Neutron calls: none where no port has a policy, of its own or of its network; else one for all of them."""
+    """Neutron calls: none if no port has a policy, its own or its network's; otherwise one for all ports."""
 
     def __init__(self, neutron: Neutron) -> None:
         self._neutron = neutron
 
     def of(self, ports: Sequence[Port]) -> dict[str, tuple[QosRule, ...]]:
-        """By port id; a port without a policy, or whose policy is gone, has none. The port's own policy has
-        precedence.
-        """
+        """Rules by port id; none for a port without a policy, or whose policy is gone. A port's own policy wins."""
         wanted = {port.id: port.qos_policy_id or port.qos_network_policy_id or "" for port in ports}
         ids = sorted({policy for policy in wanted.values() if policy})
         if not ids:

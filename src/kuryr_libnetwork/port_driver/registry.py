@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which port drivers are enabled, from the names in kuryr.conf.
 
-A driver is named by its bare name or by upstream's module path. Built-in ones stand in a table here; others register
+A driver is named by its bare name or by upstream's module path. The table here has the built-in ones; others register
 a factory ``(parts: DriverParts) -> PortDriver`` as an entry point of the group ``kuryr_libnetwork.port_drivers``.
 """
 
@@ -32,7 +32,7 @@ def _sriov(parts: DriverParts) -> PortDriver:
 
 
 def _nested(parts: DriverParts) -> PortDriver:
-    """The first of its bindings that is enabled; whether one is, is checked for all drivers alike."""
+    """Uses the first of its bindings that is enabled; :func:`_check_bindings` has made sure that there is one."""
     kinds = {str(kind): kind for kind in KINDS if kind in NestedDriver.bindings}
     enabled = [kinds[name] for name in parts.bindings if name in kinds] or list(kinds.values())
     return NestedDriver(parts.neutron, parts.machine, ChildBinding(parts.veth.links, enabled[0]), parts.repaired)
@@ -59,8 +59,8 @@ _BINDING = "[binding] default_driver"
 
 
 class DriverRegistry:
-    """Implements :class:`~kuryr_libnetwork.interfaces.drivers.Drivers`; of two for a vnic_type the earlier one is
-    taken.
+    """Implements :class:`~kuryr_libnetwork.interfaces.drivers.Drivers`; the first
+    enabled driver for a vnic_type is used.
     """
 
     def __init__(self, drivers: Sequence[PortDriver]) -> None:
@@ -78,7 +78,7 @@ class DriverRegistry:
     def named(self, name: str) -> PortDriver:
         if name not in self._drivers:
             raise UnsupportedVif(
-                f"port driver {name}, which made an interface, is not enabled any more ({_ENABLED}); "
+                f"port driver {name}, which made an interface, is no longer enabled ({_ENABLED}); "
                 f"enabled: {self._enabled()}"
             )
         return self._drivers[name]
@@ -100,7 +100,7 @@ class DriverNames(NamedTuple):
 
 
 def build_registry(names: DriverNames, parts: DriverParts) -> DriverRegistry:
-    """Resolve the names that kuryr.conf has; :class:`~kuryr_libnetwork.errors.ConfigError` for what cannot be had."""
+    """Resolve the names in kuryr.conf; raises :class:`~kuryr_libnetwork.errors.ConfigError` for unknown ones."""
     chosen = _bare_names([names.default_binding, *names.enabled_bindings], BINDING_PATHS)
     drivers = [_factory(name)(parts._replace(bindings=tuple(chosen))) for name in _ordered(names)]
     _check_bindings(names, {driver.name: driver.bindings for driver in drivers})
@@ -108,7 +108,7 @@ def build_registry(names: DriverNames, parts: DriverParts) -> DriverRegistry:
 
 
 def check_names(names: DriverNames) -> None:
-    """The same without making a driver; which bindings a driver of somebody else has is not known then."""
+    """The same without creating drivers, so the bindings that a third-party driver needs are not checked."""
     ordered = _ordered(names)
     for name in ordered:
         _factory(name)
@@ -117,11 +117,11 @@ def check_names(names: DriverNames) -> None:
 
 
 def _ordered(names: DriverNames) -> list[str]:
-    """The bare names, the default one first."""
+    """The bare names, the default driver's first."""
     wanted = _bare_names(names.enabled_port_drivers, PORT_DRIVER_PATHS)
     default = _bare_name(names.default_port_driver, PORT_DRIVER_PATHS)
     for name in wanted:
-        _factory(name)  # what does not exist is told before what the default one is missing in
+        _factory(name)  # an unknown driver is reported before a default that is not in the list
     if default not in wanted:
         raise ConfigError(f"{_DEFAULT} = {names.default_port_driver}: must be one of {_ENABLED} ({', '.join(wanted)})")
     return sorted(wanted, key=lambda name: name != default)
@@ -167,7 +167,7 @@ def _bare_names(names: Iterable[str], paths: tuple[str, ...]) -> list[str]:
 
 
 def _bare_name(name: str, paths: tuple[str, ...]) -> str:
-    """The name without upstream's module path; a path of anybody else stays whole, and is then unknown."""
+    """The name without upstream's module path; any other path is kept whole, and will be unknown."""
     for path in paths:
         if name.startswith(path):
             return name.removeprefix(path)

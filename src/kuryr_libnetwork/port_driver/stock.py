@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The PFs and VFs of this host: which of them a port gets, and what its binding then says of it."""
+"""The PFs and VFs of this host: which one a port gets, and what its ``binding:profile`` then says."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from kuryr_libnetwork.rules.device_profile import device_profile, named_slot
 from kuryr_libnetwork.rules.device_spec import may_be_trusted
 from kuryr_libnetwork.rules.devices import PHYSICAL, FoundPf, choose, choose_pf, judge, physical_network, wrong_kind
 
-VANISHED = DeviceUse(reason="its network device has just gone")
+VANISHED = DeviceUse(reason="its network device has just disappeared")
 Functions = tuple[PhysicalFunction, tuple[VirtualFunction, ...]]
-"""A PF, and those of its VFs that a choice is about."""
+"""A PF, and those of its VFs that may be chosen."""
 
 
 class DeviceStock:
-    """One choice at a time: a device is leased in the journal before the next one is chosen.
+    """Makes one choice at a time: a device is leased in the journal before the next one is chosen.
 
-    The neighbours are asked once, for a choice that comes before the first :meth:`note_ports` of the background.
+    Asks Neutron for this host's ports only if a choice comes before the background's first :meth:`note_ports`.
     """
 
     def __init__(self, parts: SriovParts) -> None:
@@ -43,9 +43,9 @@ class DeviceStock:
         self._ended: set[str] = set()
 
     def note_ports(self, ports: Sequence[Port]) -> None:
-        """Which devices the ports of this host name in their profile: a VM of the same host may have one.
+        """Learn which devices the ports of this host name in their profiles: a VM on this host may have one.
 
-        A port whose lease has ended names nothing any more; it may still be listed, for its own end comes after that.
+        A port whose lease has ended is ignored: it may still be listed, as it is released after its device.
         """
         with self._choosing:
             self._ended &= {port.id for port in ports}
@@ -53,7 +53,7 @@ class DeviceStock:
             self._named_by = {slot: port_id for slot, port_id in named if slot}
 
     def ended(self, port_id: str) -> None:
-        """The port's device is free again, at once and not only when the background has looked."""
+        """Make the port's device available at once, not only after the background's next round."""
         with self._choosing:
             self._ended.add(port_id)
             self._named_by = {slot: port for slot, port in (self._named_by or {}).items() if port != port_id}
@@ -64,7 +64,7 @@ class DeviceStock:
         )
 
     def take(self, request: BindingRequest) -> DeviceLease:
-        """The lease that the port has, or a new one, in the journal when this returns."""
+        """The port's lease, or a new one; it is in the journal when this returns."""
         told = device_profile(request.profile)
         if told.pci_slot and request.pci_slot not in ("", told.pci_slot):
             allowed = f"the port's binding:profile names {told.pci_slot}; leave it out"
@@ -141,7 +141,7 @@ class DeviceStock:
         )
 
     def _inventory(self, wanted: DeviceRequest, leased: set[str]) -> list[FoundPf]:
-        """One look at everything; where a VF is named, at that one and its PF only."""
+        """All functions of this host; if a device is named, only that one and its PF."""
         pairs = self._named(wanted.pci_slot) if wanted.pci_slot and wanted.vnic_type != PHYSICAL else self._all()
         names = [name for pf, vfs in pairs for listed in (pf.netdevs, *(vf.netdevs for vf in vfs)) for name in listed]
         uses = self._netdevs.uses(names)
@@ -156,7 +156,7 @@ class DeviceStock:
         return [(pf, (vf,))] if vf and pf else []
 
     def profile(self, request: BindingRequest, lease: DeviceLease) -> dict[str, Any]:
-        """The keys of ``binding:profile`` that name the device; those the user wrote himself need no second writing."""
+        """The keys of ``binding:profile`` that name the device, except those that the user has already set."""
         pf = self._pci.physical_function(lease.pf_address)
         if pf is None or not pf.netdevs:
             raise NoFreeDevice(f"PF {lease.pf_address} has no network device on this host")
@@ -166,7 +166,7 @@ class DeviceStock:
             return vf_settings.pf_profile({}, pf, lease.physical_network, mac)
         vf = self._pci.virtual_function(lease.pci_address)
         if vf is None:
-            raise NoFreeDevice(f"VF {lease.pci_address} has vanished")
+            raise NoFreeDevice(f"VF {lease.pci_address} no longer exists")
         profile = vf_settings.vf_profile({}, vf, lease.physical_network, mac)
         if named_slot(request.profile):
             return {key: profile[key] for key in ("pci_vendor_info", "physical_network") if key in profile}
@@ -182,7 +182,9 @@ def _found(
         for device in devices
         if device.pci_address not in leased
     }
-    if in_use.get(pf.pci_address) == "is up":  # as it has to be for its VFs; no sign that anybody uses it himself
+    if (
+        in_use.get(pf.pci_address) == "is up"
+    ):  # a PF must be up for its VFs; that does not mean that it is in use itself
         in_use[pf.pci_address] = ""
     default_route = any(uses.get(name, VANISHED).default_route for name in pf.netdevs)
     return FoundPf(pf=pf, vfs=vfs, default_route=default_route, in_use=in_use)

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The port driver ``sriov``: ports of vnic_type direct, macvtap and direct-physical.
 
-A device is leased before its port is bound, for the binding names it (``binding:profile``). The lease stands in the
-journal from then until the device is verified to be as it was; one that cannot be verified is quarantined and shown,
-never given out again. A device is known by its PCI address, whatever it is called and wherever it is. What a port says
-is enforced by :mod:`..enforcement`.
+A device is leased before its port is bound, because the binding names it (``binding:profile``). The lease stays in the
+journal until the device is verified to be as it was; a device that cannot be verified is quarantined, and not given out
+again. Devices are identified by their PCI address, whatever their name and namespace. :mod:`..enforcement` applies what
+the port says.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ class SriovDriver:
         return ""
 
     def reserve(self, request: BindingRequest) -> dict[str, Any]:
-        """Lease a device for the port; answers what its binding has to say besides (``binding:profile``)."""
+        """Lease a device for the port; answers the keys that its ``binding:profile`` needs."""
         vf_settings.check_vnic_type(request.vnic_type, request.profile)
         profile = self._stock.profile(request, self._stock.take(request))
         return {} if profile.items() <= request.profile.items() else {"binding:profile": {**request.profile, **profile}}
 
     def unreserve(self, port_id: str) -> None:
-        """Give back a device that was leased and never touched, or was touched and is to be put back."""
+        """Give back the leased device, restored if anything on it was changed."""
         lease = self._stock.lease_of(port_id)
         if lease is not None:
             self._give_back(lease, "")
@@ -92,9 +92,7 @@ class SriovDriver:
         return _record(port.vif_type, lease)
 
     def recover(self, port: Port) -> PlugRecord:
-        """After the journal was lost: the device that the profile names, if the NIC still has it set up for
-        this port.
-        """
+        """After the journal was lost: the device that the profile names, if the NIC is still set up for this port."""
         lease = self._stock.lease_of(port.id) or self._rebuilt(port.id, port.profile, port.mac_address, port.vnic_type)
         if lease is None:
             return PlugRecord(
@@ -109,9 +107,9 @@ class SriovDriver:
         return msgspec.structs.replace(_record(port.vif_type, lease), mac=mac)
 
     def _rebuilt(self, port_id: str, profile: Mapping[str, Any], mac: str, vnic_type: str) -> DeviceLease | None:
-        """What the lease of a device must have been. That the device is this port's, the NIC itself says.
+        """The lease that the device must have had, if the NIC proves that it is this port's.
 
-        A VF by its administrative MAC, a PF by the device that only we give that name.
+        The proof is a VF's administrative MAC, or a PF's device with a name that only we give.
         """
         slot = named_slot(profile)
         if (
@@ -136,7 +134,7 @@ class SriovDriver:
         return binding.recognised(lease, mac)
 
     def _is_forbidden(self, slot: str, vnic_type: str) -> bool:
-        """The operator's word counts for what a profile names, also where nobody remembers who had it."""
+        """Whether the operator's configuration excludes the device that a profile names."""
         policy = self._settings
         if vnic_type == PHYSICAL:
             return not policy.allow_direct_physical
@@ -145,7 +143,7 @@ class SriovDriver:
         return bool(vf and pf and forbidden(vf, pf, policy))
 
     def plug(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:
-        """Undoes its own work before it raises: the lease ends, or stays quarantined."""
+        """Undoes its own work before it raises: the lease ends, or the device stays quarantined."""
         lease = self._leases.get(plug.pci_address)
         if lease is None or lease.port_id != port.id:
             raise DeviceError(f"port {port.id} has no device; start the container again")
@@ -192,7 +190,7 @@ class SriovDriver:
             self._give_back(lease, sandbox)
 
     def _of(self, plug: PlugRecord) -> DeviceLease | None:
-        """The lease that a plug is about; ``None`` when it has ended, or the device is somebody else's by now."""
+        """The lease that a plug belongs to; ``None`` if it has ended, or the device is leased to another port."""
         lease = self._leases.get(plug.pci_address)
         if lease is None and plug.mac:
             profile = {"pci_slot": plug.pci_address}
@@ -214,10 +212,9 @@ class SriovDriver:
             self._stock.ended(lease.port_id)
 
     def where(self, plug: PlugRecord) -> Whereabouts:
-        """A VF whose device is in another namespace is in a container. A macvtap or VLAN device is ours while it is
-        here.
+        """A VF whose device is in another namespace is in a container. A macvtap or VLAN device on the host is not.
 
-        One on a driver for user space cannot be seen in a container: whoever has it leased has it.
+        A VF bound to a user-space driver has no device that could be seen: it counts as used while it is leased.
         """
         lease = self._of(plug)
         if lease is None:
@@ -236,7 +233,7 @@ class SriovDriver:
         """Nothing: see :meth:`reapply`."""
 
     def strays(self) -> list[PlugRecord]:
-        """Every lease; of those whose port is gone the background then puts the device back, or tries again."""
+        """Every lease: the background gives back the devices whose port is gone, again and again until it succeeds."""
         return [_record("", lease) for lease in self._leases.all()]
 
 

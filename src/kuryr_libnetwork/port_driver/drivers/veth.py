@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The port driver ``veth``: ordinary ports (``binding:vnic_type`` normal), whatever agent of Neutron has bound them."""
+"""The port driver ``veth``: ordinary ports (``binding:vnic_type`` normal), whichever Neutron backend binds them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KNOWN_BY_NAME: frozenset[Attachment] = frozenset({"hybrid", "bridge"})
 """Where Neutron's agent finds the port by the name of the host's end, for its firewall."""
 IN_OPEN_VSWITCH: frozenset[Attachment] = frozenset({"ovs", "hybrid"})
 USER_SPACE = "netdev"
-"""Open vSwitch's ``datapath_type`` without the kernel module (DPDK, small machines)."""
+"""Open vSwitch's ``datapath_type`` for the user-space datapath (DPDK, or no kernel module)."""
 
 
 class VethDriver:
@@ -53,9 +53,9 @@ class VethDriver:
         return self._record(port, attachment, endpoint_id, *self._free_names(port.id, attachment))
 
     def recover(self, port: Port) -> PlugRecord:
-        """By alias, else upstream's names. Only the container's end has the port's MAC.
+        """Finds the pair by alias, else by upstream's names. Only the container's end has the port's MAC.
 
-        Of a port that is not bound any more, what was built on this host tells how it was.
+        For a port that is no longer bound, the interfaces on this host show how it was attached.
         """
         ends = self._links.find_by_alias(names.alias(port.id))
         host = [link.name for link in ends if not _is_container_end(link, port)]
@@ -81,9 +81,7 @@ class VethDriver:
             return "ovs"
 
     def plug(self, plug: PlugRecord, port: Port, endpoint_id: str, mtu: int) -> None:
-        """On the user-space datapath nobody finishes a checksum that the container's kernel left open: TCP
-        would hang.
-        """
+        """Turns checksum offload off for the user-space datapath, which does not complete checksums: TCP would hang."""
         user_space = port.vif_details.get("datapath_type") == USER_SPACE
         self._binding.plug(plug, port, endpoint_id, mtu, tx_checksum=not user_space)
 
@@ -141,7 +139,7 @@ class VethDriver:
         )
 
     def _free_names(self, port_id: str, attachment: Attachment) -> tuple[str, str]:
-        """Upstream's names, or with a character more when somebody else's interface has one of them."""
+        """Upstream's names, or with a character appended if somebody else's interface has one of them."""
         for pair in names.name_pairs(port_id):
             if all(self._is_free(name, port_id) for name in pair):
                 return pair
