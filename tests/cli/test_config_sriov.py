@@ -127,7 +127,7 @@ def test_exclusion_of_an_unmapped_device_is_said(tmp_path: Path) -> None:
 
 WRONG = [
     ("physical_device_mappings = physnet2", "= physnet2: must be PHYSICAL_NETWORK:DEVICE, such as physnet2:eth3"),
-    ("physical_device_mappings = p:eth3,p:eth3", "= p:eth3: is there twice"),
+    ("physical_device_mappings = p:eth3,p:eth3", "= p:eth3: is listed twice"),
     ("exclude_devices = eth3:somewhere", "= eth3:somewhere: must be DEVICE:PCI;PCI…"),
     ("device_spec = vendor", "= vendor: is not JSON"),
     ('device_spec = {"vendor": "8086"}', "vendor is not known; known are address"),

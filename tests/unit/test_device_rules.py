@@ -164,7 +164,7 @@ def test_vfio_where_the_operator_allows_it() -> None:
     policy = msgspec.structs.replace(MAPPED, allow_vfio=True)
     named = msgspec.structs.replace(ANY, pci_slot="0000:01:10.0")
     assert pick(named, found=found, policy=policy) == "0000:01:10.0"
-    with pytest.raises(NoFreeDevice, match=r"given out only to who names it \(kuryr\.pci_slot\)"):
+    with pytest.raises(NoFreeDevice, match=r"given out only if named \(kuryr\.pci_slot\)"):
         pick(found=found, policy=policy)
     with pytest.raises(NoFreeDevice, match="of no use for macvtap"):
         pick(msgspec.structs.replace(named, vnic_type="macvtap"), found=found, policy=policy)
@@ -259,7 +259,7 @@ def test_a_physical_network_that_neutron_does_not_show() -> None:
 
 def test_vfs_of_a_pf_that_is_given_away() -> None:
     """The PF's container would lose its wire to another one."""
-    with pytest.raises(NoFreeDevice, match="its PF is given away"):
+    with pytest.raises(NoFreeDevice, match="its PF is given to a container"):
         pick(found=(nic(0),), leases=(lease("0000:01:00.0"),))
 
 

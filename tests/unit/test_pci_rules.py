@@ -50,7 +50,7 @@ def test_a_wrong_mapping_is_named(item: str) -> None:
 
 def test_a_mapping_twice_is_refused() -> None:
     """The second of two equal entries is most likely meant for another device."""
-    with pytest.raises(ConfigError, match="is there twice"):
+    with pytest.raises(ConfigError, match="is listed twice"):
         parse_mappings("o", ["a:eth3", "a:eth3"])
 
 

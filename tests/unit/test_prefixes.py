@@ -44,7 +44,7 @@ def test_no_usable_default_pool_says_what_to_do() -> None:
         "the service's project has 2 subnetpools named 'kuryr': a and b; give --subnet, or have the operator set "
         "[neutron] default_subnetpool_v4 to the id of one"
     )
-    with pytest.raises(InvalidRequest, match=r"'kuryr' \(\[neutron\] default_subnetpool_v4\) is not for IPv6"):
+    with pytest.raises(InvalidRequest, match=r"'kuryr' \(\[neutron\] default_subnetpool_v4\) has no IPv6 addresses"):
         default_pool("kuryr", OPTION, 6, [SUBNETPOOL])
 
 

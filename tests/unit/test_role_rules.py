@@ -104,7 +104,7 @@ def test_names_are_quoted_for_the_shell() -> None:
 def test_an_application_credential_has_to_be_made_anew() -> None:
     """The operator would give the role, and nothing would change."""
     (found,) = judge_roles(account("service", application_credential=True))
-    assert found.command.startswith(f"{GIVE} member; then make a new application credential")
+    assert found.command.startswith(f"{GIVE} member; then create a new application credential")
 
 
 def test_an_account_in_words() -> None:

@@ -40,7 +40,7 @@ def test_the_operators_word_counts(vif_type: str) -> None:
     """An operator could not keep the script that his network needs."""
     assert vifs.attachment_of(port(vif_type), {vif_type}, has_script=True) == "script"
     with pytest.raises(
-        UnsupportedVif, match=rf"{PORT_ID} has binding:vif_type {vif_type}, which is named in \[binding\]"
+        UnsupportedVif, match=rf"{PORT_ID} has binding:vif_type {vif_type}, which is listed in \[binding\]"
     ):
         vifs.attachment_of(port(vif_type), {vif_type}, has_script=False)
 

@@ -13,14 +13,14 @@ from kuryr_libnetwork.model.value import IpVersion
 from kuryr_libnetwork.text import shown
 
 NO_GATEWAY = {4: "0.0.0.0", 6: "::"}  # noqa: S104  - a placeholder in an answer to Docker, no listener
-"""What Docker is told where a subnet has no gateway: it accepts no empty answer.
+"""What Docker is told if a subnet has no gateway, because it does not accept an empty answer.
 
-Upstream's words (docs/notes/upstream.md, "Gateways").
+The same as upstream's (docs/notes/upstream.md, "Gateways").
 """
 
 
 def canonical_cidr(text: str) -> str:
-    """``10.0.0.7/24`` is ``10.0.0.0/24``; IPv6 in its compressed form; IPv4 mapped into IPv6 is IPv4, as in Go."""
+    """``10.0.0.7/24`` becomes ``10.0.0.0/24``, IPv6 is compressed, and IPv4 mapped into IPv6 becomes IPv4, as in Go."""
     try:
         network = ipaddress.ip_network(_without_zone(text), strict=False)
     except ValueError as error:
@@ -30,7 +30,7 @@ def canonical_cidr(text: str) -> str:
 
 
 def canonical_ip(text: str) -> str:
-    """The compressed form of an address; a prefix length behind it is dropped. Mapped IPv4 as in a CIDR."""
+    """The compressed form of an address, without a prefix length. Mapped IPv4 becomes IPv4, as in a CIDR."""
     try:
         return str(_unmapped(ipaddress.ip_interface(_without_zone(text)).ip))
     except ValueError as error:
@@ -44,7 +44,7 @@ def version_of(cidr_or_ip: str) -> IpVersion:
 def with_length(ip: str, cidr: str) -> str:
     """The address with the prefix length of its pool, as Docker configures it on the interface.
 
-    A stand-in is alone: with a network of its own it would collide with the next one.
+    A stand-in gets the full length: with a shorter one it would collide with the stand-in of another interface.
     """
     return f"{ip}/128" if is_stand_in(ip) else f"{ip}/{ipaddress.ip_network(cidr).prefixlen}"
 
@@ -54,7 +54,7 @@ def contains(cidr: str, ip: str) -> bool:
 
 
 def may_overlap(cidr: str, other: str) -> bool:
-    """Whether two CIDRs have addresses in common; what is none may be anything."""
+    """Whether two CIDRs have addresses in common; ``True`` if one of them is not a CIDR."""
     try:
         one, two = ipaddress.ip_network(canonical_cidr(cidr)), ipaddress.ip_network(canonical_cidr(other))
     except InvalidRequest:
@@ -73,17 +73,17 @@ def no_gateway_answer(version: IpVersion) -> str:
 
 
 STAND_INS = "febf:6b75:7279::/64"
-"""Link-local addresses for containers without IPv6. Of fe80::/10, but not of fe80::/64, to which every link has a
-route.
+"""Link-local addresses for containers without IPv6: within fe80::/10, but outside fe80::/64, which is routed to every
+link.
 """
 
 
 def stand_in(mac: str) -> str:
-    """What Docker is told where it wants an IPv6 address and the container's port has none.
+    """What Docker is told when it wants an IPv6 address and the container's port has none.
 
-    It accepts no empty answer, and sets on the interface what it is told. Neutron lets nothing through from this
-    address, and Docker gives it back to nobody (:func:`docker_releases`). Each MAC has its own, for a container may be
-    on several networks.
+    Docker accepts no empty answer, and configures whatever it is told. Neutron drops traffic from this address, and
+    Docker never releases it (:func:`docker_releases`). It is derived from the MAC, because a container may be on
+    several networks.
     """
     network = ipaddress.ip_network(STAND_INS)
     return str(network[int(mac.replace(":", ""), 16)])
@@ -94,9 +94,7 @@ def is_stand_in(ip: str) -> bool:
 
 
 def docker_releases(ip: str) -> bool:
-    """Whether Docker gives an address back: of IPv6 only global unicast ones (docs/notes/docker-plugin.md,
-    "Addresses").
-    """
+    """Whether Docker releases an address: of IPv6 only global unicast (docs/notes/docker-plugin.md, "Addresses")."""
     address = ipaddress.ip_address(ip)
     if address.version == 4:
         return True
@@ -108,12 +106,12 @@ def is_default(cidr: str) -> bool:
 
 
 def usable_routes(routes: Iterable[HostRoute], *, has_gateway: bool, on_link: Collection[str] = ()) -> list[HostRoute]:
-    """The host routes to give to Docker: any other would fail the start of the container.
+    """The host routes to give to Docker. These are left out, because the container would not start with them:
 
-    1. An empty destination makes dockerd 28 and later panic. 2. The kernel says "file exists" to a default route beside
-    a gateway, 3. to a second route of one destination (Neutron accepts it) and 4. to one of the subnet itself. 5. A
-    next hop must be reachable through the interface; ``on_link`` are the CIDRs that are, not checked when none is
-    given. Source: docs/notes/docker-plugin.md, "Gateways and routes".
+    1. An empty destination makes dockerd 28 and later panic. The kernel answers "file exists" to 2. a default route
+    beside a gateway, 3. a second route to the same destination (Neutron accepts it), and 4. a route to the subnet
+    itself. 5. A next hop that is not reachable through the interface: in none of the CIDRs ``on_link`` (not checked if
+    empty). Source: docs/notes/docker-plugin.md, "Gateways and routes".
     """
     usable: dict[str, HostRoute] = {}
     for route in routes:
@@ -128,7 +126,7 @@ def usable_routes(routes: Iterable[HostRoute], *, has_gateway: bool, on_link: Co
 
 
 def range_in(cidr: str, text: str) -> str:
-    """``--ip-range`` in canonical form, "" where it is the whole subnet; refuses one that is not in the subnet."""
+    """``--ip-range`` in canonical form, "" if it is the whole subnet; refuses one that is not within the subnet."""
     inner = canonical_cidr(text)
     outer, part = ipaddress.ip_network(cidr), ipaddress.ip_network(inner)
     if outer.version != part.version or part.network_address not in outer or part.prefixlen < outer.prefixlen:
@@ -137,12 +135,12 @@ def range_in(cidr: str, text: str) -> str:
 
 
 def spans_within(spans: Iterable[AddressSpan], ip_range: str) -> bool:
-    """Whether Neutron, left to itself, chooses only addresses of the range."""
+    """Whether all addresses that Neutron would choose are within the range."""
     return all(contains(ip_range, span.start) and contains(ip_range, span.end) for span in spans)
 
 
 def check_gateway(cidr: str, gateway: str) -> None:
-    """Refuse what Neutron would refuse later, in the user's own words."""
+    """Refuse what Neutron would refuse later, naming the user's option."""
     network = ipaddress.ip_network(cidr)
     if network.version == 6 or network.prefixlen > 30:
         return
@@ -154,7 +152,7 @@ def check_gateway(cidr: str, gateway: str) -> None:
 def allocation_pools(cidr: str, reserved: Iterable[str], within: str = "") -> list[dict[str, str]]:
     """Neutron's ``allocation_pools`` for a subnet, or the range ``within`` it, without the reserved addresses.
 
-    Neutron accepts neither the first nor, IPv4, the last address in it, but both of a /31 and the one of a /32
+    Neutron accepts neither the subnet's first address nor, for IPv4, its last one, except in a /31 or /32
     (validate_allocation_pools).
     """
     network = ipaddress.ip_network(cidr)
@@ -176,7 +174,7 @@ def allocation_pools(cidr: str, reserved: Iterable[str], within: str = "") -> li
 
 
 def outside(spans: Iterable[Mapping[str, str]], part: str) -> list[dict[str, str]]:
-    """The spans without a CIDR that lies in them."""
+    """The spans without the addresses of the CIDR ``part``, which lies within them."""
     hole = ipaddress.ip_network(part)
     address, low, high = type(hole.network_address), int(hole.network_address), int(hole.broadcast_address)
     found = []
@@ -189,19 +187,19 @@ def outside(spans: Iterable[Mapping[str, str]], part: str) -> list[dict[str, str
 
 
 def size_of(spans: Iterable[Mapping[str, str]]) -> int:
-    """How many addresses they have."""
+    """How many addresses the spans have together."""
     ends = ((ipaddress.ip_address(span["start"]), ipaddress.ip_address(span["end"])) for span in spans)
     return sum(int(end) - int(start) + 1 for start, end in ends)
 
 
 def _without_zone(text: str) -> str:
     if "%" in text:
-        raise ValueError("a zone means nothing outside of its host")
+        raise ValueError("a zone has no meaning on other hosts")
     return text
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, by its address or by a name that stands for this machine, is reached from this machine only."""
+    """Whether a host, given by address or by name, can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

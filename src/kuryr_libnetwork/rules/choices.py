@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which things of Neutron's the user chose for a Docker network: the keys that upstream has.
+"""Which Neutron resources the user chose for a Docker network, by upstream's option keys.
 
-Upstream's meaning of them: docs/notes/upstream.md, "Options". Each key may be given with ``-o`` (Docker tells it in
-CreateNetwork) or with ``--ipam-opt`` (RequestPool, which comes first). Upstream wants most of them in both places; here
-once is enough, and twice must agree. An id wins over a name.
+Their meaning in upstream: docs/notes/upstream.md, "Options". Each key may be given with ``-o`` (sent in CreateNetwork)
+or with ``--ipam-opt`` (sent in RequestPool, which comes first). Upstream wants most of them in both places; here once
+is enough, and if given twice they must agree. An id wins over a name.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ SUBNET_V6 = ("neutron.subnet.v6.uuid", "neutron.subnet.v6.name")
 POOL = ("neutron.pool.uuid", "neutron.pool.name")
 POOL_V6 = ("neutron.pool.v6.uuid", "neutron.pool.v6.name")
 MOST_SHOWN = 4
-"""Ids in an error."""
+"""How many ids an error lists."""
 CHOICE_KEYS = (NET_UUID, NET_NAME, NET_SHARED, *SUBNET, *SUBNET_V6, *POOL, *POOL_V6)
 
 
 class Ref(Value, frozen=True):
-    """Something in Neutron by id or by name; ``keys``: of the two options. Neither: not given."""
+    """A Neutron resource chosen by id or name; ``keys``: the options for the two. Without either nothing was chosen."""
 
     keys: tuple[str, str]
     uuid: str = ""
@@ -92,7 +92,7 @@ R = TypeVar("R", bound=Resource)
 
 
 def choices_of(options: Mapping[str, Any]) -> Choices:
-    """Decide what the user chose; raises :class:`InvalidOption` for what cannot be meant."""
+    """Decode what the user chose; raises :class:`InvalidOption` for values that cannot be right."""
     given = {key: options[key] for key in CHOICE_KEYS if options.get(key) is not None}
 
     def ref(keys: tuple[str, str], what: str) -> Ref:
@@ -110,13 +110,13 @@ def choices_of(options: Mapping[str, Any]) -> Choices:
 
 
 def chosen(options: Mapping[str, Any]) -> dict[str, str]:
-    """The keys of this module among the options, as they are to be remembered."""
+    """Those of the options that this module knows, in the form in which they are stored."""
     given = {key: str(options[key]).strip() for key in CHOICE_KEYS if options.get(key) is not None}
     return {key: text for key, text in given.items() if text or key == NET_SHARED}
 
 
 def agreed(network: Mapping[str, Any], *ipam: Mapping[str, str]) -> dict[str, str]:
-    """The choices of ``-o`` and of the ``--ipam-opt`` of each pool together; refuses two that contradict each other."""
+    """The choices of ``-o`` and of each pool's ``--ipam-opt`` together; refuses contradictions."""
     together = chosen(network)
     for options in ipam:
         for key, value in options.items():
@@ -127,9 +127,9 @@ def agreed(network: Mapping[str, Any], *ipam: Mapping[str, str]) -> dict[str, st
 
 
 def only(ref: Ref, found: Sequence[R], what: str, project: OwnProject) -> R:
-    """The one that the user named; refuses none and several.
+    """The resource that the user named; refuses if there is none, or several.
 
-    Anybody can give a thing of his any name. So of several the one of the service's own project is meant.
+    Anybody can give a resource any name. So among several the one in the service's own project is meant.
     """
     if not found:
         raise InvalidOption(ref.key, ref.value, f"no such {what} in Neutron, or not visible to the service's project")
@@ -146,21 +146,21 @@ def check_network(choices: Choices, network: Network) -> None:
 
 
 def check_up(network: Network) -> None:
-    """Containers would start on it without a word, and reach nobody."""
+    """Refuse a network that is down: containers would start on it and reach nobody."""
     if not network.admin_state_up:
         raise Conflict(
-            f"Neutron network {network.id} is set down (admin_state_up), so nothing passes on it; its owner sets it up "
-            f"by 'openstack network set --enable {network.id}'"
+            f"Neutron network {network.id} is set down (admin_state_up) and carries no traffic; its owner can set it "
+            f"up with 'openstack network set --enable {network.id}'"
         )
 
 
 def at_home(choices: Choices, home: str) -> Choices:
-    """The choices of somebody who left the network to us, where only one will do."""
+    """The choices with the only possible network, ``home``, filled in if the user named none."""
     return msgspec.structs.replace(choices, network=Ref(keys=(NET_UUID, NET_NAME), uuid=home))
 
 
 def check_home(choices: Choices, network: Network | None, home: str) -> None:
-    """``home``: the network of the virtual machine, where all its containers have to be; "": any network will do."""
+    """``home``: the virtual machine's network, on which all its containers have to be; "": any network is allowed."""
     if home and network is not None and network.id != home:
         named = [ref for ref in (choices.network, choices.subnet_v4, choices.subnet_v6) if ref]
         allowed = f"the containers of this virtual machine can only be on its own network, {home}; leave the option out"
@@ -176,7 +176,7 @@ def check_subnet(ref: Ref, subnet: Subnet, version: IpVersion, network: Network 
 
 
 def check_cidr(ref: Ref, subnet: Subnet, cidrs: Sequence[str]) -> None:
-    """Refuse a subnet that none of Docker's pools of its family stands for."""
+    """Refuse a subnet whose CIDR is not that of one of Docker's pools (``cidrs``, of its IP version)."""
     if canonical_cidr(subnet.cidr) not in cidrs:
         missing = f"add --ipv6 --subnet={subnet.cidr}" if subnet.ip_version == 6 else f"give --subnet={subnet.cidr}"
         pools = f", Docker's is {', '.join(cidrs)}" if cidrs else f", and Docker has no IPv{subnet.ip_version} pool"
@@ -185,7 +185,7 @@ def check_cidr(ref: Ref, subnet: Subnet, cidrs: Sequence[str]) -> None:
 
 
 def check_pool(choices: Choices, pool: SubnetPool, version: IpVersion, cidrs: Sequence[str]) -> None:
-    """Refuse a pool that cannot give one of these CIDRs, or that is not as ``shared`` as said."""
+    """Refuse a pool that cannot provide one of these CIDRs, or whose ``shared`` differs from the option."""
     ref = choices.pool(version)
     if pool.ip_version != version:
         raise InvalidOption(ref.key, ref.value, f"is an IPv{pool.ip_version} subnetpool")
@@ -199,7 +199,7 @@ def check_pool(choices: Choices, pool: SubnetPool, version: IpVersion, cidrs: Se
 
 
 def check_families(choices: Choices, versions: Sequence[IpVersion]) -> None:
-    """Refuse a choice for a family that the Docker network does not have."""
+    """Refuse a choice for an IP version that the Docker network does not have."""
     for version in (4, 6):
         for ref in (choices.subnet(version), choices.pool(version)):
             if ref and version not in versions:

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a port's ``binding:profile`` says of a device, read once and of one type each.
+"""What a port's ``binding:profile`` says about a device, decoded once into typed values.
 
-By Neutron's default policies only the role ``service`` writes it: Nova, an operator who prepares a port, and this
-service. A cloud may have opened it to others, so it is believed as far as needed only: the slot is a wish, which has to
-be one of the operator's devices and free; the physical network counts only where Neutron does not show that of the
-network itself (:func:`~.devices.physical_network`); and trust only where the operator allows it.
+By Neutron's default policies only the role ``service`` may write it: Nova, an operator who prepares a port, and this
+service. A cloud may have opened it to others, so it is a claim: the slot has to be free and one of the operator's
+devices; the physical network counts only if Neutron does not show that of the network itself
+(:func:`~.devices.physical_network`); and trust only if the operator allows it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SLOT = "must be a PCI address such as 0000:07:00.2"
 
 
 class DeviceProfile(Value, frozen=True):
-    """``pci_slot``: in the one spelling of an address; ``mac``: in lower case. "" for what the profile does not say."""
+    """``pci_slot``: in canonical form; ``mac``: in lower case. "" for what the profile does not say."""
 
     pci_slot: str = ""
     physical_network: str = ""
@@ -33,9 +33,7 @@ class DeviceProfile(Value, frozen=True):
 
 
 def device_profile(profile: Mapping[str, Any]) -> DeviceProfile:
-    """Raises :class:`~kuryr_libnetwork.errors.InvalidOption`, naming the key, for what no Nova and no operator
-    writes.
-    """
+    """Raises :class:`~kuryr_libnetwork.errors.InvalidOption`, naming the key, for invalid values."""
     slot, mac = _text(profile, "pci_slot", _SLOT), _text(profile, "device_mac_address", "must be a MAC address")
     address = canonical_pci(slot) if slot else ""
     if address is None:
@@ -68,13 +66,13 @@ def _trusted(value: Any) -> bool:
 
 
 def named_slot(profile: Mapping[str, Any]) -> str:
-    """The device that a port of whoever names; "" for none, and for what is no address and can be nobody's."""
+    """The device that anybody's port names; "" for none or for an invalid address."""
     slot = profile.get("pci_slot")
     return (canonical_pci(slot) or "") if isinstance(slot, str) else ""
 
 
 def says_trusted(profile: Mapping[str, Any]) -> bool:
-    """For a port in use: what cannot be read is no trust, and no reason to leave everything else unenforced."""
+    """For a port in use: an invalid value means no trust, and does not block the port's other settings."""
     try:
         return device_profile({"trusted": profile.get("trusted")}).trusted
     except InvalidOption:
@@ -82,7 +80,7 @@ def says_trusted(profile: Mapping[str, Any]) -> bool:
 
 
 def given_mac(profile: Mapping[str, Any]) -> str:
-    """The MAC of a whole PF, which Neutron gives its port; "" where the profile has none that could be one."""
+    """The MAC of a whole PF, which Neutron gives to its port; "" if the profile has no valid one."""
     try:
         return device_profile({"device_mac_address": profile.get("device_mac_address")}).mac
     except InvalidOption:

@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which VF (or PF) a container gets.
 
-The operator says which functions belong to which physical network (``physical_device_mappings``, ``device_spec``) and
-which are not for us (``exclude_devices``). Without a word from him, as in the SR-IOV guide, every VF may be used whose
-PF does not carry a default route: that PF is how the operator reaches the machine. Of what may be used, a VF is free
-when nothing speaks against it: no lease, no quarantine, no other port of this host that names it, a network device that
-is here, down, without addresses and without a master. A refusal counts what speaks against the others, and says who
-holds them.
+The operator configures which functions belong to which physical network (``physical_device_mappings``, ``device_spec``)
+and which are not for us (``exclude_devices``). Without such configuration, as in the SR-IOV guide, every VF may be used
+whose PF does not carry a default route, because the operator reaches the machine through that PF. A VF is free if it
+has no lease, is not in quarantine, is named by no other port of this host, and its network device is in our namespace,
+down, without addresses and without a master. A refusal counts the reasons, and says who holds the VFs.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ UNSEEN = (
 
 
 class FoundPf(Value, frozen=True):
-    """A PF with its VFs, as they are now. ``in_use``: per PCI address, why its network device must not be touched."""
+    """A PF with its VFs, as they are now. ``in_use``: by PCI address, why a network device must not be touched."""
 
     pf: PhysicalFunction
     vfs: tuple[VirtualFunction, ...]
@@ -52,14 +51,13 @@ class FoundPf(Value, frozen=True):
 
 
 def physical_network(own: str, claimed: str, vnic_type: str, policy: DevicePolicy) -> str:
-    """The physical network on which a port's device has to be; "" where nobody knows it, and nobody has said of
-    devices.
+    """The physical network on which a port's device has to be; "" if it is unknown and no device is mapped to any.
 
-    ``own``: the network's, as Neutron shows it; by default to the role admin only. ``claimed``: the port profile's.
-    1. Neutron's own word, and nothing against it. 2. The operator has not said which device is where. 3. The profile's,
-    which only the role service writes, if the operator has devices there. 4. The only one on which Neutron's agent here
-    has devices: it binds nothing else, but whole PFs it binds without looking. 5. Refused: a device on another wire
-    would carry the VLAN of somebody else.
+    ``own``: the network's, as Neutron shows it (by default only to the role admin). ``claimed``: the port profile's.
+    1. What Neutron shows; the profile must not contradict it. 2. "", if the operator has mapped no devices. 3. The
+    profile's, which only the role service can write, if the operator has devices there. 4. The only one on which
+    Neutron's agent on this host has devices, because it binds nothing else (except whole PFs, which it does not check).
+    5. Refused: a device on another physical network would carry somebody else's VLAN.
     """
     if own:
         if claimed not in ("", own):
@@ -84,9 +82,9 @@ def physical_network(own: str, claimed: str, vnic_type: str, policy: DevicePolic
 
 
 def wrong_kind(request: DeviceRequest, vf: VirtualFunction | None, pf: PhysicalFunction | None) -> str:
-    """Why the function at the address that the request names can never be the one that it needs; "": it may be.
+    """Why the named function is of the wrong kind for the request; "" if it is not.
 
-    ``vf``, ``pf``: what is at that address.
+    ``vf``, ``pf``: what exists at that address.
     """
     slot, whole = request.pci_slot, request.vnic_type == PHYSICAL
     if vf is not None and whole:
@@ -105,7 +103,7 @@ def judge(
     named_by: Mapping[str, str],
     policy: DevicePolicy,
 ) -> list[Candidate]:
-    """Every VF that the request is about, with what speaks against it.
+    """Every VF that the request may mean, with the reasons against it.
 
     ``named_by``: PCI address -> Neutron port of this host whose profile names it.
     """
@@ -145,9 +143,9 @@ def choose_pf(
     named_by: Mapping[str, str],
     policy: DevicePolicy,
 ) -> FoundPf:
-    """The PF for ``direct-physical``. Only where the operator allows it, and never one that anybody uses.
+    """The PF for ``direct-physical``: only if the operator allows it, and never one that is in use.
 
-    Whoever has a PF can set up all its VFs.
+    Whoever has a PF controls all its VFs.
     """
     if not policy.allow_direct_physical:
         raise NoFreeDevice("vnic_type direct-physical: not allowed on this host ([sriov] allow_direct_physical)")
@@ -176,7 +174,7 @@ def _asked_for(request: DeviceRequest, each: FoundPf, vf: VirtualFunction, polic
 
 
 def _holder(vf: VirtualFunction, leases: Mapping[str, DeviceLease], named_by: Mapping[str, str]) -> str:
-    """The port that has the VF: by a lease of ours, or by its profile."""
+    """The id of the port that has the VF, by a lease of ours or by the port's profile."""
     lease = leases.get(vf.pci_address)
     if lease is not None and lease.state != "quarantined":
         return lease.port_id
@@ -194,7 +192,7 @@ def _reasons(
     if lease is not None and lease.state == "quarantined":
         reasons.append(f"quarantined ({lease.reason})")
     if each.pf.pci_address in leases:
-        reasons.append("its PF is given away")
+        reasons.append("its PF is given to a container")
     if each.default_route and not policy.speaks:
         reasons.append("its PF carries a default route, and [sriov] physical_device_mappings does not name it")
     reasons.extend(forbidden(vf, each.pf, policy))
@@ -211,7 +209,7 @@ def _reasons(
 
 
 def forbidden(vf: VirtualFunction, pf: PhysicalFunction, policy: DevicePolicy) -> list[str]:
-    """Why a VF is none of those that the operator has set aside for us, whoever it is wanted for."""
+    """Why the operator's configuration does not allow this VF for containers at all."""
     reasons = []
     if is_excluded(vf, pf, policy):
         reasons.append("excluded by exclude_devices")
@@ -239,12 +237,12 @@ def _device_reasons(request: DeviceRequest, each: FoundPf, vf: VirtualFunction, 
 
 
 def _user_space_reason(request: DeviceRequest, policy: DevicePolicy) -> str:
-    """It comes without a network device: only for who names it, or his container would have no network."""
+    """A VF in user space has no network device: a container that does not name it would have no network."""
     if not policy.allow_vfio:
         return " ([sriov] allow_vfio)"
     if request.vnic_type != "direct":
         return f", of no use for {request.vnic_type}"
-    return "" if request.pci_slot else ", given out only to who names it (kuryr.pci_slot)"
+    return "" if request.pci_slot else ", given out only if named (kuryr.pci_slot)"
 
 
 def _pf_asked_for(request: DeviceRequest, each: FoundPf, policy: DevicePolicy) -> bool:
@@ -288,10 +286,9 @@ def _use_of(
     named_by: Mapping[str, str],
     policy: DevicePolicy,
 ) -> str:
-    """Who would lose his VF with its PF: a container, a program, a virtual machine, the host itself; "": nobody.
+    """Who uses the VF and would lose it with its PF (a container, program, virtual machine, the host); "": nobody.
 
-    A VF without a driver is of use to nobody. One that ``device_spec`` does not list may be idle: it speaks of
-    containers.
+    A VF without a driver is unused. Not being listed in ``device_spec`` is no sign of use: it is about containers.
     """
     lease = leases.get(vf.pci_address)
     if lease is not None and lease.state == "quarantined":
@@ -329,7 +326,7 @@ def _where(request: DeviceRequest) -> str:
 
 
 def release_refusal(lease: DeviceLease | None, endpoints: Iterable[EndpointRecord]) -> str:
-    """Why an operator may not have a device put back; "" when nothing speaks against it."""
+    """Why an operator may not release a device; "" if he may."""
     if lease is None:
         return "there is no lease of it"
     holder = next((each for each in endpoints if each.endpoint_id == lease.endpoint_id), None)

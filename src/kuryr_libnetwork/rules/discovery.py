@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How Docker finds a plugin that it does not manage itself (docs/notes/docker-plugin.md, "Finding the plugin").
 
-For a name it takes the first of: a socket in :data:`SOCKETS`; in each of :data:`FOLDERS` a ``.spec``, which is one line
-with an address, then a ``.json``, which also says how to use TLS. ``NAME/NAME.ext`` is as good as ``NAME.ext``, after
-it.
+For a name it takes the first of: a socket in :data:`SOCKETS`; in each of :data:`FOLDERS` a ``.spec`` (one line with an
+address), then a ``.json`` (which also configures TLS). ``NAME/NAME.ext`` is tried after ``NAME.ext``.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from kuryr_libnetwork.model.value import Value
 
 SOCKETS = Path("/run/docker/plugins")
 SOCKET_FOLDERS = (str(SOCKETS), f"/var{SOCKETS}")
-"""The same one, as it may be written."""
+"""Another spelling of the same address."""
 FOLDERS = (Path("/etc/docker/plugins"), Path("/usr/lib/docker/plugins"))
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -27,9 +26,7 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # what to cal
 
 
 class ClientFiles(Value, frozen=True):
-    """What Docker uses for TLS: the authority of our certificate, and its own certificate and key where we ask
-    for one.
-    """
+    """Docker's files for TLS: the authority of our certificate, and if we require them its own certificate and key."""
 
     ca: str = ""
     cert: str = ""
@@ -83,7 +80,7 @@ def _of_tcp(tcp: TcpSettings, name: str, client: ClientFiles) -> PluginFile:
 
 
 def _check(tcp: TcpSettings, client: ClientFiles) -> None:
-    """Docker would take an absent authority for the wish to trust anybody."""
+    """Requires an authority: without one Docker would trust any certificate."""
     if not client.ca:
         raise ConfigError(
             "--ca is missing: the authority (PEM) that signed ssl_cert_file; else Docker would trust anyone"

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which subnetpool stands for which subnet of a Docker network that nothing in Neutron proves.
+"""Which subnetpool stands for which subnet of a Docker network, if nothing in Neutron proves it.
 
-Docker tells the options and the CIDRs of its networks, but not the ids of their pools. Upstream makes one subnetpool
-for a CIDR, in the service's project, for all Docker networks that have it; a Docker network of this service has its
-own, which says so.
+Docker shows the options and CIDRs of its networks, but not the ids of their pools. Upstream creates one subnetpool per
+CIDR, in the service's project, for all Docker networks with that CIDR; each Docker network of this service has its own
+subnetpool, marked as such.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from kuryr_libnetwork.rules.ownership import OwnSubnet, OwnSubnetPool
 
 
 class Named(Value, frozen=True):
-    """A subnet that Docker's user named, with its network, for a Docker network. ``pool_id``: of the subnetpool that he
-    named.
-    """
+    """A subnet that the user named for a Docker network, with its network. ``pool_id``: the subnetpool he named."""
 
     docker_id: str
     subnet: Subnet
@@ -31,11 +29,11 @@ class Named(Value, frozen=True):
 def pools_of_named(
     named: Iterable[Named], pools: Sequence[OwnSubnetPool], used: Iterable[OwnSubnet]
 ) -> Mapping[tuple[str, str], str]:
-    """The pool for each Docker network and subnet (their ids) for which it can be told.
+    """The pool for each pair of Docker network and subnet (ids) for which it can be determined.
 
-    ``used``: the subnets of our own project. 1. The pool that the user named, for upstream's service told Docker that
-    one. 2. The one pool of the CIDR that records no Docker network, and that no subnet of ours names or comes from; but
-    only if all of the Docker networks with that CIDR mean the same subnet, for it stands for all of them.
+    ``used``: the subnets of our own project. 1. The pool that the user named: upstream's service gave Docker its id. 2.
+    The only pool of the CIDR that records no Docker network, and that no subnet of ours names or comes from; but only
+    if all Docker networks with that CIDR mean the same subnet, because the pool stands for all of them.
     """
     named = list(named)
     taken = {tag for subnet in used for tag in (*subnet.tags, subnet.subnetpool_id or "")}

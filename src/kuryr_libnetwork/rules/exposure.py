@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ports that a container exposes, as a security group of its Neutron port.
 
-Docker names them with the endpoint (docs/notes/docker-plugin.md, "Messages"): what ``--expose``, ``-p`` and the image's
-``EXPOSE`` say. Neutron's default group lets in nobody but its own members, so they are opened by one group more per
-port, with upstream's name and description (docs/notes/upstream.md, "Names in Neutron"). Upstream forgot IPv6 and SCTP.
+Docker sends them with the endpoint (docs/notes/docker-plugin.md, "Messages"): those of ``--expose``, ``-p`` and the
+image's ``EXPOSE``. Neutron's default group admits only its own members, so each port gets an additional group that
+opens them, with upstream's name and description (docs/notes/upstream.md, "Names in Neutron"). Upstream lacks IPv6 and
+SCTP.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
 """IP protocol numbers, the only ones that Docker knows."""
 ETHERTYPES = ("IPv4", "IPv6")
 RULES_OF_A_CALL = 100
-"""Neutron takes some ten milliseconds for each, and a call has ``[neutron] timeout``."""
+"""Rules per call: Neutron takes some ten milliseconds for each, and a call must end within ``[neutron] timeout``."""
 MOST_RULES = 1000
-"""For one container, which waits for all of them."""
+"""Rules for one container, whose start waits for all of them."""
 
 
 class PortRange(NamedTuple):
@@ -39,7 +40,7 @@ class PortRange(NamedTuple):
 
 
 def exposed_ranges(options: Mapping[str, Any]) -> list[PortRange]:
-    """What Docker's options of an endpoint or a sandbox say is exposed, in as few ranges as can be."""
+    """The exposed ports in Docker's options of an endpoint or sandbox, in as few ranges as possible."""
     found = {(_protocol(each), each.port) for each in _ports(options, EXPOSED_PORTS, TransportPort)}
     ranges: list[PortRange] = []
     for protocol, port in sorted(found):
@@ -51,7 +52,7 @@ def exposed_ranges(options: Mapping[str, Any]) -> list[PortRange]:
 
 
 def published(options: Mapping[str, Any]) -> str:
-    """What ``-p`` says, as people write it: ``8080->80/tcp, 53/udp``; "" for nothing."""
+    """The published ports (``-p``) as text: ``8080->80/tcp, 53/udp``; "" for none."""
     bindings = _ports(options, PORT_MAP, PublishedPort)
     return ", ".join(f"{_host_port(each)}{each.port}/{_protocol(each)}" for each in bindings)
 
@@ -61,7 +62,7 @@ def group_name(port_id: str) -> str:
 
 
 def port_of_group(group: OwnSecurityGroup) -> str:
-    """The port that a group was made for; "" for a group of anybody else."""
+    """The id of the port that a group was made for; "" if we did not make the group."""
     port_id = group.name.removesuffix(SUFFIX)
     ours = group.description == DESCRIPTION and group.name == group_name(port_id) and UUID.fullmatch(port_id)
     return port_id if ours else ""
@@ -72,7 +73,7 @@ def new_group(port_id: str) -> dict[str, Any]:
 
 
 def refuse_too_many(ranges: Sequence[PortRange]) -> None:
-    """Before anything is made for them."""
+    """Refuse more ranges than a container may have; called before any group is created."""
     needed = len(ranges) * len(ETHERTYPES)
     if needed > MOST_RULES:
         raise InvalidRequest(
@@ -84,7 +85,7 @@ def refuse_too_many(ranges: Sequence[PortRange]) -> None:
 
 
 def new_rules(group_id: str, ranges: Iterable[PortRange]) -> list[list[dict[str, Any]]]:
-    """Call by call. From anywhere, over both IP versions: the port may have, or get, addresses of either."""
+    """The rules, grouped by call. They admit anyone, over both IP versions: the port may get addresses of either."""
     rules = [
         {
             "security_group_id": group_id,
@@ -101,7 +102,7 @@ def new_rules(group_id: str, ranges: Iterable[PortRange]) -> list[list[dict[str,
 
 
 def without(groups: Sequence[str], ours: Iterable[str]) -> list[str]:
-    """The groups of a port less those that were made for it."""
+    """A port's groups without those that were made for it."""
     made = set(ours)
     return [group for group in groups if group not in made]
 

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which Docker networks of a host are on Neutron networks of another project, by Docker's own word.
+"""Which Docker networks of a host are on Neutron networks of another project, according to Docker.
 
-Upstream's service recorded them by tags on those networks, where their owner can write tags as well, so this service
-does not believe them. It takes such a Docker network up as Docker's user named it
-(``services/background/dockers_word.py``), which needs a Docker that runs.
+Upstream's service recorded this in tags on those networks, where their owner can write, too, so this service does not
+believe these tags. It adopts such a Docker network by what Docker's user named
+(``services/background/dockers_word.py``), for which Docker has to be running.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ from kuryr_libnetwork.rules.ownership import OwnProject
 
 
 class ForeignNetwork(Value, frozen=True):
-    """``networks``: the Neutron network that is meant; several where they have one name. ``named``: Docker's user chose
-    it.
-    """
+    """``networks``: the Neutron network that is meant; several if they share a name. ``named``: the user chose it."""
 
     docker_id: str
     networks: tuple[Network, ...]
@@ -31,9 +29,7 @@ class ForeignNetwork(Value, frozen=True):
 
 
 def named_by(words: Mapping[str, NetworkWord]) -> dict[str, Ref]:
-    """What each Docker network's user chose: a network, or a subnet whose network it is. Without those who chose
-    neither.
-    """
+    """What the user chose for each Docker network: a network, or a subnet of it. Leaves out those without a choice."""
     found = {docker_id: _ref(_choices(word)) for docker_id, word in words.items()}
     return {docker_id: ref for docker_id, ref in found.items() if ref}
 
@@ -42,7 +38,7 @@ def _choices(word: NetworkWord) -> Choices:
     try:
         return choices_of(agreed(word.options, word.ipam_options))
     except InvalidOption:
-        return Choices()  # of another driver, or of no use to the service either
+        return Choices()  # not our driver's network, or options that we cannot use
 
 
 def _ref(choices: Choices) -> Ref:
@@ -50,7 +46,7 @@ def _ref(choices: Choices) -> Ref:
 
 
 def is_subnet(ref: Ref) -> bool:
-    """Whether it is a subnet that was chosen."""
+    """Whether the user chose a subnet, not a network."""
     return any("subnet" in key for key in ref.keys)
 
 
@@ -61,11 +57,11 @@ def foreign_networks(
     subnets: Sequence[Subnet],
     project: OwnProject,
 ) -> list[ForeignNetwork]:
-    """Those Docker networks that are on Neutron networks of another project alone.
+    """The Docker networks that can only be on Neutron networks of another project.
 
-    ``named``, ``unnamed``: those whose users chose a Neutron network, and the others, which upstream's service made in
-    the project that it logged in to; they are known by the names of their Neutron networks. ``networks``, ``subnets``:
-    all that may be meant.
+    ``named``: Docker networks whose users chose a Neutron network. ``unnamed``: the others, for which upstream's
+    service created one in the project that it logged in to; the Neutron network's name tells which. ``networks``,
+    ``subnets``: all that may be meant.
     """
     found = []
     for docker_id, ref in named.items():

@@ -3,9 +3,9 @@
 """What the journal holds that nobody uses any more.
 
 Docker forgets things without telling us: it crashes, its DeleteEndpoint never comes, a release is skipped after a
-failure (docs/notes/docker-plugin.md, "What Docker forgets"). Being unused for one moment proves nothing, a call may be
-under way; so a leftover is only a suspect, and :func:`overdue` convicts those that were suspects without a break for
-the whole grace time.
+failure (docs/notes/docker-plugin.md, "What Docker forgets"). Being unused for a moment proves nothing, because a call
+may be under way. So what looks unused is a suspect first, and :func:`overdue` answers those that have been suspects
+without a break for the whole grace time.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Neutron of which the journal knows nothing (keys: the port's id); a security ``g
 
 
 def trusted(view: EngineView | None, networks: Sequence[NetworkRecord]) -> bool:
-    """Whether this Docker is the one that our networks belong to: it knows at least one of them, or did so before.
+    """Whether this Docker is the one that our networks belong to: it knows at least one of them, or did before.
 
-    A ``docker_socket`` of another engine would otherwise make everything here look forgotten.
+    Otherwise a ``docker_socket`` of another engine would make everything here look forgotten.
     """
     return view is not None and any(
         network.docker_id in view.network_ids or (view.engine_id and network.engine_id == view.engine_id)
@@ -45,10 +45,9 @@ def suspects(
     """Everything that nobody uses at this moment.
 
     1. Leases without an endpoint, or with one that is gone. 2. Pools that no network uses. 3. Endpoints and networks
-    whose creation or removal never ended. 4. Endpoints and networks that Docker does not know, where its word counts.
-    5. Endpoints whose interface is in no container (``idle``), unless Docker knows better. 6. Empty networks all of
-       whose
-    pools Docker has given back, and that it does not have: here any engine's word is enough.
+    whose creation or removal never ended. 4. Endpoints and networks that Docker does not know, if it is trusted. 5.
+    Endpoints whose interface is in no container (``idle``), unless Docker lists them. 6. Empty networks that Docker
+    does not know, and whose pools it has all released: for these any engine's answer is enough.
     """
     believed = view if trusted(view, networks) else None
     used = {pool_id for network in networks for pool_id in pools_of(network)}
@@ -71,23 +70,22 @@ def suspects(
 
 
 def kept_for(unfound: Iterable[NetworkWord], pools: Iterable[PoolRecord]) -> set[Suspect]:
-    """The pools that Docker networks which were not found again may stand on: those of their CIDRs, or of a part of
-    one.
+    """The pools that may belong to Docker networks that were not found again: those of their CIDRs, or of parts of
+    them.
 
-    Upstream took ``--ip-range`` for the CIDR. Of a network of which Docker tells no CIDR, or none that is one, it may
-    be any.
+    Parts, because upstream took ``--ip-range`` for the CIDR. All pools, for a network without a valid CIDR in Docker.
     """
     cidrs = [cidr for word in unfound for cidr in word.cidrs or ("",)]
     return {("pool", pool.pool_id) for pool in pools if any(may_overlap(cidr, pool.cidr) for cidr in cidrs)}
 
 
 def remember(seen: Mapping[Suspect, float], now_suspect: Iterable[Suspect], now: float) -> dict[Suspect, float]:
-    """Since when each suspect has been one; who is none any more is forgotten."""
+    """Since when each suspect has been one; those that no longer are get dropped."""
     return {suspect: seen.get(suspect, now) for suspect in now_suspect}
 
 
 def overdue(seen: Mapping[Suspect, float], now: float, grace: float) -> list[Suspect]:
-    """Who has been a suspect for the grace time, in the order of removal: interfaces, ports, networks, pools."""
+    """Those that have been suspects for the grace time, in the order of removal: interfaces, ports, networks, pools."""
     order = {"plug": 0, "endpoint": 0, "lease": 1, "port": 1, "group": 2, "network": 2, "pool": 3}
     late = [suspect for suspect, since in seen.items() if now - since >= grace]
     return sorted(late, key=lambda suspect: (order[suspect[0]], suspect[1]))

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a Neutron port's network interfaces are called on this host, and how they are marked as ours.
 
-Scripts and monitoring of operators know upstream's names (docs/notes/upstream.md, "Interfaces on the host"), so they
-are taken whenever free.
+Operators' scripts and monitoring know upstream's names (docs/notes/upstream.md, "Interfaces on the host"), so these are
+used whenever they are free.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 HOST_PREFIX = "tap"
 CONTAINER_PREFIX = "t_c"
 UPSTREAM_LENGTH = 14
-"""Upstream cuts here; the kernel allows one character more (IFNAMSIZ is 16 with the closing zero)."""
+"""Where upstream cuts names; the kernel allows one character more (IFNAMSIZ is 16 with the closing zero)."""
 
 DEVICE_PREFIX = "kv"
 DEVICE_DIGITS = 11
@@ -39,21 +39,21 @@ def container_name(port_id: str, alternative: int = 0) -> str:
 
 
 def name_pairs(port_id: str) -> Iterator[tuple[str, str]]:
-    """The names to try for host's and container's end: upstream's, then with a character more."""
+    """The names to try for the host's and the container's end: upstream's, then those with a character appended."""
     for alternative in range(MAX_ALTERNATIVES + 1):
         yield host_name(port_id, alternative), container_name(port_id, alternative)
 
 
 def device_name(port_id: str) -> str:
-    """What the device of a VF or PF is called between the host and the container.
+    """The temporary name of a VF's or PF's device while it moves between host and container.
 
-    No ``ethN``: Docker moves a device under its host name first, and fails where the container has one of that name.
+    Not ``ethN``: Docker moves a device under this name first, and fails if the container has one of that name.
     """
     return DEVICE_PREFIX + port_id.replace("-", "")[:DEVICE_DIGITS]
 
 
 class HybridNames(NamedTuple):
-    """A bridge of Linux, and the pair that joins it to Open vSwitch: the bridge's end, and Open vSwitch's."""
+    """A Linux bridge, and the pair that connects it to Open vSwitch: the bridge's end, and Open vSwitch's."""
 
     bridge: str
     inner: str
@@ -61,12 +61,12 @@ class HybridNames(NamedTuple):
 
 
 def hybrid_names(port_id: str) -> HybridNames:
-    """What stands between the host's end and Open vSwitch where the agent's firewall works with iptables."""
+    """The interfaces between the host's end and Open vSwitch if the agent's firewall uses iptables."""
     return HybridNames(*(_name(prefix, port_id, 0) for prefix in HYBRID_PREFIXES))
 
 
 def network_bridge(network_id: str) -> str:
-    """The bridge of a Neutron network where the Linux bridge agent is at work."""
+    """The bridge of a Neutron network, as the Linux bridge agent names it."""
     return _name(BRIDGE_PREFIX, network_id, 0)
 
 
@@ -76,17 +76,17 @@ def _name(prefix: str, port_id: str, alternative: int) -> str:
 
 
 def alias(port_id: str) -> str:
-    """The kernel's ifalias of both ends: it survives a rename and tells our links from anybody else's."""
+    """The ifalias of both ends: it survives a rename, and distinguishes our links from others."""
     return ALIAS_PREFIX + port_id
 
 
 def part_alias(port_id: str) -> str:
-    """The ifalias of :func:`hybrid_names`; not that of the pair, whose ends are told from all others by it."""
+    """The ifalias of the interfaces of :func:`hybrid_names`; it differs from that of the veth pair's ends."""
     return PART_PREFIX + port_id
 
 
 def bridge_alias(bridge: str) -> str:
-    """The ifalias of a network's bridge that the service made."""
+    """The ifalias of a network's bridge that the service created."""
     return BRIDGE_MARK + bridge
 
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Containers in a virtual machine: which port is the machine's, what it has to be allowed, which VLANs are free.
 
-The machine's interface is one Neutron port. Traffic of a container leaves through it either with the container's own
-address, which that port must then be allowed to use (``allowed_address_pairs``), or in a VLAN that Neutron maps to the
+The machine's interface is one Neutron port. A container's traffic leaves through it, either with the container's own
+address, which that port must be allowed to use (``allowed_address_pairs``), or in a VLAN that Neutron maps to the
 container's port (a trunk).
 """
 
@@ -27,7 +27,7 @@ _HINTS = {
     "VRRP": f"ML2/OVN allows no MAC beside the port's own; {IPVLAN}",
     "exceeds the maximum": "raise max_allowed_address_pair in neutron.conf, or run fewer containers in this machine",
 }
-"""What to do about a refusal, by a part of Neutron's message (seen in release 29)."""
+"""What to do about a refusal, by a substring of Neutron's message (seen in release 29)."""
 
 
 def candidates(links: Iterable[Link]) -> list[Link]:
@@ -36,9 +36,10 @@ def candidates(links: Iterable[Link]) -> list[Link]:
 
 
 def parent_port(link: Link, found: Iterable[Port], addresses: Collection[str]) -> Port:
-    """The machine's port: with the MAC of its interface, and, where several networks have that MAC, with its address.
+    """The machine's port: it has the interface's MAC and, if that MAC exists on several networks, the interface's
+    address.
 
-    A port on a trunk often has its parent's MAC; it is none.
+    A subport of a trunk often has its parent's MAC, but is not the machine's port.
     """
     ports = [port for port in found if port.device_owner != SUBPORT_OWNER]
     here = [port for port in ports if any(ip.ip_address in addresses for ip in port.fixed_ips)]
@@ -58,7 +59,7 @@ def parent_port(link: Link, found: Iterable[Port], addresses: Collection[str]) -
 
 
 def only_link(links: Sequence[Link], found: Iterable[Port]) -> Link:
-    """The one interface of this host that a Neutron port stands behind, where the operator has named none."""
+    """The only interface of this host that has a Neutron port, for an operator who named none."""
     macs = {port.mac_address.lower() for port in found if port.device_owner != SUBPORT_OWNER}
     behind = [link for link in links if link.mac in macs]
     if len(behind) == 1:
@@ -71,7 +72,7 @@ def only_link(links: Sequence[Link], found: Iterable[Port]) -> Link:
 
 
 def check_network(port: Port, parent: Port) -> None:
-    """A container with the machine's own interface below it can only be on the machine's own network."""
+    """Refuse another network than the machine's: the container's interface is a child of the machine's own."""
     if port.network_id != parent.network_id:
         raise ParentPortError(
             f"port {port.id} is on network {port.network_id}, and this virtual machine's port {parent.id} on "
@@ -80,10 +81,10 @@ def check_network(port: Port, parent: Port) -> None:
 
 
 def check_backend(parent: Port, *, own_mac: bool) -> None:
-    """What ML2/OVN cannot do (seen with release 29 and OVN 23.03).
+    """Refuse what ML2/OVN cannot do (seen with release 29 and OVN 23.03).
 
-    It knows the container's port, too. A frame to that port's MAC goes there, and nowhere; and so does one to its
-    address, unless the machine's port is allowed that address, which takes port security.
+    OVN knows the container's port, too, and sends frames for that port's MAC to it: they are lost. The same holds for
+    its address, unless the machine's port is allowed that address, which requires port security.
     """
     if OVN not in bound_drivers(parent):
         return
@@ -104,14 +105,14 @@ def pairs_of(port: Port, mac: str) -> tuple[AddressPair, ...]:
 
 
 def with_pairs(present: Iterable[AddressPair], wanted: Iterable[AddressPair]) -> list[AddressPair]:
-    """All that are there, untouched, and those that are missing."""
+    """The present pairs, unchanged, and the wanted ones that are missing."""
     present = list(present)
     there = {_key(pair) for pair in present}
     return [*present, *(pair for pair in wanted if _key(pair) not in there)]
 
 
 def without_pairs(present: Iterable[AddressPair], gone: Iterable[AddressPair]) -> list[AddressPair]:
-    """By address and MAC: a pair of somebody else for the same address stays."""
+    """Compares address and MAC: somebody else's pair for the same address is kept."""
     away = {_key(pair) for pair in gone}
     return [pair for pair in present if _key(pair) not in away]
 
@@ -134,7 +135,7 @@ def free_vlans(sub_ports: Iterable[SubPort]) -> list[int]:
 
 
 def vlan_of(sub_ports: Iterable[SubPort], port_id: str) -> int:
-    """The VLAN that a port has on the trunk; 0: it is not on it."""
+    """The VLAN that a port has on the trunk; 0 if it is not on it."""
     by_port: Mapping[str, int] = {each.port_id: each.segmentation_id for each in sub_ports}
     return by_port.get(port_id, 0)
 

@@ -2,18 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a tenant can write is a claim; this module alone turns a claim into a fact.
 
-Tags, names and descriptions can be written by whoever owns a resource of Neutron, and by default also by whoever may
-make a port on a shared network. So they say nothing by themselves: a port named and tagged as one of ours may be
-anybody's. Neutron itself guards two things, with its default policies (docs/security.md has the measurements):
+Tags, names and descriptions can be written by the owner of a Neutron resource, and by default also by everybody who may
+create a port on a shared network. So they prove nothing: a port named and tagged as one of ours may be anybody's.
+Neutron itself protects two things, with its default policies (docs/security.md has the measurements):
 
-* **The project of a resource.** Nobody can make a resource in a project where he has no role, or move one there. The
-  tags, names and descriptions of what is in the service's own project are the service's own word: :class:`OwnProject`
-  tells which these are, and the functions that read our marks (:mod:`~.identity`) take nothing but the types that it
-  gives out.
-* **A port's binding profile.** Only the role ``service`` writes it, on a port of whatever project; tenants do not even
-  see it. So what we have to remember of a port of somebody else's stands there (:class:`PortMemory`).
+* **The project of a resource.** Nobody can create a resource in a project in which he has no role, or move one there.
+  So the tags, names and descriptions of resources in the service's own project are the service's own:
+  :class:`OwnProject` tells which these are, and the functions that read our marks (:mod:`~.identity`) accept only the
+  types that it gives out.
+* **A port's binding profile.** Only the role ``service`` can write it, on ports of any project; tenants cannot even see
+  it. So what we have to remember about somebody else's port is stored there (:class:`PortMemory`).
 
-Whatever neither of them proves, nor the journal, nor Docker, is not touched.
+What is proven neither by these, nor by the journal, nor by Docker, is left alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from kuryr_libnetwork.model.value import Value
 
 
 class OwnNetwork(Network, frozen=True):
-    """A network of the service's own project. Only :class:`OwnProject` makes these five."""
+    """A network of the service's own project. Only :class:`OwnProject` creates values of these five types."""
 
 
 class OwnSubnet(Subnet, frozen=True):
@@ -49,15 +49,13 @@ class OwnSecurityGroup(SecurityGroup, frozen=True):
 
 R = TypeVar("R", OwnNetwork, OwnSubnet, OwnSubnetPool, OwnPort, OwnSecurityGroup)
 PROFILE_KEY = "kuryr"
-"""The key of the memory in ``binding:profile``, beside Nova's and those of PCI devices."""
+"""Our key in ``binding:profile``, next to Nova's keys and those of PCI devices."""
 LARGEST_PROFILE = 4000
 """Characters of a profile as JSON; Neutron takes a little more (4,060 seen, 4,100 refused)."""
 
 
 class OwnProject(Value, frozen=True):
-    """The project that the service's credentials are for. ``id`` "": a cloud without Keystone, where there are no
-    tenants.
-    """
+    """The project of the service's credentials. ``id`` "": a cloud without Keystone, and so without tenants."""
 
     id: str
 
@@ -86,7 +84,7 @@ class OwnProject(Value, frozen=True):
 
     @property
     def query(self) -> dict[str, str]:
-        """The part of a query by which Neutron itself leaves out what is of other projects."""
+        """The query parameters with which Neutron leaves out other projects' resources."""
         return {"project_id": self.id} if self.id else {}
 
     def _own(self, kind: type[R], found: Value, project_id: str | None) -> R | None:
@@ -96,11 +94,11 @@ class OwnProject(Value, frozen=True):
 
 
 class PortMemory(Value, frozen=True):
-    """What a port of somebody else's was before a container got it.
+    """The state of somebody else's port before a container got it.
 
-    ``host``, ``endpoint``: which container of which host has it. ``was``: attributes (REST names) that the binding
-    changed, with their values before. ``profile_was``: the same for single keys of ``binding:profile``, ``None`` for
-    one that was not there.
+    ``host``, ``endpoint``: who has it now. ``was``: the attributes (REST names) that the binding changed, with their
+    former values. ``profile_was``: the same for single keys of ``binding:profile``, ``None`` for keys that were
+    missing.
     """
 
     host: str
@@ -110,9 +108,7 @@ class PortMemory(Value, frozen=True):
 
 
 def memory_of(port: Port) -> PortMemory | None:
-    """What this service, on whatever host, has written into the port's profile; ``None``: nothing that we could have
-    written.
-    """
+    """What this service, on any host, has written into the port's profile; ``None`` if it is missing or not ours."""
     try:
         return msgspec.convert(port.profile.get(PROFILE_KEY), PortMemory)
     except msgspec.ValidationError:
@@ -120,7 +116,7 @@ def memory_of(port: Port) -> PortMemory | None:
 
 
 def with_memory(profile: dict[str, Any], memory: PortMemory) -> dict[str, Any]:
-    """The profile with the memory in it, or as it is where both together are larger than Neutron takes."""
+    """The profile with the memory added, or unchanged if it would become larger than Neutron accepts."""
     whole = {**profile, PROFILE_KEY: msgspec.to_builtins(memory)}
     return whole if len(msgspec.json.encode(whole)) <= LARGEST_PROFILE else profile
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Values of options as text: booleans in all of upstream's words, UUIDs in any spelling."""
+"""Decodes option values: booleans in all of upstream's spellings, UUIDs in any form."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import uuid
 from kuryr_libnetwork.errors import InvalidOption
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""As Neutron spells it."""
+"""A UUID as Neutron writes it."""
 ANY_UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
-"""As a user may spell it."""
+"""A UUID as users may write it."""
 DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """RFC 1123."""
 _TRUE = {"1", "t", "true", "on", "y", "yes"}
@@ -32,7 +32,7 @@ def truthy(value: object) -> bool:
 
 
 def uuid_of(option: str, value: str, what: str) -> str:
-    """The spelling that Neutron compares."""
+    """The UUID in the form that Neutron uses, for its comparisons."""
     try:
         return str(uuid.UUID(value))
     except ValueError:

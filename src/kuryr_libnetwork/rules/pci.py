@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """PCI addresses, and the operator's lists of which functions may be used.
 
-An address is compared whole and in one spelling: lower case, with its domain. The domain has four digits on most
-machines, but up to eight on others (VMD, some ARM servers). Three spellings of lists exist and are all read here:
+Addresses are compared in one canonical form: lower case, with the domain. The domain has four digits on most machines,
+but up to eight on others (VMD, some ARM servers). Lists come in three formats:
 
 * ``physical_device_mappings``, of Neutron's SR-IOV agent: ``physnet2:eth3,physnet2:eth4``;
-* ``exclude_devices``, of the same: ``eth3:0000:07:00.2;0000:07:00.3,eth4:0000:08:00.1``;
+* ``exclude_devices``, of the same agent: ``eth3:0000:07:00.2;0000:07:00.3,eth4:0000:08:00.1``;
 * ``device_spec``, of Nova (:mod:`.device_spec`).
 """
 
@@ -22,7 +22,7 @@ _SHORT = re.compile(r"[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 
 
 def canonical_pci(text: str) -> str | None:
-    """``0000:07:00.2`` for ``07:00.2`` and ``0000:07:00.2`` in any case; ``None`` for what is no address."""
+    """``0000:07:00.2`` for ``07:00.2`` and ``0000:07:00.2`` in any case; ``None`` if it is not an address."""
     address = text.strip().lower()
     if _SHORT.fullmatch(address):
         return f"0000:{address}"
@@ -30,7 +30,7 @@ def canonical_pci(text: str) -> str | None:
 
 
 def required_pci(option: str, text: str) -> str:
-    """The same for what a user or a port gave; refuses by the option's name."""
+    """The same for an address from a user or a port; an error names the option."""
     address = canonical_pci(text)
     if address is None:
         raise InvalidOption(option, text, "must be a PCI address such as 0000:07:00.2")
@@ -45,13 +45,13 @@ def parse_mappings(option: str, items: Iterable[str]) -> dict[str, tuple[str, ..
         if not (network and colon and device) or ":" in device:
             raise ConfigError(f"{option} = {item}: must be PHYSICAL_NETWORK:DEVICE, such as physnet2:eth3")
         if device in mappings.get(network, ()):
-            raise ConfigError(f"{option} = {item}: is there twice")
+            raise ConfigError(f"{option} = {item}: is listed twice")
         mappings[network] = (*mappings.get(network, ()), device)
     return mappings
 
 
 def parse_exclusions(option: str, items: Iterable[str]) -> dict[str, frozenset[str]]:
-    """PF name -> addresses of its VFs that are not to be used, from ``exclude_devices``."""
+    """PF name -> addresses of its VFs that must not be used, from ``exclude_devices``."""
     excluded: dict[str, frozenset[str]] = {}
     for item in items:
         device, _, rest = (part.strip() for part in item.partition(":"))

@@ -1,12 +1,11 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which of the network devices of a PF is its own.
+"""Which of a PF's network devices is its own.
 
-In switchdev mode the PF has a representor of each VF beside its own device (the uplink), and their names say nothing:
-the alphabetically first is ``eth10`` of ``eth2``, ``eth9`` and ``eth10``. The kernel tells them apart by
-``phys_port_name``: ``p0`` for the uplink, ``pf0vf3`` (in old drivers ``3``) for the representor of a VF, ``pf0sf3`` for
-that of a sub-function. Where one function has several ports, as old cards of Mellanox do, they are numbered by
-``dev_port``.
+In switchdev mode the PF has a representor for each VF besides its own device (the uplink). Their names do not tell
+which is which: of ``eth2``, ``eth9`` and ``eth10`` the first in alphabetical order is ``eth10``. ``phys_port_name``
+does: ``p0`` for the uplink, ``pf0vf3`` (with old drivers ``3``) for a VF's representor, ``pf0sf3`` for a
+sub-function's. If one function has several ports, as on old Mellanox cards, ``dev_port`` numbers them.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _UPLINK = re.compile(r"p[0-9]+(s[0-9]+)?")
 
 
 class PortOfPf(Value, frozen=True):
-    """A network device of a PF, as sysfs tells of it; ``phys_port_name`` is "" where the driver has none."""
+    """A network device of a PF, as sysfs shows it; ``phys_port_name`` is "" if the driver has none."""
 
     name: str
     phys_port_name: str = ""
@@ -29,13 +28,13 @@ class PortOfPf(Value, frozen=True):
 
 
 def own_devices(ports: Iterable[PortOfPf]) -> tuple[str, ...]:
-    """Names of the PF's own devices, its first port before others."""
+    """Names of the PF's own devices, the first port's first."""
     own = [port for port in ports if not is_representor(port)]
     return tuple(port.name for port in sorted(own, key=_order))
 
 
 def representors(ports: Iterable[PortOfPf]) -> tuple[str, ...]:
-    """Where there are any, the PF is in switchdev mode."""
+    """Names of the VFs' representors. If there are any, the PF is in switchdev mode."""
     return tuple(sorted(port.name for port in ports if is_representor(port)))
 
 

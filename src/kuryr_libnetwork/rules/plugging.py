@@ -35,7 +35,7 @@ def binding_agents(vnic_type: str, agents: Sequence[Agent]) -> list[Agent]:
 
 
 def is_awaited(vnic_type: str, agents: Sequence[Agent]) -> bool:
-    """Whether a binding may have failed for no other reason than that the agent has not reported yet, or not lately."""
+    """Whether a binding may have failed only because the agent has not reported yet, or not lately."""
     asked = binding_agents(vnic_type, agents)
     return bool(asked) and not any(agent.alive for agent in asked)
 
@@ -80,7 +80,7 @@ def unknown_host(host: str, agents: Sequence[Agent]) -> str:
 
 
 def is_settled(status: str) -> bool:
-    """Whether there is nothing more to wait for."""
+    """Whether waiting longer cannot change this status."""
     return status in {ACTIVE, GONE}
 
 

@@ -1,13 +1,14 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Free room: a prefix of a subnetpool for a Docker network without ``--subnet``, an address of an ``--ip-range``.
+"""Chooses a prefix of a subnetpool for a Docker network without ``--subnet``, and an address of an ``--ip-range``.
 
-Upstream gives the whole first prefix of the default pool, so that the first Docker network is the only one. Here each
-gets a prefix of the pool's own default length, as Neutron itself would choose; where that is not longer than the
-prefix, the whole.
+Upstream gives out the whole first prefix of the default pool, so there can be only one such Docker network. Here each
+gets a prefix of the pool's default length, as Neutron itself would choose, or the pool's whole prefix if that is not
+shorter.
 
-Docker asks again, holding what it got, while the answer overlaps a route of the host (docs/notes/docker-plugin.md,
-"Addresses"): so no prefix is given twice, and after some that nobody used the answer is an error.
+As long as the answer overlaps a route of the host, Docker asks again and keeps what it got
+(docs/notes/docker-plugin.md, "Addresses"). So no prefix is given out twice, and after several unused ones the answer is
+an error.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from kuryr_libnetwork.model.value import IpVersion
 from kuryr_libnetwork.rules.addresses import allocation_pools, size_of
 
 MOST_UNUSED = 16
-"""Prefixes given to Docker for which no network has come yet."""
+"""How many prefixes Docker may hold for which it has not created a network."""
 
 
 def default_pool(name: str, option: str, version: IpVersion, found: Sequence[SubnetPool]) -> SubnetPool:
     """The pool for a network without ``--subnet``: the one that the operator named in kuryr.conf.
 
-    By its name in the service's own project only, for anybody can give a pool of his that name; by its id in any.
+    A name is looked up only in the service's own project, because anybody can use that name; an id in any project.
     """
     if not found:
         raise InvalidRequest(
@@ -44,7 +45,7 @@ def default_pool(name: str, option: str, version: IpVersion, found: Sequence[Sub
         )
     if found[0].ip_version != version:
         raise InvalidRequest(
-            f"Neutron's subnetpool {name!r} ([neutron] {option}) is not for IPv{version}; give --subnet"
+            f"Neutron's subnetpool {name!r} ([neutron] {option}) has no IPv{version} addresses; give --subnet"
         )
     return found[0]
 
@@ -52,7 +53,7 @@ def default_pool(name: str, option: str, version: IpVersion, found: Sequence[Sub
 def allocate(pool: SubnetPool, taken: Iterable[str], unused: int, skip: int = 0) -> str:
     """The prefix for the next Docker network. ``unused``: how many Docker holds without a network.
 
-    ``skip``: how many free ones to leave out, as far as there are others.
+    ``skip``: how many free prefixes to pass over, as long as there are more.
     """
     what = f"Neutron's subnetpool {pool.name or pool.id!r} ({', '.join(pool.prefixes) or 'no prefix'})"
     if unused >= MOST_UNUSED:
@@ -70,7 +71,7 @@ def allocate(pool: SubnetPool, taken: Iterable[str], unused: int, skip: int = 0)
 
 
 def free_prefix(prefixes: Iterable[str], length: int, taken: Iterable[str]) -> str | None:
-    """The first prefix of that length, or of its pool's prefix where that is longer, which overlaps nothing taken."""
+    """The first prefix of that length (or a whole, longer prefix of the pool) that overlaps nothing taken."""
     others = [ipaddress.ip_network(text) for text in taken]
     for text in prefixes:
         whole = ipaddress.ip_network(text)
@@ -91,7 +92,7 @@ def free_prefix(prefixes: Iterable[str], length: int, taken: Iterable[str]) -> s
 
 
 def free_address(subnet: SubnetRecord, taken: Iterable[str], choose: Callable[[int], int]) -> str:
-    """A free address of the subnet's ``--ip-range``. ``choose``: one of so many, from 0 on."""
+    """A free address of the subnet's ``--ip-range``. ``choose(n)`` picks a number from 0 to n-1."""
     spans = allocation_pools(subnet.cidr, [*taken, subnet.gateway_ip or ""], within=subnet.ip_range)
     if not spans:
         raise NoFreeAddress(f"--ip-range {subnet.ip_range} has no free address left")

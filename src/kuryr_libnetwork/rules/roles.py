@@ -1,18 +1,17 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the roles of the service's user are enough for, by Neutron's default policies.
+"""What the roles of the service's user allow, by Neutron's default policies.
 
-Neutron has three that matter here (its release 24, 2024.1, was the first with the second of them):
+Three roles matter here (``service`` since Neutron 24, 2024.1):
 
-* ``member`` makes and marks networks, subnets, subnetpools and security groups in the user's own project.
-* ``service`` binds ports of any project to a host, and writes their ``binding:profile``. It may do nothing of the
-  above.
-* ``admin`` does all of it in any project, except writing ``binding:profile``. It alone is shown agents, and the
-  physical network that a network is on.
+* ``member`` creates and marks networks, subnets, subnetpools and security groups in the user's own project.
+* ``service`` binds ports of any project to a host, and writes their ``binding:profile``. It can do none of the above.
+* ``admin`` can do all of this in any project, except write ``binding:profile``. Only ``admin`` sees agents, and the
+  physical network of a network.
 
-So ``service`` and ``member`` together are what the service needs, and no more. A token lists implied roles as well
-(``admin`` implies ``manager``, that ``member``, that ``reader``), and Neutron takes their names without regard to case.
-A cloud may have policies of its own, of which a token says nothing: what is found here holds for the default ones.
+So the service needs ``service`` and ``member``, and no more. A token also lists implied roles (``admin`` implies
+``manager``, which implies ``member``, which implies ``reader``), and Neutron ignores case in their names. A cloud may
+have policies of its own, which no token shows: the findings here are about the default ones.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from kuryr_libnetwork.model.value import Value
 
 ADMIN, MEMBER, SERVICE = "admin", "member", "service"
 IMPLIED = frozenset({"manager", "reader"})
-"""Roles that come with others and add nothing to what the service does."""
+"""Roles that others imply, and that the service has no use for."""
 
 Level = Literal["error", "notice", "advice"]
 Subject = Literal["containers", "networks", "profile", "physical networks", "least privilege"]
@@ -34,8 +33,8 @@ Subject = Literal["containers", "networks", "profile", "physical networks", "lea
 class Account(Value, frozen=True):
     """Who the service is, as its token says.
 
-    ``user``, ``project``: as the openstack command takes them, name or id. ``roles``: in lower case, implied ones
-    included. ``application_credential``: the login is by one, which keeps the roles that it was made with.
+    ``user``, ``project``: name or id, as the openstack command takes them. ``roles``: in lower case, with implied ones.
+    ``application_credential``: whether the login uses one; it keeps the roles that it was created with.
     """
 
     user: str
@@ -53,8 +52,8 @@ class Account(Value, frozen=True):
 
 
 class RoleFinding(Value, frozen=True):
-    """``level``: ``error``: what every host needs does not work; ``notice``: what some hosts need does not; ``advice``:
-    all works.
+    """``level``: ``error``: something fails that every host needs; ``notice``: something that some hosts need;
+    ``advice``: nothing fails.
 
     ``text``: one line; ``command``: what an administrator of the cloud has to run.
     """
@@ -70,16 +69,14 @@ class RoleFinding(Value, frozen=True):
 
 
 def reads_physical_networks(settings: Settings) -> bool:
-    """Whether the service has to see which physical network a Neutron network is on, to know which devices belong to
-    it.
-    """
+    """Whether the service needs to see a network's physical network, to know which devices belong to it."""
     sriov = settings.sriov
     enabled = {name.rpartition(".")[2] for name in settings.plugin.enabled_port_drivers}
     return "sriov" in enabled and bool(sriov.mappings or sriov.specs or sriov.allow_trust)
 
 
 def judge_roles(account: Account, *, physical_networks: bool = False) -> list[RoleFinding]:
-    """What the roles are not enough for, the worst first; empty where they are just right.
+    """What is wrong with the roles, the worst first; empty if they are exactly right.
 
     ``physical_networks``: whether the service has to see them (:func:`reads_physical_networks`).
     """
@@ -124,12 +121,12 @@ def _give(account: Account, role: str) -> str:
 
 
 def _take(account: Account, role: str) -> str:
-    kept = f"openstack role add {_whose(account)} {MEMBER}"  # so far it may have been implied by the other
+    kept = f"openstack role add {_whose(account)} {MEMBER}"  # the role removed may have implied it
     return _renewed(account, f"{kept} && openstack role remove {_whose(account)} {role}")
 
 
 def _renewed(account: Account, command: str) -> str:
-    more = "; then make a new application credential, for one keeps the roles that it was made with"
+    more = "; then create a new application credential, because one keeps the roles that it was created with"
     return command + more * account.application_credential
 
 

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which routes a container on several networks is given, and when.
+"""Which routes a container on several networks gets, and when.
 
-To the kernel a second route to one destination is an error, to Docker one that overlaps the subnet of a network that
-comes later: the container would not start, or stay without the second network. So Docker is told each destination once.
-What Docker is not told is added by us once all interfaces are in place, with a metric behind what is there: it takes
-over when the other one goes. Source: docs/notes/docker-plugin.md, "Several networks".
+The kernel refuses a second route to the same destination, and Docker refuses a subnet that overlaps a route which is
+already there: the container would not start, or not get the second network. So Docker is told each destination once.
+We add the remaining routes once all interfaces are in place, with a higher metric than the existing ones, so that they
+take over if those go. Source: docs/notes/docker-plugin.md, "Several networks".
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from kuryr_libnetwork.protocol.messages import JoinResponse, StaticRoute
 from kuryr_libnetwork.rules.addresses import canonical_cidr, canonical_ip, is_default, may_overlap, version_of
 
 BEHIND = 1025
-"""The least metric of our own routes: behind 0, Docker's for IPv4, and 1024, the kernel's for IPv6."""
+"""The lowest metric of our own routes: above 0, Docker's for IPv4, and 1024, the kernel's for IPv6."""
 ANY = {4: "0.0.0.0/0", 6: "::/0"}
 
 
 class Fitted(NamedTuple):
-    """What Docker is told, which of it are routes, and what it is not told."""
+    """What Docker is told, the routes among it, and the routes that are kept back."""
 
     answer: JoinResponse
     routes: tuple[RouteRecord, ...]
@@ -36,12 +36,12 @@ class Fitted(NamedTuple):
 def fitted(
     answer: JoinResponse, taken: Collection[str], may_come: Iterable[str] = (), advertised: Collection[str] = ()
 ) -> Fitted:
-    """Each destination once.
+    """What to tell Docker, so that it learns each destination only once.
 
-    ``taken``: the destinations that the container has. ``may_come``: subnets that it may get later, where nothing can
-    be taken out of its way then; a gateway is not kept back for those. With the route to a gateway outside of its
-    subnet go the gateway and all that leads through it. ``advertised``: gateways that a router tells the container
-    itself. Their default route would be a second one, or, where the router was faster, an error ("failed to set IPv6
+    ``taken``: the destinations that the container has routes to. ``may_come``: subnets that it may get later, when no
+    route could be removed to make room; gateways are told nevertheless. If the route to a gateway outside of its subnet
+    is kept back, so are the gateway and the routes through it. ``advertised``: gateways that a router advertises to the
+    container. Their default route would be a second one, or an error if the router was faster ("failed to set IPv6
     gateway: file exists").
     """
     told: list[StaticRoute] = []
@@ -66,12 +66,12 @@ def fitted(
 
 
 def subnets_of_addresses(endpoint: EndpointRecord) -> list[str]:
-    """The subnets that the kernel has a route to because of the endpoint's addresses."""
+    """The subnets that the kernel routes to because of the endpoint's addresses."""
     return [canonical_cidr(text) for text in (endpoint.address, endpoint.address_ipv6) if text]
 
 
 def taken_by(others: Iterable[EndpointRecord], view: SandboxView) -> set[str]:
-    """The destinations of a container that has these endpoints, and, where it runs, these routes."""
+    """The destinations of a container with these endpoints and, if it runs, these routes."""
     found = {route.destination for route in view.routes if not is_default(route.destination)}
     for each in others:
         found |= {route.destination for route in each.routes} | set(subnets_of_addresses(each))
@@ -79,7 +79,7 @@ def taken_by(others: Iterable[EndpointRecord], view: SandboxView) -> set[str]:
 
 
 def neighbours(endpoint: EndpointRecord, all_of_host: Iterable[EndpointRecord]) -> list[EndpointRecord]:
-    """The other endpoints of its container, in the order in which they came."""
+    """The other endpoints of its container, oldest first."""
     same = [
         each
         for each in all_of_host
@@ -89,13 +89,13 @@ def neighbours(endpoint: EndpointRecord, all_of_host: Iterable[EndpointRecord]) 
 
 
 def may_come_to(endpoint: EndpointRecord, networks: Iterable[NetworkRecord]) -> list[str]:
-    """The subnets of the other Docker networks of this host: the container may be started on any of them as well."""
+    """The subnets of the host's other Docker networks: the container may be connected to any of them."""
     others = (network for network in networks if network.docker_id != endpoint.docker_network_id)
     return [subnet.cidr for network in others for subnet in network.subnets]
 
 
 def in_the_way(endpoint: EndpointRecord, others: Iterable[EndpointRecord]) -> dict[str, tuple[RouteRecord, ...]]:
-    """By endpoint, the routes of the others that keep Docker from giving this one its addresses."""
+    """By endpoint id, the other endpoints' routes that prevent Docker from configuring this one's addresses."""
     mine = subnets_of_addresses(endpoint)
 
     def overlaps(route: RouteRecord) -> bool:
@@ -106,27 +106,28 @@ def in_the_way(endpoint: EndpointRecord, others: Iterable[EndpointRecord]) -> di
 
 
 def kept_back(endpoint: EndpointRecord, routes: Collection[RouteRecord]) -> EndpointRecord:
-    """The same endpoint, with these of its routes left to us."""
+    """The endpoint, with these of its routes kept back from Docker, for us to add."""
     told = tuple(route for route in endpoint.routes if route not in routes)
     kept = (*endpoint.kept_back, *(route for route in endpoint.routes if route in routes))
     return replace(endpoint, routes=told, kept_back=kept)
 
 
 def installed(view: SandboxView, routes: Iterable[RouteRecord]) -> list[SandboxRoute]:
-    """Those of the container's routes that are these."""
+    """The container's routes that match these."""
     wanted = {(route.destination, route.next_hop) for route in routes}
     return [route for route in view.routes if (route.destination, route.next_hop) in wanted]
 
 
 def is_in_place(endpoint: EndpointRecord, view: SandboxView) -> bool:
-    """Whether Docker has given the interface an address; IPv6 may be turned off in the container."""
+    """Whether Docker has configured an address on the interface; one is enough, as IPv6 may be off in the container."""
     return _interface(endpoint, view) is not None
 
 
 def to_add(endpoints: Sequence[EndpointRecord], view: SandboxView) -> list[SandboxRoute]:
-    """The routes that were kept back and are still missing, each behind all others to its destination.
+    """The routes that were kept back and are still missing, each with a higher metric than all others to its
+    destination.
 
-    An endpoint whose interface is not there has none: nothing could be sent on it.
+    Leaves out endpoints whose interface is not in the container.
     """
     metrics: dict[str, int] = {}
     for there in view.routes:

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""How the host's end of a container's interface is attached, by what Neutron says of the port (``binding:vif_type``).
+"""How the host's end of a container's interface is attached, depending on the port's ``binding:vif_type``.
 
-Upstream ran a script ``<bindir>/<vif_type>`` for each, and installed ``ovs``, ``bridge`` and ``tap`` there itself.
-These three are done by the service; should an old installation still have those scripts, nothing of it changes. A
-script is run for what the service does not know, and for what the operator names in ``[binding] script_vif_types``.
+Upstream ran a script ``<bindir>/<vif_type>`` for each type, and installed ``ovs``, ``bridge`` and ``tap``. The service
+does these three itself, even if scripts of an old installation exist. It runs a script for types that it does not know,
+and for those that the operator lists in ``[binding] script_vif_types``.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ OVS_AGENT = "openvswitch"
 OVN = "ovn"
 """That of ML2/OVN."""
 TRUNK_BRIDGE = "tbr-"
-"""How Neutron's agent names the bridge of a trunk."""
+"""The prefix of the name that Neutron's agent gives a trunk's bridge."""
 BUILT_IN = ("ovs", "bridge", "tap")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-"""What may be a script's name: it comes from Neutron, and must not lead out of ``bindir``."""
+"""Valid script names: they come from Neutron, and must not lead out of ``bindir``."""
 UNUSABLE = {
     "vhostuser": "a socket for a virtual machine or a DPDK program, and no interface that a container can get",
     "hw_veb": "a Virtual Function, which takes vnic_type direct or macvtap and the port driver sriov",
@@ -35,18 +35,17 @@ UNUSABLE = {
 
 
 def attachment_of(port: Port, preferred: Collection[str], *, has_script: bool) -> Attachment:
-    """``preferred``: for which vif types the operator's script counts; ``has_script``: there is one for this type.
+    """``preferred``: vif types for which the operator prefers his script; ``has_script``: there is one for this type.
 
-    1. Named by the operator: his script, and nothing else. 2. ``ovs``: into the bridge of Open vSwitch, or through a
-       bridge
-    of Linux where the agent's firewall works with iptables. 3. ``bridge``: into the network's bridge. 4. ``tap``:
-    nowhere, the host routes. 5. Anything else: the script, if there is one. 6. Refused, with the reason.
+    1. Listed by the operator: his script, and nothing else. 2. ``ovs``: the bridge of Open vSwitch, with a Linux bridge
+    in between if the agent's firewall uses iptables. 3. ``bridge``: the network's bridge. 4. ``tap``: nothing, the host
+    routes. 5. Any other: the script, if there is one. 6. Refused, with the reason.
     """
     vif_type = port.vif_type
     if vif_type in preferred:
         if not has_script:
             raise UnsupportedVif(
-                f"port {port.id} has binding:vif_type {vif_type}, which is named in [binding] script_vif_types, but "
+                f"port {port.id} has binding:vif_type {vif_type}, which is listed in [binding] script_vif_types, but "
                 f"there is no executable of that name in bindir"
             )
         return "script"
@@ -62,18 +61,17 @@ def attachment_of(port: Port, preferred: Collection[str], *, has_script: bool) -
 
 
 def starts_isolated(port: Port, bridge: str) -> bool:
-    """Whether the interface gets its VLAN in Open vSwitch from Neutron's agent, and must be cut off from all until
-    then.
+    """Whether the interface must be isolated until Neutron's agent sets its VLAN in Open vSwitch.
 
-    ML2/OVN tells networks apart by flows: there nobody would end an isolation. Neutron names who bound the port from
-    release 20 on, and of that release is the first agent that ends one. In the bridge of a trunk the agent gives the
-    VLAN to the patch port, not to the parent's own interface (os-vif bug 2069543).
+    ML2/OVN separates networks by flows, so nobody would end the isolation. Neutron tells which driver bound a port
+    since release 20, the first whose agent ends an isolation. In a trunk's bridge the agent sets the VLAN on the patch
+    port, not on the parent's interface (os-vif bug 2069543).
     """
     return OVS_AGENT in bound_drivers(port) and not bridge.startswith(TRUNK_BRIDGE)
 
 
 def bound_drivers(port: Port) -> list[Any]:
-    """The mechanism drivers of ML2 that bound the port; none where Neutron does not say so."""
+    """The ML2 mechanism drivers that bound the port; empty if Neutron does not tell."""
     told = port.vif_details.get("bound_drivers")
     return list(told.values()) if isinstance(told, dict) else []
 
@@ -109,9 +107,7 @@ def unbind_arguments(port: Port, ifname: str, endpoint_id: str) -> tuple[str, ..
 
 
 def details_argument(details: dict[str, Any]) -> str:
-    """Upstream's form, which its scripts look into with grep: a Python dict within double quotes, or the word
-    ``None``.
-    """
+    """Upstream's format, which its scripts grep: a Python dict in double quotes, or the word ``None``."""
     return f'"{details!r}"' if details else "None"
 
 
