@@ -17,14 +17,14 @@ from tests.world.plugin import Plugin, running
 
 @pytest.fixture(autouse=True)
 def filters(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether Neutron heeds them: ``heeded`` or ``ignored``. Ignored in all of the tier with KURYR_FILTERS=ignored."""
+    """Whether Neutron applies filters: ``heeded`` or ``ignored``; KURYR_FILTERS=ignored applies to the whole tier."""
     usual = os.environ.get("KURYR_FILTERS", "heeded")
     monkeypatch.setattr(FakeNeutron, "ignores_filters", getattr(request, "param", usual) == "ignored")
 
 
 @pytest.fixture(scope="module")
 def uncounted() -> Iterator[None]:
-    """Not under coverage, which takes as long as the tests: for thousands of trials that go over the same lines."""
+    """Without coverage, which takes as long as the tests: for thousands of trials that cover the same lines."""
     counting = coverage.Coverage.current()
     if counting is None:
         yield

@@ -1,8 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The operations of a Docker user in a virtual machine, each to be tried with something going wrong in the middle of
-it.
-"""
+"""The operations of a Docker user in a virtual machine, to be tried with a fault in the middle of each."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ class MachineTrial(Trial):
         return MachineRig(self.inside, **cloud)
 
     def add_neighbour(self) -> None:
-        """With ``nested`` there is no second Neutron network: it was made before, with the driver veth."""
+        """The driver ``nested`` knows no second Neutron network: this one was created before, with the driver veth."""
         inside, self.rig.inside = self.rig.inside, None
         self.rig.revive()
         super().add_neighbour()

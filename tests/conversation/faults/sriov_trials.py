@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The operations of a Docker user with VFs, each to be tried with something going wrong in the middle of it."""
+"""The operations of a Docker user with VFs, to be tried with a fault in the middle of each."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class SriovRig(Rig):
         self.nic.move(box.interface["SrcName"], box.sandbox.key, "eth0")
 
     def move_out(self, box: Container) -> None:
-        """The device is the container's ``eth0``, whatever became of the service meanwhile."""
+        """The device becomes the container's ``eth0``, whatever happens to the service meanwhile."""
         inside = [device for device in self.nic.devices.values() if device.sandbox == box.sandbox.key]
         for device in inside:
             device.sandbox, device.name, device.up = "", box.interface["SrcName"], False
 
     def state(self) -> dict[str, Any]:
-        """The card as well: every function and its device, but the number that the kernel gave it."""
+        """The card as well: every function and its device, except the device's number, which the kernel chooses."""
         functions = [(function.address, function.driver) for function in self.nic.functions.values()]
         settings = {f.address: _settings(self.nic, f.address) for f in self.nic.functions.values() if f.parent}
         devices = {
@@ -123,7 +123,7 @@ class SriovTrial(Trial):
         assert [(device.mac, device.name) for device in moved] == [(port.mac_address, "eth0")]
 
     def _without_lost(self, state: dict[str, Any]) -> dict[str, Any]:
-        """How a VF was at first nobody knows any more: it has a MAC of its own, and the driver's name for it."""
+        """A VF's original state is no longer known: it has a MAC of its own, and the driver's name."""
         shown = super()._without_lost(state)
         shown["devices"] = {key: (mtu, up, sandbox) for key, (_, _, mtu, up, sandbox) in state["devices"].items()}
         shown["settings"] = {key: msgspec.structs.replace(each, mac="") for key, each in state["settings"].items()}

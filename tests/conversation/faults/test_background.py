@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Nothing that befalls the background ends it, and one suspect that cannot be removed stops no other."""
+"""No error ends the background, and a suspect that cannot be removed does not keep it from the others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Hook = Callable[[str, tuple[Any, ...]], None]
 
 
 class Rounds(threading.Event):
-    """Stops the background after some rounds; each comes as late as the grace time."""
+    """Stops the background after some rounds, each a grace time after the last."""
 
     def __init__(self, rig: Rig, rounds: int) -> None:
         super().__init__()
@@ -36,18 +36,18 @@ class Rounds(threading.Event):
 
 
 def work(rig: Rig, rounds: int) -> None:
-    """The background as a process runs it."""
+    """Runs the background as the service does."""
     rig.services.reconciler.run(Rounds(rig, rounds), 60)
 
 
 def forgotten_addresses(docker: DirectDocker, network: DockerNetwork, count: int) -> list[str]:
-    """Leases that nobody will release; answers their addresses."""
+    """Create leases that nobody will release; answers their addresses."""
     request = {"PoolID": network.pools[0].pool_id, "Address": "", "Options": None}
     return [docker.client.call("IpamDriver.RequestAddress", request)["Address"] for _ in range(count)]
 
 
 def poison(port_id: str, error: Exception) -> Hook:
-    """Whoever deletes this port stumbles."""
+    """Deleting this port fails with this error."""
 
     def hook(name: str, arguments: tuple[Any, ...]) -> None:
         if name == "neutron.delete_port" and arguments == (port_id,):
@@ -58,7 +58,7 @@ def poison(port_id: str, error: Exception) -> Hook:
 
 @pytest.mark.parametrize("error", [AttributeError("'int' object has no attribute 'get'"), NeutronRefused("no")])
 def test_one_poisoned_suspect_stops_no_other(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    """A tenant's port that the service stumbles over would keep everything else that is forgotten for ever."""
+    """Because of one tenant's port on which the service fails, all other leftovers would stay for ever."""
     rig = Rig()
     docker = DirectDocker(rig)
     forgotten_addresses(docker, docker.network_create(CIDR), 3)
@@ -100,7 +100,7 @@ def test_what_neutron_refuses_is_not_asked_each_round(caplog: pytest.LogCaptureF
 
 
 def leftovers(docker: DirectDocker, rig: Rig) -> None:
-    """One of many kinds each, beside a container that lives."""
+    """One leftover of each of many kinds, beside a running container."""
     network = docker.network_create(CIDR)
     docker.run(network)
     forgotten_addresses(docker, network, 1)
@@ -122,7 +122,7 @@ def calls_of_the_background() -> list[str]:
 
 @pytest.mark.parametrize("stumble", calls_of_the_background())
 def test_the_background_survives_whatever_happens_in_any_of_its_calls(stumble: str) -> None:
-    """Its thread would be dead, and nobody know; what was forgotten would stay until the service is started again."""
+    """Its thread would be dead without anybody knowing, and leftovers would stay until the service is restarted."""
     rig = Rig()
     docker = DirectDocker(rig)
     leftovers(docker, rig)
@@ -147,7 +147,7 @@ def test_the_background_survives_whatever_happens_in_any_of_its_calls(stumble: s
 
 
 def test_pools_of_a_network_that_cannot_be_looked_for_stay() -> None:
-    """After a lost journal, one network that the service stumbles over would lose its pool under its containers."""
+    """After a lost journal, a network on which the service fails would lose its pool although containers use it."""
     rig = Rig()
     docker = DirectDocker(rig)
     docker.run(docker.network_create(CIDR))
@@ -168,7 +168,7 @@ def test_pools_of_a_network_that_cannot_be_looked_for_stay() -> None:
 
 
 def test_a_cloud_that_limits_requests_for_long_leaks_nothing() -> None:
-    """What could not be deleted for an hour, because of a limit of the rate of requests, would be left to others."""
+    """What could not be deleted for an hour, because of Neutron's rate limit, would stay for ever."""
     rig = Rig()
     docker = DirectDocker(rig)
     before = rig.state()

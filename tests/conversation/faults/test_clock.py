@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The host's clock is set, hours back or years forward: nothing is removed too early, and nothing is kept for it.
+"""The host's clock is set, hours back or years forward: nothing is removed too early, and nothing is kept too long.
 
 A host without a battery starts in 1970 or with the date of its image, and is set by NTP some time after its containers
 have started.
@@ -38,7 +38,7 @@ def docker(rig: Rig) -> DirectDocker:
 
 
 def ages(rig: Rig, step: float, there: Callable[[], object]) -> None:
-    """It is there for the grace time after the clock was set, and gone after that."""
+    """Assert that it exists for the grace time after the clock was set, and is gone after that."""
     rig.services.reconciler.round()
     rig.wall += step
     for _ in range(3):
@@ -51,7 +51,7 @@ def ages(rig: Rig, step: float, there: Callable[[], object]) -> None:
 
 
 def test_a_creation_whose_answer_was_lost(rig: Rig, docker: DirectDocker, step: float) -> None:
-    """Neutron may still be at work on it; or it would stay until the clock has come to where it was."""
+    """It would be removed while Neutron still works on it, or stay until the clock is back where it was."""
     network = docker.network_create(CIDR)
     rig.neutron.fail_next("create_port", NeutronUnavailable("no answer"), after=True)
     with pytest.raises(PluginError):
@@ -67,7 +67,7 @@ def test_an_address_that_nobody_uses(rig: Rig, docker: DirectDocker, step: float
 
 
 def test_a_network_that_was_half_made_when_the_service_died(rig: Rig, docker: DirectDocker, step: float) -> None:
-    """It would wait for the grace time, and its name be taken, although Docker has forgotten it."""
+    """Its name would stay taken for the grace time, although Docker has forgotten the network."""
     network = docker.network_create(CIDR)
     (record,) = rig.journal.networks.all()
     rig.journal.networks.put(msgspec.structs.replace(record, state="creating"))
@@ -83,8 +83,8 @@ def release(docker: DirectDocker, pool: str, ip: str) -> None:
 
 
 def test_a_late_release_while_a_container_starts(rig: Rig, docker: DirectDocker, step: float) -> None:
-    """Engines before 28 move the interface some time after Join: the container would lose it; or keep it for hours
-    after.
+    """Engines before 28 move the interface some time after Join: the container would lose its port, or the port would
+    stay for hours after the container.
     """
     network = docker.network_create(CIDR)
     box = docker.run(network)
@@ -99,7 +99,7 @@ def test_a_late_release_while_a_container_starts(rig: Rig, docker: DirectDocker,
 
 
 def test_the_newest_of_two_ports(rig: Rig, docker: DirectDocker, step: float) -> None:
-    """A container would get its IPv6 address of a port that an earlier start has left behind."""
+    """A container would get its IPv6 address from a port that an earlier start left behind."""
     network = docker.network_create(CIDR, subnet_v6="fd00:1::/64")
     docker.client.call(
         "IpamDriver.RequestAddress", {"PoolID": network.pools[0].pool_id, "Address": "", "Options": None}
@@ -111,7 +111,7 @@ def test_the_newest_of_two_ports(rig: Rig, docker: DirectDocker, step: float) ->
 
 
 def test_the_newest_of_two_pools(rig: Rig, docker: DirectDocker, step: float) -> None:
-    """A network would stand on the pool of a creation that failed, and Docker ask for addresses of the other one."""
+    """A network would use the pool of a creation that failed, while Docker requests addresses from the other one."""
     wanted = {"AddressSpace": "", "Pool": CIDR, "SubPool": "", "Options": None, "V6": False}
     docker.client.call("IpamDriver.RequestPool", wanted)
     rig.now += 20

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Many calls at a time, on one host: whoever comes late, twice or in between, each container has its own port."""
+"""Many calls at a time, on one host: even if calls come late, twice or in between, each container has its own port."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def create_endpoint(docker: DirectDocker, network: DockerNetwork, address: str) 
 
 
 def run(rig: Rig, network: DockerNetwork, ip: str = "") -> Container | None:
-    """By an engine of its own: one for each thread."""
+    """With an engine of its own, so that each thread has one."""
     return DirectDocker(rig).run(network, ip=ip)
 
 
@@ -76,7 +76,7 @@ def boxes_of(calls: Sequence[Call[Container | None]]) -> list[Container]:
 
 
 def next_address(rig: Rig, network: DockerNetwork) -> str:
-    """What Neutron gives to the next container."""
+    """The address that Neutron gives to the next container."""
     docker = DirectDocker(rig)
     box = docker.run(network)
     docker.rm(box)
@@ -98,7 +98,7 @@ def test_a_crowd_comes_and_goes(rig: Rig, docker: DirectDocker, count: int, dual
         docker.network_create(f"10.{n}.0.0/24", subnet_v6=f"fd00:{n}::/64" if dual else None)
         for n in range(1, count + 1)
     ]
-    crowd = CROWD if count > 1 or not dual else 1  # a dual-stack endpoint is two calls that Docker never mixes
+    crowd = CROWD if count > 1 or not dual else 1  # Docker never interleaves the two calls of an endpoint
     turns = [nets[n % count] for n in range(crowd)]
     if dual:
         turns = nets  # one at a time on each network, as Docker does
@@ -113,7 +113,7 @@ def test_a_crowd_comes_and_goes(rig: Rig, docker: DirectDocker, count: int, dual
 
 
 def test_coming_and_going_at_the_same_time(rig: Rig, docker: DirectDocker) -> None:
-    """The address that one container gives back would be taken from the next one that has it by then."""
+    """Releasing one container's address would take it from the next container, which has it by then."""
     net = docker.network_create()
     with interleaved(rig.outside):
         for _ in range(5):
@@ -154,7 +154,7 @@ def test_two_docker_networks_share_a_neutron_network(rig: Rig, docker: DirectDoc
 
 
 def test_one_address_for_two_containers(rig: Rig, docker: DirectDocker) -> None:
-    """Of two containers with the same --ip both would get the port, or the loser would take it from the winner."""
+    """Two containers with the same --ip would both get the port, or the refused one would take it from the other."""
     options = {"neutron.net.uuid": existing(rig)}
     nets = [docker.network_create(options=options) for _ in range(2)]
     with interleaved(rig.outside):
@@ -196,7 +196,7 @@ def test_one_adopted_port_for_two_containers(rig: Rig, docker: DirectDocker) -> 
 
 
 def test_a_late_release_while_the_next_owner_is_made(rig: Rig, docker: DirectDocker) -> None:
-    """ReleaseAddress of a former container would take the port from under the next one, while it is plugged."""
+    """ReleaseAddress of a former container would delete the next container's port while it is plugged."""
     net = docker.network_create()
     address = next_address(rig, net)
     for name in ("neutron.update_port", "links.create_veth", "ovs.plug"):
@@ -214,7 +214,7 @@ def test_a_late_release_while_the_next_owner_is_made(rig: Rig, docker: DirectDoc
 
 
 def test_a_late_release_while_the_next_port_is_made(rig: Rig, docker: DirectDocker) -> None:
-    """A port whose creation Neutron has just answered is in no journal yet: it would be taken for a forgotten one."""
+    """A port that Neutron has just created is not in the journal yet: it would be taken for a leftover."""
     net = docker.network_create()
     address = next_address(rig, net)
     with Pause(rig.outside, "after neutron.create_port") as pause:
@@ -229,7 +229,7 @@ def test_a_late_release_while_the_next_port_is_made(rig: Rig, docker: DirectDock
 
 @pytest.mark.parametrize("name", ["create_subnetpool", "create_network", "create_subnet", "create_port"])
 def test_the_reconciler_looks_while_neutron_takes_its_time(rig: Rig, docker: DirectDocker, name: str) -> None:
-    """What Neutron has just made, and answers late, would be taken for the rest of a creation that was cut off."""
+    """What Neutron creates but answers late would be taken for the leftover of a creation that was cut off."""
     rig.lock_timeout = 0.01
     rig.revive()
 
@@ -321,7 +321,7 @@ def test_the_reconciler_looks_while_containers_come_and_go(rig: Rig, docker: Dir
 
 
 def test_delete_endpoint_and_network_at_the_same_time(rig: Rig, docker: DirectDocker) -> None:
-    """After a crash Docker removes a network with endpoints that it deletes as well: one would undo the other's end."""
+    """After a crash Docker removes a network and its endpoints at the same time: one removal would break the other."""
     before = rig.state()
     net = docker.network_create()
     box = docker.run(net)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The service is killed before each step that changes something; or its journal is gone when it comes back."""
+"""The service is killed before each step that changes something, or has lost its journal when it comes back."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def losses() -> Iterator[object]:
 
 
 def test_the_journal_is_lost_between_two_calls(operation: Operation, number: int) -> None:
-    """A new disk, or an operator who cleans up, would cost the cloud what Docker was just making or removing."""
+    """If a new disk or a tidy operator removes the journal, what Docker was just creating or removing would leak."""
     trial = operation.prepare()
     trial.docker.client.lose_before = trial.docker.client.calls + number
     done = trial.attempt(operation.act)

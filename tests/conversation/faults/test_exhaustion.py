@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Clients that take more than their share: of descriptors, and of what a length may be."""
+"""Clients that use up file descriptors, or send impossible lengths."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def edge(tmp_path: Path) -> Iterator[Edge]:
 
 @contextmanager
 def few_descriptors() -> Iterator[None]:
-    """Let this process open few more files than it has."""
+    """Let this process open only a few more files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken = {int(name) for name in os.listdir("/proc/self/fd")}
     free = (number for number in itertools.count() if number not in taken)
@@ -53,7 +53,7 @@ def few_descriptors() -> Iterator[None]:
 
 @contextmanager
 def another_process(path: Path, connections: int) -> Iterator[IO[str]]:
-    """A client with a limit of its own; it connects when it is given a line, and stays until its input ends."""
+    """A client process with its own limit; it connects when it reads a line, and stays until its input ends."""
     program = CLIENT.format(path=str(path), connections=connections)
     process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, text=True)
     assert process.stdin

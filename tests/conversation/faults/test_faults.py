@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every call of every operation fails once, or its party from there on: nothing may be left, lost or changed."""
+"""Every call of every operation fails once, or all of its party from there on: nothing may be left, lost or changed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ERRORS = {"neutron": UNAVAILABLE, "links": LINK, "nic": LINK, "ovs": OVSDB, "scr
 
 
 def faults_of(name: str, at: int) -> Iterator[tuple[str, Fault]]:
-    """What can befall one call: by party, and whether it changes something."""
+    """The faults that one call can have, by its party and whether it changes something."""
     party = name.partition(".")[0]
     error = ERRORS[party]
     yield "fails", Fault(at, error)
@@ -76,7 +76,7 @@ def answers() -> Iterator[object]:
 
 
 def test_docker_does_not_get_an_answer(operation: Operation, number: int) -> None:
-    """Docker takes a call for failed whose answer it did not get: what the call made would stay."""
+    """Docker believes that a call failed if it did not get the answer: what the call created would stay."""
     trial = operation.prepare()
     trial.docker.client.cut = trial.docker.client.calls + number
     done = trial.attempt(operation.act)

@@ -215,7 +215,7 @@ def ports_of(rig: Rig) -> list[Port]:
 
 
 def test_a_port_of_somebody_else_is_not_bound_by_mistake(rig: Rig, engine: DirectDocker) -> None:
-    """Docker has an address whose port is gone: whoever has it by now would lose his port to the container."""
+    """Docker has an address whose port is gone: whoever owns the address now would lose his port to the container."""
     net = engine.network_create(CIDR)
     pool_id = net.pools[0].pool_id
     address = engine.client.call("IpamDriver.RequestAddress", {"PoolID": pool_id, "Address": "", "Options": None})[
@@ -239,7 +239,7 @@ def test_a_port_of_somebody_else_is_not_bound_by_mistake(rig: Rig, engine: Direc
 
 
 def test_an_adopted_port_in_a_container_is_not_adopted_again(rig: Rig, engine: DirectDocker) -> None:
-    """Without the journal the port looks like one that is prepared for us: --ip would take it from its container."""
+    """Without the journal the port looks like one prepared for us: --ip would take it from its container."""
     network = rig.neutron.seed_network(name="tenant")
     subnet = rig.neutron.seed_subnet(network.id, CIDR)
     rig.neutron.seed_port(network.id, fixed_ips=[{"subnet_id": subnet.id, "ip_address": "10.1.0.50"}])

@@ -1,8 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What changes between a look and the step that follows from it, and second attempts while the first is not
-cleared up.
-"""
+"""Changes between a check and the step that follows from it, and second attempts before the first is cleaned up."""
 
 from __future__ import annotations
 
@@ -106,7 +104,7 @@ def test_a_pool_that_is_requested_while_the_reconciler_looks(rig: Rig, docker: D
 
 
 def test_an_address_that_is_used_again_while_the_reconciler_looks(rig: Rig, docker: DirectDocker) -> None:
-    """A container would be started on a port that goes in the same moment."""
+    """A container would be started on a port that is deleted at the same moment."""
     net = docker.network_create(CIDR)
     request_address(docker, net, "10.1.0.9")
     overdue(rig)
@@ -120,7 +118,7 @@ def test_an_address_that_is_used_again_while_the_reconciler_looks(rig: Rig, dock
 
 
 def test_a_network_that_comes_again_while_the_reconciler_looks(rig: Rig, docker: DirectDocker) -> None:
-    """Swarm makes a network again under its old id: the new one would be removed for the old one."""
+    """Swarm creates a network again under its old id: the new one would be removed instead of the old one."""
     net = docker.network_create(CIDR)
     other = docker.network_create("10.2.0.0/24")
     rig.engine.networks.discard(net.network_id)
@@ -139,7 +137,7 @@ def test_a_network_that_comes_again_while_the_reconciler_looks(rig: Rig, docker:
 
 
 def test_an_endpoint_that_gets_ready_while_the_reconciler_looks(rig: Rig, docker: DirectDocker) -> None:
-    """A container that was half made in the look, and is complete by now, would be taken down."""
+    """A container that was half created when the reconciler looked, and is complete by now, would be removed."""
     net = docker.network_create(CIDR)
     with Pause(rig.outside, "ovs.plug") as slow:
         start = Call(lambda: DirectDocker(rig).run(net))
@@ -159,7 +157,7 @@ def test_an_endpoint_that_gets_ready_while_the_reconciler_looks(rig: Rig, docker
 
 
 def test_a_subnet_whose_answer_was_lost_is_used_by_the_next_attempt(rig: Rig, docker: DirectDocker) -> None:
-    """The subnet of a network in use would be removed, as the rest of the attempt that failed."""
+    """The subnet of a network in use would be removed as a leftover of the attempt that failed."""
     options = tenant(rig, subnet=False)
     before = rig.state()
     rig.neutron.fail_next("create_subnet", NeutronUnavailable("no answer"), after=True)
@@ -221,7 +219,7 @@ def test_a_failed_create_on_a_network_that_others_use(rig: Rig, docker: DirectDo
 
 
 def test_a_network_that_is_still_being_removed_gives_no_addresses(rig: Rig, docker: DirectDocker) -> None:
-    """A container on another network with the same subnet would get an address of the one that goes."""
+    """A container on another network with the same subnet would get an address of the network being removed."""
     gone = docker.network_create(CIDR)
     rig.neutron.seed_port(rig.neutron.find_networks()[0].id, name="of-a-vm")
     docker.network_rm(gone)
@@ -234,7 +232,7 @@ def test_a_network_that_is_still_being_removed_gives_no_addresses(rig: Rig, dock
 
 
 def test_removals_on_a_full_disk(rig: Rig, docker: DirectDocker) -> None:
-    """Who runs out of space could not even remove what he has."""
+    """An operator whose disk is full could not even remove containers."""
     before = rig.state()
     net = docker.network_create(CIDR)
     box = docker.run(net)
@@ -254,7 +252,7 @@ def test_removals_on_a_full_disk(rig: Rig, docker: DirectDocker) -> None:
 
 @pytest.mark.parametrize("what", ["endpoint", "network"])
 def test_docker_says_once_what_has_to_go(rig: Rig, docker: DirectDocker, what: str) -> None:
-    """A removal that met an unreadable journal would be forgotten: Docker does not repeat it."""
+    """A removal during which the journal could not be read would be forgotten: Docker does not repeat it."""
     before = rig.state()
     rig.engine.error = EngineUnavailable("no answer")
     net = docker.network_create(CIDR)
@@ -275,7 +273,7 @@ def test_docker_says_once_what_has_to_go(rig: Rig, docker: DirectDocker, what: s
 
 
 def test_the_gateway_of_an_internal_network_is_no_containers_address(rig: Rig, docker: DirectDocker) -> None:
-    """Docker releases the address with the network: that of a container would be released with it."""
+    """Docker releases the gateway's address with the network: a container with that address would lose it."""
     net = docker.network_create(CIDR, internal=True)
     gateway = net.pools[0].gateway.partition("/")[0]
     docker.run(net)

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever tenants write on whatever they own, in any number and at any moment of a Docker user's day.
+"""Whatever tenants write on whatever they own, in any number and at any moment between a Docker user's operations.
 
-The words are those of the service, of Neutron and of nobody, with the ids of the service's own things, for all of them
-can be read.
+They use the service's words, Neutron's, and arbitrary ones, with the ids of the service's own resources, because they
+can read all of these.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ json_like = st.recursive(
 
 
 class Words:
-    """What a tenant can read of the service's things, and write again."""
+    """What a tenant can read of the service's resources, and write on his own."""
 
     def __init__(self, cloud: Cloud) -> None:
         port = cloud.port_of(cloud.box)
@@ -83,7 +83,7 @@ class Words:
 
 @st.composite
 def things(draw: st.DrawFn) -> dict[str, Any]:
-    """One thing of a tenant's: its kind, and places in the lists of :class:`Words`."""
+    """One resource of a tenant: its kind, and indexes into the lists of :class:`Words`."""
     place = st.integers(0, 63)
     return {
         "kind": draw(st.sampled_from(["port", "port", "network", "subnet", "pool"])),

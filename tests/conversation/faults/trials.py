@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The operations of a Docker user, each to be tried with something going wrong in the middle of it.
+"""The operations of a Docker user, to be tried with a fault in the middle of each.
 
-A :class:`Trial` prepares the ground, does the operation with a fault, lets Docker clean up as it does and the
-reconciler look, and then compares the whole world with what it was before: nothing may be left, nothing of the user's
-changed, and the same operation has to work again.
+A :class:`Trial` sets up what the operation needs, runs it with a fault, lets Docker clean up in its own way and the
+reconciler run, and then compares the whole world with what it was before: nothing may be left, nothing of the user's
+may have changed, and the same operation has to work again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ZUN = "1a2b3c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d"
 """The device of a port that Zun prepares: a container's id of its own."""
 WEB = [(6, 80), (17, 53)]
 MANY = [(6, port) for port in range(1, 103, 2)]
-"""More than one call opens."""
+"""More ports than one call can open."""
 RANGE = "10.1.0.64/26"
 GROUPS, QOS, DOMAIN = "neutron.security_groups", "neutron.qos_policy", "neutron.dns_domain"
 NETWORK_SAYS = {GROUPS: "web", QOS: "gold", DOMAIN: "example.org"}
@@ -128,7 +128,7 @@ class Trial:
     # -- what has to be true --
 
     def alive(self) -> None:
-        """The container that Docker believes in has its port and its interface."""
+        """Assert that the container that Docker believes to exist has its port and its interface."""
         assert self.box is not None
         rig, box = self.rig, self.box
         (port,) = [
@@ -192,7 +192,7 @@ def is_labelled(port: Port, endpoint_id: str) -> bool:
 
 
 def without_hints(state: dict[str, Any]) -> dict[str, Any]:
-    """A network that other Docker networks use may say that somebody has left; the last one clears up."""
+    """Ignores the mark that somebody has left a network that others still use; the last user removes it."""
 
     def tags(row: dict[str, Any]) -> list[str]:
         used = any(tag.startswith("kuryr.net.uuid") for tag in row["tags"])
@@ -203,7 +203,7 @@ def without_hints(state: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Operation:
-    """``ground`` makes what the operation needs, ``act`` is it, ``undo`` what the user does to be rid of its result."""
+    """``ground`` sets up what the operation needs, ``act`` runs it, ``undo`` is how the user removes its result."""
 
     name: str
     act: Callable[[Trial], None]
@@ -306,7 +306,7 @@ OPERATIONS = on_each_engine(operations())
 
 
 def calls_of(operation: Operation) -> list[str]:
-    """The calls that it makes to the outside when nothing goes wrong."""
+    """The calls that the operation makes to the outside when nothing goes wrong."""
     trial = operation.prepare()
     trial.rig.outside.arm(None)
     operation.act(trial)

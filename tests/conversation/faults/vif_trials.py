@@ -1,8 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Containers on ports of other vif types, each to be started and removed with something going wrong in the middle of
-it.
-"""
+"""Containers on ports of other vif types, to be started and removed with a fault in the middle."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 IN_BOTH = {"test_adoption", "test_reconciler", "test_stories", "test_subnets", "test_tenants", "test_trunk_stories"}
-"""The stories of who gets what and what is removed; the others once by hand, with KURYR_FILTERS=ignored."""
+"""The stories of who gets what and what is removed: these run with ignored filters, too."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Ports of the user's under containers: used as they are, and given back exactly as they were."""
+"""Ports of the user, adopted by containers: used as they are, and given back exactly as they were."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def world() -> World:
 
 
 def vanish(world: World, box: Container, **by_hand: Any) -> None:
-    """The container goes while the service is down, its journal is lost, and somebody tidies up by hand."""
+    """Remove the container while the service is down and its journal lost, and let somebody tidy up by hand."""
     rig = world.rigs[0]
     rig.engine.endpoints.discard(box.endpoint_id)
     rig.links.delete(rig.links.names()[0])
@@ -86,7 +86,7 @@ def test_a_port_that_somebody_unbound_by_hand_is_put_back(world: World) -> None:
 
 
 def test_one_that_docker_still_has_is_left(world: World) -> None:
-    """A container that lives would lose what is left of its port."""
+    """A running container would lose what is left of its port."""
     box = world.run(mac=MAC)
     vanish(world, box, **{"binding:host_id": ""})
     world.rigs[0].engine.endpoints.add(box.endpoint_id)
@@ -96,7 +96,7 @@ def test_one_that_docker_still_has_is_left(world: World) -> None:
 
 
 def test_one_of_another_host_or_with_a_new_owner_is_left(world: World) -> None:
-    """Two services would work on one port, or a virtual machine lose what it has just been given."""
+    """Two services would change one port, or a virtual machine would lose the port that it has just got."""
     box = world.run(mac=MAC)
     vanish(world, box, **{"binding:host_id": ""})
     before = world.port
@@ -109,7 +109,7 @@ def test_one_of_another_host_or_with_a_new_owner_is_left(world: World) -> None:
 
 
 def test_looking_for_them_costs_nothing(world: World) -> None:
-    """Every minute, each host would read all ports of the cloud that no host has."""
+    """Every minute, each host would list all unbound ports of the cloud."""
     box = world.run(mac=MAC)
     rig = world.rigs[0]
     rig.settle()
@@ -157,14 +157,14 @@ def test_what_the_owner_changes_meanwhile_stays(world: World, lost: bool) -> Non
 
 
 def test_a_port_that_is_not_used_after_all_is_not_touched(world: World) -> None:
-    """A container that is refused for another reason would unbind what another host has bound by then."""
+    """A container that is refused for another reason would unbind a port that another host has bound meanwhile."""
     with pytest.raises(PluginError, match="no such option"):
         world.run(options={"kuryr.nonsense": "x"})
     assert world.port == world.before
 
 
 def test_a_leftover_is_put_back_before_it_is_used_again(world: World) -> None:
-    """A port would keep what a container that died with its journal had made of it: its MAC, or being bound."""
+    """A port would keep the MAC or the binding of a container that died when the journal was lost."""
     box = world.run(mac=MAC)
     rig = world.rigs[0]
     rig.links.come_back(box.interface["SrcName"])
@@ -207,7 +207,7 @@ def test_two_hosts_at_the_same_instant(world: World) -> None:
     ],
 )
 def test_the_other_host_comes_in_between(world: World, step: str) -> None:
-    """The host that stopped for a moment before its step would take the port from the one that has it by then."""
+    """A host that is slow before this step would take the port from the host that has it by then."""
     with Pause(world.outside, step) as pause:
         late = Call(partial(world.run, 0))
         pause.reached()
@@ -225,7 +225,7 @@ def test_the_other_host_comes_in_between(world: World, step: str) -> None:
 
 
 def test_a_harmless_change_at_the_same_moment(world: World) -> None:
-    """A container would not start because its port got another name in that moment."""
+    """A container would not start because its port was renamed at that moment."""
     with Pause(world.outside, "neutron.add_tags") as pause:
         call = Call(world.run)
         pause.reached()
@@ -237,7 +237,7 @@ def test_a_harmless_change_at_the_same_moment(world: World) -> None:
 
 
 def test_a_change_at_the_same_moment_is_not_written_over(world: World) -> None:
-    """What the owner says of his port would be put back at the end to what it was before he said it."""
+    """The owner's own change would be reverted when his port is given back."""
     with Pause(world.outside, "neutron.add_tags") as pause:
         call = Call(world.run)
         pause.reached()
@@ -249,7 +249,7 @@ def test_a_change_at_the_same_moment_is_not_written_over(world: World) -> None:
 
 
 def test_a_claim_that_stays_counts_for_some_minutes(world: World) -> None:
-    """After another host died in the middle of it the port could never be used again, or nobody would know why."""
+    """After another host died while adopting the port, it could never be used again, or nobody would know why."""
     pool_id = world.nets[1].pools[0].pool_id
     claim = claim_tags(world.before.id, "0" * 64, world.rigs[0].now)
     world.neutron.add_tags("subnetpools", pool_id, claim)
@@ -264,9 +264,7 @@ def test_a_claim_that_stays_counts_for_some_minutes(world: World) -> None:
 
 
 def test_what_a_tenant_says_of_his_port_is_no_claim(world: World) -> None:
-    """Anybody could keep the service from using his port, or from giving it to another host, by tags of its own
-    form.
-    """
+    """By tags that look like a claim, a tenant could keep the service, or another host, from using his port."""
     tags = [*claim_tags(world.before.id, "0" * 64, world.rigs[0].now), *id_tags("0" * 64), "kuryr.port.existing"]
     world.neutron.store.get("ports", world.before.id)["tags"] = sorted(tags)
     world.neutron.seed_subnetpool("claim", "10.99.0.0/24", tags=tags, shared=True)
@@ -280,7 +278,7 @@ def test_what_a_tenant_says_of_his_port_is_no_claim(world: World) -> None:
 
 
 def test_by_mac_alone_is_explained(world: World) -> None:
-    """The container would get another address than that of the port, or an error that does not say what to do."""
+    """The container would get another address than the port's, or an error that does not say what to do."""
     docker = DirectDocker(world.rigs[0])
     with pytest.raises(PluginError) as caught:
         docker.run(world.nets[0], mac=world.before.mac_address.upper())
@@ -324,9 +322,7 @@ def test_a_port_of_a_whole_pf_gets_its_mac_back(tmp_path: Path, lost: bool) -> N
 
 @pytest.mark.parametrize("version", [20, 28, 29])
 def test_a_port_without_ipv6_on_a_network_that_has_both(version: int) -> None:
-    """Zun's user gives a container a port with IPv4 alone: it would be refused, or get an IPv6 address of
-    another port.
-    """
+    """A Zun container with an IPv4-only port would be refused, or get an IPv6 address from another port."""
     rig = Rig()
     docker = DirectDocker(rig, version)
     networks = [rig.neutron.seed_network(name=f"tenant-{number}") for number in (5, 6)]

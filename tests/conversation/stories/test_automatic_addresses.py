@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""IPv6 subnets on which Neutron makes a port's address of its MAC: SLAAC and stateless DHCPv6."""
+"""IPv6 subnets on which Neutron derives a port's address from its MAC: SLAAC and stateless DHCPv6."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_port_made_beforehand_has_its_mac_and_address(cloud: Cloud) -> None:
 
 
 def test_an_address_of_the_users_is_refused_and_leaves_no_port(cloud: Cloud) -> None:
-    """Neutron's own words name neither option nor way out, and the container's port stayed."""
+    """The user would read Neutron's own error, which names no option, and the container's port would stay."""
     net = cloud.network()
     with pytest.raises(
         PluginError, match=r"--ip6=fd00:1::77: on subnet fd00:1::/64 a port's address follows from its MAC"
@@ -102,7 +102,7 @@ def test_a_refused_second_address_leaves_no_port() -> None:
 
 @pytest.mark.parametrize("option", ["--ip-range", "--aux-address"])
 def test_what_needs_a_choice_is_refused_with_the_network(cloud: Cloud, option: str) -> None:
-    """Docker's network would be made, and its first container fail with Neutron's own words."""
+    """The Docker network would be created, and its first container fail with Neutron's own error."""
     before = cloud.rig.state()
     pool = {"Pool": V6, "SubPool": "fd00:1::100/120" if option == "--ip-range" else "", "Options": None, "V6": True}
     call = cloud.docker.client.call

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Networks, subnets and pools of Neutron that the user chooses: all of upstream's keys, in either place."""
+"""Neutron networks, subnets and pools that the user chooses: all of upstream's keys, in either place."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_several_networks_of_one_pool(world: World) -> None:
 
 
 def test_one_cidr_on_two_networks(world: World) -> None:
-    """The containers of one Docker network would get addresses of the other one's Neutron network, and no packet."""
+    """Containers of one Docker network would get addresses of the other one's Neutron network, and receive nothing."""
     nets = [world.docker.network_create(CIDR, options={"neutron.net.uuid": net.id}) for net in (world.a, world.b)]
     new = world.docker.network_create(CIDR)
     assert len({net.pools[0].pool_id for net in (*nets, new)}) == 3
@@ -205,7 +205,7 @@ def test_docker_does_not_ask_for_a_chosen_subnet_for_ever(world: World) -> None:
 
 
 def test_shared_is_passed_on(world: World) -> None:
-    """A network would be private though the user wants to share it; Docker's own pool is nobody else's affair."""
+    """A network that the user wants to share would be private, or Docker's own pool would be shared, too."""
     net = world.docker.network_create("10.3.0.0/24", ipam_options={"neutron.net.shared": "True"})
     (network,) = world.neutron.find_networks(id=world.net_of(net))
     (pool,) = world.neutron.find_subnetpools(id=net.pools[0].pool_id)
@@ -235,7 +235,7 @@ REFUSALS = [
 @pytest.mark.parametrize("place", ["-o", "--ipam-opt"])
 @pytest.mark.parametrize(("options", "words"), REFUSALS)
 def test_what_cannot_be_is_refused_by_name(world: World, options: dict[str, str], words: str, place: str) -> None:
-    """A wrong choice would make networks that nobody wanted, or half of one; the user must read which option it is."""
+    """A wrong choice would create networks that nobody wants, or half of one; the error must name the option."""
     neutron = world.neutron
     neutron.seed_subnet(world.b.id, "10.2.0.0/24", name="other")
     for _ in range(2):
@@ -277,7 +277,7 @@ def test_subnets_of_two_networks_are_refused(world: World) -> None:
 
 
 def test_a_pool_beside_subnets_of_another_is_refused(world: World) -> None:
-    """Neutron takes subnets of one pool only on a network; its words would tell nobody what to do."""
+    """A Neutron network takes subnets of one pool only; Neutron's own error does not say what to do."""
     options = {"neutron.net.name": "a", "neutron.pool.name": "wide"}
     with pytest.raises(PluginError, match=r"IPv4 subnets of no subnetpool.*give --subnet=10\.1\.0\.0/24"):
         world.docker.network_create("10.64.0.0/24", options=options)
@@ -286,7 +286,7 @@ def test_a_pool_beside_subnets_of_another_is_refused(world: World) -> None:
 
 
 def test_only_in_the_network_options_without_a_subnet(world: World) -> None:
-    """Docker asks for the pool before it tells -o: the user must learn that the pool is another one."""
+    """Docker requests the pool before it sends -o: the user must be told that the pool is another one."""
     world.neutron.seed_subnetpool("kuryr", "10.77.0.0/24", project_id=PROJECT)
     with pytest.raises(PluginError, match=r"CIDR is 10\.1\.0\.0/24, Docker's is 10\.77\.0\.0/24.*as --ipam-opt"):
         world.docker.network_create(None, options={"neutron.subnet.name": "subnet-a"})
@@ -311,7 +311,7 @@ def test_the_operators_pool_serves_many_networks(world: World) -> None:
 
 @pytest.mark.parametrize("chosen", ["default", "subnet", "pool"])
 def test_ipv6_alone_without_a_subnet(world: World, chosen: str) -> None:
-    """Docker 28 and later can do without IPv4: the IPv6 default pool, and IPv6 choices, would not be looked at."""
+    """On networks without IPv4 (Docker 28 and later) the IPv6 default pool and IPv6 choices would be ignored."""
     world.neutron.seed_subnetpool("kuryr6", "fd77::/48", default_prefixlen=64, project_id=PROJECT)
     before = world.rig.state()
     options = {"subnet": {"neutron.subnet.v6.name": "six"}, "pool": {"neutron.pool.v6.name": "wide6"}}.get(chosen, {})
@@ -338,7 +338,7 @@ def test_docker_does_not_ask_the_default_pool_for_ever(world: World) -> None:
 
 @pytest.mark.parametrize("key", ["neutron.net.uuid", "neutron.subnet.uuid"])
 def test_a_network_that_is_set_down(world: World, key: str) -> None:
-    """Its containers would start without a word, and reach nobody."""
+    """Its containers would start without an error, and reach nobody."""
     world.neutron.store.get("networks", world.a.id)["admin_state_up"] = False
     before = world.rig.state()
     with pytest.raises(PluginError, match=rf"network {world.a.id} is set down .*set --enable"):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fake of Docker's side calls what the engines call (docs/notes/docker-plugin.md).
 
-All other conversations rest on it: an order of calls that no engine uses would prove nothing.
+All other conversations rely on it: an order of calls that no engine uses would prove nothing.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def failing(edge: Edge, verb: str, after: int = 0) -> None:
 
 
 def refused(edge: Edge, act: Callable[[], object]) -> list[str]:
-    """The verbs that an action called that fails."""
+    """The verbs that a failing action called."""
 
     def attempt() -> None:
         with pytest.raises(PluginError):
@@ -162,7 +162,7 @@ def test_a_failed_second_address_leaves_the_first(edge: Edge) -> None:
     ],
 )
 def test_after_a_failed_run(edge: Edge, version: int, verb: str, before_29: list[str], from_29: list[str]) -> None:
-    """Fails if the clean-up after a failed start is not the engine's own."""
+    """Fails if the clean-up after a failed start differs from the engine's."""
     docker = Docker(edge.path, version)
     net = docker.network_create()
     failing(edge, verb)
@@ -184,7 +184,7 @@ def test_a_lost_answer_is_asked_for_with_an_empty_body(edge: Edge) -> None:
 
 
 def test_a_crash_only_releases_addresses(edge: Edge) -> None:
-    """Fails if a dead dockerd says good-bye."""
+    """Fails if a dockerd that died calls more than ReleaseAddress at its next start."""
     docker = Docker(edge.path, 28)
     box = docker.run(docker.network_create())
     assert since(edge, lambda: docker.crash(box)) == ["release_address"]

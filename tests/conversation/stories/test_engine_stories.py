@@ -19,7 +19,7 @@ def neutron_calls(plugin: Plugin, since: int) -> list[str]:
 
 
 def test_docker_restarts_under_living_containers(plugin: Plugin, docker: Docker) -> None:
-    """With live-restore the first look of a new dockerd would cost calls of Neutron, or end the container."""
+    """With live-restore the first calls of a new dockerd would cost Neutron calls, or cut off the container."""
     net = docker.network_create("10.1.0.0/24")
     box, at = docker.run(net), len(plugin.neutron.calls)
     docker.live_restore(box)
@@ -47,7 +47,9 @@ def test_a_container_without_ipv6(engine: int) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_network_of_a_swarm_is_made_again(engine: int) -> None:
-    """Docker keeps no swarm networks: after its restart their containers would not start, or others' ports go."""
+    """Docker does not keep swarm networks: after its restart their containers would not start, or others lose their
+    ports.
+    """
     rig = Rig()
     before = rig.state()
     docker = DirectDocker(rig, engine)
@@ -67,9 +69,7 @@ def test_a_network_of_a_swarm_is_made_again(engine: int) -> None:
 
 
 def test_a_network_that_is_made_again_is_the_same(plugin: Plugin, docker: Docker) -> None:
-    """An id that comes twice with other parameters is a mistake, which would change the network under its
-    containers.
-    """
+    """A second network with the same id but other parameters would change the network of running containers."""
     net = docker.network_create("10.1.0.0/24")
     net.options = {**net.options, "com.docker.network.internal": True}
     with pytest.raises(PluginError, match="other parameters"):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What ``--expose`` and ``-p`` do: a security group more on the container's Neutron port, and a line in the log."""
+"""What ``--expose`` and ``-p`` do: an additional security group on the container's port, and a line in the log."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ class World:
 
 
 SINGLE = [(TCP, port) for port in range(1, 600, 2)]
-"""300 ports, none beside another."""
+"""300 ports, none next to another."""
 
 
 def test_many_ports_take_several_calls() -> None:
-    """600 rules in one call are beyond its time limit, and the container would not start."""
+    """600 rules in one call would exceed its time limit, and the container would not start."""
     world = World()
     net = world.network()
     with count_calls() as calls:
@@ -81,7 +81,7 @@ def test_many_ports_take_several_calls() -> None:
 
 
 def test_a_long_range_takes_one_call() -> None:
-    """Docker names each port of -p 1-60000 by itself."""
+    """-p 1-60000 would need thousands of rules, because Docker names each port separately."""
     world = World()
     with count_calls() as calls:
         box = world.docker.run(world.network(), expose=[(TCP, port) for port in range(1, 60001)])
@@ -118,7 +118,7 @@ def test_a_call_in_the_middle_fails(failing: int, after: bool) -> None:
 
 
 def test_an_absurd_number_of_ports_is_refused_before_anything_is_made() -> None:
-    """Docker would wait for minutes, or the container start with some of them."""
+    """Docker would wait for minutes, or the container start with only some of its ports open."""
     world = World()
     net = world.network()
     before = world.rig.state()
@@ -141,7 +141,7 @@ def test_exposed_ports_are_open_while_the_container_lives(version: int) -> None:
 
 
 def test_what_it_costs_in_calls() -> None:
-    """Every docker run of an image with EXPOSE lines would take longer than it must, and every other one, too."""
+    """Every docker run, even of images without EXPOSE lines, would take longer than it must."""
     world = World()
     net = world.network()
     for expose, run, rm in (((), 2, 1), (WEB, 4, 2)):
@@ -154,7 +154,7 @@ def test_what_it_costs_in_calls() -> None:
 
 
 def test_an_adopted_port_gets_its_own_groups_back() -> None:
-    """A port of the user's would stay open, or lose what its owner has done to it meanwhile."""
+    """A port of the user's would stay open, or lose what its owner changed meanwhile."""
     world = World()
     net = world.existing()
     world.rig.neutron.extensions()
@@ -176,7 +176,7 @@ def test_an_adopted_port_gets_its_own_groups_back() -> None:
 
 
 def test_every_network_of_the_container_has_the_ports_open() -> None:
-    """Which of two networks lets clients in would depend on their names, for Docker tells only one of the ports."""
+    """Docker tells only one of two networks about the ports: which one lets clients in would depend on their names."""
     world = World()
     one, two = world.network("a"), world.docker.network_create("10.2.0.0/24", name="b")
     box = world.docker.run(one, expose=[(TCP, 80)])
@@ -283,7 +283,7 @@ def test_a_cloud_without_security_groups_is_said() -> None:
 
 
 def test_a_role_that_may_not_is_said() -> None:
-    """A missing right would look like a failure of the cloud."""
+    """A missing role would look like a failure of the cloud."""
     world = World()
     net = world.network()
     world.rig.neutron.fail_next("create_security_group", NeutronForbidden("Neutron refused POST: no right"))
@@ -292,7 +292,7 @@ def test_a_role_that_may_not_is_said() -> None:
 
 
 def test_what_docker_cannot_mean_is_refused() -> None:
-    """A protocol that nobody knows would make a rule that lets everything in."""
+    """An unknown protocol would create a rule that lets everything in."""
     world = World()
     net = world.network()
     for proto, port in ((1, 80), (TCP, 0), (TCP, 65536)):
@@ -320,7 +320,7 @@ def test_the_journal_is_lost_between_port_and_group() -> None:
 
 
 def test_a_stray_group_that_somebody_else_uses_is_left_alone() -> None:
-    """Every minute, for ever, the cloud would be asked for it, and the log have a line more."""
+    """Every minute, for ever, the service would ask Neutron for it, and write a line to the log."""
     world = World()
     neutron = world.rig.neutron
     name = "0f9e3a55-7c1b-4d6e-9a57-1b2c3d4e5f60-exposed_ports"
@@ -369,7 +369,7 @@ def test_a_container_that_did_not_start_leaves_no_port_open() -> None:
 
 
 def test_published_ports_are_explained_once_per_container(caplog: pytest.LogCaptureFixture) -> None:
-    """-p would be ignored in silence: people wait at the host's port for ever."""
+    """-p would be ignored without a word in the log, and nobody would know why the host's port does not answer."""
     caplog.set_level(logging.INFO)
     world = World()
     one, two = world.network("a"), world.docker.network_create("10.2.0.0/24", name="b")

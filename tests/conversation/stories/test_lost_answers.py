@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Answers to repeated calls that Docker does not get: what the first call made, and Docker knows, stays.
+"""Lost answers to repeated calls: what the first call created, and Docker knows, stays.
 
 Swarm repeats CreateNetwork at each start of the engine, and an engine that is restarted in the middle of a call repeats
-it. Only what a call made itself is undone with its answer.
+it. If an answer is lost, only what that call itself created is undone.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def lost(rig: Rig, method: str, arguments: Mapping[str, Any]) -> None:
 
 
 def test_a_repeated_create_network(rig: Rig, docker: DirectDocker) -> None:
-    """A swarm's network would end with all its endpoints, and its containers lose their addresses."""
+    """A swarm's network would be removed with all its endpoints, and its containers lose their addresses."""
     net = docker.network_create(CIDR)
     docker.run(net)
     before = rig.state()
@@ -47,7 +47,7 @@ def test_a_repeated_create_network(rig: Rig, docker: DirectDocker) -> None:
 
 
 def test_a_swarms_network_that_is_made_again(rig: Rig, docker: DirectDocker) -> None:
-    """The same, where the pools were requested anew, and Docker, which saw the call fail, gives them back."""
+    """The same if the pools were requested again, and Docker, which saw the call fail, releases them."""
     net = docker.network_create(CIDR)
     docker.run(net)
     docker.client.cut = docker.client.calls + 4  # address spaces twice, pool and gateway come before it
@@ -85,7 +85,7 @@ def test_an_address_that_is_requested_twice(rig: Rig, docker: DirectDocker, *, a
 
 
 def test_a_new_address_whose_answer_is_lost_goes(rig: Rig, docker: DirectDocker) -> None:
-    """What nobody knows of would stay until the background finds it."""
+    """A port that nobody knows about would stay until the background finds it."""
     net = docker.network_create(CIDR)
     before = rig.state()
     lost(rig, "IpamDriver.RequestAddress", {"PoolID": net.pools[0].pool_id, "Address": "10.1.0.9", "Options": None})

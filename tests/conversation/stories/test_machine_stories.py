@@ -19,7 +19,7 @@ from tests.world.machine_world import FOREIGN, World
 
 
 def test_macvlan_on_the_machines_network() -> None:
-    """The main job of ``nested``: the address would be dropped by the cloud, or a pair of others get lost."""
+    """The main job of ``nested``: the cloud would drop the container's frames, or somebody else's pair get lost."""
     world = World("macvlan")
     with world.at_most(7 + 1):
         net = world.network()
@@ -138,7 +138,7 @@ def clear_pairs(world: World, *kept: AddressPair) -> None:
 
 
 def test_pairs_that_somebody_has_removed_come_back() -> None:
-    """Containers would lose their network when an operator replaces the list, or two changes of it meet in Neutron."""
+    """Containers would lose their network when an operator replaces the list, or two of its changes collide."""
     world = World("ipvlan")
     net = world.network()
     boxes = [world.docker.run(net) for _ in range(2)]
@@ -154,7 +154,7 @@ def test_pairs_that_somebody_has_removed_come_back() -> None:
     assert boxes[0].ip not in {pair.ip_address for pair in world.pairs()}
 
 
-def test_a_container_that_goes_meanwhile_is_not_upheld() -> None:
+def test_a_container_that_goes_meanwhile_is_not_repaired() -> None:
     """The pair of a dead container would come back, and stay for ever."""
     world = World("ipvlan")
     net = world.network()
@@ -226,7 +226,7 @@ def test_vif_plugging_is_not_waited_for() -> None:
 
 
 def test_exposed_ports_are_the_machines_affair() -> None:
-    """Calls would be spent on a security group that no frame ever meets, and the user believe the port open."""
+    """Calls would be spent on a security group that has no effect, and the user would believe the port to be open."""
     world = World("ipvlan")
     net = world.network()
     with world.at_most(2 + 2):

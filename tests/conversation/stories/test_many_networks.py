@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""More Docker networks on one Neutron network than it has room for in its tags: upstream stops at 16."""
+"""More Docker networks on one Neutron network than fit into its tags: upstream stops at 16."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MANY = 60
 
 
 class Crowd:
-    """Two hosts, and a Neutron network of a user's or, ``made``, one that kuryr has made."""
+    """Two hosts, and a Neutron network of a user or, with ``made``, one that kuryr created."""
 
     def __init__(self, *, made: bool = False, tags: int = 1) -> None:
         self.neutron = TappedNeutron(Outside(), hosts=["h1", "h2"])
@@ -51,7 +51,7 @@ class Crowd:
         DirectDocker(host).network_rm(net)
 
     def runs(self, number: int) -> None:
-        """A container on this one gets its port on the one network, and goes without a trace."""
+        """Assert that a container on this network gets its port on the Neutron network, and leaves nothing behind."""
         host, net = self.nets[number]
         box = DirectDocker(host).run(net)
         (port,) = [port for port in self.neutron.user_ports() if port.device_id == box.endpoint_id]
@@ -84,7 +84,7 @@ def test_sixty_networks_stay_below_neutrons_limit(made: bool) -> None:
 
 
 def test_upstreams_hosts_find_what_they_look_for() -> None:
-    """Beside our hosts those of upstream would fail: they take two pools of one name for an error."""
+    """Upstream's hosts would fail next to ours: they treat two pools of one name as an error."""
     crowd = Crowd(made=True)
     crowd.fill(6)
     neutron = crowd.neutron
@@ -124,7 +124,7 @@ def test_removed_in_any_order(made: bool, order: str, lose: bool) -> None:
 
 
 def test_a_network_without_tags_survives_all_that_have_some() -> None:
-    """The last one that others can see by its tags would take the network with it."""
+    """The last Docker network that is recorded in tags would take the Neutron network with it."""
     crowd = Crowd(made=True)
     crowd.fill(20)
     for number in range(19):
@@ -137,7 +137,7 @@ def test_a_network_without_tags_survives_all_that_have_some() -> None:
 
 
 def test_room_is_used_again() -> None:
-    """One that comes when others have gone would be hidden from upstream's hosts for no reason."""
+    """A Docker network created after others have gone would be hidden from upstream's hosts for no reason."""
     crowd = Crowd(made=True)
     crowd.fill(20)
     for number in range(10):

@@ -26,7 +26,7 @@ def world(timeout: float | None) -> tuple[Rig, DirectDocker, DockerNetwork]:
 
 
 def on_look(rig: Rig, number: int, change: Callable[[str], object]) -> None:
-    """Do something to the port before that look at it."""
+    """Change the port before the service looks at it for that time."""
     looks = 0
 
     def hook(method: str, arguments: tuple[Any, ...]) -> None:
@@ -48,7 +48,7 @@ def test_the_container_starts_once_its_port_is_active() -> None:
 
 
 def test_without_the_option_nobody_waits() -> None:
-    """Every docker run would take a call more."""
+    """Every docker run would cost one more call."""
     rig, docker, net = world(None)
     docker.run(net)
     assert rig.neutron.called("find_ports") == []
@@ -82,7 +82,7 @@ def test_after_the_time_everything_is_undone_and_the_agent_named(alive: bool | N
 
 
 def without_agent(rig: Rig) -> Callable[[], None]:
-    """A host that has just booted; answers what happens when its agent reports."""
+    """A host that has just booted; answers the action that lets its agent report."""
     hosts, (agent,) = rig.neutron.store.alive_hosts, rig.neutron.store.all("agents")
     known = set(hosts)
     hosts.clear()
@@ -97,9 +97,7 @@ def without_agent(rig: Rig) -> Callable[[], None]:
 
 @pytest.mark.parametrize("adopted", [False, True])
 def test_a_container_that_starts_before_the_agent(adopted: bool) -> None:
-    """Docker starts containers at boot, and tries none of them again: all of them would be down until somebody
-    comes.
-    """
+    """Docker starts containers at boot, and tries none again: all would be down until somebody starts them by hand."""
     rig, docker, net = world(None)
     rig.agent_alive_timeout = 30
     rig.revive()
@@ -140,7 +138,7 @@ def test_an_agent_that_never_comes() -> None:
 
 
 def test_an_agent_that_does_not_come_is_waited_for_once() -> None:
-    """Docker starts containers of a network one after the other: its own start would take an hour for sixty of them."""
+    """Docker starts a network's containers one after the other: with sixty of them its own start would take an hour."""
     rig, docker, net = world(None)
     rig.agent_alive_timeout = 0.01
     rig.revive()
@@ -162,7 +160,7 @@ def test_an_agent_that_does_not_come_is_waited_for_once() -> None:
 
 
 def test_agents_that_may_not_be_listed() -> None:
-    """The user would read of a missing right instead of the port."""
+    """The user would read about a missing role instead of the port."""
     rig, docker, net = world(0)
     rig.neutron.fail_next("find_agents", NeutronForbidden("no right"))
     with pytest.raises(PluginError, match="is DOWN, not ACTIVE"):

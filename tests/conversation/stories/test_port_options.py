@@ -93,7 +93,7 @@ def test_no_port_security(world: World, options: dict[str, str]) -> None:
 
 
 def test_no_groups(world: World) -> None:
-    """A container that nobody shall reach would get the default group."""
+    """A container that nobody is to reach would get the default group."""
     net = world.network(groups="none")
     box = world.run(net)
     assert said(world.port(box)) == (set(), None, True, None)
@@ -101,7 +101,7 @@ def test_no_groups(world: World) -> None:
 
 
 def test_a_port_made_beforehand_is_as_its_owner_made_it(world: World) -> None:
-    """The network's options would change a port of the user's, for which he has not asked."""
+    """The network's options would change the user's own port, which he has not asked for."""
     network = world.neutron.seed_network(name="tenant")
     subnet = world.neutron.seed_subnet(network.id, "10.5.0.0/24")
     fixed = [{"subnet_id": subnet.id, "ip_address": "10.5.0.9"}]
@@ -132,7 +132,7 @@ def test_the_network_is_remembered_without_the_journal(world: World, shared: boo
         world.docker.rm(box)
     for net in nets:
         world.docker.network_rm(net)
-    for _ in range(3):  # of two that leave at the same time, neither can be sure of being the last
+    for _ in range(3):  # if two leave at the same time, neither knows that it is the last
         world.plugin.services.reconciler.round()
         world.plugin.now += 121
     world.plugin.nothing_left()
@@ -173,7 +173,7 @@ def test_exposed_ports_come_on_top(world: World) -> None:
 def test_a_port_made_beforehand_is_changed_and_put_back(
     world: World, lost: bool, expose: list[tuple[int, int]]
 ) -> None:
-    """A port of the user's would keep what one container was to have."""
+    """The user's port would keep the settings of one container."""
     world.neutron.policy.role = "admin"  # for the QoS policy of a port of another project
     network = world.neutron.seed_network(name="tenant")
     subnet = world.neutron.seed_subnet(network.id, "10.5.0.0/24")
@@ -195,7 +195,7 @@ def test_a_port_made_beforehand_is_changed_and_put_back(
 
 
 def test_only_admin_may_choose_the_policy_of_a_port_of_another_project(world: World) -> None:
-    """The user would read of rules of Neutron's policy, and not which option he has to leave out."""
+    """The user would read about Neutron's policy rules, and not which option he has to leave out."""
     network = world.neutron.seed_network(name="tenant")
     subnet = world.neutron.seed_subnet(network.id, "10.5.0.0/24")
     fixed = [{"subnet_id": subnet.id, "ip_address": "10.5.0.9"}]
@@ -310,7 +310,7 @@ def test_what_a_container_cannot_ask_for(world: World, options: dict[str, str], 
 
 
 def test_a_domain_that_neutron_ignores(world: World) -> None:
-    """Neutron lists the extension also where it forgets the domain: the names would never be published."""
+    """Neutron lists the extension even if it drops the domain: the names would never be published."""
     world.neutron.store.stores_dns_domain = False
     net = world.network(domain="example.org")
     for options in ({}, {"domain": "other.org"}):
@@ -322,7 +322,7 @@ def test_a_domain_that_neutron_ignores(world: World) -> None:
 
 @pytest.mark.parametrize("key", [GROUPS, QOS, SECURITY, DOMAIN])
 def test_an_option_with_ipam_opt_is_sent_to_the_other_place(world: World, key: str) -> None:
-    """It would be taken and have no effect."""
+    """The option would be accepted without having any effect."""
     with pytest.raises(PluginError, match="give it with -o, not with --ipam-opt"):
         world.docker.network_create(ipam_options={key: "true"})
     world.plugin.nothing_left()

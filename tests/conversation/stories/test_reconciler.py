@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the background removes, what it never touches, and what it makes of those who do not answer."""
+"""What the background removes, what it never touches, and what it does when others do not answer."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def request_address(docker: DirectDocker, network: DockerNetwork, ip: str = "") 
 
 
 def fails(party: str) -> Callable[[str, tuple[Any, ...]], None]:
-    """A hook: nothing answers there."""
+    """A hook: the service there does not answer."""
     errors = {"neutron": NeutronUnavailable, "ovs": OvsdbUnavailable}
 
     def hook(name: str, arguments: tuple[Any, ...]) -> None:
@@ -67,7 +67,7 @@ def forgotten_endpoint(docker: DirectDocker, rig: Rig, net: DockerNetwork) -> No
 
 
 def dead_container(docker: DirectDocker, rig: Rig, net: DockerNetwork) -> None:
-    """The host was started again: no interface is left, but rows and records are."""
+    """The host was rebooted: interfaces are gone, rows and records are not."""
     docker.run(net)
     rig.engine.endpoints.clear()
     for name in rig.links.names():
@@ -87,12 +87,12 @@ def forgotten_network(docker: DirectDocker, rig: Rig, net: DockerNetwork) -> Non
 
 
 def stray_row(docker: DirectDocker, rig: Rig, net: DockerNetwork) -> None:
-    """A hung ovsdb-server did what it was asked for when nobody waited any more."""
+    """A hung ovsdb-server carried out a request after its caller had given up."""
     rig.ovs.plug(OvsInterface(name="tap12345678-90", bridge="br-int", port_id="12345678-90ab"))
 
 
 def orphan_port(docker: DirectDocker, rig: Rig, net: DockerNetwork) -> None:
-    """The journal was lost between an address and its endpoint."""
+    """The journal was lost between RequestAddress and CreateEndpoint."""
     request_address(docker, net)
     rig.revive(lose_journal=True)
 
@@ -158,9 +158,7 @@ def test_a_port_of_ours_that_somebody_else_has_taken_stays(rig: Rig, owner: str,
 
 @pytest.mark.parametrize("what", ["network", "subnet", "subnetpool", "port"])
 def test_what_was_made_before_neutron_stumbled_goes(rig: Rig, docker: DirectDocker, what: str) -> None:
-    """Neutron's own error in the middle of its work would be taken for a refusal, and what it made would stay
-    for ever.
-    """
+    """Neutron's internal error would be taken for a refusal, and what it created before would stay for ever."""
     before = rig.state()
     rig.neutron.fail_next(f"create_{what}", NeutronError("HTTP 500"), after=True)
     with pytest.raises(PluginError, match="HTTP 500"):
@@ -176,7 +174,7 @@ def test_what_was_made_before_neutron_stumbled_goes(rig: Rig, docker: DirectDock
 
 
 def test_the_grace_time_starts_again_with_each_use(rig: Rig, docker: DirectDocker) -> None:
-    """Looks that happen to see the gaps between two uses would add up to a conviction."""
+    """Something that is used again and again would be removed if the looks happen to fall between its uses."""
     network = rig.neutron.seed_network(name="tenant")
     subnet = rig.neutron.seed_subnet(network.id, CIDR)
     rig.neutron.seed_port(network.id, fixed_ips=[{"subnet_id": subnet.id, "ip_address": "10.1.0.9"}])
@@ -219,7 +217,7 @@ def test_the_wrong_docker_is_not_believed(rig: Rig, docker: DirectDocker) -> Non
 
 
 def test_the_same_docker_with_other_data_is_not_believed(rig: Rig, docker: DirectDocker) -> None:
-    """A data folder that was not mounted would cost every container its port, though they all live."""
+    """If Docker's data folder was not mounted, every running container would lose its port."""
     net = docker.network_create(CIDR)
     docker.run(net)
     look(rig)
@@ -284,7 +282,7 @@ def test_an_old_docker_without_an_id_of_its_data(rig: Rig, docker: DirectDocker)
 def test_docker_does_not_answer(
     rig: Rig, docker: DirectDocker, leave: Callable[[DirectDocker, Rig, DockerNetwork], None]
 ) -> None:
-    """While Docker is down nothing would be cleared up, not even what needs no word of it."""
+    """While Docker is down nothing would be cleaned up, not even what needs no answer from it."""
     net = docker.network_create(CIDR)
     box = docker.run(net)
     docker.rm(box)
@@ -316,7 +314,7 @@ def test_docker_does_not_answer_and_nothing_is_lost(rig: Rig, docker: DirectDock
 
 
 def test_neutron_is_down_in_a_round(rig: Rig, docker: DirectDocker) -> None:
-    """One error would end the background for good, or keep it from what needs no Neutron."""
+    """One error would end the background for good, or keep it from tasks that do not need Neutron."""
     net = docker.network_create(CIDR)
     box = docker.run(net)
     rig.engine.endpoints.clear()
@@ -331,7 +329,7 @@ def test_neutron_is_down_in_a_round(rig: Rig, docker: DirectDocker) -> None:
 
 
 def test_one_leftover_that_cannot_be_removed(rig: Rig, docker: DirectDocker) -> None:
-    """All that comes after it would stay as well."""
+    """All leftovers after it would stay as well."""
     net = docker.network_create(CIDR)
     for _ in range(3):
         request_address(docker, net)
@@ -364,7 +362,7 @@ def test_open_vswitch_is_down_at_rm(rig: Rig, docker: DirectDocker) -> None:
 
 
 def test_a_failed_run_is_repeated_at_once(rig: Rig, docker: DirectDocker) -> None:
-    """What an attempt has left would block the next one with the same --ip until the grace time is over."""
+    """Leftovers of a failed attempt would block the next one with the same --ip until the grace time is over."""
     net = docker.network_create(CIDR)
     rig.outside.hook = fails("ovs")
     with pytest.raises(PluginError, match="no answer"):

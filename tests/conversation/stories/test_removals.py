@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What Docker removed goes: at once where all is well, and else later, also without a journal."""
+"""What Docker removed is removed: at once if all is well, otherwise later, even without the journal."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def together(rig: Rig, networks: list[DockerNetwork]) -> None:
 
 
 def shared(rig: Rig, *, subnet: bool, project: str | None) -> dict[str, str]:
-    """The options for a Neutron network that is there."""
+    """The options for an existing Neutron network."""
     theirs: dict[str, Any] = {"project_id": project} if project else {}
     network = rig.neutron.seed_network(name="shared", **theirs)
     if subnet:
@@ -114,7 +114,7 @@ def leased(rig: Rig, docker: DirectDocker, network: DockerNetwork) -> str:
 
 
 def unknown(rig: Rig, docker: DirectDocker, network: DockerNetwork) -> str:
-    """The same, and nothing knows it any more."""
+    """The same, and no record knows the port any more."""
     found = leased(rig, docker, network)
     (lease,) = rig.journal.leases.all()
     rig.journal.leases.drop(lease.port_id)
@@ -199,7 +199,7 @@ def test_an_error_500_may_come_after_the_deed(rig: Rig, docker: DirectDocker, ca
 
 @pytest.mark.parametrize(("days", "left"), [(0, 1), (2, 0)])
 def test_a_release_is_not_expected_for_ever(rig: Rig, docker: DirectDocker, days: int, left: int) -> None:
-    """Days after the background took an address back, the release of its next lease would be taken for the former's."""
+    """Days after the background freed an address, the release of its next lease would be taken for the former one's."""
     pool = docker.network_create(CIDR).pools[0].pool_id
     request = {"PoolID": pool, "Address": "10.1.0.9", "Options": None}
     docker.client.call("IpamDriver.RequestAddress", request)

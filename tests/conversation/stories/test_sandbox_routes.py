@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Containers on several networks whose routes meet, on engines of both orders, as Docker and the kernel take them."""
+"""Containers on several networks whose routes overlap, on engines with either order of calls."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_host_route_into_the_other_network(cloud: Cloud, destination: str, rou
 
 
 def test_a_container_on_one_network_has_all_its_routes(cloud: Cloud) -> None:
-    """What is kept back for a network that may come would be missing where it never comes."""
+    """A route kept back for a network that may come would be missing if that network never comes."""
     one = cloud.network("10.67.0.0/24", "", ("10.68.0.0/24", "10.67.0.2"))
     cloud.network("10.68.0.0/24")
     box = cloud.docker.run(one)
@@ -191,7 +191,7 @@ def test_what_only_docker_knows_is_seen_in_the_container() -> None:
 
 
 def test_a_namespace_that_may_not_be_entered(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
-    """A host that has taken CAP_SYS_ADMIN from the service would start no container with host routes any more."""
+    """If the service runs without CAP_SYS_ADMIN, no container with host routes would start any more."""
     one, two = two_with_metadata(cloud)
     box = cloud.docker.run(one)
     cloud.rig.sandboxes.fail_next("look", LinkError("not permitted"))

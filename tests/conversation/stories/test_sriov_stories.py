@@ -152,7 +152,7 @@ def test_a_vf_without_typing_an_address(plugin: SriovPlugin, docker: Docker) -> 
 
 
 def test_one_container_among_ordinary_ones(plugin: SriovPlugin, docker: Docker) -> None:
-    """A container's own driver options would be ignored, or mean all containers of the network."""
+    """A container's own driver options would be ignored, or applied to all containers of the network."""
     net = docker.network_create(CIDR, options={"neutron.net.uuid": plugin.network().id})
     slot = plugin.nic.vf_address(3)
     box = docker.run(net, options={"kuryr.vnic_type": "direct", "kuryr.pci_slot": slot})
@@ -231,7 +231,7 @@ def test_the_service_dies_with_a_vf_in_a_container(plugin: SriovPlugin, docker: 
 
 
 def test_the_operator_has_a_vf_put_back_while_the_service_runs(plugin: SriovPlugin, docker: Docker) -> None:
-    """A VF in quarantine would cost a stop of the service, or be lost until the next boot."""
+    """To release a VF from quarantine the service would have to be stopped, or the host rebooted."""
     net = docker.network_create(CIDR, options={"neutron.net.uuid": plugin.network().id, "kuryr.vnic_type": "direct"})
     slot = plugin.nic.vf_address(0)
     box = docker.run(net)
@@ -327,7 +327,7 @@ class Minutes(threading.Event):
 
 
 def test_what_ports_say_is_enforced_though_nobody_looks_for_leftovers(plugin: SriovPlugin, docker: Docker) -> None:
-    """``reconcile_interval = 0`` would end port security and rates, and keep a VF in quarantine, without a word."""
+    """``reconcile_interval = 0`` would silently end port security and rates, and keep a VF in quarantine."""
     net = docker.network_create(CIDR, options={"neutron.net.uuid": plugin.network().id, "kuryr.vnic_type": "direct"})
     box = docker.run(net)
     port = plugin.neutron.find_ports(device_id=box.endpoint_id)[0]

@@ -18,7 +18,7 @@ UNUSED_UUID = "11111111-2222-3333-4444-555555555555"
 
 @contextmanager
 def at_most(plugin: Plugin, budget: int) -> Iterator[None]:
-    """The budget of Neutron calls of one operation (docs/benchmarks.md), less the first look at the extensions."""
+    """The budget of Neutron calls of one operation (docs/benchmarks.md), without the first look at the extensions."""
     before = len(plugin.neutron.calls)
     yield
     made = [name for name, *_ in plugin.neutron.calls[before:] if name != "extensions"]
@@ -214,7 +214,7 @@ def test_host_routes_reach_the_container(plugin: Plugin, docker: Docker) -> None
 
 
 def test_a_default_route_without_gateway_is_the_gateway(plugin: Plugin, docker: Docker) -> None:
-    """No container would start: Docker 28 takes the route for a way out, and finds no gateway."""
+    """No container would start: Docker 28 takes the route for a default route, and finds no gateway."""
     network = plugin.neutron.create_network({"name": "tenant"})
     routes = [{"destination": "0.0.0.0/0", "nexthop": "10.5.0.8"}]
     asked = {"network_id": network.id, "cidr": "10.5.0.0/24", "ip_version": 4, "gateway_ip": None}
@@ -248,7 +248,7 @@ def test_container_name_becomes_the_dns_name(plugin: Plugin) -> None:
 
 
 def test_gateway_contradicting_the_subnet_is_refused(plugin: Plugin) -> None:
-    """A wrong --gateway would be told to Docker and never work."""
+    """Docker would be told a wrong --gateway, which never works."""
     network = plugin.neutron.create_network({"name": "tenant"})
     plugin.neutron.create_subnet({"network_id": network.id, "cidr": "10.5.0.0/24", "ip_version": 4})
     before = plugin.neutron.find_networks(id=network.id)
@@ -303,7 +303,7 @@ def test_default_pool_is_used_once_and_never_deleted(plugin: Plugin, docker: Doc
 
 @pytest.mark.parametrize("mac", ["01:00:5e:00:00:01", "02:00:5e:10:00:00:00:01"])
 def test_a_mac_that_cannot_be_touches_no_port(plugin: Plugin, docker: Docker, mac: str) -> None:
-    """The container would fail with netlink's words after its port was bound."""
+    """The container would fail with an error of netlink after its port was bound."""
     net = docker.network_create()
     before = len(plugin.neutron.called("update_port"))
     with pytest.raises(PluginError, match=f"--mac-address={mac}: "):
@@ -314,7 +314,7 @@ def test_a_mac_that_cannot_be_touches_no_port(plugin: Plugin, docker: Docker, ma
 
 
 def test_another_network_driver_is_told_what_it_lacks(docker: Docker) -> None:
-    """``-d bridge --ipam-driver kuryr`` can be made; its user would be told to make it once more, which cannot help."""
+    """The user of ``-d bridge --ipam-driver kuryr`` would be told to create the network again, which cannot help."""
     call = docker.client.call
     wanted = {"AddressSpace": "no_address_space", "Pool": "10.1.0.0/24", "SubPool": "", "Options": None, "V6": False}
     pool_id = call("IpamDriver.RequestPool", wanted)["PoolID"]
@@ -343,7 +343,7 @@ def test_a_network_that_somebody_deleted_in_neutron(plugin: Plugin, docker: Dock
 
 
 def test_a_group_that_somebody_deleted_in_neutron(plugin: Plugin, docker: Docker) -> None:
-    """The user would not be told which option of his network does not fit any more."""
+    """The user would not learn which option of his network is no longer valid."""
     group = plugin.neutron.create_security_group({"name": "web"})
     net = docker.network_create(options={"neutron.security_groups": group.id})
     plugin.neutron.delete_security_group(group.id)

@@ -72,7 +72,7 @@ def test_two_subnets_of_each_family(rig: Rig, docker: DirectDocker, lose: bool) 
 
 
 def test_two_subnets_on_a_network_that_has_one_of_them(rig: Rig, docker: DirectDocker) -> None:
-    """The user's subnet would go with the one that was made beside it."""
+    """The user's subnet would be removed together with the one created next to it."""
     options, _, _ = tenant(rig)
     before = rig.state()
     net = docker.network_create([V4, "10.2.0.0/24"], options=options)
@@ -245,7 +245,7 @@ def test_a_users_subnet_named_by_the_range(rig: Rig, docker: DirectDocker) -> No
 
 
 class UpstreamRange:
-    """What upstream leaves of ``--subnet 10.1.0.0/24 --ip-range 10.1.0.64/26``: pool and subnet are the range."""
+    """What upstream makes of ``--subnet 10.1.0.0/24 --ip-range 10.1.0.64/26``: pool and subnet are the range."""
 
     def __init__(self, rig: Rig) -> None:
         self.docker_id = new_id()
@@ -331,7 +331,7 @@ def test_no_container_gets_an_auxiliary_address(rig: Rig, docker: DirectDocker, 
 
 @pytest.mark.parametrize("lose", [False, True], ids=["journal", "no-journal"])
 def test_no_container_gets_an_auxiliary_address_of_its_range(rig: Rig, docker: DirectDocker, lose: bool) -> None:
-    """What is promised to a printer would be a container's, for addresses of a range are chosen by us."""
+    """A container would get an address promised to a printer, as we choose the addresses of a range ourselves."""
     before = rig.state()
     aux = {"printer": "10.1.0.65", "outside": "10.1.0.9"}
     net = docker.network_create(V4, ip_range="10.1.0.64/30", gateway="10.1.0.1", aux=aux)
@@ -376,14 +376,14 @@ def test_auxiliary_addresses_that_cannot_be(rig: Rig, docker: DirectDocker, aux:
 
 @pytest.mark.parametrize("gateway", ["10.1.0.0", "10.1.0.255"])
 def test_a_gateway_that_cannot_be(rig: Rig, docker: DirectDocker, gateway: str) -> None:
-    """Neutron's words for it name neither the option nor the reason."""
+    """The user would read Neutron's own error, which names neither the option nor the reason."""
     with pytest.raises(PluginError, match=rf"--gateway={gateway}: is .* address of 10\.1\.0\.0/24"):
         docker.network_create(V4, gateway=gateway)
     assert rig.neutron.find_subnetpools() == []
 
 
 def test_the_gateway_of_the_network_that_was_chosen(rig: Rig, docker: DirectDocker) -> None:
-    """With several subnets of the CIDR in the cloud Docker would show, and keep, an address that is no gateway."""
+    """With several subnets of the CIDR in the cloud Docker would show, and keep, a wrong gateway."""
     options, _, _ = tenant(rig)
     rig.neutron.seed_subnet(rig.neutron.seed_network(name="other").id, V4, gateway_ip="10.1.0.99")
     net = docker.network_create(V4, ipam_options=options)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Tenants of the cloud who write on their own things what the service writes on its own: they get nothing by it.
+"""Tenants who put the service's own marks on their resources: they gain nothing by it.
 
 The service is used with either role that it may have. A tenant sees all tags of a shared network, so he knows every id.
 """
@@ -53,7 +53,7 @@ class Cloud:
         return self.neutron.seed_port(self.shared.id, **attributes).id
 
     def theirs(self) -> dict[str, Any]:
-        """Everything that is not the service's, as it is."""
+        """Everything that is not the service's, in its present state."""
         tables = self.neutron.store.tables
         return {
             what: {key: copied(row) for key, row in rows.items() if row.get("project_id", PROJECT) != PROJECT}
@@ -174,7 +174,7 @@ def test_a_memory_in_the_profile_of_another_host_is_left_to_it(cloud: Cloud) -> 
 
 
 def test_a_network_with_the_marks_of_ours(cloud: Cloud) -> None:
-    """After a lost journal a container would be on the tenant's network, for he makes his things sort first."""
+    """After a lost journal a container would be on the tenant's network, if the tenant's resources sort first."""
     docker_id, pool_id = cloud.net.network_id, cloud.net.pools[0].pool_id
     first = "00000000-0000-4000-8000-00000000000"
     network = cloud.neutron.seed_network(
@@ -344,7 +344,7 @@ def test_a_policy_of_others_that_is_not_shared(cloud: Cloud, project: str) -> No
 
 
 def test_two_networks_of_ours_that_claim_to_be_one_are_refused(cloud: Cloud) -> None:
-    """Whoever of the service's own project made the second one would choose where containers go."""
+    """Whoever created the second one in the service's own project would choose where containers go."""
     twin = cloud.neutron.seed_network(tags=network_tags(cloud.net.network_id, existing=False), project_id=PROJECT)
     cloud.neutron.seed_subnet(twin.id, "10.3.0.0/24", project_id=PROJECT)
     cloud.lose_journal()
@@ -365,7 +365,7 @@ def test_two_networks_of_ours_that_claim_to_be_one_are_refused(cloud: Cloud) -> 
 
 
 def test_a_network_that_cannot_be_told_keeps_its_own_pools_only(cloud: Cloud) -> None:
-    """Every pool that nothing came of would stay, on this host and for ever, because of one network."""
+    """Because of one network, every unused pool of this host would stay for ever."""
     cloud.neutron.seed_network(tags=network_tags(cloud.net.network_id, existing=False), project_id=PROJECT)
     client = cloud.docker.client
     unused = client.call("IpamDriver.RequestPool", {"AddressSpace": "s", "Pool": "10.77.0.0/24"})["PoolID"]

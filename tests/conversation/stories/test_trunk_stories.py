@@ -16,7 +16,7 @@ from tests.world.machine_world import World
 
 
 def test_a_vlan_of_the_trunk_on_any_network() -> None:
-    """The main job of ``vlan``: no VLAN, or that of somebody else, who would see the container's traffic."""
+    """The main job of ``vlan``: a container would get no VLAN, or somebody else's, who would see its traffic."""
     world = World("vlan")
     net = world.docker.network_create("10.9.0.0/24")
     with world.at_most(2 + 2):
@@ -36,7 +36,7 @@ def test_a_vlan_of_the_trunk_on_any_network() -> None:
 
 
 def test_exposed_ports_of_a_port_on_a_trunk() -> None:
-    """``--expose`` would be without effect, or cost a call more than on other hosts."""
+    """``--expose`` would have no effect, or cost more calls than on other hosts."""
     world = World("vlan")
     net = world.docker.network_create("10.9.0.0/24")
     with world.at_most(2 + 2 + 2):
@@ -84,7 +84,7 @@ def test_an_answer_of_the_trunk_is_lost_and_the_port_is_on_it() -> None:
 
 
 def test_no_trunk_says_how_to_make_one() -> None:
-    """The user would read about an attribute that is missing."""
+    """The user would get an internal error about a missing attribute."""
     world = World("vlan")
     world.rig.neutron.drop_trunk(world.trunk().id)
     net = world.docker.network_create("10.9.0.0/24")
@@ -95,7 +95,7 @@ def test_no_trunk_says_how_to_make_one() -> None:
 
 
 def test_a_network_with_a_larger_mtu_than_the_machines_interface() -> None:
-    """The kernel says "Invalid argument", which tells nobody what is wrong; and the VLAN would stay taken."""
+    """The user would read only the kernel's "Invalid argument", and the VLAN would stay taken."""
     world = World("vlan")
     net = world.docker.network_create("10.9.0.0/24")
     world.rig.links.delete(IFACE)

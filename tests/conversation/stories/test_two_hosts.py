@@ -102,7 +102,7 @@ def test_a_network_that_kuryr_made_goes_with_its_last_user(cloud: Cloud, first: 
 
 
 def test_both_leave_at_the_same_moment(cloud: Cloud) -> None:
-    """Each would see the other and leave the rest to it."""
+    """Each host would see the other, and leave the removal to it."""
     one, two = cloud.create(cloud.one, V4), cloud.create(cloud.two, V4)
     with Pause(cloud.outside, "after neutron.find_networks") as pause:
         first = Call(partial(leave, cloud.one, one))
@@ -196,7 +196,7 @@ def _fixed(cloud: Cloud, ip: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("step", ["neutron.create_subnetpool", "after neutron.create_subnetpool"])
 def test_two_hosts_without_a_subnet_at_the_same_moment(step: str) -> None:
-    """Both would be given the same free prefix, and one of the users Neutron's own words about it."""
+    """Both would get the same free prefix, and one user would read Neutron's own error about it."""
     outside = Outside()
     neutron = TappedNeutron(outside, hosts=["h1", "h2"])
     neutron.seed_subnetpool("kuryr", "10.77.0.0/16", default_prefixlen=24, project_id=PROJECT)

@@ -118,7 +118,7 @@ def test_a_container_with_a_port_that_zun_has_bound(zun: Zun, network: DockerNet
 
 
 FOR_ATTACH = {"device_owner": "", "binding:host_id": ""}
-"""Zun makes a port for another network of a container with its device alone; a requested one gets no more either."""
+"""The ports that Zun creates or uses for a container's further networks: it sets nothing but their device."""
 
 
 @pytest.mark.parametrize("prepared", [{}, FOR_ATTACH], ids=["prepared", "device-only"])

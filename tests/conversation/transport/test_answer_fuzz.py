@@ -114,11 +114,11 @@ class Story:
         }
 
     def lent(self) -> dict[str, Any]:
-        """The port that the user may use, but for how often it was changed."""
+        """The port that the user may use, without its revision."""
         return copied(self.rig.neutron.store.tables["ports"][self.prepared]) | {"revision_number": 0}
 
     def left(self) -> dict[str, list[str]]:
-        """What of the service's own is there."""
+        """The service's own resources."""
         tables = self.rig.neutron.store.tables
         kinds = ("ports", "networks", "subnets", "subnetpools")
         return {

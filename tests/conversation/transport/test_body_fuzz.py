@@ -134,7 +134,7 @@ class World:
         return status
 
     def bodies(self) -> dict[str, dict[str, Any]]:
-        """One of each call, which does something here."""
+        """One call of each kind, which takes effect in this world."""
         there = self.box.ids
         new = {"NetworkID": self.network.network_id, "EndpointID": new_id()}
         data = {"AddressSpace": "s", "Pool": "10.8.0.0/24", "Gateway": "", "AuxAddresses": {"a": "10.8.0.9/24"}}
@@ -240,7 +240,7 @@ def test_a_body_that_is_refused_changes_nothing(
 
 
 def test_nesting_has_a_limit_of_our_own() -> None:
-    """What the decoder took just before the interpreter's limit ended in an internal error further on."""
+    """A body that is nested almost as deep as the interpreter allows would end in an internal error after decoding."""
     rig = Rig()
     world = World(DirectDocker(rig))
     for depth in (MOST_LEVELS - 2, MOST_LEVELS - 1, 100, *range(900, 1000), 10_000, 100_000):
@@ -252,7 +252,7 @@ def test_nesting_has_a_limit_of_our_own() -> None:
 
 
 def test_of_a_key_twice_the_last_counts() -> None:
-    """As in Go's decoder, so that a message means here what it means to Docker."""
+    """A message would mean something else here than to Docker's own decoder."""
     rig = Rig()
     world = World(DirectDocker(rig))
     body = b'{"PoolID": "x", "Address": "y", "PoolID": "%s", "Address": "10.1.0.99"}' % world.pool.encode()
@@ -262,7 +262,7 @@ def test_of_a_key_twice_the_last_counts() -> None:
 
 @pytest.mark.timeout(400)
 def test_nothing_of_it_harms_the_real_door(tmp_path: Path) -> None:
-    """A worker or a listener that ends, or an answer that never comes."""
+    """A worker or a listener would end, or an answer would never come."""
     with running(tmp_path) as plugin:
         docker = plugin.docker()
 

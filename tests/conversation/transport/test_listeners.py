@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where the service listens, how it begins and how it ends."""
+"""Where the service listens, how it starts and how it stops."""
 
 from __future__ import annotations
 
@@ -288,7 +288,7 @@ def by_nobody(listener: Listener, *more: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.5.5.5", "localhost", "::1"])
 def test_loopback_needs_no_tls(tmp_path: Path, host: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Fails if the old way, TCP on the loopback, is not served, or nobody learns who is served there."""
+    """Fails if upstream's default, TCP on loopback, is not served, or the log does not tell who is served there."""
     with caplog.at_level(logging.WARNING):
         listener = tcp_listener(host, 0, encrypted=False)
     assert "only processes of root on this host are served" in caplog.text
@@ -324,7 +324,7 @@ def test_who_closes_at_once_is_not_served(tmp_path: Path) -> None:
 
 
 def test_other_users_can_be_allowed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Who had it before could not go on, or would let in more than he means to."""
+    """An operator who relied on other users' access could not keep it, or would admit more users than he means to."""
     with caplog.at_level(logging.WARNING):
         one, all_of_them = (
             tcp_listener("127.0.0.1", 0, encrypted=False, users=users) for users in (frozenset({65534}), None)
@@ -357,7 +357,7 @@ def test_the_unix_socket_is_for_root_alone() -> None:
     "host", ["0.0.0.0", "::", "", "0", "192.0.2.1", "example.invalid", "127.0.0.1.example.invalid"]
 )
 def test_other_addresses_need_tls(host: str) -> None:
-    """Fails if whoever reaches the port from outside can command the network."""
+    """Fails if whoever reaches the port from outside can control the network."""
     with pytest.raises(ConfigError, match="without TLS"):
         tcp_listener(host, 0, encrypted=False)
 
@@ -422,7 +422,7 @@ def test_half_a_request_does_not_hold_the_stop(tmp_path: Path) -> None:
 
 
 def test_verbs_that_hang_do_not_hold_the_stop(tmp_path: Path) -> None:
-    """Fails if the service waits for a verb for ever, or leaves the clients of waiting calls without an end."""
+    """Fails if the service waits for a verb for ever, or does not close the connections of waiting calls."""
     go = threading.Event()
     with serving(tmp_path, stop_timeout=1) as edge, ThreadPoolExecutor(10) as pool:
 

@@ -97,7 +97,7 @@ def test_the_whole_request_has_a_limit(tmp_path: Path, keys: Path, kind: str, ha
 
 @KINDS
 def test_silence_has_a_limit(tmp_path: Path, keys: Path, kind: str) -> None:
-    """Connections on which nothing ever arrives would be kept for ever."""
+    """Connections on which nothing arrives would be kept for ever."""
     with open_door(tmp_path, kind, keys, SOON) as (_, connect), connect() as sock:
         assert sock.recv(1) == b""
 
@@ -219,7 +219,7 @@ def test_an_answer_that_is_read_slowly_arrives(tmp_path: Path, keys: Path, kind:
 def test_an_answer_that_is_read_in_part_only_is_undone(
     tmp_path: Path, keys: Path, method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What Docker believes to have failed would stay behind."""
+    """What a call created would stay behind although Docker believes that the call failed."""
     verb, arguments = BODIES[method]
     large = {"answer": "x" * 5_000_000}
     with caplog.at_level(logging.INFO), open_door(tmp_path, "unix", keys) as (edge, connect):
@@ -300,7 +300,7 @@ def test_a_body_that_is_too_large_is_not_asked_for(tmp_path: Path, keys: Path) -
 
 @KINDS
 def test_bytes_behind_the_request_do_no_harm(tmp_path: Path, keys: Path, kind: str) -> None:
-    """Whatever comes behind a request, and is not read, would take the answer with it."""
+    """If data after the request is left unread, closing the connection would discard the answer."""
     with open_door(tmp_path, kind, keys) as (edge, connect):
         for more in (b"\n", b"x" * 1000, request("NetworkDriver.Leave", JOIN) * 20):
             status, _, body = exchange(connect(), request("NetworkDriver.Join", JOIN) + more)

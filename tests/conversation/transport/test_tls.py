@@ -79,7 +79,7 @@ def test_old_tls_is_refused(tmp_path: Path, keys: Path) -> None:
 
 @pytest.mark.parametrize("certificate", ["", "stranger"])
 def test_clients_without_the_right_certificate_are_refused(tmp_path: Path, keys: Path, certificate: str) -> None:
-    """Fails if anybody may command the network although an authority for clients is set."""
+    """Fails if anybody can control the network although an authority for clients is set."""
     body = b'{"NetworkID":"%s","EndpointID":"%s"}' % (IDS["NetworkID"].encode(), IDS["EndpointID"].encode())
     with listening(tmp_path, keys, ask_clients=True) as (edge, address):
         try:
@@ -93,14 +93,14 @@ def test_clients_without_the_right_certificate_are_refused(tmp_path: Path, keys:
 
 @pytest.mark.parametrize(("certificate", "reason"), [("", "certificate required"), ("stranger", "unknown ca")])
 def test_the_client_reads_why_it_is_refused(tmp_path: Path, keys: Path, certificate: str, reason: str) -> None:
-    """Docker would say "broken pipe" where its certificate is missing, for it sends its request without waiting."""
+    """Docker would report "broken pipe" when its certificate is missing, as it sends its request without waiting."""
     long = request("NetworkDriver.Leave", b'{"NetworkID":""}' + b" " * 300_000)
     with listening(tmp_path, keys, ask_clients=True) as (_, address), pytest.raises(ssl.SSLError, match=reason):
         call(address, trusting(keys, certificate), long)
 
 
 def test_tls_without_client_certificates_is_not_every_users(tmp_path: Path, keys: Path) -> None:
-    """Fails if any user of the host may command the network over TLS, or does not read why he may not."""
+    """Fails if any user of the host can control the network over TLS, or is not told why he cannot."""
     client = """
 import os, socket, ssl, sys
 context = ssl.create_default_context(cafile=sys.argv[1])

@@ -38,7 +38,7 @@ def plugin_file(words: tuple[str, str], *more: str) -> str:
 
 
 def follow(text: str) -> int:
-    """Call as Docker does with such a file; 0: refused while shaking hands."""
+    """Call as Docker does with such a file; answers the status, 0 if the TLS handshake failed."""
     found = json.loads(text)
     address, tls = urlsplit(found["Addr"]), found["TLSConfig"]
     context = ssl.create_default_context(cafile=tls["CAFile"])
@@ -53,7 +53,7 @@ def follow(text: str) -> int:
 
 
 def test_docker_is_served_by_its_certificate_only(folder: Path, start: Start, port: int) -> None:
-    """Fails if anybody on the network may command the plugin, or Docker may not (docs/compatibility.md, B6)."""
+    """Fails if anybody on the network can control the plugin, or Docker cannot (docs/compatibility.md, B6)."""
     authority_with(folder, "server", "client")
     text = f"kuryr_uri = https://127.0.0.1:{port}\nenable_ssl = true\nssl_cert_file = {folder}/server.pem\n"
     words = configure(folder, f"{text}ssl_key_file = {folder}/server.key\nssl_ca_file = {folder}/authority.pem")
@@ -68,7 +68,7 @@ def test_docker_is_served_by_its_certificate_only(folder: Path, start: Start, po
 
 
 def test_plain_tcp_on_loopback(folder: Path, start: Start, port: int) -> None:
-    """Fails if the way in which upstream was always used is gone."""
+    """Fails if upstream's usual configuration no longer works."""
     words = configure(folder, f"kuryr_uri = http://127.0.0.1:{port}")
     assert start(*words).told() == "READY=1"
     assert plugin_file(words) == f"http://127.0.0.1:{port}\n"
@@ -77,7 +77,7 @@ def test_plain_tcp_on_loopback(folder: Path, start: Start, port: int) -> None:
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "192.0.2.1", "[::]", "example.org"])
 def test_plain_tcp_elsewhere_stops_the_start(folder: Path, start: Start, address: str) -> None:
-    """Fails if the whole network may command the plugin without a password (docs/compatibility.md, B6)."""
+    """Fails if the whole network can control the plugin without a password (docs/compatibility.md, B6)."""
     code, _, err = start(*configure(folder, f"kuryr_uri = http://{address}:23750")).end()
     assert (code, err.count("\n")) == (2, 1)
     assert "needs enable_ssl = true" in err
