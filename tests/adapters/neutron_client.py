@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""A client of Neutron made as the service makes it: from the lines of a kuryr.conf."""
+"""A Neutron client created as the service does it, from the lines of a kuryr.conf."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def connect(
 
 
 def with_keystone(options: Mapping[str, str], endpoint: str, timeout: float = 20) -> NeutronClient:
-    """Somebody who logs in, and for whom Neutron is elsewhere than the catalogue says."""
+    """A login whose Neutron is not where the catalog says."""
 
     def factory() -> Adapter:
         adapter = build_adapter(configured(options), timeout=timeout)

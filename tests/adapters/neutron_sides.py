@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a contract of Neutron is held against without a cloud: the fake itself, and the client in front of it."""
+"""What Neutron's contract tests run against without a cloud: the fake itself, and the client in front of it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ NOWHERE = "00000000-0000-4000-8000-000000000000"
 
 
 class Tenant:
-    """Makes things with names of its own, and takes them away."""
+    """Creates resources with unique names, and removes them."""
 
     def __init__(self, neutron: Neutron) -> None:
         self.neutron = neutron

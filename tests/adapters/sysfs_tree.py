@@ -13,7 +13,7 @@ FIRST_VF, VF_STRIDE = 128, 2
 
 
 class SysfsTree:
-    """``write`` is the kernel's part: it goes where :class:`~kuryr_libnetwork.host.sysfs.SysfsPci` writes."""
+    """``write`` plays the kernel: :class:`~kuryr_libnetwork.host.sysfs.SysfsPci` calls it to write files."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

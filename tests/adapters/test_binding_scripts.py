@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's executables are run as they are, believed, and never waited for for ever."""
+"""The operator's executables are run unchanged, their result counts, and the wait for them is limited."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write(folder: Path, text: str, name: str = "sdn", mode: int = 0o755) -> Path
 
 
 def test_every_argument_arrives_as_it_is(scripts: BindingScripts, tmp_path: Path) -> None:
-    """Quotes, blanks and empty arguments would shift what the script reads."""
+    """Quotes, blanks and empty arguments would shift the script's arguments."""
     write(tmp_path, f'for each in "$@"; do printf "%s\\n" "$each"; done > {tmp_path}/seen')
     scripts.run("sdn", ARGUMENTS)
     assert (tmp_path / "seen").read_text().splitlines() == list(ARGUMENTS)
@@ -46,7 +46,7 @@ def test_exit_code_and_stderr_are_believed(scripts: BindingScripts, tmp_path: Pa
 
 
 def test_a_failure_without_a_word(scripts: BindingScripts, tmp_path: Path) -> None:
-    """The error would end in the middle."""
+    """The error message would be cut off."""
     write(tmp_path, "exit 1")
     with pytest.raises(BindingScriptFailed, match="ended with 1: nothing on stderr"):
         scripts.run("sdn", ARGUMENTS)
@@ -61,7 +61,7 @@ def test_a_long_story_is_cut_to_its_end(scripts: BindingScripts, tmp_path: Path)
 
 
 def test_a_warning_is_logged(scripts: BindingScripts, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What the script complains about would be lost where it succeeds all the same."""
+    """A script's warnings would be lost if it succeeds."""
     write(tmp_path, "echo slow today >&2")
     with caplog.at_level(logging.WARNING):
         scripts.run("sdn", ARGUMENTS)
@@ -78,7 +78,7 @@ def test_one_that_does_not_end_is_killed_with_its_children(tmp_path: Path) -> No
 
 
 def test_a_program_that_it_leaves_running_is_not_waited_for(scripts: BindingScripts, tmp_path: Path) -> None:
-    """A script that starts a daemon would time out although it has done its work."""
+    """A script that starts a daemon would time out although it has finished."""
     write(tmp_path, f"sleep 60 & echo $! > {tmp_path}/child; exit 0")
     scripts.run("sdn", ARGUMENTS)
     os.kill(int((tmp_path / "child").read_text()), 9)

@@ -107,7 +107,7 @@ def view(tmp_path: Path) -> Callable[[], EngineView]:
 
 
 def test_what_docker_says_is_understood(docker: Engine, view: Callable[[], EngineView]) -> None:
-    """The tests below would show nothing."""
+    """The tests below would prove nothing."""
     assert view() == VIEW
 
 
@@ -195,7 +195,7 @@ def test_an_answer_that_is_none(docker: Engine, view: Callable[[], EngineView], 
     ids=str,
 )
 def test_a_network_that_is_told_wrongly(docker: Engine, view: Callable[[], EngineView], wrong: dict[str, Any]) -> None:
-    """Its containers would look forgotten, or it be taken up as another one."""
+    """The network's containers would look forgotten, or it would be adopted as another network."""
     docker.says[NET] = told(SHOWN | wrong)
     with pytest.raises(EngineUnavailable, match="cannot be understood; it is ignored"):
         view()

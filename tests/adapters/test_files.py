@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Folders and files that somebody else prepared for the service, so that it opens or writes what he wants."""
+"""Folders and files that an attacker prepared so that the service opens or writes what he wants."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_folder_above_that_others_may_write_to_is_refused(tmp_path: Path, mode
 
 
 def test_a_folder_above_as_tmp_is_no_danger(tmp_path: Path) -> None:
-    """The sticky bit keeps others from moving it away: every test, and many a lab, would be refused."""
+    """A folder that the sticky bit protects would be refused, and with it every test and many a lab."""
     sticky = tmp_path / "sticky"
     sticky.mkdir()
     sticky.chmod(0o1777)
@@ -146,7 +146,7 @@ def test_no_link_is_followed(state: Path, tmp_path: Path, flags: int) -> None:
 
 
 def test_no_second_name_of_a_file_is_opened(state: Path, tmp_path: Path) -> None:
-    """A hard link does what a symbolic one does."""
+    """A hard link would have the same effect as a symbolic one."""
     (tmp_path / "target").write_text("precious")
     os.link(tmp_path / "target", state / "file")
     with Folder(state) as folder, pytest.raises(UnsafePath, match=f"{state}/file has another name"):
@@ -165,7 +165,7 @@ def test_what_is_no_file_is_refused(state: Path, kind: str) -> None:
 
 
 def test_a_file_of_somebody_else_is_refused(state: Path) -> None:
-    """Its owner still has it open, and could write whatever he likes into it."""
+    """Its former owner may still have the file open, and could write anything into it."""
     (state / "file").touch()
     os.chown(state / "file", NOBODY, 0)
     with Folder(state) as folder, pytest.raises(UnsafePath, match=f"{state}/file belongs to nobody"):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the services rely on in a journal, the one on disk and the one of the tests alike."""
+"""What the services rely on in a journal, tested on the one on disk and on the fake."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_every_kind_of_record_comes_back_as_it_was(journal: Journal) -> None:
 
 
 def test_a_second_put_replaces_and_keeps_the_order(journal: Journal) -> None:
-    """A changed record would stand there twice, or the records would come in another order after each change."""
+    """A changed record would be listed twice, or the order of records would change with each update."""
     for key in ("b", "a", "c"):
         journal.pools.put(msgspec.structs.replace(POOL, pool_id=key))
     journal.pools.put(msgspec.structs.replace(POOL, pool_id="b", requests=2))

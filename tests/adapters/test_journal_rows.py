@@ -49,7 +49,7 @@ def change(path: Path, statement: str, *values: object) -> None:
 
 
 def loosen(path: Path, table: str) -> None:
-    """As a table could be that another program made: without a type, without a constraint."""
+    """A table as another program could have created it: without types and constraints."""
     change(path, f"ALTER TABLE {table} RENAME TO old")
     change(path, f"CREATE TABLE {table} (key UNIQUE, record)")
     change(path, f"INSERT INTO {table} SELECT * FROM old")
@@ -100,7 +100,7 @@ def test_all_tables_are_here() -> None:
 )
 @pytest.mark.parametrize("table", TABLES)
 def test_what_is_no_record(path: Path, table: str, record: object, why: str) -> None:
-    """A service that fails in each call that meets the row, or takes for nobody's what it stood for."""
+    """Each call that reads the row would fail, or what it stood for would be treated as nobody's."""
     loosen(path, table)
     key, known = RECORDS[table]
     change(path, f"UPDATE {table} SET record = ?", record)
@@ -124,7 +124,7 @@ def test_text_in_no_encoding(path: Path, table: str) -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_value_of_another_type_anywhere_in_a_record(path: Path, table: str) -> None:
-    """What an older or newer release, or a hand, wrote otherwise."""
+    """A record written differently by an older or newer release, or by hand, would be misread."""
     key, known = RECORDS[table]
     whole: dict[str, object] = json.loads(msgspec.json.encode(known))
     refused = 0

@@ -27,7 +27,7 @@ def state(tmp_path: Path) -> Path:
 
 
 def use(state: Path) -> None:
-    """All that makes the journal's files."""
+    """Everything that creates the journal's files."""
     journal = SqliteJournal(state / "kuryr.db")
     try:
         journal.intents.put(IntentRecord(token="t", resource="ports", created_at=0))

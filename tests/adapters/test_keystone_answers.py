@@ -60,7 +60,7 @@ def keystone(front: NeutronFront) -> Iterator[FakeKeystone]:
 
 
 def ask_everything(client: NeutronClient) -> list[str]:
-    """What could not be had, in our own words."""
+    """What could not be obtained, in our own words."""
     told = []
     for ask in (client.project_id, client.find_networks, client.account, lambda: client.delete_port("p1")):
         try:
@@ -115,7 +115,7 @@ def test_a_token_that_cannot_be_used(keystone: FakeKeystone, token: dict[str, An
     assert told
     assert all("\n" not in line for line in told)
     keystone.token = {}
-    ask_everything(client)  # the first that fails has it forgotten
+    ask_everything(client)  # the first failing call discards the token
     assert client.find_networks() == []
     assert client.project_id() == "p"
 
@@ -178,7 +178,7 @@ def test_a_list_of_versions_that_is_none(keystone: FakeKeystone, versions: objec
 
 
 def test_a_renewed_login_that_cannot_be_read(front: NeutronFront, keystone: FakeKeystone) -> None:
-    """The hour would come in which every thread of the service ends."""
+    """Sooner or later every thread of the service would have ended."""
     client = connect(credentials(f"{keystone.url}/v3"))
     assert client.find_networks() == []
     front.tokens = keystone.tokens
@@ -193,7 +193,7 @@ def test_a_renewed_login_that_cannot_be_read(front: NeutronFront, keystone: Fake
 
 
 def test_a_debug_log_survives_what_keystone_says(keystone: FakeKeystone, caplog: pytest.LogCaptureFixture) -> None:
-    """A service with debug = true would end where others go on."""
+    """A service with debug = true would stop where others continue."""
     caplog.set_level(logging.DEBUG)
     keystone.answers += [Answer(200, body) for body in (b"[]", b"\xff", b'"x"', b"{", b'{"token": 5}')]
     client = connect(credentials(f"{keystone.url}/v3"))

@@ -67,7 +67,7 @@ def test_one_login_for_many_calls(session: Session, keystone: FakeKeystone) -> N
 
 
 def test_a_token_that_has_ended_is_followed_by_another(session: Session, keystone: FakeKeystone) -> None:
-    """A long run of the cloud tests would fail from some hour on."""
+    """A long run of the cloud tests would fail once the token has expired."""
     session.neutron("GET", "/v2.0/networks")
     keystone.revoke()
     assert session.neutron("GET", "/v2.0/networks") == {"networks": []}

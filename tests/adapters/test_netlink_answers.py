@@ -135,6 +135,6 @@ def test_messages_that_lack_what_is_asked_for(messages: list[Any]) -> None:
 
 
 def test_a_sandbox_that_no_file_can_be_called() -> None:
-    """Its name is Docker's; Python has an error of its own for a zero byte in it."""
+    """Docker names the sandbox; for a zero byte in the name, Python's own error would reach Docker."""
     with pytest.raises(LinkNotFound):
         namespaces.run_inside("/run/docker/netns/\0", lambda: None)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Who the service is for Keystone: the fake of the tests and the client behind a login are held to the same."""
+"""Who the service is for Keystone: one contract for the fake and for the client with a login."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def log_in(keystone: FakeKeystone, timeout: float = 20, password: str = PASSWORD
 def test_the_roles_and_the_project_of_the_token(
     side: str, role: Role, front: NeutronFront, keystone: FakeKeystone
 ) -> None:
-    """Missing rights would be seen by the first container, or rights be called missing that are there."""
+    """Missing roles would be noticed only by the first container, or existing ones be reported as missing."""
     keystone.roles = tuple(ROLES[role])
     neutron: Neutron = FakeNeutron(role=role) if side == "fake" else log_in(keystone)
     with count_calls() as counter:
@@ -85,7 +85,7 @@ def test_a_new_token_may_say_otherwise(keystone: FakeKeystone) -> None:
     "options", [{"auth_type": "none"}, {"auth_type": "http_basic", "username": "kuryr", "password": "secret"}]
 )
 def test_there_are_no_roles_without_keystone(front: NeutronFront, options: dict[str, str]) -> None:
-    """A cloud without Keystone would be called one whose user may do nothing."""
+    """On a cloud without Keystone all roles would be reported as missing."""
     assert connect({**options, "endpoint": front.url}).account() is None
     assert without_keystone(front.url).account() is None
 
@@ -146,7 +146,7 @@ def test_a_token_that_cannot_be_read(keystone: FakeKeystone, token: dict[str, An
 
 
 class Stuck(FakeKeystone):
-    """Answers no login before it is told to."""
+    """Holds back the answer to a login until it is told to send it."""
 
     def __init__(self) -> None:
         super().__init__({})
@@ -170,7 +170,7 @@ def test_nobody_waits_for_a_keystone_that_hangs() -> None:
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("side", ["fake", "client"])
 def test_only_an_administrator_sees_where_a_network_is(side: str, role: Role) -> None:
-    """VFs would be found here on clouds whose service is never shown which devices a network belongs to."""
+    """VFs would be found here on clouds that never show the service a network's physical network."""
     fake = FakeNeutron(role=role)
     made = fake.seed_network(**{"provider:physical_network": "physnet2"})
     with NeutronFront(fake) as front:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Answers that are not about what was asked: none is believed, and none is acted upon."""
+"""Answers that do not match the request are neither believed nor acted upon."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def client(front: NeutronFront) -> NeutronClient:
 def test_what_a_filter_leaves_out_is_left_out(
     front: NeutronFront, client: NeutronClient, query: dict[str, Any]
 ) -> None:
-    """A Neutron that ignores a filter would have everything changed or removed that it shows instead."""
+    """If Neutron ignores a filter, everything that it shows would be changed or removed."""
     front.answers.append(json_answer(200, {"ports": [PORT]}))
     assert client.find_ports(**query) == []
 
@@ -85,7 +85,7 @@ def test_what_a_filter_leaves_out_is_left_out(
     ids=str,
 )
 def test_what_was_asked_for_is_there(front: NeutronFront, client: NeutronClient, query: dict[str, Any]) -> None:
-    """What Neutron spells otherwise, or finds by what it does not show to the service's role, would be missing."""
+    """Resources that Neutron spells differently, or finds by attributes that our role cannot see, would be missing."""
     front.answers.append(json_answer(200, {"ports": [PORT]}))
     assert [port.id for port in client.find_ports(**query)] == ["p1"]
 
@@ -109,7 +109,7 @@ def test_cidrs_are_compared_as_such(front: NeutronFront, client: NeutronClient) 
 
 
 def test_another_object_than_the_one_asked_for_is_no_answer(front: NeutronFront, client: NeutronClient) -> None:
-    """A port would be taken for one that is gone, or another one be changed in its place."""
+    """An existing port would be treated as deleted, or another one be changed instead."""
     front.answers.append(json_answer(200, {"ports": [PORT]}))
     with pytest.raises(NeutronUnavailable, match="it has p1 where p2 was asked for"):
         client.find_ports(id="p2")
@@ -128,7 +128,7 @@ def test_an_id_of_any_form_is_told_in_one_line(front: NeutronFront, client: Neut
 
 
 def test_a_link_neither_leads_elsewhere_nor_changes_the_question(front: NeutronFront, client: NeutronClient) -> None:
-    """The token would go to another server, or the second page be of somebody else's ports."""
+    """The token would be sent to another server, or the second page would list somebody else's ports."""
     link = {"rel": "next", "href": "http://198.51.100.1:1/v2.0/networks?marker=p1&limit=1&project_id=theirs&tags=x"}
     front.answers += [
         json_answer(200, {"ports": [PORT], "ports_links": [link]}),
@@ -141,7 +141,7 @@ def test_a_link_neither_leads_elsewhere_nor_changes_the_question(front: NeutronF
 
 @pytest.mark.parametrize("href", ["http://[::1", ""])
 def test_a_link_that_is_none(front: NeutronFront, client: NeutronClient, href: str) -> None:
-    """A page would be dropped silently, or a proxy's invention end in a traceback."""
+    """A page would be dropped silently, or a proxy's invalid link end in a traceback."""
     page = {"ports": [], "ports_links": [{"rel": "next", "href": href}]}
     front.answers.append(json_answer(200, page))
     with pytest.raises(NeutronUnavailable, match="no usable answer"):
@@ -221,7 +221,7 @@ def test_another_thing_than_was_to_be_changed(
 
 @pytest.mark.parametrize("groups", [[], ["g1"], ["g1", "g2"], ["g1"] * 3])
 def test_other_rules_than_were_to_be_made(front: NeutronFront, client: NeutronClient, groups: list[str]) -> None:
-    """Exposed ports would be thought open that are not."""
+    """Exposed ports would be believed to be open although they are not."""
     front.answers.append(json_answer(201, {"security_group_rules": [{"security_group_id": each} for each in groups]}))
     with pytest.raises(NoAnswer, match="not the 2 rules that were sent"):
         client.create_security_group_rules([{"security_group_id": "g1"}] * 2)
@@ -234,7 +234,7 @@ def test_other_rules_than_were_to_be_made(front: NeutronFront, client: NeutronCl
     ids=["big", "within", "deep"],
 )
 def test_what_cannot_be_kept_is_no_answer(front: NeutronFront, client: NeutronClient, name: str, value: object) -> None:
-    """The journal could not be written, in the midst of a change."""
+    """The journal could not be written, in the middle of a change."""
     front.answers.append(json_answer(200, {"ports": [PORT | {name: {"x": value}}]}))
     with pytest.raises(NeutronUnavailable, match=name):
         client.find_ports()
@@ -264,7 +264,7 @@ WRITES: list[Callable[[NeutronClient, str], object]] = [
 def test_what_is_no_id_leads_nowhere(
     front: NeutronFront, client: NeutronClient, write: Callable[[NeutronClient, str], object], text: str
 ) -> None:
-    """An id that somebody made up would change or delete something else."""
+    """A crafted id would change or delete something else."""
     client.extensions()
     with pytest.raises(NeutronRefused, match="is no id in Neutron"):
         write(client, text)
@@ -273,7 +273,7 @@ def test_what_is_no_id_leads_nowhere(
 
 @pytest.mark.parametrize("tag", ["", ".", ".."])
 def test_a_dot_is_no_tag(front: NeutronFront, client: NeutronClient, tag: str) -> None:
-    """To remove the tag ".." of a port would delete the port."""
+    """Removing the tag ".." from a port would delete the port."""
     with pytest.raises(NeutronRefused, match="cannot be named"):
         client.remove_tag("ports", "p1", tag)
     assert front.requests == []
@@ -281,7 +281,7 @@ def test_a_dot_is_no_tag(front: NeutronFront, client: NeutronClient, tag: str) -
 
 @pytest.mark.parametrize("tag", ["a?b", "a#b", "a b", "%2e%2e", "a%2fb", "caf\u00e9"])
 def test_a_tag_leads_to_itself(front: NeutronFront, client: NeutronClient, tag: str) -> None:
-    """A tag that its user chose would have another request sent."""
+    """A tag chosen by a user would turn the request into another one."""
     with pytest.raises(NeutronError):
         client.remove_tag("ports", "p1", tag)
     assert front.requests[0].path.encode("latin-1").decode() == f"/v2.0/ports/p1/tags/{tag}"

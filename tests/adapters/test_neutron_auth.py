@@ -96,7 +96,7 @@ def test_a_refused_token_is_renewed_once(front: NeutronFront, keystone: FakeKeys
 
 
 def test_a_token_that_stays_refused_is_forbidden(front: NeutronFront, keystone: FakeKeystone) -> None:
-    """A cloud that refuses all tokens would be asked for ever."""
+    """A cloud that refuses all tokens would be asked again and again without end."""
     front.tokens = set()
     with pytest.raises(NeutronForbidden, match="bad token"):
         names(log_in(keystone))
@@ -104,7 +104,7 @@ def test_a_token_that_stays_refused_is_forbidden(front: NeutronFront, keystone: 
 
 
 def test_a_wrong_password_is_told_but_not_shown(keystone: FakeKeystone, caplog: pytest.LogCaptureFixture) -> None:
-    """A password would stand in a log, or a wrong one look like a broken cloud."""
+    """A password would appear in a log, or a wrong one look like a broken cloud."""
     caplog.set_level(logging.DEBUG)
     with pytest.raises(NeutronForbidden, match=r"Keystone refused what GET /v2\.0/networks needs") as caught:
         names(log_in(keystone, password="hunter two"))
@@ -113,7 +113,7 @@ def test_a_wrong_password_is_told_but_not_shown(keystone: FakeKeystone, caplog: 
 
 
 def test_tokens_and_passwords_are_not_logged(keystone: FakeKeystone, caplog: pytest.LogCaptureFixture) -> None:
-    """debug = true would give the cloud away."""
+    """debug = true would write credentials to the log."""
     caplog.set_level(logging.DEBUG)
     names(log_in(keystone))
     assert "/v2.0/networks" in caplog.text

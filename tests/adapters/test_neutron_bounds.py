@@ -36,7 +36,7 @@ def front() -> Iterator[NeutronFront]:
 
 
 class Held:
-    """Work that goes on only when told to."""
+    """Work that continues only when told to."""
 
     def __init__(self) -> None:
         self.go_on = threading.Event()
@@ -102,7 +102,7 @@ def test_work_that_departed_may_take_effect() -> None:
 
 
 def test_answers_errors_and_counts_reach_the_caller() -> None:
-    """A defect would vanish in a thread, or the budget of calls show nothing."""
+    """An exception would get lost in a thread, or calls would not be counted."""
 
     def work(depart: Depart) -> str:
         note_neutron_call("GET", "/v2.0/ports")
@@ -119,7 +119,7 @@ def test_answers_errors_and_counts_reach_the_caller() -> None:
 
 
 def test_a_login_that_takes_too_long_sends_nothing_later(front: NeutronFront) -> None:
-    """One hung login would hang every container, and make their networks when it ends at last."""
+    """One hung login would hang every container, and when it finally ends create networks that nobody waits for."""
     held = Held()
 
     def factory() -> Adapter:

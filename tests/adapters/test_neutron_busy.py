@@ -38,7 +38,7 @@ def pauses() -> list[float]:
 
 @pytest.fixture
 def client(front: NeutronFront, pauses: list[float]) -> NeutronClient:
-    """Its pauses are noted, and take no time."""
+    """Pauses are recorded, and take no time."""
     conf = configured({"auth_type": "none", "endpoint": front.url})
     return NeutronClient(partial(build_adapter, conf, timeout=TIMEOUT), TIMEOUT, sleep=pauses.append)
 
@@ -66,7 +66,7 @@ def test_two_callers_do_not_come_back_together(front: NeutronFront, client: Neut
 
 
 def test_without_a_time_the_pauses_grow(front: NeutronFront, client: NeutronClient, pauses: list[float]) -> None:
-    """A limited cloud would be hammered, or a frozen one hold Docker for ever."""
+    """A rate-limited cloud would be flooded with requests, or a frozen one block Docker for ever."""
     front.answers += [busy()] * 50
     with pytest.raises(TooManyRequests):
         client.delete_subnetpool("p")
@@ -78,7 +78,7 @@ def test_without_a_time_the_pauses_grow(front: NeutronFront, client: NeutronClie
 def test_a_time_beyond_the_calls_own_is_not_waited_for(
     front: NeutronFront, client: NeutronClient, pauses: list[float], told: str
 ) -> None:
-    """Docker would hang for an hour, or the cloud be asked against its word."""
+    """Docker would hang for an hour, or Neutron be asked earlier than it said."""
     front.answers.append(busy(DATE, ("Retry-After", told)))
     with pytest.raises(TooManyRequests, match=r"no more requests.*GET /v2\.0/ports") as caught:
         client.find_ports()
@@ -89,7 +89,7 @@ def test_a_time_beyond_the_calls_own_is_not_waited_for(
 
 @pytest.mark.parametrize("told", ["", "soon", "-5", "1.5", "nan", "Sun, 99 Nov 2026", "Sun, 29 Nov 2026 05:00:00 GMT"])
 def test_a_time_that_cannot_be_read_is_none(front: NeutronFront, client: NeutronClient, told: str) -> None:
-    """A broken header would end in a traceback, or in no further try."""
+    """An invalid header would end in a traceback, or prevent another attempt."""
     front.answers.append(busy(DATE, ("Retry-After", told)))
     assert client.find_networks() == []
     assert len(front.requests) == 2
@@ -98,7 +98,7 @@ def test_a_time_that_cannot_be_read_is_none(front: NeutronFront, client: Neutron
 def test_a_date_is_read_by_the_servers_own_clock(
     front: NeutronFront, client: NeutronClient, pauses: list[float]
 ) -> None:
-    """Two clocks that differ by minutes would make a pause of minutes, or none."""
+    """If the two clocks differ by minutes, the pause would last minutes, or be left out."""
     front.answers.append(busy(DATE, ("Retry-After", "Sun, 29 Nov 2026 06:00:05 GMT")))
     client.find_networks()
     assert 5 <= pauses[0] < TIMEOUT

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the services rely on in Neutron: the fake of the tests, the client, and the real one are held to the same."""
+"""What the services rely on in Neutron: one contract for the fake, the client and the real Neutron."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class NetworkContract:
         assert neutron.find_networks(id=[]) == []
 
     def test_an_unknown_filter_is_refused(self, neutron: Neutron) -> None:
-        """A filter that Neutron does not know would be taken for one that matches everything."""
+        """An unknown filter would be treated as if it matched everything."""
         with pytest.raises(NeutronRefused, match="bogus"):
             neutron.find_ports(bogus="x")
 
     def test_a_network_cannot_be_made_with_tags(self, neutron: Neutron) -> None:
-        """The service would save a call that real clouds refuse."""
+        """The service would rely on a combined call that real clouds refuse."""
         with pytest.raises(NeutronRefused, match="tags"):
             neutron.create_network({"name": "x", "tags": ["a"]})
 
@@ -80,7 +80,7 @@ class NetworkContract:
         assert neutron.find_networks(id=network.id)[0].subnets == (subnet.id,)
 
     def test_subnets_of_a_network_may_not_overlap(self, tenant: Tenant) -> None:
-        """The service would count on a second subnet that real clouds refuse."""
+        """The service would rely on a second subnet that real clouds refuse."""
         network = tenant.network()
         tenant.subnet(network, "10.11.0.0/24")
         with pytest.raises(NeutronRefused, match="overlaps"):
@@ -401,7 +401,7 @@ class PortContract:
             neutron.remove_tag(owner, NOWHERE, "a")
 
     def test_number_and_length_of_tags_are_limited(self, tenant: Tenant, neutron: Neutron) -> None:
-        """A port with many tags of the user's would be adopted half."""
+        """The adoption of a port with many user's tags would fail halfway."""
         network = tenant.network()
         neutron.set_tags("networks", network.id, [f"{number}" for number in range(50)])
         for wrong in ([f"{number}" for number in range(51)], ["x" * 256]):

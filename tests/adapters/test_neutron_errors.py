@@ -73,7 +73,7 @@ def told(status: int, kind: str = "Kind", message: str = "its words") -> Answer:
 
 
 def bare(kind: type[Exception]) -> Exception:
-    """An instance whatever the constructor wants; ``__init__`` is not what is tested."""
+    """An instance created without ``__init__``, whose arguments do not matter here."""
     error = kind.__new__(kind)
     error.args = ("the words",)
     if isinstance(error, keystoneauth1.exceptions.ClientException):
@@ -188,7 +188,7 @@ def test_an_error_that_cannot_be_read_is_one(front: NeutronFront, client: Neutro
 
 
 def test_nulls_and_absent_members_are_read_as_defaults(front: NeutronFront, client: NeutronClient) -> None:
-    """One port with a null would hide all others."""
+    """One port with a null attribute would hide all others."""
     nulls = dict.fromkeys(("name", "description", "device_id", "device_owner", "binding:vif_details", "tags"))
     bound = {"binding:profile": None, "binding:host_id": None, "unknown": 1}
     ports = [{"id": "a", "network_id": "n", **nulls, **bound}, {"id": "b", "network_id": "n"}]
@@ -199,7 +199,7 @@ def test_nulls_and_absent_members_are_read_as_defaults(front: NeutronFront, clie
 
 
 def test_a_get_is_repeated_a_few_times(front: NeutronFront, client: NeutronClient) -> None:
-    """A short hiccup of the cloud would fail a container, or a long one be hammered."""
+    """A short hiccup of the cloud would fail a container, or a long one be answered by a flood of requests."""
     front.answers += [Answer(503), Answer(502)]
     with count_calls() as counter:
         assert client.find_networks() == []
@@ -299,7 +299,7 @@ def test_tags_of_a_new_port_are_sent_where_they_are_known(without: frozenset[str
 
 
 def test_counters_nest(fake: FakeNeutron) -> None:
-    """A count inside of another would take its calls away."""
+    """A nested count would take calls away from the outer one."""
     with count_calls() as outer:
         fake.find_ports()
         with count_calls() as inner:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Answers without end, cut off, of another kind, or from somewhere else: each is one of our errors, and bounded."""
+"""Endless, truncated or foreign answers, and redirects: each becomes one of our errors, in limited time and memory."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def client(front: NeutronFront) -> NeutronClient:
 
 @contextmanager
 def raw_server(say: Callable[[socket.socket, threading.Event], None]) -> Iterator[tuple[str, list[int]]]:
-    """A server that says to each connection what it is told to; the list has an entry for each that has ended."""
+    """A server that sends scripted bytes to each connection; the list has an entry for each that has ended."""
     over, ended = threading.Event(), []
 
     def serve(connection: socket.socket) -> None:
@@ -133,7 +133,7 @@ def test_a_body_without_end_ends() -> None:
 
 
 def test_an_answer_in_drops_holds_no_thread() -> None:
-    """Each caller who has given up would leave a thread and a connection behind, for as long as the server likes."""
+    """Each caller that gave up would leave a thread and a connection behind, for as long as the server wants."""
     before = set(threading.enumerate())
 
     def drip(connection: socket.socket, over: threading.Event) -> None:
@@ -236,7 +236,7 @@ def test_no_redirect_of_neutron_is_followed(front: NeutronFront, client: Neutron
 
 
 class Redirecting(Loopback):
-    """Sends everybody who asks to ``target``."""
+    """Redirects every request to ``target``."""
 
     def __init__(self, target: str, status: int) -> None:
         super().__init__()

@@ -65,7 +65,7 @@ def rows(**changed: Any) -> Message:
 
 
 def done(asked: Message) -> Message:
-    """The server has done nothing, but says so properly; for looks that is enough."""
+    """A valid answer of a server that has done nothing; enough for reading."""
     return {"result": [{} for _ in asked["params"][1:]]}
 
 
@@ -164,7 +164,7 @@ def attempt(work: Callable[[], object]) -> str:
 
 
 def recovers(server: Server, database: OvsDatabase) -> bool:
-    """With a new connection, for the old one has rows that it was told."""
+    """With a new connection, because the old one keeps the rows that it received."""
     server.rows, server.answer = rows(), done
     database.close()
     return database.owned() == [THERE]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Changes that rest on what was read: the fake of the tests, the client, and the real Neutron are held to the same."""
+"""Changes that are based on a revision: one contract for the fake, the client and the real Neutron."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Security groups: the fake of the tests, the client, and the real Neutron are held to the same."""
+"""Security groups: one contract for the fake, the client and the real Neutron."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""PCI functions, those of sysfs and those of the tests alike; and what only sysfs can get wrong."""
+"""PCI functions, in sysfs and in the fake; and errors that only sysfs can cause."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def third(pci: PciFunctions) -> VirtualFunction:
 
 
 def test_a_pf_is_shown_whole(world: World) -> None:
-    """The choice of a VF would go by wrong facts."""
+    """A VF would be chosen by wrong facts."""
     expected = PhysicalFunction(
         pci_address=PF,
         vendor_id="8086",
@@ -138,7 +138,7 @@ def test_what_is_no_function_is_none(world: World, address: str) -> None:
 
 
 def test_a_pf_is_no_vf_and_a_vf_no_pf(world: World) -> None:
-    """A whole card would be given out in place of a part of it."""
+    """A whole card would be given out instead of one of its VFs."""
     assert world.pci.virtual_function(PF) is None
     assert world.pci.physical_function(THIRD) is None
 
@@ -356,7 +356,7 @@ def test_a_driver_is_a_plain_name(tree: SysfsTree, driver: str) -> None:
 
 
 def test_a_device_that_comes_late_is_waited_for(tree: SysfsTree) -> None:
-    """iavf makes its device seconds after it took the VF."""
+    """The VF would be reported as lost: iavf creates its device seconds after it was bound."""
     pci = SysfsPci(tree.root, tree.write)
     late = threading.Thread(target=lambda: (tree.devices / THIRD / "net" / "late0").mkdir())
     tree.send_away(THIRD)
@@ -376,7 +376,7 @@ def test_a_refused_number_of_vfs_is_one_clear_line(tree: SysfsTree) -> None:
 
 
 def test_a_write_that_hangs_costs_no_caller(tree: SysfsTree) -> None:
-    """One card with sick firmware would take one worker after another, until Docker gets no answers."""
+    """A card with broken firmware would block one worker after another, until Docker gets no answers."""
     release = threading.Event()
 
     def hang(path: Path, text: str) -> None:

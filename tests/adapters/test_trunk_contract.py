@@ -43,7 +43,7 @@ class PairContract:
     def test_pairs_are_replaced_by_the_revision_that_was_seen(
         self, tenant: Tenant, neutron: Neutron, host: str
     ) -> None:
-        """Two hosts of containers, or an operator beside one, would overwrite each other's pairs."""
+        """Two Docker hosts, or a host and an operator, would overwrite each other's pairs."""
         vm = machine(tenant, host)
         assert vm.allowed_address_pairs == ()
         one, two = (AddressPair(ip_address=f"10.11.0.{n}", mac_address=vm.mac_address) for n in (201, 202))
