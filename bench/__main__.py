@@ -99,7 +99,7 @@ def _measure(bench: Bench, scratch: Path, runs: int, *, quick: bool) -> Iterator
 
 
 def _warm(bench: Bench) -> None:
-    """A fresh Neutron, and a fresh service, load their code at the first call of a kind."""
+    """Warm up: a fresh Neutron, and a fresh service, load code at the first call of each kind."""
     say("warming up Neutron and the service")
     for _ in range(3):
         bench.create("kuryr", "warm", "--subnet=10.99.0.0/24")
@@ -111,7 +111,7 @@ def _warm(bench: Bench) -> None:
 
 @contextmanager
 def _scratch(paths: LabPaths) -> Iterator[Path]:
-    """On the disk of the lab, not in a /tmp that may be memory: an fsync must be one."""
+    """On the lab's disk, not in /tmp, which may be in memory: an fsync must reach a disk."""
     folder = paths.dev / "bench"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

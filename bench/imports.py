@@ -32,7 +32,7 @@ for line in open("/proc/self/status"):
 
 
 def measure(paths: LabPaths, runs: int) -> Section | None:
-    """``None`` where the lab's Neutron came without the SDK."""
+    """``None`` if the lab's Neutron was installed without the SDK."""
     python = paths.neutron_venv / "bin" / "python"
     seconds: dict[str, list[float]] = defaultdict(list)
     megabytes: dict[str, list[float]] = defaultdict(list)

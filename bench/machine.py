@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""On what and with what it was measured."""
+"""The hardware and software of the measurement."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ BACKGROUND = (
     "/v2.0/ports?binding:host_id=",
     "/v2.0/qos/policies",
 )
-"""The reconciler's look at what is there, once a minute whatever Docker does."""
+"""The calls of the reconciler's round, once a minute whatever Docker does."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def is_background(call: NeutronCall) -> bool:
 
 
 class Bench:
-    """What all measurements share: a lab, its one host, and names that can be swept away."""
+    """Shared by all measurements: a lab, its one host, and names that can be cleaned up."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -93,7 +93,7 @@ class Bench:
 
     @contextmanager
     def tenant_network(self, cidr: str, address: str) -> Iterator[str]:
-        """A network of somebody else's with one port that waits at ``address``; gives the network's id."""
+        """Create another user's network, with one port prepared at ``address``; answers the network's id."""
         network = self._post("network", name="bench-tenant")
         try:
             subnet = self._post("subnet", network_id=network, cidr=cidr, ip_version=4)

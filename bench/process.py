@@ -79,7 +79,7 @@ def start(paths: LabPaths, folder: Path, answered: Callable[[subprocess.Popen[by
 
 
 def memory(bench: Bench, endpoints: int, say: Callable[[str], None]) -> Section:
-    """Endpoints are made as Docker makes them, but without containers, which would only take time."""
+    """Creates endpoints as Docker does, but without containers, which would only take time."""
     service = bench.host.kuryr
     service.restart()
     docker = Docker(bench.host.paths.plugin_socket)
@@ -114,7 +114,7 @@ def memory(bench: Bench, endpoints: int, say: Callable[[str], None]) -> Section:
 
 
 def _look_of_reconciler(bench: Bench) -> float | None:
-    """The seconds of one whole look: it begins with the subnets and ends with the ports in Neutron's access log."""
+    """The seconds of one whole round, which in Neutron's access log starts with subnets and ends with ports."""
     position = bench.lab.neutron_log_position()
 
     def epochs(path: str) -> list[int]:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Our own share of a plugin call: the whole service over its real unix socket and its real journal, all else faked.
+"""Our own share of a plugin call: the whole service with its real Unix socket and real journal, all else faked.
 
 What a client in Docker's place measures, so it has the client's own work and the fakes' in it as well.
 """
@@ -25,7 +25,7 @@ GOAL = 0.005
 
 
 class TimedClient(PluginClient):
-    """Remembers how long each verb took."""
+    """Records how long each verb took."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

@@ -23,7 +23,7 @@ from tests.sriov.guide import Card, Guide
 from tests.sriov.reader import Reader
 
 VFS = 7
-"""What an 82576 can have."""
+"""How many VFs a port of an 82576 can have."""
 ASKED = ("RequestAddress", "CreateEndpoint", "Join")
 _LINE = re.compile(r"(?P<at>[\d-]+ [\d:.]+) \d+ (?:DEBUG|INFO) kuryr_libnetwork\.(?P<rest>.*)")
 _CALL = re.compile(r"docker\.boundary (?:NetworkDriver|IpamDriver)\.(\w+) .*\(([\d.]+) ms, (\d+) Neutron calls\)")
@@ -57,7 +57,7 @@ class Story:
         return sum(call.neutron_calls for call in self.calls)
 
     def parts(self, neutron: float) -> dict[str, float]:
-        """From the begin of RequestAddress to the answer to Join, in seconds; ``neutron`` as its own log has it."""
+        """Seconds from the start of RequestAddress to the answer to Join; ``neutron``: by Neutron's own log."""
         asked = [call for call in self.calls if call.verb in ASKED]
         begin, end = asked[0].begin, asked[-1].end
         errands = [each for each in self.errands if begin <= each[1] <= end]
