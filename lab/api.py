@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""A running lab in the hands of a test, the demo or the benchmark."""
+"""The Python interface to a running lab, for tests, the demo and the benchmark."""
 
 import json
 import os
@@ -137,15 +137,13 @@ class Host:
         return people.logged_in(self.paths.kuryr_conf.read_text())
 
     def log_in_as(self, person: Person) -> None:
-        """Restart kuryr-server as another user of the cloud, if it is not that one already."""
+        """Restart kuryr-server as another user of the cloud, unless it runs as that user already."""
         programs.log_in_as(self.paths, person, self._registry)
         self.kuryr.start()
 
     @contextmanager
     def configured(self, **options: str | int) -> Iterator[None]:
-        """kuryr-server with these options of [DEFAULT], which the lab does not set itself, until the end of the
-        block.
-        """
+        """Run kuryr-server with these options of [DEFAULT], which the lab itself must not set, within the block."""
         programs.configure(self.paths, options, self._registry)
         self.kuryr.start()
         try:
@@ -156,7 +154,7 @@ class Host:
 
     def environment(self, person: Person = people.ADMIN) -> dict[str, str]:
         """`person`: who the openstack command is."""
-        # Before all others the docker command of the same package as dockerd.
+        # The docker command of dockerd's own package comes first.
         folders = [str(folder / "bin") for folder in (self._lab.venv, self._lab.neutron_venv) if folder.exists()]
         return {
             "DOCKER_HOST": f"unix://{self.paths.docker_socket}",

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""RabbitMQ, and the part of Neutron that takes the agents' reports from it: for SR-IOV machines, and for ML2/OVS."""
+"""RabbitMQ, and the Neutron process that receives the agents' reports through it: for SR-IOV machines and ML2/OVS."""
 
 import signal
 
@@ -38,11 +38,11 @@ def start_rabbitmq(paths: LabPaths, registry: Registry) -> None:
             "RABBITMQ_LOG_BASE": str(state / "log"),
             "RABBITMQ_LOGS": "-",
             "RABBITMQ_PID_FILE": str(state / "pid"),
-            # Erlang's schedulers spin while they wait, which a small machine cannot spare.
+            # Erlang's schedulers busy-wait by default, which a small machine cannot afford.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}",
         }
         argv = ("/usr/lib/rabbitmq/bin/rabbitmq-server",)
-        # What it has in its queues goes with the lab, so it need not end in order.
+        # Its queues are deleted with the lab, so no orderly shutdown is needed.
         program = Program(RABBITMQ, argv, Place(paths.netns), paths.log(RABBITMQ), env, signal.SIGKILL)
         registry.start(program)
     record = registry.get(RABBITMQ)
@@ -59,7 +59,7 @@ def _accepts(paths: LabPaths) -> bool:
 
 
 def start_rpc_server(paths: LabPaths, registry: Registry) -> None:
-    """The API under uWSGI takes no reports."""
+    """A process of its own, because the API under uWSGI receives no reports."""
     if not registry.running(RPC_SERVER):
         argv = (str(paths.neutron_venv / "bin" / RPC_SERVER), "--config-file", str(paths.neutron_conf))
         registry.start(Program(RPC_SERVER, argv, Place(paths.netns), paths.log(RPC_SERVER), {}, signal.SIGKILL))

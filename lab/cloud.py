@@ -81,7 +81,7 @@ def start_neutron(paths: LabPaths, registry: Registry, backend: Backend, transpo
         argv = (str(paths.neutron_venv / "bin" / "uwsgi"), "--ini", str(neutron_config.uwsgi_file(paths)))
         env = {"OS_NEUTRON_CONFIG_FILES": str(paths.neutron_conf)}
         log = paths.log("neutron")
-        # Neutron takes seconds to end in order, and its database is thrown away anyhow.
+        # An orderly shutdown takes seconds, and the database is deleted anyway.
         registry.start(Program("neutron", argv, Place(paths.netns), log, env, signal.SIGKILL))
     record = registry.running("neutron") or registry.get("neutron")
     if record is not None:
@@ -90,7 +90,7 @@ def start_neutron(paths: LabPaths, registry: Registry, backend: Backend, transpo
 
 
 def stop_neutron(paths: LabPaths, registry: Registry) -> None:
-    """Its port is free when this returns."""
+    """Returns when the port is free."""
     record = registry.running("neutron")
     if record is not None:
         record.send(signal.SIGKILL)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """MariaDB with Neutron's schema.
 
-Making the schema takes longer than everything else, and its result depends on versions only: so it is made once, kept
-as a template below `.dev/cache`, and each lab begins with a copy.
+Creating the schema takes longer than everything else, and the result depends only on versions: so it is created once,
+kept as a template below `.dev/cache`, and copied for each lab.
 """
 
 import fcntl
@@ -46,20 +46,20 @@ def _start_server(paths: LabPaths, registry: Registry, data: Path, grace: float 
         "--skip-log-bin",
         "--innodb-log-file-size=16M",
         "--innodb-buffer-pool-size=64M",
-        # A lab's data need not survive a power cut, and nothing slows a small disk more than these.
+        # A lab's data need not survive a power cut, and syncing slows a small disk most.
         "--innodb-flush-log-at-trx-commit=0",
         "--innodb-doublewrite=0",
         "--performance-schema=OFF",
         "--max-connections=400",
     )
-    # A lab's database is thrown away with it, so it may be stopped without ceremony; the template's may not.
+    # A lab's database is deleted with it, so it may be killed; the template's may not.
     stop = signal.SIGKILL if data.parent == paths.state else signal.SIGTERM
     program = Program(NAME, argv, Place(paths.netns), paths.log(NAME), stop_signal=stop, grace=grace)
     return registry.start(program)
 
 
 def _accepts(path: Path) -> bool:
-    """MariaDB greets whoever connects as soon as it can serve."""
+    """Whether MariaDB sends its greeting, which it does once it can serve."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(5)
         try:
@@ -83,7 +83,7 @@ def _template(paths: LabPaths, registry: Registry) -> Path:
 
 def _make_template(paths: LabPaths, registry: Registry, data: Path) -> None:
     log = paths.log("mariadb-template")
-    # --auth-root-authentication-method: the default wants a system account "mysql".
+    # --auth-root-authentication-method: the default requires a system account "mysql".
     run(
         [
             "mariadb-install-db",
@@ -126,7 +126,7 @@ def neutron_version(paths: LabPaths) -> str:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Two labs that start for the first time at once make one template."""
+    """Only one lab at a time creates the template."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

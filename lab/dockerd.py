@@ -11,8 +11,8 @@ from lab.host import place
 from lab.paths import HostPaths, LabPaths
 from lab.process import Place, Program, Registry, start_time, wait_for, wait_until
 
-# Programs of another release need the libraries of that release, and those that they call as well. All of it is in
-# /usr, and nobody minds that /etc is this machine's. The rest of the host (Python!) goes on with this machine's /usr.
+# Programs of another release, and those that they call, need that release's libraries. All of it is in /usr, and they
+# can do with this machine's /etc. Everything else in the host (such as Python) keeps this machine's /usr.
 _HOLDER = """\
 set -eu
 mount --bind {tree}/usr /usr
@@ -30,7 +30,7 @@ def start(paths: LabPaths, host: HostPaths, registry: Registry) -> None:
             f"--host=unix://{host.docker_socket}",
             f"--pidfile={host.run}/docker.pid",
             f"--cgroup-parent={host.cgroup}",
-            # A machine with systemd would be asked to keep the containers; the lab needs no such help.
+            # Otherwise dockerd would ask systemd, if the machine runs it, to manage the containers' cgroups.
             "--exec-opt=native.cgroupdriver=cgroupfs",
             "--iptables=false",
             "--ip6tables=false",
@@ -48,7 +48,7 @@ def start(paths: LabPaths, host: HostPaths, registry: Registry) -> None:
 def _place(paths: LabPaths, host: HostPaths, registry: Registry) -> Place:
     """Where dockerd runs: in the host, and for an engine with a tree in a mount namespace that has the tree's /usr.
 
-    A process keeps that namespace, so that a dockerd that is started again finds what the last one mounted there.
+    A process holds that namespace, so that a restarted dockerd finds what the last one mounted there.
     """
     engine = engines.of(host)
     if engine is None:
@@ -73,8 +73,8 @@ def _place(paths: LabPaths, host: HostPaths, registry: Registry) -> Place:
 def _forget_containerd(host: HostPaths) -> None:
     """Remove the pid files of a dockerd that was killed.
 
-    dockerd takes a zombie for a running containerd and waits for it in vain; how soon a zombie goes is up to the
-    machine's first process.
+    dockerd takes a zombie for a running containerd and waits for it in vain; zombies stay until the machine's first
+    process reaps them.
     """
     (host.run / "docker.pid").unlink(missing_ok=True)
     file: Path = host.run / "run-docker" / "containerd" / "containerd.pid"

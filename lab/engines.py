@@ -21,14 +21,14 @@ from lab.process import run
 from lab.progress import say
 from lab.sriov import packages as sriov_packages
 
-# Debian's releases with a Docker that this service can be used with, in their order; the last one is to come.
+# Debian's releases whose Docker this service can be used with, oldest first; the last is not released yet.
 RELEASES = ("bookworm", "trixie", "forky")
 OWN = "own"
 NEWEST = "newest"
-# Beside Docker: what dockerd calls, or the lab where dockerd runs, and what a package need not name as it is essential.
+# Besides Docker: what dockerd, or the lab next to dockerd, calls, and essential packages, which no dependency names.
 PACKAGES = ("docker.io", "docker-cli", "iptables", "kmod", "procps", "coreutils", "dash", "mount")
 _ALTERNATIVES = ("iptables", "ip6tables", "iptables-save", "ip6tables-save", "iptables-restore", "ip6tables-restore")
-_VERSION = 1  # of the way in which a tree is made
+_VERSION = 1  # increase it when trees are built differently
 _KEY = hashlib.sha256(repr((_VERSION, PACKAGES)).encode()).hexdigest()[:10]
 
 
@@ -57,7 +57,7 @@ def of(host: HostPaths) -> Engine | None:
 
 
 def give(host: HostPaths, engine: Engine) -> None:
-    """Let a host have an engine, from its next start on."""
+    """Set the engine that a host uses from its next start on."""
     host.run.mkdir(parents=True, exist_ok=True)
     host.engine_file.write_text(json.dumps(asdict(engine)))
     command = host.bin / "docker"
@@ -70,7 +70,7 @@ def give(host: HostPaths, engine: Engine) -> None:
 
 
 def give_all(hosts: Sequence[HostPaths], wanted: Sequence[str], cache: Path) -> None:
-    """What `--engine` names, one for all or one for each; a host that has an engine keeps it, as its data are of it."""
+    """The engines of `--engine`, one for all hosts or one each; a host with an engine keeps it, because of its data."""
     words = [*wanted] if len(wanted) > 1 else [*wanted] * len(hosts)
     if len(words) > len(hosts):
         msg = f"--engine names {len(words)} engines for {len(hosts)} host(s)"
@@ -86,7 +86,7 @@ def give_all(hosts: Sequence[HostPaths], wanted: Sequence[str], cache: Path) -> 
 
 
 class Choice:
-    """What `--engine` may name, found out as far as it is asked for: that of a newer release costs a download."""
+    """What `--engine` may name; looked up only when asked for, as a newer release's engine has to be downloaded."""
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
@@ -99,7 +99,7 @@ class Choice:
 
     @cached_property
     def newer(self) -> tuple[Engine, ...]:
-        """Those that this machine's archive offers beyond its own, oldest first; not all of them may be here yet."""
+        """The newer engines in this machine's archive, oldest first; perhaps not downloaded yet."""
         later = RELEASES[RELEASES.index(self.own.release) + 1 :] if self.own.release in RELEASES else ()
         return tuple(engine for engine in map(self._offered, later) if engine is not None)
 
@@ -150,7 +150,7 @@ class Choice:
 
 
 def _choose_iptables(tree: Path) -> None:
-    """Which iptables is meant by the plain name is decided when a package is installed; here it is only unpacked."""
+    """Link `iptables` to one of its variants, as installing the package would; here it is only unpacked."""
     for name in _ALTERNATIVES:
         (tree / "usr" / "sbin" / name).symlink_to("xtables-nft-multi")
 

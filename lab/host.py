@@ -80,7 +80,7 @@ def start_holder(paths: LabPaths, host: HostPaths, registry: Registry) -> None:
     ready.unlink(missing_ok=True)
     script = host.run / "holder.sh"
     script.write_text(_HOLDER.format(run=host.run, state=host.state, name=host.name))
-    # slave: a mount that the machine drops is dropped here too, and none of ours is ever seen by the machine.
+    # slave: unmounts of the machine take effect here, too, but none of our mounts appears on the machine.
     argv = ("unshare", "--mount", "--uts", "--propagation", "slave", "sh", str(script))
     record = registry.start(Program(name, argv, Place(host.netns), paths.log(name), stop_signal=signal.SIGKILL))
     wait_until(ready.exists, record, 20)
@@ -136,7 +136,7 @@ def _configure_ovs(paths: LabPaths, host: HostPaths, where: Place, backend: Back
 
 
 def _connect_data_network(host: HostPaths, where: Place, vswitchd: Record) -> None:
-    """A user-space tunnel is sent by OVS itself, so the tunnel's own address must be on a bridge of OVS."""
+    """OVS itself sends user-space tunnels, so the tunnel's address must be on one of its bridges."""
     _vsctl(host, where, "--timeout=20", *_bridge("br-phy"), "--", "--may-exist", "add-port", "br-phy", "data0")
     # ovs-vsctl has been seen to return before the device was there.
     wait_until(lambda: '"br-phy"' in run(where.enter(["ip", "-json", "link"])), vswitchd, 20)
@@ -168,14 +168,14 @@ def acquaint(hosts: list[HostPaths], registry: Registry) -> None:
 
 
 def _knows(host: HostPaths, peer: HostPaths, where: Place, control: list[str]) -> bool:
-    # What is learnt comes from the answer to the kernel's "who has this address?", so the kernel must ask each time.
+    # Open vSwitch learns from the answers to the kernel's ARP requests, so the kernel must ask each time.
     run(where.enter(["ip", "neigh", "flush", "dev", "br-phy"]))
     http.knock(host.netns, peer.tunnel_address)
     return peer.tunnel_address in run(where.enter([*control, "tnl/neigh/show"]))
 
 
 def write_kuryr_conf(host: HostPaths, person: Person, registry: Registry) -> None:
-    """A kuryr-server that runs as somebody else than `person` is stopped."""
+    """Stop a kuryr-server that runs as somebody other than `person`."""
     if host.kuryr_conf.exists():
         log_in_as(host, person, registry)
     host.kuryr_state.mkdir(parents=True, exist_ok=True)
@@ -183,7 +183,7 @@ def write_kuryr_conf(host: HostPaths, person: Person, registry: Registry) -> Non
 
 
 def log_in_as(host: HostPaths, person: Person, registry: Registry) -> None:
-    """Let kuryr-server be this user from its next start on; one that runs as somebody else is stopped."""
+    """Set kuryr-server's user from its next start on; stops it if it runs as somebody else."""
     before = host.kuryr_conf.read_text()
     text = with_login(before, person)
     if text != before:
@@ -192,9 +192,7 @@ def log_in_as(host: HostPaths, person: Person, registry: Registry) -> None:
 
 
 def configure(host: HostPaths, options: Mapping[str, str | int | None], registry: Registry) -> None:
-    """Let these be kuryr-server's options of [DEFAULT] from its next start on, `None` as if never said; one that runs
-    with others is stopped.
-    """
+    """Set options of [DEFAULT] for kuryr-server (`None` removes one); stops it if it runs with other values."""
     before = host.kuryr_conf.read_text()
     said = [line for line in before.splitlines(keepends=True) if line.partition(" = ")[0] not in options]
     new = "".join(f"{name} = {value}\n" for name, value in options.items() if value is not None)
@@ -205,7 +203,7 @@ def configure(host: HostPaths, options: Mapping[str, str | int | None], registry
 
 
 def _put_kuryr_conf(host: HostPaths, text: str) -> None:
-    # Twice: where the lab's reader looks, and where the service looks when it is started by hand in the host.
+    # Two copies: for readers outside, and where the service looks if it is started by hand in the host.
     host.kuryr_conf.write_text(text)
     (host.state / "etc-kuryr" / "kuryr.conf").write_text(text)
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Questions to the servers of the lab over sockets that need not be reachable from here."""
+"""HTTP requests to the lab's servers, over sockets in other network namespaces."""
 
 import ctypes
 import http.client
@@ -38,7 +38,7 @@ def inside(netns: str, address: tuple[str, int], timeout: float = 60) -> Connect
 
 
 def knock(netns: str, address: str) -> None:
-    """Send one datagram to an address, from within a network namespace; nobody need listen."""
+    """Send one datagram from within a network namespace, whether somebody listens or not."""
     with _made_inside(netns, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sock:
         sock.sendto(b"", (address, 9))
 
@@ -46,8 +46,8 @@ def knock(netns: str, address: str) -> None:
 def _made_inside(netns: str, make: Connect) -> socket.socket:
     """Make a socket in a network namespace.
 
-    A socket belongs for ever to the namespace in which it was made, and a namespace is a property of the thread: so a
-    thread of its own goes there, makes the socket, and ends.
+    A socket stays in the namespace in which it was created, and each thread has its own namespace. So a new thread
+    enters the namespace, creates the socket, and ends.
     """
     made: list[socket.socket] = []
     failed: list[OSError] = []
@@ -80,7 +80,7 @@ def _enter(netns: str) -> None:
 
 
 class Refused(LabError):
-    """An answer but 2xx; ``status`` is its code."""
+    """An answer other than 2xx; ``status`` is its code."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -101,7 +101,7 @@ def ask(
     content: str = "application/json",
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """One request. Raises `Refused`, which shows the answer, for any answer but 2xx."""
+    """One request. Raises `Refused`, which contains the answer, for any answer other than 2xx."""
     connection = http.client.HTTPConnection("lab")
     connection.sock = connect()
     try:
@@ -125,7 +125,7 @@ def call(
     content: str = "application/json",
     headers: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Like `ask`, for who wants nothing but the data."""
+    """Like `ask`, but answers only the data."""
     return ask(connect, method, path, body, content, headers).data
 
 

@@ -12,7 +12,7 @@ from lab import http
 
 NAME = "busybox"
 BINARY = Path("/bin/busybox")
-# As the first process of a container a plain sleep ignores SIGTERM and `docker stop` would take 10 s.
+# A plain sleep as a container's first process ignores SIGTERM, and `docker stop` would take 10 s.
 _COMMAND = ["/bin/sh", "-c", "trap 'exit 0' TERM INT; sleep 2147483647 & wait"]
 
 

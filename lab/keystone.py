@@ -20,7 +20,7 @@ from lab.process import Place, Program, Registry, run, wait_until
 from lab.sriov import packages as sriov_packages
 
 NAME = "keystone"
-DOMAIN_ID = "default"  # of the domain that is there from the start, `people.DOMAIN`
+DOMAIN_ID = "default"  # of the domain that always exists, `people.DOMAIN`
 
 _CONF = """\
 [DEFAULT]
@@ -44,8 +44,8 @@ key_repository = {state}/fernet-keys
 password_hash_rounds = 4
 """
 
-# One process without a master: nothing is left of it that holds the port when it is killed. One request at a time:
-# SQLite refuses the second of two that write, as the first login of a user on a day does.
+# One process without a master: if it is killed, nothing keeps holding the port. One request at a time: SQLite refuses
+# the second of two writers, and a user's first login of a day writes.
 _UWSGI = """\
 [uwsgi]
 http-socket = {listen}
@@ -75,7 +75,7 @@ def _serve(paths: LabPaths, registry: Registry, state: Path, listen: str, connec
         file.write_text(_UWSGI.format(listen=listen, venv=paths.neutron_venv))
         argv = (str(paths.neutron_venv / "bin" / "uwsgi"), "--ini", str(file))
         env = {"OS_KEYSTONE_CONFIG_FILES": str(conf)}
-        # A lab's database is thrown away with it, and the template's is on disk after each of its transactions.
+        # A lab's database is deleted with it, and the template's is on disk after each transaction.
         registry.start(Program(NAME, argv, Place(paths.netns), paths.log(NAME), env, signal.SIGKILL))
     record = registry.running(NAME) or registry.get(NAME)
     if record is not None:
@@ -95,7 +95,7 @@ def _template(paths: LabPaths, registry: Registry) -> Path:
     with sriov_packages.made_once(template, "making Keystone's template") as draft:
         if draft is not None:
             _set_up(paths, draft)
-            # Not at its usual place: there the lab that is just starting looks for the real one.
+            # Not in its usual place, where the lab that is starting looks for the real one.
             door = http.unix(paths.run / "keystone.sock")
             _serve(paths, registry, draft, str(paths.run / "keystone.sock"), door)
             try:
@@ -145,5 +145,5 @@ def _introduce(admin: Session) -> None:
 
 
 def _make(admin: Session, kind: str, **attributes: Any) -> str:
-    """Answers the id."""
+    """Create a resource; answers its id."""
     return str(admin.keystone("POST", f"/v3/{kind}s", {kind: attributes})[kind]["id"])

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Bringing a lab up, taking it down, telling what runs.
+"""Starts and stops a lab, and tells what runs.
 
 `up` starts only what is missing, so it also repairs. If it fails, whatever this run started is stopped again.
 """
@@ -43,7 +43,7 @@ DEFAULT_ROLE = "member"
 
 @dataclass(frozen=True)
 class Owner:
-    """Who made the lab of this name: names are the machine's, check-outs may be many."""
+    """Which checkout a lab belongs to: names are shared by all checkouts on the machine."""
 
     folder: str
     boot: str
@@ -115,7 +115,7 @@ def up(
             engines.give_all([paths.host(number) for number in range(1, hosts + 1)], engine, paths.cache)
             _start(paths, registry, hosts, fleet, people.KURYR_BY_ROLE[role], carrier, with_kuryr=with_kuryr)
         except BaseException:
-            # Ctrl-C too must leave nothing half-started behind.
+            # Ctrl-C, too, must leave nothing half-started.
             say("stopping what this run started")
             if fresh:
                 teardown.everything(paths, hosts_of(paths), registry)
@@ -142,7 +142,7 @@ def _alone(paths: LabPaths) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            msg = f"somebody is just starting or stopping the lab {paths.name!r}; try again later"
+            msg = f"the lab {paths.name!r} is just being started or stopped; try again later"
             raise LabError(msg) from None
         yield
 
@@ -159,7 +159,7 @@ def _refuse_foreign(paths: LabPaths, registry: Registry) -> None:
 
 
 def _refuse_used_namespaces(paths: LabPaths, hosts: int) -> None:
-    """A namespace of our name without a record of ours is only removed if nothing is in it."""
+    """Remove a namespace with our name but without our record, unless a process is in it."""
     for netns in (paths.netns, *(paths.host(number).netns for number in range(1, hosts + 1))):
         pids = network.processes_in(netns)
         if pids:
@@ -232,7 +232,7 @@ def _start(
 
 
 def _stop_neutron_without_broker(paths: LabPaths, registry: Registry) -> None:
-    """The first SR-IOV machine comes to a lab that is up: its Neutron must be started anew, with a broker."""
+    """Before the first SR-IOV machine is added to a running lab, restart its Neutron with a broker."""
     if registry.running("neutron") and neutron_config.NO_BROKER in paths.neutron_conf.read_text():
         cloud.stop_neutron(paths, registry)
 
@@ -250,7 +250,7 @@ def _side_by_side(branches: list[Callable[[], None]], registry: Registry) -> Non
             for future in done:
                 future.result()
         except BaseException:
-            # The other branches wait for programs that nobody needs any more: they end as soon as those do.
+            # The other branches wait for programs that are not needed any more, and end as soon as those do.
             registry.stop(list(registry.started), sudden=True)
             raise
 
@@ -276,7 +276,7 @@ def _host_branch(
     def branch() -> None:
         with step(f"{each.name}: Open vSwitch{' and OVN chassis' if backend.is_ovn else ''}"):
             if registry.running(f"{each.name}-holder") is None:
-                # Whatever still runs there is in namespaces that nobody can enter any more.
+                # Whatever still runs there is in namespaces that cannot be entered any more.
                 teardown.programs_of_host(each, registry)
             host.start_holder(paths, each, registry)
             host.write_kuryr_conf(each, person, registry)
@@ -318,6 +318,6 @@ def _rotate_logs(paths: LabPaths) -> None:
 
 
 def status(paths: LabPaths) -> dict[str, Record | None]:
-    """Program -> record if it runs, None if it should but does not."""
+    """By program: its record if it runs, None if it should but does not."""
     registry = registry_of(paths)
     return {record.name: record if record.alive() else None for record in registry.records()}

@@ -33,7 +33,7 @@ _UNWANTED = (
     "var/lib/dpkg",
     "usr/share/perl*",
 )
-_VERSION = 2  # of the way in which this module builds
+_VERSION = 2  # increase it when this module builds differently
 
 # Options that may be given with `docker plugin set`, without a kuryr.conf; an option of a file is overridden.
 _ENVIRONMENT = {
@@ -43,9 +43,9 @@ _ENVIRONMENT = {
     "OS_NEUTRON__AUTH_TYPE": "how to log in to Keystone, such as password",
     "OS_NEUTRON__AUTH_URL": "Keystone",
     "OS_NEUTRON__ENDPOINT": "Neutron, where auth_type is none",
-    "OS_NEUTRON__USERNAME": "who logs in",
+    "OS_NEUTRON__USERNAME": "user name for the login",
     "OS_NEUTRON__PASSWORD": "his password",
-    "OS_NEUTRON__PROJECT_NAME": "the project that he works in",
+    "OS_NEUTRON__PROJECT_NAME": "the user's project",
     "OS_NEUTRON__USER_DOMAIN_NAME": "the domain of the user",
     "OS_NEUTRON__PROJECT_DOMAIN_NAME": "the domain of the project",
     "OS_NEUTRON__REGION_NAME": "region in the catalog",
@@ -62,15 +62,15 @@ def config() -> dict[str, Any]:
         "interface": {"socket": SOCKET, "types": ["docker.networkdriver/1.0", "docker.ipamdriver/1.0"]},
         # The interfaces that it makes, and Open vSwitch's, are the host's.
         "network": {"type": "host"},
-        # NET_ADMIN: interfaces. SYS_ADMIN: setns into containers, for the VFs there. Processes of others are not looked
-        # at.
+        # NET_ADMIN: interfaces. SYS_ADMIN: setns into containers, for the VFs there. No access to other processes is
+        # needed.
         "linux": {"capabilities": ["CAP_NET_ADMIN", "CAP_SYS_ADMIN"], "allowAllDevices": False, "devices": []},
         "mounts": [
             _mount("config", "/etc/kuryr", "ro"),
             # Not in the plugin's own files: these are replaced by `docker plugin upgrade`.
             _mount("state", "/var/lib/kuryr", "rw"),
             _mount("openvswitch", "/run/openvswitch", "rw", source="/var/run/openvswitch"),
-            # With the namespaces of containers, as they come. Their own folder is not there before the first container.
+            # The whole folder, as that of the containers' namespaces does not exist before the first container.
             _mount("docker", "/run/docker", "rw", "rslave", source="/var/run/docker"),
             _mount("docker-socket", "/run/docker.sock", "rw", source="/var/run/docker.sock"),
             # Docker's own mount is read-only, and a VF is bound to another driver by writing there.
@@ -115,7 +115,7 @@ def build(paths: LabPaths, target: Path) -> Path:
 
 
 def _install_service(paths: LabPaths, draft: Path) -> None:
-    """From a copy: what setuptools leaves in a tree gets into the next wheel made there, deleted modules as well."""
+    """Built from a copy: files that setuptools leaves in a tree, even of deleted modules, get into the next wheel."""
     with TemporaryDirectory(dir=draft.parent) as name:
         source = Path(name)
         shutil.copytree(paths.repo / "src", source / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
@@ -135,7 +135,7 @@ def _layer(paths: LabPaths) -> Path:
             root = draft / "root"
             sriov_packages.archive(paths.cache, release).unpack(PACKAGES, root)
             _finish(root)
-            # Compiled here, the service starts in a second; Python would do it at the first start after each upgrade.
+            # Precompiled, so that the service starts in a second, even the first time after an upgrade.
             python = str(paths.venv / "bin" / "python")
             run(
                 [
@@ -156,7 +156,7 @@ def _layer(paths: LabPaths) -> Path:
 
 
 def _finish(root: Path) -> None:
-    """What is otherwise done when packages are installed, as far as the service needs it."""
+    """The part of the packages' installation that the service needs."""
     for pattern in _UNWANTED:
         for folder in root.glob(pattern):
             shutil.rmtree(folder)
@@ -173,6 +173,6 @@ def _finish(root: Path) -> None:
 
 
 def _pip(paths: LabPaths, target: Path, *what: str) -> None:
-    """With this machine's Python, which is that of the plugin: same release."""
+    """With this machine's Python, which is the plugin's, too: the release is the same."""
     pip = [str(paths.venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run(["nice", *pip, "--target", str(target), *what], env=network_environment(), timeout=900)

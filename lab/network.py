@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The wires of a lab.
+"""The networks between the namespaces of a lab.
 
 One namespace for the cloud with two bridges, `mgmt` (Neutron's API) and `data` (geneve between the hosts, and the
 provider network), and one namespace for each Docker host with a leg on both. Nothing leads to the machine's own
@@ -38,7 +38,7 @@ def make_host(paths: LabPaths, host: HostPaths) -> None:
     run(["ip", "netns", "add", host.netns])
     run(["ip", "-n", host.netns, "link", "set", "lo", "up"])
     for bridge in ("mgmt", "data"):
-        # Both ends are born in their namespaces, so the machine's own namespace never sees them.
+        # Both ends are created in their namespaces, so they never appear in the machine's own.
         leg, port = f"{bridge}0", f"{bridge}-{host.name}"
         run(["ip", "-n", paths.netns, "link", "add", port, "type", "veth", "peer", "name", leg, "netns", host.netns])
         run(["ip", "-n", paths.netns, "link", "set", port, "master", bridge, "up"])
@@ -67,7 +67,7 @@ def processes_in(netns: str) -> list[int]:
 
 
 def _ourselves() -> set[int]:
-    """Ids of this process and its ancestors: `down` may be typed in a shell inside the lab."""
+    """Ids of this process and its ancestors: `down` may be run from a shell inside the lab."""
     pids, pid = set(), os.getpid()
     while pid > 1:
         pids.add(pid)

@@ -114,7 +114,7 @@ def uwsgi_file(paths: LabPaths) -> Path:
 def write(
     paths: LabPaths, *, conf: Path, mysql_socket: Path, transport_url: str = NO_BROKER, backend: Backend = OVN
 ) -> None:
-    """Write neutron.conf and what belongs to it beside it."""
+    """Write neutron.conf and its companion files."""
     state = conf.parent
     state.mkdir(parents=True, exist_ok=True)
     template = _NEUTRON_CONF + (_OVN if backend.is_ovn else "")

@@ -17,7 +17,7 @@ UNAUTHORIZED = 401
 
 
 class Session:
-    """One person's calls. It logs in before the first one, and again when its token is no longer taken."""
+    """One person's calls. Logs in before the first one, and again when the token is no longer accepted."""
 
     def __init__(self, person: Person, *, keystone: Connect, neutron: Connect | None = None) -> None:
         """`neutron`: needed for Neutron's calls only."""
@@ -34,7 +34,7 @@ class Session:
         return self._project_id
 
     def neutron(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """The answer's JSON, None if it has none. Raises `http.Refused` for any answer but 2xx."""
+        """The answer's JSON, None if it has none. Raises `http.Refused` for any answer other than 2xx."""
         return self._call(self._to_neutron, method, path, body)
 
     def keystone(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
@@ -42,7 +42,7 @@ class Session:
         return self._call(self._to_keystone, method, path, body)
 
     def answers(self, path: str) -> bool:
-        """Whether Neutron answers this question well, and Keystone before it."""
+        """Whether Keystone and Neutron answer this request successfully."""
         try:
             self.neutron("GET", path)
         except (OSError, HTTPException, LabError):
@@ -56,7 +56,7 @@ class Session:
         try:
             data = self._send(connect, method, path, body)
         except Refused as refused:
-            # A token ends some day; one that is fresh is refused for another reason.
+            # A token may have expired; a fresh one was refused for another reason.
             if refused.status != UNAUTHORIZED or not again:
                 raise
             self._log_in()

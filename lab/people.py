@@ -28,7 +28,7 @@ class Person:
         return f"{self.name}-in-the-lab"
 
     def environment(self) -> dict[str, str]:
-        """What the openstack command reads."""
+        """The environment variables for the openstack command."""
         return {
             "OS_AUTH_TYPE": "password",
             "OS_AUTH_URL": KEYSTONE_URL,
@@ -59,7 +59,7 @@ class Person:
 
 
 ADMIN = Person("admin", "admin", ("admin",))
-# For what takes the role of a service besides, as to write `binding:profile`.
+# For what also requires the role service, such as writing `binding:profile`.
 OPERATOR = Person("operator", "admin", ("admin", "service"))
 NEUTRON = Person("neutron", "service", ("service",))
 KURYR = Person("kuryr", "service", ("service", "member"))
@@ -100,6 +100,6 @@ def logged_in(text: str) -> Person:
 
 
 def with_login(text: str, person: Person) -> str:
-    """A file of options in which somebody logs in, with another person in his place."""
+    """The text of an options file, with the login changed to another person."""
     new = {"username": person.name, "password": person.password, "project_name": person.project}
     return re.sub(r"(?m)^(username|password|project_name) = .*$", lambda line: f"{line[1]} = {new[line[1]]}", text)

@@ -77,7 +77,7 @@ class Record:
     def send(self, number: int) -> None:
         if self.alive():
             with suppress(ProcessLookupError):  # it ended between the question and the signal
-                # Asked to end, a program ends its children itself. Killed, it cannot: so they are killed with it.
+                # On SIGTERM a program ends its children itself. Killed, it cannot, so they are killed with it.
                 (os.killpg if number == signal.SIGKILL else os.kill)(self.pid, number)
 
 
@@ -86,7 +86,7 @@ class Registry:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.started: list[str] = []  # by this run, so that a failed run can undo just its own part
+        self.started: list[str] = []  # by this run, so that a failed run undoes only its own part
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{name}.json"
@@ -117,7 +117,7 @@ class Registry:
                 env={**clean_environment(), **program.env},
                 start_new_session=True,
             )
-        # nsenter replaces itself by the program, so this is the program's own id.
+        # nsenter replaces itself with the program, so this is the program's own id.
         record = Record(
             program.name,
             process.pid,
@@ -150,7 +150,7 @@ class Registry:
 
 
 def clean_environment() -> dict[str, str]:
-    """The caller's environment without what would steer the lab's programs elsewhere."""
+    """The caller's environment without variables that would mislead the lab's programs."""
     unwanted = ("DOCKER_", "OS_", "OVS_", "OVN_", "OVSDB", "PYTHON", "VIRTUAL_ENV")
     kept = {
         name: value
@@ -161,7 +161,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def wait_for(question: Callable[[], bool], seconds: float) -> bool:
-    """Ask until the answer is yes; the pause between two questions is no waiting time, only manners."""
+    """Poll until the answer is yes. The pause between two polls only spares the processor."""
     deadline = time.monotonic() + seconds
     while not question():
         if time.monotonic() > deadline:
@@ -177,7 +177,7 @@ def kill_all(pids: Iterable[int]) -> None:
 
 
 def end_all(find: Callable[[], list[int]]) -> None:
-    """Kill what is found until nothing is found any more."""
+    """Kill the processes found, until none is found any more."""
 
     def gone() -> bool:
         left = find()

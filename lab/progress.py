@@ -18,7 +18,7 @@ def say(text: str) -> None:
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    """Show the step when it is done: steps run side by side, so lines that begin early would mix."""
+    """Show the step when it is done: steps run in parallel, so lines printed at their start would mix."""
     begin = time.monotonic()
     yield
     now = time.monotonic()

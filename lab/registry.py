@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""A registry of images and plugins on a host's loopback: `docker plugin upgrade` takes plugins from nowhere else."""
+"""A registry of images and plugins on a host's loopback: `docker plugin upgrade` needs a registry."""
 
 import platform
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo asks of its lab: what the last demo left, which Docker thing is which Neutron thing."""
+"""What the demo asks its lab: what the last demo left, and which Docker object is which Neutron resource."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Office:
 
 
 def clean(host: Host) -> int:
-    """Remove the Docker networks of the demo with every container on them; how many things went."""
+    """Remove the demo's Docker networks with every container on them; answers how many objects were removed."""
     containers = set(_names(host, "ps", "-a", "--filter", "name=^demo-"))
     networks = [name for name in _names(host, "network", "ls") if name in (NET, OFFICE)]
     for network in networks:
@@ -43,7 +43,7 @@ def _names(host: Host, *command: str) -> list[str]:
 
 
 def prepare_office(lab: Lab) -> Office:
-    """Made once by somebody of another project, and kept: nothing of it is kuryr's."""
+    """Created once by a user of another project, and kept: nothing of it is kuryr's."""
     network = _one(lab, "network", {"name": OFFICE}, {})
     subnet = _one(lab, "subnet", {"network_id": network["id"], "cidr": OFFICE_CIDR}, {"name": OFFICE, "ip_version": 4})
     fixed = [{"subnet_id": subnet["id"], "ip_address": RESERVED_ADDRESS}]
@@ -76,7 +76,7 @@ def neutron_network_id(lab: Lab, host: Host) -> str:
 
 
 def _network(lab: Lab, host: Host) -> dict[str, Any]:
-    """By the tag that kuryr puts on every network of Docker's."""
+    """Found by the tag that kuryr puts on every Docker network."""
     docker_id = str(host.docker_inspect(NET)["Id"])
     return _get(lab, "network", tags=f"kuryr.net.uuid.lh:{docker_id[:32]}")
 
@@ -85,7 +85,7 @@ def container_facts(lab: Lab, host: Host, container: str) -> list[str]:
     """Container, address and MAC as Docker shows them, port and its status in Neutron, interface in Open vSwitch."""
     settings = host.docker_inspect(container)["NetworkSettings"]["Networks"][NET]
     port = partial(_get, lab, "port", device_id=settings["EndpointID"])
-    # OVN tells Neutron of a new interface a moment after it has connected it.
+    # OVN reports a new interface to Neutron a moment after connecting it.
     wait_for(lambda: bool(port()["status"] == "ACTIVE"), 10)
     found = port()
     if found["mac_address"] != settings["MacAddress"]:

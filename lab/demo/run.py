@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""`./dev demo`: the main job before a stranger's eyes, and left running to play with."""
+"""`./dev demo`: shows the main use case to a newcomer, and leaves it running to play with."""
 
 import argparse
 import os
@@ -70,7 +70,7 @@ class Taken:
 
 @dataclass
 class Story:
-    """One run of the demo; `step` and `log` say where it is, should it fail."""
+    """One run of the demo; `step` and `log` tell where it was if it fails."""
 
     paths: LabPaths
     hosts: int
@@ -225,7 +225,7 @@ class Story:
 
 
 def _wait_for_background(lab: api.Lab, since: int) -> None:
-    """Let the service end its first look at Neutron, so that the calls counted afterwards are those of the steps."""
+    """Wait for the service's first look at Neutron, so that the calls counted afterwards belong to the steps."""
     wait_for(lambda: any("name=kuryr-unbound-port" in call.uri for call in lab.neutron_calls(since)), 15)
 
 

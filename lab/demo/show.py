@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""How the demo speaks: numbered steps, aligned tables, colours on a terminal only."""
+"""The demo's output: numbered steps, aligned tables, colours on a terminal only."""
 
 import os
 import re
@@ -49,7 +49,7 @@ def line(text: str, code: str = "") -> None:
 
 
 def command(words: str) -> None:
-    """Broken like a shell wants it where it is too long."""
+    """A command, wrapped with backslashes if it is too long."""
     parts = textwrap.wrap(f"$ {words}", 90, subsequent_indent="    ", break_on_hyphens=False, break_long_words=False)
     line(" \\\n".join(parts), GREEN)
 
@@ -83,7 +83,7 @@ def show_calls(calls: Sequence[NeutronCall]) -> None:
 
 
 def _short(uri: str) -> str:
-    """`ports/1234abcd...`: which resource it is can be seen from the first eight digits."""
+    """`ports/1234abcd...`: the first eight digits are enough to recognise a resource."""
     return _LONG_ID.sub(r"\1...", unquote(uri)).removeprefix("/v2.0/")
 
 
