@@ -72,8 +72,8 @@ class ChildBinding:
             return "host"
         return "container" if names.alias(plug.port_id) in aliases_elsewhere(self._links) else "gone"
 
-    def at_home(self) -> list[tuple[str, str]]:
-        """Name and port of every interface of this kind that is ours and in no container."""
+    def on_host(self) -> list[tuple[str, str]]:
+        """Name and port id of every interface of ours of this kind that is on the host, in no container."""
         found = [
             (link.name, names.port_of_alias(link.alias)) for link in seen(self._links).all() if link.kind == self.name
         ]
