@@ -263,7 +263,7 @@ def test_the_rates_and_the_port_security_follow_the_port(plugin: SriovPlugin, do
     port = plugin.neutron.find_ports(device_id=box.endpoint_id)[0]
     policy = plugin.neutron.seed_qos_policy(rules=[{"type": "bandwidth_limit", "max_kbps": 20_000}])
     plugin.neutron.change_port(port.id, port_security_enabled=False, qos_policy_id=policy.id)
-    with at_most(plugin, 10):  # the first look after the start, too
+    with at_most(plugin, 11):  # the first look after the start, too
         plugin.services.reconciler.round()
     found = plugin.nic.control.read("pf1", 0)
     assert (found.spoofchk, found.max_tx_rate, found.mac, found.vlan) == (False, 20, port.mac_address, 150)
