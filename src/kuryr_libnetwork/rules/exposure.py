@@ -11,6 +11,7 @@ SCTP.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,8 +26,10 @@ SUFFIX = "-exposed_ports"
 PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
 """IP protocol numbers, the only ones that Docker knows."""
 ETHERTYPES = ("IPv4", "IPv6")
-RULES_OF_A_CALL = 100
-"""Rules per call: Neutron takes some ten milliseconds for each, and a call must end within ``[neutron] timeout``."""
+RULES_OF_THE_FIRST_CALL, RULES_OF_A_CALL = 100, 24
+"""Neutron takes longer for each the more the group has, and a call has ``[neutron] timeout`` (docs/notes/neutron.md,
+"Rules of a security group").
+"""
 MOST_RULES = 1000
 """Rules for one container, whose start waits for all of them."""
 
@@ -98,7 +101,8 @@ def new_rules(group_id: str, ranges: Iterable[PortRange]) -> list[list[dict[str,
         for each in ranges
         for ethertype in ETHERTYPES
     ]
-    return [rules[start : start + RULES_OF_A_CALL] for start in range(0, len(rules), RULES_OF_A_CALL)]
+    ends = [0, *range(RULES_OF_THE_FIRST_CALL, len(rules), RULES_OF_A_CALL), len(rules)]
+    return [rules[start:end] for start, end in pairwise(ends) if start < end]
 
 
 def without(groups: Sequence[str], ours: Iterable[str]) -> list[str]:
