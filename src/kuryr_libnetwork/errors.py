@@ -79,9 +79,13 @@ class Busy(KuryrError):
 
 
 class NeutronError(KuryrError):
-    """Neutron or Keystone answered with an error, or not at all."""
+    """Neutron or Keystone answered with an error, or not at all.
+
+    ``kind``: the type in Neutron's error body; "" where it did not answer so, or where the text explains it already.
+    """
 
     code = "neutron"
+    kind: str = ""
 
 
 class NeutronUnavailable(NeutronError):

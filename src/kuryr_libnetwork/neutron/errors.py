@@ -27,7 +27,7 @@ def class_of(status: int, kind: str = "") -> type[NeutronError]:
     """The error for an HTTP status; ``kind`` is the ``type`` of Neutron's error body."""
     if kind in CONFLICTS_TOLD_AS_500:
         return NeutronConflict
-    if kind == "IpAddressGenerationFailure":
+    if kind in ("IpAddressGenerationFailure", "IpAddressGenerationFailureAllSubnets"):
         return NoFreeAddress
     if kind in ("IpAddressAlreadyAllocated", "IpAddressInUse"):
         return AddressTaken
@@ -49,7 +49,10 @@ def from_answer(asked: str, status: int, kind: str = "", message: str = "") -> N
     """``asked`` is method and path of the request; ``message`` Neutron's own words."""
     words = one_line(message) or f"no message (HTTP {status})"
     found = class_of(status, kind)
-    return found(f"Neutron {'failed at' if found.status >= 500 and status >= 500 else 'refused'} {asked}: {words}")
+    verb = "failed at" if found.status >= 500 and status >= 500 else "refused"
+    error = found(f"Neutron {verb} {asked}: {words}")
+    error.kind = one_line(kind)
+    return error
 
 
 def one_line(text: str) -> str:

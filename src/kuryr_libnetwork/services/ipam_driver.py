@@ -10,6 +10,7 @@ releases twice in some failures.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
@@ -32,10 +33,12 @@ from kuryr_libnetwork.protocol.messages import (
 )
 from kuryr_libnetwork.protocol.routes import Kept
 from kuryr_libnetwork.rules import addresses, networks as rules
+from kuryr_libnetwork.rules.refusals import network_subject
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.networks.pool_requests import PoolRequests
 from kuryr_libnetwork.services.networks.pools import PoolKeeper
 from kuryr_libnetwork.services.ports.lifecycle import Ports
+from kuryr_libnetwork.services.state.explaining import explaining
 from kuryr_libnetwork.services.state.lookup import Lookup
 
 AddressAnswer = RequestAddressResponse | Kept[RequestAddressResponse]
@@ -66,7 +69,8 @@ class IpamDriver:
     # -- pools -----------------------------------------------------------------------------------------------------
 
     def request_pool(self, request: RequestPoolRequest) -> RequestPoolResponse:
-        record = self._requests.request(request)
+        with explaining(lambda: f"--subnet {request.pool}" if request.pool else "a network without --subnet"):
+            record = self._requests.request(request)
         return RequestPoolResponse(pool_id=record.pool_id, pool=record.cidr)
 
     def release_pool(self, request: ReleasePoolRequest) -> Empty:
@@ -76,6 +80,10 @@ class IpamDriver:
     # -- addresses -------------------------------------------------------------------------------------------------
 
     def request_address(self, request: RequestAddressRequest) -> AddressAnswer:
+        with explaining(lambda: f"address {request.address}" if request.address else "an address"):
+            return self._request_address(request)
+
+    def _request_address(self, request: RequestAddressRequest) -> AddressAnswer:
         options = request.options or {}
         pool = self._journal.pools.get(request.pool_id)
         asked = addresses.canonical_ip(request.address) if request.address else ""
@@ -89,9 +97,8 @@ class IpamDriver:
         if pool and asked in pool.reserved:
             raise Conflict(f"address {asked} is kept from containers by --aux-address")
         name = options.get(ENDPOINT_NAME, "")
-        if asked:
-            return self._acquire(network, subnet, asked, name)
-        return self._any(network, subnet, name)
+        with explaining(partial(network_subject, network.docker_id, network)):
+            return self._acquire(network, subnet, asked, name) if asked else self._any(network, subnet, name)
 
     def _any(self, network: NetworkRecord, subnet: SubnetRecord, name: str) -> AddressAnswer:
         """From the subnet, or when that is full from the next of its family: Docker itself goes on to another pool only

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from kuryr_libnetwork.errors import KuryrError
 from kuryr_libnetwork.protocol.messages import (
@@ -25,8 +26,10 @@ from kuryr_libnetwork.protocol.messages import (
     OperInfoResponse,
 )
 from kuryr_libnetwork.protocol.routes import Kept
+from kuryr_libnetwork.rules.refusals import network_subject
 from kuryr_libnetwork.services.endpoints.lifecycle import Endpoints
 from kuryr_libnetwork.services.networks.lifecycle import Networks
+from kuryr_libnetwork.services.state.explaining import explaining
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.unfinished_removals import UnfinishedRemovals
 
@@ -49,7 +52,8 @@ class NetworkDriver:
         return GwAllocCheckResponse(skip_ipv4=False, skip_ipv6=False)
 
     def create_network(self, request: CreateNetworkRequest) -> Empty | Kept[Empty]:
-        with self._locks.hold("network", request.network_id):
+        subject = partial(network_subject, request.network_id, None)
+        with self._locks.hold("network", request.network_id), explaining(subject):
             return Empty() if self._networks.create(request) else Kept(Empty())
 
     def delete_network(self, request: NetworkRequest) -> Empty:
@@ -73,7 +77,8 @@ class NetworkDriver:
         return Empty()
 
     def create_endpoint(self, request: CreateEndpointRequest) -> CreateEndpointResponse | Kept[CreateEndpointResponse]:
-        with self._locks.hold("endpoint", request.endpoint_id):
+        subject = partial(network_subject, request.network_id, None)
+        with self._locks.hold("endpoint", request.endpoint_id), explaining(subject):
             return self._endpoints.create(request)
 
     def delete_endpoint(self, request: EndpointRequest) -> Empty:
@@ -94,7 +99,8 @@ class NetworkDriver:
 
     def program_external_connectivity(self, request: ExternalConnectivityRequest) -> Empty:
         """In most cases nothing is left to do: CreateEndpoint has opened the exposed ports."""
-        self._endpoints.program(request)
+        with explaining(partial(network_subject, request.network_id, None)):
+            self._endpoints.program(request)
         return Empty()
 
     def revoke_external_connectivity(self, request: ExternalConnectivityRequest) -> Empty:  # noqa: ARG002  - the protocol's form

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -52,6 +53,7 @@ from kuryr_libnetwork.rules.port_options import (
     refuse_other_port,
 )
 from kuryr_libnetwork.rules.ports import refuse_other_answer
+from kuryr_libnetwork.rules.refusals import network_subject
 from kuryr_libnetwork.services.endpoints.agent_wait import PlugWaiter
 from kuryr_libnetwork.services.endpoints.announcer import Announcer
 from kuryr_libnetwork.services.endpoints.labels import Labels
@@ -62,6 +64,7 @@ from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
 from kuryr_libnetwork.services.ports.lifecycle import Ports
 from kuryr_libnetwork.services.ports.port_options import PortOptions
 from kuryr_libnetwork.services.state.dates import Ages, Dates
+from kuryr_libnetwork.services.state.explaining import explaining
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.lookup import Lookup
 from kuryr_libnetwork.undo import Undo
@@ -151,7 +154,8 @@ class Endpoints:
             exposes=bool(wish.exposed),
             created_at=self._dates(),
         )
-        with self._locks.hold("port", lease.port_id), Undo() as undo:
+        subject = partial(network_subject, network.docker_id, network)
+        with self._locks.hold("port", lease.port_id), explaining(subject), Undo() as undo:
             current = self._journal.leases.get(lease.port_id)  # it may have been released or taken while we waited
             if current is None:
                 raise UnknownObject(f"port {lease.port_id} was released meanwhile; start the container again")

@@ -28,6 +28,7 @@ from kuryr_libnetwork.rules.addresses import canonical_cidr, canonical_ip
 from kuryr_libnetwork.rules.choices import agreed, choices_of
 from kuryr_libnetwork.rules.options import NetworkOptions, check_mtu, fingerprint, parse_network_options, without_effect
 from kuryr_libnetwork.rules.parsing import truthy
+from kuryr_libnetwork.rules.refusals import network_subject
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.networks.chooser import Chooser, Plan
 from kuryr_libnetwork.services.networks.pools import PoolKeeper
@@ -35,6 +36,7 @@ from kuryr_libnetwork.services.networks.subnets import SubnetKeeper
 from kuryr_libnetwork.services.networks.teardown import Teardown
 from kuryr_libnetwork.services.ports.port_options import PortOptions
 from kuryr_libnetwork.services.state.dates import Dates
+from kuryr_libnetwork.services.state.explaining import explaining
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.lookup import Lookup
 from kuryr_libnetwork.services.state.network_users import NetworkUsers
@@ -111,7 +113,7 @@ class Networks:
             pools=tuple(pool.pool_id for pool in pools),
             created_at=self._dates(),
         )
-        with Undo() as undo:
+        with Undo() as undo, explaining(lambda: network_subject(request.network_id, record)):
             undo.add("take the network down", lambda: self._take_back(request.network_id))
             self._journal.networks.put(record)
             self._pools.network_came(pool.cidr for pool in pools)

@@ -99,7 +99,7 @@ class ExposedPorts:
             group = self._neutron.create_security_group(rules.new_group(port_id))
             for part in rules.new_rules(group.id, ranges):
                 self._neutron.create_security_group_rules(part)
-        except (NeutronConflict, NeutronForbidden, NeutronRefused) as error:
+        except (NeutronConflict, NeutronForbidden, NeutronNotFound, NeutronRefused) as error:
             text = (
                 f"the ports that the container exposes cannot be opened: {str(error).rstrip('.')}; mend that, {_HINT}"
             )

@@ -1,0 +1,188 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""What Neutron's refusals mean to a Docker user, and what he can do.
+
+Neutron names its own resources, mostly by their ids. A Docker user knows his Docker network, his options and his
+addresses, and meets whatever Neutron refuses below them: so each refusal that our calls can meet is named here, by the
+type in Neutron's answer. Neutron's own words stay at the end of the line, for whoever knows the cloud. The types are
+those of the installed Neutron (``tests/cloud/test_refusals.py``); one that is not known is explained by its status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from kuryr_libnetwork.errors import (
+    NeutronConflict,
+    NeutronError,
+    NeutronForbidden,
+    NeutronNotFound,
+    NeutronRefused,
+    NoFreeAddress,
+)
+from kuryr_libnetwork.model.records import NetworkRecord
+
+_QUOTA = (
+    "a quota of the service's project is used up; remove what is not needed, or have the operator raise it ('openstack "
+    "quota show', 'openstack quota set')"
+)
+_SIZE = (
+    "the subnetpool gives no prefix of this length; give another --subnet, or another subnetpool (neutron.pool.name)"
+)
+_GROUPS = (
+    "security groups need port security and an address, and the Neutron network or the port has port security turned "
+    "off; add neutron.port_security=true, or neutron.security_groups=none"
+)
+_ROLE = (
+    "the roles of the service's user do not suffice for that; docs/configuration.md, \"The service's user\", says "
+    "which are needed for what"
+)
+_AGAIN = "somebody else changed it in the same moment; try again"
+_RANGE = "--ip, --ip-range, --aux-address or --gateway does not fit the Neutron subnet; give one that does"
+_AUTOMATIC = "on this subnet Neutron derives each IPv6 address from the MAC; leave --ip6 out"
+_FULL = "no address is left on the Neutron subnet; remove containers, or make a Docker network with another --subnet"
+_SEGMENTS = "the cloud has no segment (VLAN or VNI) left for a new network; name an existing one (neutron.net.name)"
+_DNS = "the cloud's DNS service refuses the container's name or its domain; choose another --name or neutron.dns_domain"
+_BACKEND = "a part of Neutron below its API failed; the cloud's operator finds the reason in Neutron's log"
+_TRUNK = "the virtual machine's trunk port cannot take the container; see docs/nested.md"
+_PAIRS = "the virtual machine's port cannot take the container's address; see docs/nested.md"
+_GROUP_GONE = "a security group that the container is to have is not there; correct neutron.security_groups"
+_POLICY_GONE = "the QoS policy that the container is to have is not there; correct neutron.qos_policy"
+
+MEANINGS: Mapping[str, str] = {
+    "OverQuota": _QUOTA,
+    "SubnetPoolQuotaExceeded": _QUOTA,
+    "ExternalDNSOverQuota": _DNS,
+    "DNSDomainNotFound": _DNS,
+    "DuplicateRecordSet": _DNS,
+    "ExternalDNSDriverNotFound": _DNS,
+    "PolicyNotAuthorized": _ROLE,
+    "AdminRequired": _ROLE,
+    "NotAuthorized": _ROLE,
+    "IpAddressGenerationFailure": _FULL,
+    "IpAddressGenerationFailureAllSubnets": _FULL,
+    "IpAddressGenerationFailureNoMatchingSubnet": (
+        "no subnet of the Neutron network is for ports of containers (service types); have the operator take "
+        "compute:kuryr in, or name another network"
+    ),
+    "IpAddressAlreadyAllocated": "another port has the address; give another --ip, or none",
+    "IpAddressInUse": "another port has the address; give another --ip, or none",
+    "MacAddressInUse": "another port of the Neutron network has the MAC; give another --mac-address, or none",
+    "HostMacAddressGenerationFailure": "Neutron has no MAC left; give one by --mac-address",
+    "InvalidIpForSubnet": _RANGE,
+    "InvalidIpForNetwork": _RANGE,
+    "InvalidAllocationPool": _RANGE,
+    "OutOfBoundsAllocationPool": _RANGE,
+    "OverlappingAllocationPools": _RANGE,
+    "GatewayConflictWithAllocationPools": _RANGE,
+    "AllocationOnAutoAddressSubnet": _AUTOMATIC,
+    "IPAddressChangeNotAllowed": _AUTOMATIC,
+    "SubnetAllocationError": (
+        "the subnetpool has not this prefix free; give another --subnet, or another subnetpool (neutron.pool.name)"
+    ),
+    "MinPrefixSubnetAllocationError": _SIZE,
+    "MaxPrefixSubnetAllocationError": _SIZE,
+    "IllegalSubnetPoolPrefixBounds": _SIZE,
+    "UnsupportedMinSubnetPoolPrefix": "Neutron makes no subnet of this length; give a smaller --subnet",
+    "NetworkSubnetPoolAffinityError": (
+        "the subnets of one Neutron network and family come all from one subnetpool, or all from none; give --subnet "
+        "of one that is there, or name that subnetpool (neutron.pool.name)"
+    ),
+    "NetworkMTUSubnetConflict": (
+        "the Neutron network's MTU is too small for IPv6, which needs 1280; leave --ipv6 out, or have the MTU raised"
+    ),
+    "NoNetworkAvailable": _SEGMENTS,
+    "NoNetworkFoundInMaximumAllowedAttempts": _SEGMENTS,
+    "TunnelIdInUse": _SEGMENTS,
+    "VlanIdInUse": _SEGMENTS,
+    "FlatNetworkInUse": _SEGMENTS,
+    "NetworkInUse": "the Neutron network is in use by ports of others; remove those first",
+    "SubnetInUse": "the Neutron subnet is in use by ports of others; remove those first",
+    "SubnetPoolInUse": "subnets come from the subnetpool; remove those first",
+    "SubnetPoolDeleteError": "subnets come from the subnetpool; remove those first",
+    "PortInUse": "the Neutron port is in use; name another one",
+    "ServicePortInUse": "the Neutron port belongs to a router or the like; name another one",
+    "PortBound": (
+        "the Neutron port is bound already, so its MAC and kind cannot be changed; leave --mac-address out, or name a "
+        "port that is not bound"
+    ),
+    "UnsupportedPortDeviceOwner": "the Neutron port belongs to something else of Neutron's; name another one",
+    "DeviceIDNotOwnedByProject": "Neutron takes the container's id for a router's; start the container again",
+    "DeviceIDNotOwnedByTenant": "Neutron takes the container's id for a router's; start the container again",
+    "PortSecurityPortHasSecurityGroup": (
+        "the port has security groups; add neutron.security_groups=none to neutron.port_security=false"
+    ),
+    "PortSecurityAndIPRequiredForSecurityGroups": _GROUPS,
+    "AddressPairAndPortSecurityRequired": (
+        "the port has allowed address pairs, which need port security; leave neutron.port_security=false out, or have "
+        "the pairs taken off"
+    ),
+    "SecurityGroupNotFound": _GROUP_GONE,
+    "SecurityGroupRuleExists": _AGAIN,
+    "SecurityGroupInUse": "the security group is in use by ports of others; remove those first",
+    "QosPolicyNotFound": _POLICY_GONE,
+    "QosRuleNotSupported": (
+        "the QoS policy has a rule that ports of this kind do not support; name another one (neutron.qos_policy)"
+    ),
+    "QosPlacementAllocationConflict": "the host has not the bandwidth that the QoS policy guarantees; name another one",
+    "NetworkNotFound": "the Neutron network was deleted; remove the Docker network and create it again",
+    "SubnetNotFound": "the Neutron subnet was deleted; remove the Docker network and create it again",
+    "SubnetPoolNotFound": "the subnetpool was deleted; create the Docker network again",
+    "PortNotFound": "the Neutron port was deleted; start the container again",
+    "TagNotFound": _AGAIN,
+    "RevisionNumberConstraintFailed": _AGAIN,
+    "PortBindingError": _BACKEND,
+    "MechanismDriverError": _BACKEND,
+    "ExtensionDriverError": _BACKEND,
+    "ExternalIpAddressExhausted": _FULL,
+    "TrunkNotFound": _TRUNK,
+    "TrunkInErrorState": _TRUNK,
+    "TrunkDisabled": _TRUNK,
+    "TrunkPortInUse": _TRUNK,
+    "DuplicateSubPort": _TRUNK,
+    "SubPortMtuGreaterThanTrunkPortMtu": _TRUNK,
+    "AllowedAddressPairExhausted": _PAIRS,
+    "DuplicateAddressPairInRequest": _PAIRS,
+}
+"""By the type of Neutron's error."""
+WORDS: Mapping[str, str] = {
+    "overlaps with another subnet": (
+        "the Neutron network has a subnet that overlaps; give --subnet of one that is there, or a free prefix"
+    ),
+    "IP allocation requires subnets": "the Neutron network has no subnet; give --subnet, or have one made",
+    "included invalid subnet": "the Neutron subnet was deleted; remove the Docker network and create it again",
+}
+"""By what is in the message, where the type (InvalidInput, BadRequest) says too little."""
+_BY_CLASS: Mapping[type[NeutronError], str] = {
+    NoFreeAddress: _FULL,
+    NeutronConflict: "it contradicts what is in Neutron by now; look at that, and try again",
+    NeutronForbidden: _ROLE,
+    NeutronNotFound: "what it needs is not in Neutron any more; remove the Docker network and create it again",
+    NeutronRefused: "Neutron does not take what was asked for; its own words say why",
+}
+
+
+def meaning(error: NeutronError) -> str:
+    """What to tell of the error; "" where it is none of Neutron's refusals, or was explained already."""
+    if not error.kind:
+        return ""
+    found = MEANINGS.get(error.kind) or next((text for words, text in WORDS.items() if words in str(error)), "")
+    return found or next((text for kind, text in _BY_CLASS.items() if isinstance(error, kind)), "")
+
+
+def explained(error: NeutronError, subject: str) -> NeutronError | None:
+    """The error as a Docker user can read it, or ``None``: there is nothing to add. ``subject``: what he asked for."""
+    text = meaning(error)
+    return type(error)(f"{subject}: {text} ({str(error).rstrip('.')})") if text else None
+
+
+def network_subject(docker_id: str, record: NetworkRecord | None) -> str:
+    """A Docker network, and what it is in Neutron as far as that is known."""
+    if record is None or not record.neutron_id:
+        return f"Docker network {docker_id[:12]}"
+    cidrs = _listed(subnet.cidr for subnet in record.subnets)
+    return f"Docker network {docker_id[:12]} (Neutron network {record.neutron_id}{', ' + cidrs if cidrs else ''})"
+
+
+def _listed(cidrs: Iterable[str]) -> str:
+    return " and ".join(dict.fromkeys(cidrs))
