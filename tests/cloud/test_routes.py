@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -146,3 +147,31 @@ def test_a_router_that_advertises_itself(user: User, host: Host) -> None:
         user.network_rm(host, plain)
     finally:
         user.neutron("PUT", f"/routers/{router['id']}/remove_router_interface", {"subnet_id": subnet["id"]})
+
+
+BRIDGED = "172.28.0.0/16"
+
+
+@pytest.fixture
+def bridge(host: Host) -> Iterator[str]:
+    """A network of Docker's own; what is on it is gone before."""
+    name = "plain-bridge"
+    host.docker("network", "create", f"--subnet={BRIDGED}", name)
+    yield name
+    host.docker("network", "rm", name)
+
+
+def test_a_start_on_one_of_dockers_own_bridges_as_well(bridge: str, user: User, host: Host) -> None:
+    """To 27 nobody knows at Join of the bridge network: the container's start would fail, and each later one."""
+    cidr = unique_cidr()
+    net = docker_network(user, host, cidr, (BRIDGED, hop(cidr, 2)), ("172.28.7.0/24", hop(cidr, 3)))
+    box = user.run(host, net)
+    host.docker("stop", "-t", "0", box)
+    host.docker("network", "connect", bridge, box)
+    for _ in range(3):  # the order of networks is Docker's to choose
+        host.docker("restart", "-t", "0", box)
+        assert running(host, box)
+    assert "172.28." in user.inside(host, box, "ip", "address")
+    host.docker("network", "disconnect", bridge, box)
+    soon(user, host, box, "172.28.9.9", hop(cidr, 2))
+    soon(user, host, box, "172.28.7.9", hop(cidr, 3))

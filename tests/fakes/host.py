@@ -239,6 +239,7 @@ class FakeSandboxes(Failing):
     def __init__(self) -> None:
         super().__init__()
         self.namespaces: dict[str, Namespace] = {}
+        self.bridges: list[str] = []
         self._last_index = 1
 
     def look(self, sandbox: str) -> SandboxView:
@@ -246,6 +247,10 @@ class FakeSandboxes(Failing):
             inside = self._inside(sandbox)
             found = {_ip(text): index for index, texts in inside.addresses.items() for text in texts}
             return SandboxView(routes=tuple(inside.routes), addresses=found)
+
+    def subnets_of_bridges(self) -> list[str]:
+        with self.called("subnets_of_bridges"):
+            return list(self.bridges)
 
     def add_route(self, sandbox: str, route: SandboxRoute) -> None:
         with self.called("add_route"):

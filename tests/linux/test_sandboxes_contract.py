@@ -181,3 +181,17 @@ def test_what_cannot_be_is_an_error_of_ours(box: Container) -> None:
         LinkError, match=r"cannot add the route to 192\.0\.2\.0/24 in a container: Network is unreachable"
     ):
         box.sandboxes.add_route(box.path, route)
+
+
+def test_subnets_of_bridges() -> None:
+    """To engines before 28 a route would be told that keeps Docker from setting the address of a bridge network."""
+    with namespace() as host:
+        host.command("ip", "link", "add", "plain0", "type", "veth", "peer", "name", "far0")
+        host.command("ip", "address", "add", "10.1.0.1/24", "dev", "plain0")
+        assert host.run(KernelSandboxes().subnets_of_bridges) == []
+        host.command("ip", "link", "add", "docker0", "type", "bridge")
+        assert host.run(KernelSandboxes().subnets_of_bridges) == []
+        for text in ("172.17.0.1/16", "172.18.4.1/24", "fd00:17::1/64", "fe80::1/64"):
+            host.command("ip", "address", "add", text, "dev", "docker0")
+        found = host.run(KernelSandboxes().subnets_of_bridges)
+        assert found == ["172.17.0.0/16", "172.18.4.0/24", "fd00:17::/64"]

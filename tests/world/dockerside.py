@@ -241,6 +241,8 @@ class Docker:
                 label = {"com.docker.network.endpoint.name": wish.name}
                 options = label if self.version >= 29 and wish.name else None
                 box.addresses[family] = self._request(pool, asked, options)
+        if self.version >= 28:
+            self._open(sandbox)
         try:
             self._create_endpoint(box)
         except PluginError:
@@ -275,9 +277,7 @@ class Docker:
     def _set_up(self, box: Container) -> None:
         """Configures the container's namespace as the engine does; if the kernel refuses, all of it is undone."""
         sandbox, inside = box.sandbox, self.sandboxes
-        if not sandbox.live:
-            sandbox.live = True
-            inside.namespaces[sandbox.key] = Namespace()
+        self._open(sandbox)
         if not box.interface.get("SrcName"):
             return
         try:
@@ -291,6 +291,12 @@ class Docker:
         except LinkError as error:
             self._leave(box, delete_endpoint=True, leaves=2 if self.version >= 29 else 1)
             raise PluginError("docker start", f"failed to set up container networking: {error}", 500) from error
+
+    def _open(self, sandbox: Sandbox) -> None:
+        """The container's namespace is there."""
+        if not sandbox.live:
+            sandbox.live = True
+            self.sandboxes.namespaces[sandbox.key] = Namespace()
 
     def _create_endpoint(self, box: Container) -> None:
         interface = {

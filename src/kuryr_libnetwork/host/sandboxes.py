@@ -25,10 +25,13 @@ SCOPE_LINK, SCOPE_UNIVERSE = 253, 0
 FAMILIES = {socket_module.AF_INET: "0.0.0.0/0", socket_module.AF_INET6: "::/0"}
 OF_EACH_LINK = ("fe80::/64", "ff00::/8")
 GONE = (errno.ESRCH, errno.ENODEV, errno.ENETUNREACH)
+IFLA_LINKINFO, IFLA_INFO_KIND = 18, 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_TABLE = 1, 4, 5, 6, 15
 _ROUTE = struct.Struct("=8BI")
 """Family, prefix length, length of the source, TOS, table, protocol, scope, type; flags."""
+_LINK = struct.Struct("=BxHiII")
+"""Family, type, index of the interface, flags, which flags are meant."""
 _ADDRESS = struct.Struct("=4BI")
 """Family, prefix length, flags, scope; index of the interface."""
 
@@ -38,6 +41,9 @@ class KernelSandboxes:
 
     def look(self, sandbox: str) -> SandboxView:
         return run_inside(sandbox, _look)
+
+    def subnets_of_bridges(self) -> list[str]:
+        return _bridges()
 
     def add_route(self, sandbox: str, route: SandboxRoute) -> None:
         run_inside(sandbox, partial(_add, route))
@@ -60,6 +66,24 @@ def _routes(family: int) -> list[dumps.Entry]:
         return dumps.dump(dumps.RTM_GETROUTE, _ROUTE.pack(family, 0, 0, 0, MAIN_TABLE, 0, 0, UNICAST, 0))
     except FileNotFoundError:  # no route has ever been in the table
         return []
+
+
+def _bridges() -> list[str]:
+    with told_as("look at the bridges of this host"):
+        links = dumps.dump(dumps.RTM_GETLINK, bytes(dumps.SIZES[dumps.RTM_GETLINK]))
+        bridges = {_LINK.unpack(entry.fixed)[2] for entry in links if _kind(entry) == "bridge"}
+        addresses = dumps.dump(dumps.RTM_GETADDR, _ADDRESS.pack(0, 0, 0, 0, 0))
+    found = {_subnet(entry) for entry in addresses if _address(entry)[1] in bridges}
+    return sorted(found - set(OF_EACH_LINK))
+
+
+def _kind(entry: dumps.Entry) -> str:
+    return dumps.text(dumps.attributes_of(entry.attributes.get(IFLA_LINKINFO, b"")).get(IFLA_INFO_KIND, b""))
+
+
+def _subnet(entry: dumps.Entry) -> str:
+    _, length, *_ = _ADDRESS.unpack(entry.fixed)
+    return str(ip_network(f"{_address(entry)[0]}/{length}", strict=False))
 
 
 def _add(route: SandboxRoute) -> None:

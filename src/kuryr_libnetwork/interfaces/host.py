@@ -115,6 +115,10 @@ class Sandboxes(Protocol):
 
     def look(self, sandbox: str) -> SandboxView: ...
 
+    def subnets_of_bridges(self) -> list[str]:
+        """Of the bridges of this host that have addresses, as each of Docker's own bridge networks has one."""
+        ...
+
     def add_route(self, sandbox: str, route: SandboxRoute) -> None:
         """Raises :class:`~kuryr_libnetwork.errors.LinkExists` if that destination has a route with that metric."""
         ...

@@ -94,6 +94,12 @@ def may_come_to(endpoint: EndpointRecord, networks: Iterable[NetworkRecord]) -> 
     return [subnet.cidr for network in others for subnet in network.subnets]
 
 
+def overlap(routes: Iterable[RouteRecord], subnets: Collection[str]) -> bool:
+    """Whether a route, but a default one, leads into one of the subnets or beyond it."""
+    ways = [route.destination for route in routes if not is_default(route.destination)]
+    return any(may_overlap(way, cidr) for way in ways for cidr in subnets)
+
+
 def in_the_way(endpoint: EndpointRecord, others: Iterable[EndpointRecord]) -> dict[str, tuple[RouteRecord, ...]]:
     """By endpoint id, the other endpoints' routes that prevent Docker from configuring this one's addresses."""
     mine = subnets_of_addresses(endpoint)

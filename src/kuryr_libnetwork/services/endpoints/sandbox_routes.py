@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import dataclass
 
 import msgspec
 
@@ -30,7 +31,20 @@ LOG = logging.getLogger(__name__)
 THREAD = "routes"
 
 
-class SandboxRoutes(AfterJoin[Task]):
+QUIET = 2.0
+"""Seconds without a new address after which Docker is done with a container of whose networks we do not know all."""
+
+
+@dataclass
+class RouteTask(Task):
+    """``unsure``: it may be about to get a network of Docker's own. ``seen``: its addresses, since ``since``."""
+
+    unsure: bool = False
+    seen: frozenset[str] = frozenset()
+    since: float = 0.0
+
+
+class SandboxRoutes(AfterJoin[RouteTask]):
     def __init__(
         self, journal: Journal, sandboxes: Sandboxes, locks: KeyedLocks, health: Health, now: Callable[[], float]
     ) -> None:
@@ -38,6 +52,7 @@ class SandboxRoutes(AfterJoin[Task]):
         self._journal = journal
         self._sandboxes = sandboxes
         self._locks = locks
+        self._unsure: set[str] = set()
 
     def run(self) -> None:
         self.resume()
@@ -63,8 +78,10 @@ class SandboxRoutes(AfterJoin[Task]):
             if view is not None:
                 self._make_way(endpoint, others, view)
             taken = rules.taken_by(others, view or SandboxView())
-            coming = [] if view is not None else rules.may_come_to(endpoint, self._journal.networks.all())
-            fit = rules.fitted(answer, taken, coming, advertised)
+            own, bridges = ([], []) if view is not None else self._may_come_to(endpoint)
+            fit = rules.fitted(answer, taken, [*own, *bridges], advertised)
+            if rules.overlap(fit.kept_back, bridges):
+                self._unsure.add(endpoint.sandbox_key)
         if fit.kept_back:
             LOG.info(
                 "endpoint %s: Docker is not told of the routes %s, which its container has already, gets from a "
@@ -73,6 +90,17 @@ class SandboxRoutes(AfterJoin[Task]):
                 rules.described(fit.kept_back),
             )
         return msgspec.structs.replace(endpoint, routes=fit.routes, kept_back=fit.kept_back), fit.answer
+
+    def _may_come_to(self, endpoint: EndpointRecord) -> tuple[list[str], list[str]]:
+        """What is not known before the container is there: on which of our networks, and of Docker's own, it is
+        started.
+        """
+        subnets = rules.may_come_to(endpoint, self._journal.networks.all())
+        try:
+            return subnets, self._sandboxes.subnets_of_bridges()
+        except LinkError as error:
+            LOG.warning("routes are told without a look at the bridges of this host: %s", error)
+            return subnets, []
 
     def joined(self, endpoint: EndpointRecord) -> None:
         """Docker is about to move the interface; see then to the routes of its container that were kept back."""
@@ -83,9 +111,10 @@ class SandboxRoutes(AfterJoin[Task]):
     def _in(self, sandbox: str) -> list[EndpointRecord]:
         return self._journal.endpoints.find(ENDPOINTS_BY_SANDBOX, sandbox)
 
-    def _task(self, sandbox: str) -> Task:
-        now = self._now()
-        return Task(sandbox, now, now + LIMIT)
+    def _task(self, sandbox: str) -> RouteTask:
+        now, unsure = self._now(), sandbox in self._unsure
+        self._unsure.discard(sandbox)
+        return RouteTask(sandbox, now, now + LIMIT, unsure)
 
     def _look(self, sandbox: str) -> SandboxView | None:
         """``None``: it is not there yet, as at the start of a container with engines before 28."""
@@ -112,21 +141,30 @@ class SandboxRoutes(AfterJoin[Task]):
 
     # -- when Docker is done ---------------------------------------------------------------------------------------
 
-    def _described(self, task: Task) -> str:
+    def _described(self, task: RouteTask) -> str:
         return f"add routes to the container of {task.key}"
 
-    def _is_finished(self, task: Task) -> bool:
+    def _is_finished(self, task: RouteTask) -> bool:
         with self._locks.hold("sandbox", task.key):
             endpoints = self._in(task.key)
             if not endpoints:
                 return True
             late = self._now() >= task.deadline
             view = self._view(task.key, late=late)
-            if view is not None and (late or all(rules.is_in_place(each, view) for each in endpoints)):
+            if view is not None and (late or self._is_done_with(task, endpoints, view)):
                 self._complete(task.key, endpoints, view)
                 return True
         task.due = self._now() + LOOK_AGAIN
         return late
+
+    def _is_done_with(self, task: RouteTask, endpoints: list[EndpointRecord], view: SandboxView) -> bool:
+        """Whether Docker is. A route that comes before one of its own networks keeps that from its address."""
+        if not all(rules.is_in_place(each, view) for each in endpoints):
+            return False
+        found = frozenset(view.addresses)
+        if found != task.seen:
+            task.seen, task.since = found, self._now()
+        return not task.unsure or self._now() - task.since >= QUIET
 
     def _view(self, sandbox: str, *, late: bool) -> SandboxView | None:
         try:
