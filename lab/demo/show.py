@@ -29,7 +29,8 @@ _WHY = {
     "POST ports": "make a port on this host: Neutron chooses address and MAC",
     "PUT ports": "say which container has it; nobody waits for that",
 }
-_LONG_ID = re.compile(r"([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+# Keystone writes its ids without dashes.
+_LONG_ID = re.compile(r"\b([0-9a-f]{8})(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\b")
 
 
 def paint(text: str, code: str) -> str:
