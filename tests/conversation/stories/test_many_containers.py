@@ -26,9 +26,10 @@ def counted(rig: Rig) -> Counter[str]:
     return asked
 
 
-def host(containers: int) -> tuple[Rig, DirectDocker, list[Container]]:
+def host(containers: int, *, labelled: bool = True) -> tuple[Rig, DirectDocker, list[Container]]:
     rig = Rig()
     docker = DirectDocker(rig)
+    docker.beside = docker.beside if labelled else lambda: None
     network = docker.network_create("10.1.0.0/24")
     return rig, docker, [docker.run(network) for _ in range(containers)]
 
@@ -46,6 +47,23 @@ def test_a_round_of_the_background_asks_once_for_all() -> None:
     few, many = a_round(FEW), a_round(MANY)
     assert many == few
     assert many["links.all"] == 1
+
+
+def test_a_round_asks_once_after_a_lost_journal() -> None:
+    """Ports of living containers of which nobody has told Neutron whose they are would take a list of all interfaces
+    each.
+    """
+
+    def ask(containers: int) -> dict[str, int]:
+        rig, _, _ = host(containers, labelled=False)
+        rig.revive(lose_journal=True)
+        rig.engine.macs.clear()
+        rig.services.reconciler.round()
+        asked = counted(rig)
+        rig.services.reconciler.round()
+        return {name: times for name, times in asked.items() if name.startswith("links.")}
+
+    assert ask(MANY) == ask(FEW)
 
 
 def test_a_start_and_an_end_ask_no_more() -> None:

@@ -57,7 +57,7 @@ class VethDriver:
 
         For a port that is no longer bound, the interfaces on this host show how it was attached.
         """
-        ends = self._links.find_by_alias(names.alias(port.id))
+        ends = seen(self._links).find_by_alias(names.alias(port.id))
         host = [link.name for link in ends if not _is_container_end(link, port)]
         container = [link.name for link in ends if _is_container_end(link, port)]
         return self._record(
@@ -73,7 +73,7 @@ class VethDriver:
         return vifs.attachment_of(port, self._script_vif_types, has_script=has_script)
 
     def _former_attachment(self, port: Port) -> Attachment:
-        if self._links.get(names.hybrid_names(port.id).bridge) is not None:
+        if seen(self._links).get(names.hybrid_names(port.id).bridge) is not None:
             return "hybrid"
         try:
             return self._attachment(port)
