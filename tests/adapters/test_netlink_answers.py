@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pyroute2.netlink.exceptions import NetlinkDecodeError, NetlinkDumpInterrupted, NetlinkError
@@ -75,6 +76,42 @@ def test_messages_of_no_length_end(data: bytes) -> None:
     assert len(found) <= 3
     for *_, content in found:
         assert len(dumps.attributes_of(content)) <= len(content)
+
+
+class Route:
+    """A socket of the kernel's that answers a list with these parts."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self._left = list(parts)
+
+    def recv(self, _: int) -> bytes:
+        return self._left.pop(0)
+
+
+def message(kind: int, flags: int = 0, body: bytes = b"\0" * 4) -> bytes:
+    return struct.pack("=IHHII", 16 + len(body), kind, flags, 0, 0) + body
+
+
+def contents(*parts: bytes) -> list[bytes]:
+    return list(dumps.contents(cast("socket.socket", Route(*parts))))
+
+
+def test_a_list_ends_with_its_end() -> None:
+    """Interfaces of the second part would look as if they were gone."""
+    parts = message(dumps.RTM_GETLINK, body=b"one\0"), message(dumps.RTM_GETLINK, body=b"two\0")
+    assert contents(parts[0], parts[1] + message(dumps.NLMSG_DONE)) == [b"one\0", b"two\0"]
+
+
+def test_a_list_that_was_interrupted_is_not_believed() -> None:
+    """Interfaces would be missing in it, and their containers look dead."""
+    with pytest.raises(InterruptedError):
+        contents(message(dumps.RTM_GETLINK, dumps.NLM_F_DUMP_INTR) + message(dumps.NLMSG_DONE))
+
+
+def test_a_list_that_the_kernel_refuses() -> None:
+    """An error would be read as an empty list: every container would look dead."""
+    with pytest.raises(PermissionError):
+        contents(message(dumps.NLMSG_ERROR, body=struct.pack("=i", -1)))
 
 
 class Socket:

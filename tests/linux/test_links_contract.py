@@ -104,3 +104,17 @@ def test_a_failure_after_the_pair_was_made_takes_it_away() -> None:
         with pytest.raises(LinkError):
             links.create_veth(msgspec.structs.replace(SPEC, alias="x" * 300))
         assert links.names() == []
+
+
+def test_a_list_tells_the_same_as_a_look_at_each() -> None:
+    """The background would judge containers by other facts than a call of Docker."""
+    with namespace() as inside:
+        links = Inside(inside)
+        links.create_veth(SPEC)
+        links.create_veth(msgspec.structs.replace(SPEC, host_name="tap2", container_name="t_c2", routed=True, mtu=1000))
+        links.create_bridge("qbr1", "kuryr:b")
+        inside.command("ip", "link", "add", "plain", "type", "bridge")
+        inside.command("ip", "link", "set", "lo", "up")
+        listed = links.all()
+        assert {"lo", "plain", "qbr1", "tap2", "t_c2", *BOTH} == {link.name for link in listed}
+        assert [links.get(link.name) for link in listed] == listed

@@ -22,8 +22,8 @@ SIZES = {RTM_GETLINK: 16, RTM_GETADDR: 8, RTM_GETROUTE: 12, RTM_GETNSID: 4}
 """Of what stands before the attributes, in question and answer."""
 MOST = 5000
 """Entries of one list; what has more is nobody's whom we know."""
-_NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_NLM_F_REQUEST, _NLM_F_DUMP, _NLM_F_DUMP_INTR = 0x1, 0x300, 0x10
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+NLM_F_REQUEST, NLM_F_DUMP, NLM_F_DUMP_INTR = 0x1, 0x300, 0x10
 _SOL_NETLINK, _GET_STRICT_CHK = 270, 12
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
@@ -63,24 +63,25 @@ def entries(kind: int, body: bytes, most: int = MOST) -> Iterator[Entry]:
         route.bind((0, 0))
         with suppress(OSError):  # older kernels filter nothing; neither do we rely on it
             route.setsockopt(_SOL_NETLINK, _GET_STRICT_CHK, 1)
-        flags = _NLM_F_REQUEST | _NLM_F_DUMP
+        flags = NLM_F_REQUEST | NLM_F_DUMP
         route.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, 0, 0) + body)
-        for number, content in enumerate(_contents(route)):
+        for number, content in enumerate(contents(route)):
             if number == most:
                 raise TooMany(most)
             size = SIZES[kind]
             yield Entry(content[:size], attributes_of(content[size:]))
 
 
-def _contents(route: socket.socket) -> Iterator[bytes]:
+def contents(route: socket.socket) -> Iterator[bytes]:
+    """Of each message of one answer. Raises ``InterruptedError`` where the list changed while it was read."""
     while True:
         for kind, flags, content in messages(route.recv(_BUFFER)):
-            code = -struct.unpack_from("=i", content)[0] if kind in (_NLMSG_ERROR, _NLMSG_DONE) else 0
+            code = -struct.unpack_from("=i", content)[0] if kind in (NLMSG_ERROR, NLMSG_DONE) else 0
             if code > 0:
                 raise OSError(code, os.strerror(code))
-            if flags & _NLM_F_DUMP_INTR:
+            if flags & NLM_F_DUMP_INTR:
                 raise InterruptedError(errno.EINTR, "the list changed while it was read")
-            if kind == _NLMSG_DONE:
+            if kind == NLMSG_DONE:
                 return
             yield content
 

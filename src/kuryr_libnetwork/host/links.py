@@ -17,6 +17,7 @@ from typing import Any
 
 from kuryr_libnetwork.host.elsewhere import aliases_elsewhere
 from kuryr_libnetwork.host.host_ip import host_ip, set_host_ip
+from kuryr_libnetwork.host.link_dump import all_links
 from kuryr_libnetwork.host.netlink import delete, find, listed, netlink
 from kuryr_libnetwork.model.links import ChildSpec, Link, VethSpec
 from kuryr_libnetwork.rules.host_ip import ROUTED, SILENT
@@ -88,8 +89,7 @@ class KernelLinks:
             set_host_ip(socket, _index(socket, name), SILENT)
 
     def all(self) -> list[Link]:
-        with netlink("list the interfaces") as socket:
-            return [_link(message) for message in listed(socket.get_links)]
+        return all_links("list the interfaces")
 
     def addresses(self, name: str) -> list[str]:
         with netlink(f"look at the addresses of {name}") as socket:
