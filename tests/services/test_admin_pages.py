@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -104,6 +105,14 @@ def test_a_journal_that_hangs_holds_up_nothing_else() -> None:
     finally:
         gate.set()
     assert wait_for(lambda: Asked(pages, "/v1/rounds").status == 200, LIMIT)
+
+
+def test_many_questions_at_a_time_are_all_answered() -> None:
+    """Two scrapes and an operator in the same moment would see gaps, and think that the disk hangs."""
+    pages = pages_of(rows=lambda: RoundRow(rounds=3))
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda _: Asked(pages, "/v1/rounds").status, range(200)))
+    assert found == [200] * 200
 
 
 def test_slow_gives_its_place_back() -> None:
