@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 from pathlib import Path
@@ -65,6 +66,22 @@ def test_what_a_call_of_docker_says_ends_in_its_id(folder: Path, start: Start) -
     )
     texts = [line.partition("kuryr_libnetwork.x ")[2] for line in said(start, folder, program)]
     assert texts[:4] == ["before", "in between [req-1]", "100 % [req-1]", "after"]
+
+
+def test_a_log_in_json_has_the_id_as_well(folder: Path, start: Start) -> None:
+    """Fails if whoever collects logs in JSON cannot find the lines of a call, or gets lines that are none."""
+    program = frame(
+        serve="""import logging
+        from kuryr_libnetwork.calls import one_request
+        log = logging.getLogger("kuryr_libnetwork.x")
+        with one_request("req-1"):
+            log.info("in %s", "between")
+        notify("SAID")
+        self.over.wait()"""
+    )
+    entries = [json.loads(line) for line in said(start, folder, program, "use_json = true")]
+    (entry,) = [entry for entry in entries if entry["name"] == "kuryr_libnetwork.x"]
+    assert (entry["message"], entry["extra"]["request_id"]) == ("in between [req-1]", "req-1")
 
 
 def test_the_journal_gets_priorities_and_no_dates(folder: Path, start: Start) -> None:

@@ -125,6 +125,7 @@ class OneLine(logging.Filter):
             record.msg, record.args = shortened(printable(text), LONGEST_MESSAGE), ()
         if request and not hasattr(record, "request_id"):  # once, whatever the number of handlers
             record.request_id = request
+            record.extra = {**getattr(record, "extra", {}), "request_id": request}  # where use_json looks
             record.msg, record.args = f"{record.getMessage()} [{request}]", ()
         if record.exc_info and record.exc_info[0] is not None:
             lines = "".join(traceback.format_exception(*record.exc_info)).splitlines()
