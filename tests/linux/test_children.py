@@ -176,11 +176,11 @@ def test_to_a_container_and_back(machine: Namespace, stack: ExitStack, kind: Chi
     """A running container would be taken for a dead one, or its interface stay on the host when it is gone."""
     binding, plug = plugged(machine, kind, 5)
     assert machine.run(binding.where, plug) == "host"
-    assert machine.run(binding.at_home) == [("t_c5", "p5")]
+    assert machine.run(binding.on_host) == [("t_c5", "p5")]
     box = Box(machine, stack)
     box.take("t_c5", "192.0.2.5/24")
     assert machine.run(binding.where, plug) == "container"
-    assert machine.run(binding.at_home) == []
+    assert machine.run(binding.on_host) == []
     assert machine.run(binding.where, plug_of(kind, 6)) == "gone"
     box.give_back("t_c5")
     assert machine.run(binding.where, plug) == "host"
