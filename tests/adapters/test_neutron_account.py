@@ -28,12 +28,6 @@ ROLES: dict[Role, frozenset[str]] = {
 
 
 @pytest.fixture
-def front() -> Iterator[NeutronFront]:
-    with NeutronFront(FakeNeutron()) as front:
-        yield front
-
-
-@pytest.fixture
 def keystone(front: NeutronFront) -> Iterator[FakeKeystone]:
     with FakeKeystone({("one", "public"): front.url}) as keystone:
         front.tokens = keystone.tokens

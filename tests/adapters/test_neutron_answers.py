@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,9 +14,7 @@ from kuryr_libnetwork.errors import NeutronError, NeutronRefused, NeutronUnavail
 from kuryr_libnetwork.model.neutron import SubPort
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.errors import NoAnswer
-from tests.adapters.neutron_client import without_keystone
 from tests.fakes.loopback import json_answer
-from tests.fakes.neutron import FakeNeutron
 from tests.fakes.neutron_http import NeutronFront
 
 PORT: dict[str, Any] = {
@@ -34,17 +32,6 @@ PORT: dict[str, Any] = {
 }
 SUBNET: dict[str, Any] = {"id": "s1", "network_id": "n1", "cidr": "fd00::/64", "ip_version": 6}
 Change = Callable[[NeutronClient], object]
-
-
-@pytest.fixture
-def front() -> Iterator[NeutronFront]:
-    with NeutronFront(FakeNeutron()) as front:
-        yield front
-
-
-@pytest.fixture
-def client(front: NeutronFront) -> NeutronClient:
-    return without_keystone(front.url)
 
 
 # -- filters -------------------------------------------------------------------------------------------------------

@@ -23,16 +23,9 @@ from kuryr_libnetwork.neutron.session import build_adapter
 from kuryr_libnetwork.patience import one_patience
 from tests.adapters.neutron_client import configured, connect, without_keystone
 from tests.fakes.loopback import Answer
-from tests.fakes.neutron import FakeNeutron
 from tests.fakes.neutron_http import NeutronFront
 
 PATIENCE = 20
-
-
-@pytest.fixture
-def front() -> Iterator[NeutronFront]:
-    with NeutronFront(FakeNeutron()) as front:
-        yield front
 
 
 class Held:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -18,17 +17,10 @@ from kuryr_libnetwork.neutron.session import build_adapter
 from tests.adapters.neutron_client import configured
 from tests.fakes.keystone import FakeKeystone, credentials
 from tests.fakes.loopback import Answer, Request
-from tests.fakes.neutron import FakeNeutron
 from tests.fakes.neutron_http import NeutronFront
 
 TIMEOUT = 20.0
 DATE = ("Date", "Sun, 29 Nov 2026 06:00:00 GMT")
-
-
-@pytest.fixture
-def front() -> Iterator[NeutronFront]:
-    with NeutronFront(FakeNeutron()) as front:
-        yield front
 
 
 @pytest.fixture

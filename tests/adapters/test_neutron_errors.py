@@ -63,11 +63,6 @@ def front(fake: FakeNeutron) -> Iterator[NeutronFront]:
         yield front
 
 
-@pytest.fixture
-def client(front: NeutronFront) -> NeutronClient:
-    return without_keystone(front.url)
-
-
 def told(status: int, kind: str = "Kind", message: str = "its words") -> Answer:
     return Answer(status, json.dumps({"NeutronError": {"type": kind, "message": message, "detail": ""}}).encode())
 

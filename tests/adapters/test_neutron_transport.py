@@ -32,17 +32,6 @@ MIB = 1 << 20
 Change = Callable[[NeutronClient], object]
 
 
-@pytest.fixture
-def front() -> Iterator[NeutronFront]:
-    with NeutronFront(FakeNeutron()) as front:
-        yield front
-
-
-@pytest.fixture
-def client(front: NeutronFront) -> NeutronClient:
-    return without_keystone(front.url)
-
-
 @contextmanager
 def raw_server(say: Callable[[socket.socket, threading.Event], None]) -> Iterator[tuple[str, list[int]]]:
     """A server that sends scripted bytes to each connection; the list has an entry for each that has ended."""
