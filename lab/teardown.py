@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Stopping what a lab started, and removing what is left of it.
+"""Stops what a lab started, and removes what is left of it.
 
 It also works on the remains of a lab that died with its machine: then no record matches a process, and there are only
 files to remove.

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What runs in the SR-IOV machine and carries out the lab's commands there. Nothing but the standard library.
+"""Runs in the SR-IOV machine and carries out the lab's commands there. Uses only the standard library.
 
-One TCP connection for one request: a line of JSON there, a line of JSON back. After the answer to `shell` and
-`connect` the connection carries the bytes of a terminal, or of a unix socket of the guest.
+Each request has its own TCP connection: one line of JSON to the guest, one line back. After the answer to `shell` and
+`connect` the connection carries the bytes of a terminal, or of a Unix socket of the guest.
 """
 
 import base64
@@ -32,7 +32,7 @@ _lock = threading.Lock()
 
 
 def run(request: Request) -> Answer:
-    """A command to its end. At the time-out its whole process group is killed, and what it said is shown."""
+    """Run a command to its end. On time-out its whole process group is killed; its output is answered in any case."""
     process = _popen(request, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     timed_out = False
     try:
@@ -50,7 +50,7 @@ def run(request: Request) -> Answer:
 
 
 def start(request: Request) -> Answer:
-    """A service: it goes on until it is stopped, and writes to a log."""
+    """Start a service, which runs until it is stopped, and writes to a log."""
     with _lock:
         running = _services.get(request["name"])
         if running is None or running.poll() is not None:
@@ -78,7 +78,7 @@ def stop(request: Request) -> Answer:
 
 
 def services(_request: Request) -> Answer:
-    """Which services run, and how the others ended."""
+    """Process ids of running services, and exit codes of the others."""
     return {name: {"pid": process.pid, "rc": process.poll()} for name, process in list(_services.items())}
 
 
@@ -104,7 +104,7 @@ def _signal(process: "subprocess.Popen[bytes]", number: int) -> None:
 
 
 def shell(request: Request, connection: socket.socket) -> None:
-    """A command on a terminal of its own."""
+    """Run a command on a terminal of its own."""
     terminal, inner = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", request["rows"], request["columns"], 0, 0))
     environment = {**os.environ, **request.get("env", {})}
@@ -120,7 +120,7 @@ def shell(request: Request, connection: socket.socket) -> None:
 
 
 def connect(request: Request, connection: socket.socket) -> None:
-    """The other end of a unix socket of the guest."""
+    """Connect to a Unix socket of the guest."""
     with socket.socket(socket.AF_UNIX) as target:
         target.connect(request["path"])
         connection.sendall(b"{}\n")
@@ -128,7 +128,7 @@ def connect(request: Request, connection: socket.socket) -> None:
 
 
 def _pump(connection: socket.socket, other: int) -> None:
-    """Carry bytes both ways until either end closes."""
+    """Copy bytes in both directions until either end closes."""
     with selectors.DefaultSelector() as selector:
         selector.register(connection.fileno(), selectors.EVENT_READ, other)
         selector.register(other, selectors.EVENT_READ, connection.fileno())
@@ -136,7 +136,7 @@ def _pump(connection: socket.socket, other: int) -> None:
             for key, _ in selector.select():
                 try:
                     data = os.read(key.fd, 65536)
-                except OSError:  # what a terminal says when its last user is gone
+                except OSError:  # a terminal's answer once its last user has gone
                     return
                 if not data:
                     return

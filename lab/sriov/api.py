@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""A running SR-IOV machine in the hands of a test, like `lab.api.Host` for the other Docker hosts."""
+"""The Python interface to a running SR-IOV machine, as `lab.api.Host` is for the other Docker hosts."""
 
 import json
 import os
@@ -70,11 +70,11 @@ class CloudCard:
         self._netns = lab.netns
 
     def attach(self, netns: str) -> None:
-        """Bring the tap device to a host's namespace, if it is not there already."""
+        """Move the tap device to a host's namespace, unless it is there already."""
         _bring(self.tap, self._netns, netns)
 
     def detach(self, netns: str) -> None:
-        """Back to where QEMU made it, if QEMU has not done so meanwhile."""
+        """Move it back to where QEMU created it, unless QEMU has created it again meanwhile."""
         _bring(self.tap, netns, self._netns)
 
 
@@ -104,7 +104,7 @@ class Machine:
         return people.logged_in(self.read(self.kuryr_conf))
 
     def log_in_as(self, person: Person) -> None:
-        """Restart the service as another user of the cloud, if it is not that one already."""
+        """Restart the service as another user of the cloud, unless it runs as that user already."""
         sriov_guest.log_in_as(self.paths, person)
         self.kuryr.start()
 
@@ -128,7 +128,7 @@ class Machine:
         return result
 
     def shell(self, script: str, *arguments: str, check: bool = True, timeout: float = 120) -> str:
-        """What a shell script says; its arguments are $1, $2 …"""
+        """The output of a shell script; its arguments are $1, $2 …"""
         return self.run(["sh", "-c", script, "sh", *arguments], check=check, timeout=timeout).stdout
 
     def push(self, source: Path, target: str) -> None:
@@ -157,13 +157,11 @@ class Machine:
         }
 
     def docker(self, *arguments: str, check: bool = True, timeout: float = 240) -> "subprocess.CompletedProcess[str]":
-        """The docker command outside at the engine inside: much faster than the command inside."""
+        """The docker command outside, connected to the engine inside: much faster than the command inside."""
         return self._outside(["docker", *arguments], check=check, timeout=timeout)
 
     def user(self, script: str, *, timeout: float = 600) -> str:
-        """What a script says that an operator runs with the commands docker and openstack; the first failure
-        ends it.
-        """
+        """The output of an operator's script with the commands docker and openstack; it ends at the first failure."""
         argv = ["bash", "-euo", "pipefail", "-c", script]
         return self._outside(argv, check=True, timeout=timeout, person=people.OPERATOR).stdout
 
@@ -204,7 +202,7 @@ class Machine:
     # ---- cards ----
 
     def set_vfs(self, pf: str, count: int) -> None:
-        """Give a PF so many Virtual Functions, pf0v0, pf0v1 …, and wait for its carrier."""
+        """Create Virtual Functions on a PF, named pf0v0, pf0v1 …, and wait for its carrier."""
         sriov_guest.set_vfs(self.paths, pf, count)
 
     def pci(self, interface: str) -> str:
@@ -214,16 +212,16 @@ class Machine:
     # ---- the machine itself ----
 
     def cut_power(self) -> None:
-        """At once, without a word to the guest: what it has not written to its disk is lost."""
+        """Cut the power: the guest is not told, and what it has not written to its disk is lost."""
         self._registry.stop([self.paths.qemu], sudden=True)
 
     def power_on(self) -> None:
-        """Boot, and make the Virtual Functions. Nothing else is started."""
+        """Boot, and create the Virtual Functions. Nothing else is started."""
         sriov_machine.boot(self._lab, self.paths, sriov_machine.fleet_of(self._lab), self._registry)
         sriov_guest.make_vfs(self.paths)
 
     def execute(self, argv: Sequence[str]) -> int:
-        """A command at the caller's terminal, or with its output and exit code if there is no terminal."""
+        """Run a command on the caller's terminal; without a terminal answers its output and exit code."""
         if sys.stdin.isatty() and sys.stdout.isatty():
             term = os.environ.get("TERM", "linux")
             self._channel.shell(argv, {"TERM": term, "PS1": f"({self._lab.name}/{self.name}) \\w\\$ ", "HOME": "/root"})
@@ -249,7 +247,7 @@ def machines(lab: LabPaths, registry: Registry) -> dict[str, Machine]:
 
 
 def programs(lab: LabPaths, registry: Registry) -> dict[str, int | None]:
-    """What should run inside the machines: its process id there, or None if it does not run."""
+    """By program of the machines: its process id in the guest, or None if it should run but does not."""
     found: dict[str, int | None] = {}
     for each in sriov_machine.fleet_of(lab).paths(lab):
         services = each.channel.services() if registry.running(each.qemu) and each.channel.answers() else {}

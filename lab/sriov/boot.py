@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The initial ram disk of the SR-IOV machine: it finds the disk, and brings what the lab needs in the guest.
 
-It is made anew for every start, in a blink, so nothing that changes with the project has to be on the disk.
+It is created for every start, which takes no time, so nothing that changes with the project has to be on the disk.
 """
 
 import gzip

@@ -20,14 +20,14 @@ from typing import Any
 from lab import http
 from lab.errors import LabError
 
-# Beyond the time that the guest itself takes for a request.
+# In addition to the time-out in the guest itself.
 _PATIENCE = 30.0
 _QUICK = 10.0
 
 
 @dataclass(frozen=True)
 class Channel:
-    """Any number of calls at once: each is a connection of its own."""
+    """Allows any number of concurrent calls: each has its own connection."""
 
     name: str
     netns: str
@@ -56,7 +56,7 @@ class Channel:
         return subprocess.CompletedProcess(list(argv), answer["rc"], out, err)
 
     def answers(self) -> bool:
-        # QEMU takes the connection before the guest does, so only an answer counts.
+        # QEMU accepts connections before the guest does, so only an answer proves that it is ready.
         try:
             self.services(timeout=2)
         except (OSError, ValueError, LabError):
@@ -64,7 +64,7 @@ class Channel:
         return True
 
     def services(self, timeout: float = _QUICK) -> dict[str, dict[str, int | None]]:
-        """Process id and exit code (None while it runs) of each service that was ever started."""
+        """By service ever started: process id, and exit code (None while it runs)."""
         found: dict[str, dict[str, int | None]] = self._ask("services", {}, timeout)
         return found
 
@@ -114,7 +114,7 @@ class Channel:
         return sock
 
     def _first_line(self, sock: socket.socket) -> None:
-        """Byte by byte: what follows the line belongs to the caller."""
+        """Reads byte by byte, because what follows the line belongs to the caller."""
         line = b""
         while not line.endswith(b"\n"):
             byte = sock.recv(1)

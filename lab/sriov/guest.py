@@ -26,7 +26,7 @@ PHYSICAL_NETWORK = "physnet2"
 CONTAINERD, DOCKERD, KURYR, AGENT = "containerd", "dockerd", "kuryr", "neutron-sriov-nic-agent"
 # Seconds for the service to end.
 KURYR_GRACE = 20.0
-# Seconds. What takes ten on a quiet machine takes minutes on a busy one that emulates two.
+# Seconds. What takes ten on an idle machine takes minutes on a busy one that emulates two.
 PATIENCE = 300
 _CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 _WHEN_THERE = 'until [ -S "$1" ]; do sleep 0.1; done; shift; exec "$@"'
@@ -69,7 +69,7 @@ _AGENT_CONF = """\
 physical_device_mappings = {mappings}
 """
 
-# The PF is down while its Virtual Functions are made: else they may stay without a carrier.
+# The PF is down while its Virtual Functions are created; otherwise they may never get a carrier.
 _SET_VFS = """\
 set -e
 device=/sys/class/net/$1/device
@@ -93,7 +93,7 @@ sys.exit({function}())
 
 
 def set_vfs(each: MachinePaths, pf: str, count: int) -> None:
-    """Give a PF so many Virtual Functions, named after it, and wait for its carrier."""
+    """Create Virtual Functions on a PF, named after it, and wait for its carrier."""
     _succeed(each.channel, ["sh", "-c", _SET_VFS, "sh", pf, str(count)])
     if not wait_for(lambda: _succeed(each.channel, ["cat", f"/sys/class/net/{pf}/carrier"]).strip() == "1", 60):
         msg = f"{each.name}: {pf} has no carrier"
@@ -101,14 +101,14 @@ def set_vfs(each: MachinePaths, pf: str, count: int) -> None:
 
 
 def make_vfs(each: MachinePaths) -> None:
-    """As many as the lab offers on each PF that has none yet."""
+    """Create the lab's number of VFs on each PF that has none yet."""
     for pf in PFS:
         if _succeed(each.channel, ["cat", f"/sys/class/net/{pf}/device/sriov_numvfs"]).strip() == "0":
             set_vfs(each, pf, VFS_PER_PF)
 
 
 def write_conf(each: MachinePaths, person: Person) -> None:
-    """The files of `/etc`, where there are none: a test may have its own there. `person` is who the service is."""
+    """Write the files of `/etc`, but keep existing ones, which may be a test's. `person`: the service's user."""
     files = {
         KURYR_CONF: _KURYR_CONF.format(name=each.name, login=person.options()),
         NEUTRON_CONF: _NEUTRON_CONF.format(name=each.name, broker=transport_url(), helper=_PRIVSEP_HELPER),
@@ -120,7 +120,7 @@ def write_conf(each: MachinePaths, person: Person) -> None:
 
 
 def log_in_as(each: MachinePaths, person: Person) -> None:
-    """Let the service be this user from its next start on; one that runs as somebody else is stopped."""
+    """Set the service's user from its next start on; stops it if it runs as somebody else."""
     before = sriov_channel.read(each.channel, KURYR_CONF).decode()
     text = with_login(before, person)
     if text != before:
@@ -129,19 +129,19 @@ def log_in_as(each: MachinePaths, person: Person) -> None:
 
 
 def start_agent(each: MachinePaths) -> None:
-    """It takes half a minute to be alive: nobody waits for it here."""
+    """Start Neutron's agent without waiting for it: it takes half a minute to be alive."""
     argv = [f"/srv/neutron/bin/{AGENT}", "--config-file", NEUTRON_CONF, "--config-file", AGENT_CONF]
     _succeed(each.channel, ["mkdir", "-p", "/var/lib/neutron/lock"])
     each.channel.start(AGENT, argv, f"/mnt/logs/{AGENT}.log", {"PYTHONWARNINGS": "ignore"})
 
 
 def launch_docker(each: MachinePaths) -> None:
-    """Let it start while other things are done; `start_docker` waits for it."""
+    """Start it without waiting; `start_docker` waits for it."""
     # On a busy machine dockerd would give up waiting for a containerd of its own.
     each.channel.start(CONTAINERD, [CONTAINERD], f"/mnt/logs/{CONTAINERD}.log")
     argv = ["sh", "-c", _WHEN_THERE, "sh", _CONTAINERD_SOCKET, "dockerd", f"--containerd={_CONTAINERD_SOCKET}"]
     argv += ["--host=unix:///run/docker.sock", "--host=tcp://0.0.0.0:2375"]
-    # Without --tls=false dockerd waits for a quarter of a minute, so that the warning is read.
+    # Without --tls=false dockerd pauses for 15 s after its warning.
     argv += ["--tls=false", "--iptables=false", "--ip6tables=false", "--shutdown-timeout=2"]
     argv += ["--exec-opt=native.cgroupdriver=cgroupfs"]
     each.channel.start(DOCKERD, argv, "/mnt/logs/dockerd.log")
@@ -155,7 +155,7 @@ def start_docker(each: MachinePaths) -> None:
 
 
 def start_kuryr(paths: LabPaths, each: MachinePaths, guest: Image) -> None:
-    """Start our service as it is in the check-out now."""
+    """Start our service from the present state of the checkout."""
     if not service_runs(each, KURYR):
         bring_source(paths, each, guest)
         argv = [*_as_the_unit(paths), "/usr/local/bin/kuryr-server", "--config-file", KURYR_CONF]
@@ -165,7 +165,7 @@ def start_kuryr(paths: LabPaths, each: MachinePaths, guest: Image) -> None:
 
 
 def _as_the_unit(paths: LabPaths) -> list[str]:
-    """No systemd runs there, but the service has the rights that its unit gives it, and no more."""
+    """There is no systemd, but the service gets only the capabilities that its unit grants."""
     unit = (paths.repo / "etc" / "systemd" / "kuryr-libnetwork.service").read_text().splitlines()
     key = "CapabilityBoundingSet="
     given = [word for line in unit if line.startswith(key) for word in line.removeprefix(key).split()]
@@ -194,7 +194,7 @@ def bring_source(paths: LabPaths, each: MachinePaths, guest: Image) -> None:
 
 
 def _mirror(source: Path, target: Path) -> None:
-    """Change as little as can be: the guest may read at the same time, and what is compiled stays so."""
+    """Change as little as possible: the guest may be reading, and compiled files are kept."""
     wanted = {file.relative_to(source) for file in source.rglob("*") if file.is_file() and file.suffix != ".pyc"}
     for file in target.rglob("*"):
         if file.is_file() and file.suffix != ".pyc" and file.relative_to(target) not in wanted:
@@ -215,7 +215,7 @@ def _succeed(channel: Channel, argv: list[str], stdin: bytes = b"") -> str:
 
 
 def _wait_for(each: MachinePaths, name: str, question: Callable[[], bool], seconds: float) -> None:
-    """Wait until a service answers; one that ended is reported at once, not at the deadline."""
+    """Wait until a service answers; if it has ended, that is reported at once, not at the deadline."""
     answered = False
 
     def answered_or_dead() -> bool:

@@ -20,7 +20,7 @@ from lab.paths import LabPaths
 from lab.process import run
 from lab.sriov import packages as sriov_packages
 
-RELEASES = {  # what is called differently there
+RELEASES = {  # names that differ between the releases
     "bookworm": (),
     "trixie": ("docker-cli",),
     "forky": ("docker-cli",),
@@ -49,9 +49,9 @@ KERNEL = "linux-image-amd64"  # the "cloud" kernel has no igb
 IMAGE_SIZE = "6G"  # sparse
 ROOM = 4 << 30  # bytes for all that it is made of
 SOURCE_IN_GUEST = "/mnt/source"
-_VERSION = 2  # of the way in which this module builds
+_VERSION = 2  # increase it when this module builds differently
 
-# A third of the kernel's modules, for hardware that the machine has not: all that is left is read once more by depmod.
+# A third of the kernel's modules, for hardware that the machine lacks: depmod reads whatever is left once more.
 _MODULES_LEFT_OUT = ("sound", *(f"drivers/{name}" for name in ("gpu", "hid", "iio", "media", "net/wireless", "usb")))
 _FILES_LEFT_OUT = ("doc", "info", "locale", "man")
 
@@ -78,7 +78,7 @@ class Image:
 
 
 def image(paths: LabPaths, release: str = DEFAULT_RELEASE) -> Image:
-    """The image, made if there is none of just this content."""
+    """The image; built if there is none with exactly this content."""
     if release not in RELEASES:
         msg = f"the SR-IOV machine cannot be a Debian {release!r}, only {', '.join(RELEASES)}"
         raise LabError(msg)
@@ -128,16 +128,16 @@ def _install_debian(paths: LabPaths, release: str, packages: list[str], draft: P
     command = ["mmdebstrap", *options, release, str(tree), f"deb {sriov_packages.mirror()} {release} main"]
     log = paths.dev / "logs" / "install-sriov-debian.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    # What it mounts in the tree goes with it, however it ends.
+    # In a mount namespace: what it mounts in the tree is unmounted however it ends.
     run(["nice", "unshare", "--mount", *command], env=network_environment(), log=log, timeout=1800)
-    # All that is not in Debian is in /srv, and the lab's folders are below /mnt.
+    # Everything that is not Debian's is in /srv, and the lab's folders are below /mnt.
     for folder in ("srv", "mnt/source", "mnt/logs", "etc/kuryr", "etc/neutron"):
         (tree / folder).mkdir(parents=True, exist_ok=True)
     _install_kernel(paths, release, draft)
 
 
 def _install_kernel(paths: LabPaths, release: str, draft: Path) -> None:
-    """Unpacked only: its installation would make an initial ram disk, which takes long and is not ours."""
+    """Only unpacked: installing it would build an initial ram disk, which takes long and is not used."""
     debian = sriov_packages.archive(paths.cache, release)
     unpacked = draft / "kernel"
     packages = debian.dependencies(KERNEL, ("linux-image-",))
@@ -167,7 +167,7 @@ def _make_disk(tree: Path, wants: dict[str, list[str]], draft: Path) -> None:
         _in_tree(tree, srv, [f"{venv}/bin/python", "-m", "pip", "install", "--quiet", *packages])
     site = next((srv / "kuryr" / "lib").glob("python3*/site-packages"))
     (site / "kuryr_libnetwork.pth").write_text(f"{SOURCE_IN_GUEST}\n")
-    # With a journal: a machine whose power is cut must find its files again.
+    # With a journal: files must survive a power cut.
     command = ["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d"]
     command += [str(tree), str(draft / "root.ext4"), IMAGE_SIZE]
     environment = {"SRV": str(srv), "TREE": str(tree)}
@@ -177,15 +177,15 @@ def _make_disk(tree: Path, wants: dict[str, list[str]], draft: Path) -> None:
 def _in_tree(tree: Path, srv: Path, command: list[str]) -> str:
     """Run the tree's programs with this machine's network, certificates and settings of pip.
 
-    The tree's /usr is put over this machine's, in a mount namespace that ends with the command: Debian has had
-    everything in /usr for long, and programs do not mind that /etc is another release's.
+    The tree's /usr is mounted over this machine's, in a mount namespace that ends with the command: all of Debian's
+    programs are in /usr, and they can do with another release's /etc.
     """
     environment = {"TREE": str(tree), "SRV": str(srv), **network_environment()}
     return run(["nice", "unshare", "--mount", "sh", "-c", _IN_TREE, "sh", *command], env=environment, timeout=1200)
 
 
 def _forget_others(target: Path, base: Path) -> None:
-    """A disk takes a gigabyte: of those on the same Debian only the newest is kept."""
+    """Remove older disks of the same Debian release: each takes a gigabyte."""
     for other in target.parent.glob(f"{base.name}-*"):
         if other.is_dir() and other.suffix == "" and other != target:
             shutil.rmtree(other)

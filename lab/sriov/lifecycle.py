@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The part that SR-IOV machines have in bringing a lab up and taking it down."""
+"""Starts and stops a lab's SR-IOV machines."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +15,7 @@ from lab.sriov.machine import Fleet, MachinePaths
 
 
 def grow(paths: LabPaths, fleet: Fleet) -> Fleet:
-    """The machines that the lab has from now on; those that it has already stay."""
+    """The machines that the lab has from now on; existing ones are kept."""
     before = sriov_machine.fleet_of(paths)
     if before.machines and before.release != fleet.release:
         msg = f"the SR-IOV machines of the lab {paths.name!r} are Debian {before.release}; run ./dev down first"
@@ -27,14 +27,14 @@ def grow(paths: LabPaths, fleet: Fleet) -> Fleet:
 
 
 def shrink(paths: LabPaths, fleet: Fleet) -> None:
-    """Back to the machines of before: those that came since do not run any more."""
+    """Restore the former list of machines; those added since have been stopped."""
     for each in sriov_machine.fleet_of(paths).paths(paths)[fleet.machines :]:
         sriov_machine.remove(each)
     sriov_machine.note_fleet(paths, fleet)
 
 
 def branches(paths: LabPaths, registry: Registry, fleet: Fleet, person: Person) -> list[Callable[[], None]]:
-    """What can start beside the cloud and the other hosts. `person`: who the service is."""
+    """The part of the start that can run in parallel to the cloud and the other hosts. `person`: the service's user."""
     return [partial(_start_machine, paths, registry, fleet, person, each) for each in fleet.paths(paths)]
 
 
@@ -63,7 +63,7 @@ def _start_kuryr(paths: LabPaths, fleet: Fleet, each: MachinePaths) -> None:
 
 
 def remove(paths: LabPaths, registry: Registry) -> None:
-    """Stop the machines first, for they take the processor from everything else that stops."""
+    """Stop the machines first, because they slow down everything else."""
     machines = sriov_machine.fleet_of(paths).paths(paths)
     registry.stop([each.qemu for each in machines], sudden=True)
     for each in machines:

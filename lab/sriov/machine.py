@@ -25,14 +25,14 @@ MOST = 2
 _ATTEMPTS = 3
 # With 3 GiB the Virtual Functions of the emulated cards never get a carrier.
 _MEMORY = "2048"
-# The second machine is there for the other end of the wire.
+# The second machine is the other end of the wire.
 _PROCESSORS = (2, 1)
 _AGENT_PORT, _DOCKER_PORT = 7000, 2375
-# How the guest calls the card of `MachinePaths.tap`: as an instance of Nova does.
+# The guest's name for the card of `MachinePaths.tap`, as in an instance of Nova.
 CLOUD_CARD = "ens3"
-# A periodic timer, for after a one-shot timer whose interrupt is lost on a busy machine there is no next one.
-# The kernel's own check of the timer fails on a busy machine as well, and is left out.
-# With an IOMMU, so that a function can be given to a program (vfio-pci); the kernel's own drivers go past it.
+# A periodic timer: if a busy machine loses the interrupt of a one-shot timer, there is no next one.
+# The kernel's own check of the timer also fails on a busy machine, and is turned off.
+# With an IOMMU, so that a function can be given to a program (vfio-pci); the kernel's own drivers bypass it.
 _CMDLINE = (
     "console=ttyS0 quiet panic=-1 mitigations=off audit=0 apparmor=0 nohz=off highres=off no_timer_check "
     "intel_iommu=on iommu=pt"
@@ -172,16 +172,16 @@ def _has_cards(each: MachinePaths) -> bool:
 
 
 def _make_disk(qemu: sriov_packages.Qemu, guest: Image, each: MachinePaths) -> None:
-    """What the machine writes is kept over its restarts, and goes with the lab."""
+    """The machine's writes survive its restarts, and are deleted with the lab."""
     disk, note = each.state / "disk.qcow2", each.run / "disk-of"
-    # The note is in /run: a disk that is left from before a reboot of this machine is not taken.
+    # The note is in /run, so that a disk from before a reboot of this machine is not used.
     if not note.exists() or note.read_text() != str(guest.disk):
         run([*qemu.command("qemu-img"), "create", "-q", "-f", "qcow2", "-b", str(guest.disk), "-F", "raw", str(disk)])
         note.write_text(str(guest.disk))
 
 
 def remove(each: MachinePaths) -> None:
-    """Everything of a machine that does not run any more, but its logs."""
+    """Remove everything of a stopped machine except its logs."""
     shutil.rmtree(each.state, ignore_errors=True)
     shutil.rmtree(each.run, ignore_errors=True)
 

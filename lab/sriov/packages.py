@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Debian packages of any release, downloaded and unpacked below `.dev/cache`: the machine's own stay as they are.
+"""Debian packages of any release, downloaded and unpacked below `.dev/cache`: the machine's own are not changed.
 
-apt does it, with folders of its own and this machine's settings. Where the packages come from is asked of apt too.
+Uses apt, with folders of its own and this machine's settings, including where the packages come from.
 """
 
 import fcntl
@@ -28,7 +28,7 @@ LISTS_LAST = 3600.0
 
 
 def mirror() -> str:
-    """Where this machine gets Debian from."""
+    """The URL from which this machine gets Debian."""
     own = platform.freedesktop_os_release()["VERSION_CODENAME"]
     for line in run(["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)"]).splitlines():
         release, component, address = line.split(maxsplit=2)
@@ -40,7 +40,7 @@ def mirror() -> str:
 
 @contextmanager
 def alone(lock: Path) -> Iterator[None]:
-    """Two labs that start for the first time at once do the work once."""
+    """Only one lab at a time does the work."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -72,14 +72,14 @@ class Archive:
     def update(self) -> None:
         for name in ("lists/partial", "archives/partial", "sources"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        (self.folder / "status").touch()  # nothing is installed: every package brings all that it depends on
+        (self.folder / "status").touch()  # nothing counts as installed: every package brings all of its dependencies
         (self.folder / "sources" / "lab.sources").write_text(
             f"Types: deb\nURIs: {mirror()}\nSuites: {self.release}\nComponents: main\nSigned-By: {KEYRING}\n"
         )
         run(["apt-get", *self._options(), "-qq", "update"], timeout=300)
 
     def unpack(self, packages: tuple[str, ...], target: Path) -> None:
-        """Packages with everything that they depend on."""
+        """Download packages with everything that they depend on."""
         archives = self.folder / "archives"
         command = ["install", "--download-only", "--no-install-recommends", "-y", "-qq"]
         with alone(self.folder.with_name(f"{self.folder.name}.lock")):
@@ -87,7 +87,7 @@ class Archive:
             self._extract(archives, target)
 
     def unpack_only(self, packages: list[str], target: Path) -> None:
-        """Packages without those that they depend on."""
+        """Download packages without their dependencies."""
         archives = self.folder / "single"
         shutil.rmtree(archives, ignore_errors=True)
         archives.mkdir(parents=True)
@@ -95,7 +95,7 @@ class Archive:
         self._extract(archives, target)
 
     def dependencies(self, package: str, prefixes: tuple[str, ...]) -> list[str]:
-        """The packages that a package depends on, and whose names begin so."""
+        """The dependencies of a package whose names have this prefix."""
         lines = run(["apt-cache", *self._options(), "depends", package]).splitlines()
         pairs = (line.strip().partition(": ") for line in lines)
         return [name for relation, _, name in pairs if relation == "Depends" and name.startswith(prefixes)]
@@ -124,7 +124,7 @@ class Archive:
             "Dir::Cache": self.folder,
             # Whatever is asked of it, this apt changes nothing on this machine.
             "Dir::Bin::dpkg": "/bin/false",
-            # It would drop its rights to an account that cannot read a check-out below /root.
+            # Otherwise it would drop privileges, to an account that cannot read a checkout below /root.
             "APT::Sandbox::User": "root",
         }
         return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
@@ -142,9 +142,7 @@ def archive(cache: Path, release: str) -> Archive:
 
 
 def command_of(tree: Path, program: str) -> list[str]:
-    """A program of a tree, run by that tree's loader with that tree's libraries: this machine's may be too old
-    for it.
-    """
+    """A program of a tree, run with that tree's loader and libraries: this machine's may be too old."""
     usr = tree / "usr"
     loaders = [*usr.glob("lib64/ld-linux-*.so.*"), *usr.glob("lib/ld-linux-*.so.*")]
     libraries = [*usr.glob("lib/*-linux-gnu")]

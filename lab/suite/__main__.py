@@ -22,8 +22,8 @@ OPTIONS = (BACKEND, "--engines", "-h", "--help")
 
 
 def main(argv: list[str]) -> int:
-    # Asked to end, it clears up like after Ctrl-C. SIGINT: a shell has its background jobs ignore it, and so would
-    # every program that is started here, when it is asked to end.
+    # On SIGTERM it cleans up as after Ctrl-C. SIGINT: a shell makes its background jobs ignore it, and the programs
+    # started here would inherit that.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
     verb, *rest = argv
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def _alone() -> Iterator[Runner]:
-    """One run at a time: two would overwrite each other's reports. Its programs have ended when it has."""
+    """Allows one run at a time: two would overwrite each other's reports. No program of a run outlives it."""
     runner = Runner()
     with (REPO / ".dev" / "test.lock").open("w") as lock:
         try:

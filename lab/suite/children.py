@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The programs of a run, each with its children in a process group of its own, so that all of them can be ended."""
+"""The programs of a run, each with its children in its own process group, so that all can be ended."""
 
 import os
 import signal
@@ -53,7 +53,7 @@ class Children:
                 output.close()
 
     def end(self) -> None:
-        """As with Ctrl-C; what has not ended after `GRACE` is killed. Nothing is started any more."""
+        """End all, as with Ctrl-C; what is still running after `GRACE` is killed. Nothing more is started."""
         with self._lock:
             self._closed = True
             running = list(self._running)

@@ -19,11 +19,11 @@ from lab.suite.tiers import TIERS, Tier
 
 NAME = "test"
 AT_ONCE = 3
-"""A lab alone keeps four fifths of a processor busy; the rest of the time it waits."""
+"""The number of labs that run side by side: one keeps four fifths of a processor busy."""
 ON_ML2_OVS = ("test_ml2_ovs.py",)
 GUIDE = ("test_guide.py",)
 FEW = 12
-"""So many tests take no longer than a second lab takes to start."""
+"""Up to this number, running the tests takes no longer than starting another lab."""
 
 
 def cloud(runner: Runner, tier: Tier, backend: str, *, every_engine: bool) -> list[Outcome]:
@@ -46,7 +46,7 @@ def cloud(runner: Runner, tier: Tier, backend: str, *, every_engine: bool) -> li
 def sriov(runner: Runner, tier: Tier) -> list[Outcome]:
     if not runner.count(tier):
         return []
-    # Which physical network a network is on, Neutron shows to administrators only.
+    # Only administrators can see a network's physical network.
     options = ["--sriov", "2", "--role", "admin"]
     say(f"== a lab with two SR-IOV machines for {tier.folder}")
     # An emulated machine may hang on a busy one. Then the lab is tried again, never a test.
@@ -105,7 +105,7 @@ def _up(runner: Runner, name: str, options: Sequence[str], attempts: int) -> boo
 
 
 def _start(runner: Runner, name: str, options: Sequence[str]) -> bool:
-    """Its output is kept until the end, for other labs may be starting."""
+    """Its output is held back until the end, because other labs may be starting."""
     log = RESULTS / f"lab-{name}.log"
     code = _lab(runner.children, "up", name, *options, log=log)
     say(log.read_text(errors="replace").rstrip())

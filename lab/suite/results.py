@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What came of checks and tiers, and the summary that ends a run."""
+"""The results of checks and tiers, and the summary at the end of a run."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 PASSED, FAILED, NO_TEST = 0, 1, 5
-"""pytest's exit codes when it worked."""
+"""The exit codes of a pytest run that completed."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def left_out(report: str, why: str) -> Outcome:
 
 
 def outcome_of(report: str, file: Path, code: int) -> Outcome:
-    """Of a tier. ``file``: pytest's JUnit report; ``code``: its exit code."""
+    """The outcome of a tier. ``file``: pytest's JUnit report; ``code``: its exit code."""
     if code == NO_TEST:
         return Outcome(report)
     if code not in {PASSED, FAILED} or not file.exists():
@@ -42,15 +42,13 @@ def outcome_of(report: str, file: Path, code: int) -> Outcome:
         for keys in (("tests",), ("failures", "errors"), ("skipped",))
     )
     if code == FAILED and not failed:
-        return Outcome(report, failed=1, note="pytest reports a failure that no test is to blame for")
+        return Outcome(report, failed=1, note="pytest failed, but no test did")
     seconds = sum(float(suite.get("time", "0")) for suite in suites)
     return Outcome(report, max(ran - failed - skipped, 0), failed, skipped, seconds)
 
 
 def summary(outcomes: Iterable[Outcome]) -> tuple[str, int]:
-    """The text, and how many failed: a failed check counts as one, so that "0 failed" is never said of a run that
-    failed.
-    """
+    """The text, and the number of failures: a failed check counts as one, so that no failed run shows "0 failed"."""
     shown = [each for each in outcomes if each.is_check or each.passed or each.failed or each.skipped]
     lines = ["", "== summary", *map(_line, shown)]
     passed, failed, skipped = (sum(getattr(each, key) for each in shown) for key in ("passed", "failed", "skipped"))

@@ -52,7 +52,7 @@ class Runner:
         with ThreadPoolExecutor(at_once or (1 if self.live else SIDE_BY_SIDE)) as pool:
             try:
                 return list(pool.map(lambda job: job(), jobs))
-            except BaseException:  # else the pool waits for what runs, and Ctrl-C for the pool
+            except BaseException:  # otherwise Ctrl-C would wait for the pool, and that for what runs
                 self.children.end()
                 raise
 
@@ -93,7 +93,7 @@ class Runner:
         argv = ["python", "-m", "pytest", tier.folder, "--collect-only", "--quiet", *self.arguments]
         if self.run(argv, log=log) == NO_TEST:
             return 0
-        # What cannot even be collected fails when it is run, where that is told.
+        # A collection error is reported when the tests are run.
         return max(1, sum("::" in line for line in log.read_text(errors="replace").splitlines()))
 
     def measured(self) -> bool:
@@ -106,7 +106,7 @@ class Runner:
         return self.children.run([str(BIN / argv[0]), *argv[1:]], env=env, log=log)
 
     def check(self, name: str, argv: Sequence[str]) -> Outcome:
-        """A program that fails, or has nothing to say against it."""
+        """Run a check, a program that succeeds or fails."""
         begin = time.monotonic()
         code = self._program(name, argv, RESULTS / f"{name.replace(' ', '-')}.log")
         return Outcome(
@@ -114,7 +114,7 @@ class Runner:
         )
 
     def _program(self, name: str, argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> int:
-        """Lines of two programs would mix, so the output is kept until the end."""
+        """Shows the output at the end, because lines of two programs would mix."""
         say(f"== {name}")
         if self.live:
             return self.run(argv, env=env)

@@ -24,8 +24,8 @@ class Needs(StrEnum):
 class Tier:
     """One folder of tests.
 
-    ``part_of``: the tier by whose name it is asked for, if that is another one. ``measured``: whether the branches that
-    it takes are counted. ``whole``: whether it is part of the whole run.
+    ``part_of``: the tier under whose name it is run, if another one. ``measured``: whether its branch coverage is
+    measured. ``whole``: whether it is part of the whole run.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Tier:
         return self.name.replace("/", "-")
 
 
-# The longest first: the others are run beside it.
+# The longest first: the others run in parallel to it.
 TIERS = (
     Tier("conversation/faults", part_of="conversation"),
     Tier("adapters", Needs.LAB),
