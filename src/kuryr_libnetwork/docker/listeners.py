@@ -75,11 +75,11 @@ def unix_listener(path: Path, option: str = "[DEFAULT] socket_path") -> Listener
 
 
 def refuse_others(sock: socket.socket) -> str:
-    """Only root, as whom Docker runs, is served on a Unix socket, whatever the file's mode or systemd's unit allow."""
+    """On a Unix socket only root is served, as Docker is root, whatever the file's mode or systemd's unit allow."""
     uid = unix_owner(sock)
     if uid in (0, os.geteuid()):
         return ""
-    return f"the client's process runs as user {uid}; this socket is only for root, as whom Docker runs"
+    return f"the client's process runs as user {uid}; this socket is only for root, because Docker runs as root"
 
 
 def _make_room(path: Path, option: str) -> None:

@@ -26,7 +26,7 @@ _PIECE = 64 * 1024
 
 
 class WaitingCalls:
-    """Keeps systemd's sockets open beside the service's own use of them, until :meth:`close`."""
+    """Keeps systemd's sockets open, independently of the service's own use of them, until :meth:`close`."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._sockets: list[socket.socket] = []
