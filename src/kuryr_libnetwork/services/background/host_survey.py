@@ -147,7 +147,8 @@ class HostSurvey:
         found = self._neutron.find_ports(**{"device_owner": DEVICE_OWNER, "binding:host_id": hosts})
         if not self._unbound_looked:
             networks = sorted({network.neutron_id for network in self._journal.networks.all()} - {""})
-            found += self._neutron.find_ports(network_id=networks, device_owner="")
+            without_owner = self._neutron.find_ports(network_id=networks, device_owner="")
+            found += filter(self._is_remembered, without_owner)  # others are found by their name
         unbound = [port for port in found if not port.host_id and self._journal.leases.get(port.id) is None]
         self._unbound_looked = not any(map(self._is_remembered, unbound))
         self._attempts.run("see all containers connected", partial(self._refuse_silent_agent, found))
