@@ -169,7 +169,7 @@ class Qemu:
 
 def qemu(cache: Path) -> Qemu:
     if platform.machine() != ARCHITECTURE:
-        msg = f"the SR-IOV machine is {ARCHITECTURE}, and this machine is {platform.machine()}"
+        msg = f"its image is for {ARCHITECTURE}, and this machine is {platform.machine()}"
         raise LabError(msg)
     target = cache / f"sriov-qemu-{QEMU_RELEASE}"
     with made_once(target, f"downloading QEMU of Debian {QEMU_RELEASE}") as draft:
