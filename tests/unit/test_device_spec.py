@@ -110,7 +110,7 @@ def test_novas_list(spec: str, expected: bool | None) -> None:
         ('{"address": "0000:07:20.0"}', "slot '20' must be . or a hexadecimal number up to 1f"),
         ('{"address": "0000:07:10.8"}', "function '8' must be"),
         ('{"address": "0000:07:10.2.3"}', "function '2.3' must be"),
-        ('{"address": {"bus": "("}}', "is no regular expression"),
+        ('{"address": {"bus": "("}}', "is not a regular expression"),
         ('{"address": {"bus": null}}', r"address\.bus None must be a string"),
         ('{"address": {"bus": 7}}', r"address\.bus 7 must be a string"),
         ('{"address": {"bus": "0A"}}', r"address\.bus '0A' matches no bus: they are 00 to ff, in lower case"),

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Taking over a port of the user's for a container, and giving it back exactly as it was.
+"""Adopting a user's port for a container, and giving it back exactly as it was.
 
 An address that a port of the user already holds means that port. It is bound by one PUT that says no more than what
 differs: a port that is bound to this host already, as Zun prepares them (docs/notes/upstream.md, "How Zun uses the
@@ -40,14 +40,14 @@ HOST_ID, OWNER, DEVICE = "binding:host_id", "device_owner", "device_id"
 MAC, PROFILE, GROUPS = "mac_address", "binding:profile", "security_groups"
 QOS, UP = "qos_policy_id", "admin_state_up"
 CHANGED = frozenset({HOST_ID, OWNER, DEVICE, MAC, GROUPS, QOS, UP, "port_security_enabled", "dns_domain"})
-"""What a binding ever changes on an adopted port, beside its profile: nothing else is ever put back."""
+"""The attributes that a binding may change on an adopted port, besides its profile; only these are ever restored."""
 
 CLAIM, CLAIMANT = "kuryr.claim:", "kuryr.claimant:"
 """The two tags of a claim: by the first, which names the port, it is found; the second says whose it is, and since
 when.
 """
 CLAIM_MINUTES = 10
-"""How long a claim counts. The calls between it and the PUT take seconds."""
+"""How long a claim counts. The calls between it and the PUT take only seconds."""
 _PORT_DIGITS, ENDPOINT_DIGITS = 8, 24
 
 
@@ -125,7 +125,7 @@ def rivals(
 
 
 def claimants(pool: OwnSubnetPool) -> set[str]:
-    """The endpoints (beginnings of their ids) whose claims stand on a pool."""
+    """The endpoints (prefixes of their ids) whose claims are on a pool."""
     return {
         tag.removeprefix(CLAIMANT).split(":")[1]
         for tag in pool.tags
@@ -214,7 +214,7 @@ def by_neutron(port: Port, wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def changes_of(port: Port, wanted: Mapping[str, Any]) -> tuple[Change, ...]:
-    """What a port says otherwise than it has to."""
+    """The attributes of a port that differ from what they have to be."""
     shown = _shown(port)
     pairs = ((name, shown.get(name), _plain(value)) for name, value in wanted.items())
     return tuple(Change(name=name, before=before, ours=ours) for name, before, ours in pairs if before != ours)

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """``device_spec``, Nova's list of the PCI functions that may be used, in Nova's whole grammar (nova/pci/devspec.py).
 
-Each entry is a JSON object; a list of them is taken, too. All keys may be missing.
+Each entry is a JSON object, or a list of objects. All keys are optional.
 
 * ``vendor_id``, ``product_id``: hexadecimal numbers, or ``*``.
-* ``devname``: the name of a network device; that of a PF stands for the PF and all of its VFs.
+* ``devname``: the name of a network device; a PF's name means the PF and all of its VFs.
 * ``address``, a string: ``DOMAIN:BUS:SLOT.FUNCTION``, each part a hexadecimal number, ``*`` or empty; parts may be left
   out from the left, and the function. The address of a PF stands for the PF and all of its VFs.
 * ``address``, an object: a regular expression for each of ``domain``, ``bus``, ``slot``, ``function``; it has to match
@@ -88,7 +88,7 @@ def networks_of(
 def may_be_trusted(
     specs: Sequence[DeviceSpec], device: VirtualFunction | PhysicalFunction, pf: PhysicalFunction
 ) -> bool | None:
-    """Whether a device may be trusted by its entry of ``device_spec``; ``None``: that does not say."""
+    """Whether a device may be trusted by its entry of ``device_spec``; ``None`` if the entry does not say."""
     spec = allowed_by(specs, device, pf)
     return None if spec is None else spec.trusted
 
@@ -152,7 +152,7 @@ def _expression(option: str, part: str, value: Any) -> str:
     try:
         expression = re.compile(value)
     except re.error as error:
-        raise ConfigError(f"{option}: address.{part} '{shown(value)}' is no regular expression: {error}") from None
+        raise ConfigError(f"{option}: address.{part} '{shown(value)}' is not a regular expression: {error}") from None
     if not any(map(expression.match, _possible(part))):
         first, last = f"{0:0{_DIGITS[part]}x}", f"{min(_LARGEST[part], 0xFFFF):x}"
         raise ConfigError(

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What Docker is answered about an endpoint."""
+"""The answers to Docker about an endpoint."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def unnamed(name: str, prefix: str) -> str:
 
 
 def default_gateway(subnet: SubnetRecord) -> str:
-    """Where the default route of a subnet leads; "" where it has none.
+    """The next hop of a subnet's default route; "" if it has none.
 
     The host route to 0.0.0.0/0 or ::/0 of a subnet without gateway counts as one: engines before 28 install no other
     default route, and to later ones a static default route of a second network is an error.
@@ -113,7 +113,7 @@ def default_gateway(subnet: SubnetRecord) -> str:
 
 
 def advertised_gateways(network: NetworkRecord, endpoint: EndpointRecord) -> set[str]:
-    """The gateways of which a router of Neutron's tells the container itself."""
+    """The gateways that a Neutron router advertises to the container itself."""
     return {default_gateway(each) for each in subnets_of(network, endpoint) if each.advertised} - {""}
 
 

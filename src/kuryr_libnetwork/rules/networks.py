@@ -64,7 +64,7 @@ def gateway_answer(cidr: str, version: IpVersion, asked: str, subnets: Sequence[
 
 
 def match_subnet(network: Network, subnets: Sequence[Subnet], pool: PoolRecord) -> Subnet | None:
-    """The network's own subnet for a pool; ``None``: make one. Refuses a gateway that the user gave differently.
+    """The network's existing subnet for a pool; ``None``: create one. Refuses a ``--gateway`` that is not the subnet's.
 
     With upstream the ``--ip-range`` is the subnet: where there is none of the pool's CIDR, but one of the
     range's, that one is meant. Neutron would take no other beside it.
@@ -138,7 +138,7 @@ def _refuse_small(pool: PoolRecord, room: Sequence[dict[str, str]], *, dhcp: boo
 
 
 def source_of(network: Network, subnets: Sequence[Subnet], pool: PoolRecord, chosen: str, *, own: bool) -> str:
-    """The subnetpool that a new subnet is taken from; "": none.
+    """The id of the subnetpool from which a new subnet is taken; "": none.
 
     1. Neutron wants all subnets of a network and family from one pool, or all from none: the others decide. 2. The pool
        that
@@ -159,7 +159,7 @@ def source_of(network: Network, subnets: Sequence[Subnet], pool: PoolRecord, cho
 
 
 def match_pool(cidr: str, gateway: str, pools: Iterable[PoolRecord], networks: Iterable[NetworkRecord]) -> PoolRecord:
-    """The pool that Docker requested from us for this CIDR just before.
+    """The pool that Docker has just requested from us for this CIDR.
 
     Pools that no network uses yet come first, those with the same gateway before others: that is what a RequestPool
     just made.
@@ -234,7 +234,7 @@ def rebuild(
     subnets: Sequence[Subnet],
     pools: Sequence[OwnSubnetPool] = (),
 ) -> NetworkRecord:
-    """The journal's record from what stands in Neutron, for networks of upstream or after a lost journal.
+    """The journal's record, rebuilt from Neutron, for networks of upstream or after the journal was lost.
 
     A subnet belongs to the Docker network when a pool of the network's own (``pools``) is recorded on it; or, where the
     subnet is in our own project, when a tag names its pool (a bare UUID), or when kuryr made it from a pool. The latter
@@ -281,7 +281,9 @@ def subnets_of_pool(pool: OwnSubnetPool, neutron_id: str, subnets: Iterable[Subn
 
 
 def may_delete(record: NetworkRecord, network: OwnNetwork) -> bool:
-    """Whether the Neutron network goes with the Docker network: we made it, and no other Docker network uses it."""
+    """Whether to delete the Neutron network with the Docker network: we created it, and no other Docker network uses
+    it.
+    """
     return record.made and other_users(network, record.docker_id) == 0
 
 
@@ -295,7 +297,9 @@ def _gateway_of(subnet: Subnet) -> str | None:
 
 
 def _pool_of(subnet: OwnSubnet) -> str:
-    """Of several UUIDs (the user's own tags may look so) the pool that the subnet comes from, if it is among them."""
+    """Of several UUIDs (the user's own tags may look like one) the pool that the subnet comes from, if it is among
+    them.
+    """
     bare = pool_marks(subnet)
     own = subnet.subnetpool_id or ""
     if bare:

@@ -62,7 +62,7 @@ class EndpointOptions(Value, frozen=True):
 
 
 def parse_network_options(options: Mapping[str, Any]) -> NetworkOptions:
-    """Decide what the user asked for; raises :class:`InvalidOption` for what cannot be meant."""
+    """Decode what the user asked for; raises :class:`InvalidOption` for invalid values."""
     refuse_unknown(options)
     given = {key: value for key, value in options.items() if value is not None}
     device = _device(given)
@@ -93,7 +93,7 @@ def parse_pool_options(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def parse_endpoint_options(options: Mapping[str, Any]) -> EndpointOptions:
-    """The top-level keys of ``CreateEndpoint.Options``; raises :class:`InvalidOption` for what cannot be meant."""
+    """The top-level keys of ``CreateEndpoint.Options``; raises :class:`InvalidOption` for invalid values."""
     refuse_unknown(options, ENDPOINT_KNOWN)
     return _device({key: value for key, value in options.items() if value is not None})
 
@@ -123,14 +123,14 @@ def device_options(network: NetworkOptions, endpoint: EndpointOptions) -> Endpoi
 
 
 def refuse_unknown(options: Mapping[str, Any], known: Sequence[str] = KNOWN) -> None:
-    """Refuse keys in our own name space that mean nothing here."""
+    """Refuse keys in our own name space that are not valid here."""
     for key in options:
         if key.startswith(OWN_PREFIXES) and key not in known:
             raise InvalidOption(key, options[key], _unknown(key, known))
 
 
 def fingerprint(request: Mapping[str, Any]) -> str:
-    """One spelling of a request, to tell a repeated one from a contradicting one."""
+    """The canonical form of a request, to tell a repeated request from a contradicting one."""
     return json.dumps(request, sort_keys=True, separators=(",", ":"), default=str)
 
 

@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the user wants of the Neutron ports of his containers: for all of a network (``-o``), or for one container.
 
-A container's own word counts before that of its network. Ports of a network's containers are made as the network says;
-what a container says besides, or otherwise, goes into the PUT that binds its port, so neither costs a call. A port that
-the user made himself is as he made it: only what the container says is changed on it, and put back. Names are looked
-up, for the network once.
+A container's options override its network's. Ports are created with their network's options; a container's own options
+go into the PUT that binds its port, so neither costs a call. On a port that the user created himself only the
+container's options are applied, and undone at the end. Names are looked up; those of a network only once.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ EXTENSIONS = {
     PORT_SECURITY: "port-security",
     DNS_DOMAIN: "dns-domain-ports",
 }
-"""What a cloud needs for each."""
+"""The extension of Neutron that each option needs."""
 
 OPTION = "kuryr.opt:"
 GROUP = "security group"
@@ -47,7 +46,7 @@ LONGEST_DOMAIN = 45
 
 
 def parse_port_options(options: Mapping[str, Any]) -> PortSettings:
-    """What is said, names as they were given; raises :class:`InvalidOption` for what cannot be meant."""
+    """The options given, with names not yet looked up; raises :class:`InvalidOption` for invalid values."""
     given = {key: str(options[key]).strip() for key in PORT_KEYS if options.get(key) is not None}
     settings = PortSettings(
         security_groups=_groups(given[SECURITY_GROUPS]) if SECURITY_GROUPS in given else None,
@@ -172,7 +171,7 @@ def refuse_contradictions(settings: PortSettings, lease: LeaseRecord) -> None:
 
 
 def missing(attributes: Mapping[str, Any], message: str) -> InvalidOption | None:
-    """Which option Neutron means when it cannot find something that it names in its ``message``."""
+    """The option that is to blame if Neutron cannot find something, by Neutron's ``message``."""
     named = [(SECURITY_GROUPS, group, "security group") for group in attributes.get("security_groups", ())]
     named.append((QOS_POLICY, attributes.get("qos_policy_id") or "", "QoS policy"))
     return next(

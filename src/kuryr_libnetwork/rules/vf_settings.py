@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""From a Neutron port to what the NIC must enforce for its VF, and to the port's ``binding:profile``.
+"""Translates a Neutron port into what the NIC must enforce for its VF, and into the port's ``binding:profile``.
 
 Neutron's SR-IOV agent does not see a VF inside a container (docs/notes/sriov.md, "What Neutron's agent cannot see"), so
 this service does what the agent would: it derives spoof check, trust, link state and rates from the port, as the agent
@@ -33,7 +33,7 @@ from kuryr_libnetwork.text import shown
 
 MAX_VLAN = 4094
 OURS = ("pci_vendor_info", "pci_slot", "physical_network", "pf_mac_address", "vf_num", "device_mac_address")
-"""What a binding writes into the profile, and an unbinding takes out; Nova's list (nova/network/neutron.py)."""
+"""The keys that a binding writes into the profile and an unbinding removes; Nova's list (nova/network/neutron.py)."""
 FACTORY = VfSettings(mac="", trust=False, link_state="auto", min_tx_rate=0, max_tx_rate=0)
 """A VF that nobody has set up yet. Whether spoof checking is on at first differs from driver to driver: left as
 it is.
