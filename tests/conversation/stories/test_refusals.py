@@ -127,7 +127,7 @@ class World:
         return caught.value.message
 
 
-@pytest.mark.parametrize(("call", "kind", "status"), everything())
+@pytest.mark.parametrize(("call", "kind", "status"), list(everything()))
 def test_what_a_user_reads_of_a_refusal(call: str, kind: str, status: int) -> None:
     """The user would read Neutron's words and ids, and not which of his things is meant and what he can do."""
     world = World()
@@ -156,7 +156,7 @@ def test_a_refusal_of_a_later_release(call: str) -> None:
     world = World()
     net = None if call in ("create_network", "create_subnet") else world.create()
     world.fail(call, "SomethingNew", 409)
-    said = world.refused(world.create if net is None else lambda: world.docker.run(net))
+    said = world.refused(world.create if net is None else lambda: world.docker.run(net, expose=[(6, 80)]))
     assert "Docker network " in said
     assert "contradicts what is in Neutron by now" in said
     assert said.endswith("Thing 5f0c could not be done)")
