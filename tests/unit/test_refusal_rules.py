@@ -43,7 +43,7 @@ def test_each_says_what_can_be_done(kind: str) -> None:
     assert advice.strip(" .")
 
 
-@pytest.mark.parametrize(("words", "meaning"), refusals.WORDS.items())
+@pytest.mark.parametrize(("words", "meaning"), list(refusals.WORDS.items()))
 def test_what_only_the_message_tells(words: str, meaning: str) -> None:
     """Neutron has one type, InvalidInput, for many things."""
     found = told("InvalidInput", 400, f"Invalid input for operation: it {words} x.")

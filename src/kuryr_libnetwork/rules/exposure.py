@@ -27,8 +27,8 @@ PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
 """IP protocol numbers, the only ones that Docker knows."""
 ETHERTYPES = ("IPv4", "IPv6")
 RULES_OF_THE_FIRST_CALL, RULES_OF_A_CALL = 100, 24
-"""Neutron takes longer for each the more the group has, and a call has ``[neutron] timeout`` (docs/notes/neutron.md,
-"Rules of a security group").
+"""Rules per call, which must end within ``[neutron] timeout``: Neutron takes longer for each the more the group has
+(docs/notes/neutron.md, "Rules of a security group").
 """
 MOST_RULES = 1000
 """Rules for one container, whose start waits for all of them."""
