@@ -121,3 +121,35 @@ def test_a_full_quota_is_one_line_and_leaves_nothing(user: User, h1: Host) -> No
         assert f"Quota exceeded for resources: ['{kind}']" in said
         assert "process_external_connectivity = false" in said
     assert [port["name"] for port in user.ports(network_id=network["id"]) if "kuryr" in port["name"]] == []
+
+
+@pytest.mark.timeout(600)
+def test_three_hundred_ports_that_are_no_ranges(user: User, h1: Host, lab: Lab) -> None:
+    """A telephone exchange or a game server would not start: Neutron takes too long for so many rules at once."""
+    site, box = Site(user, h1), "exposes-300"
+    single = [f"--expose={port}/{'udp' if port % 2 else 'tcp'}" for port in range(20000, 20300)]
+    ours = user.network_of(h1, user.network(h1, f"--subnet={unique_cidr()}"))
+    path = f"/quotas/{ours['project_id']}"
+    user.neutron("PUT", path, {"quota": {"security_group_rule": 2000}})
+    try:
+        at = lab.neutron_log_position()
+        options = ("--net", site.net, *single, "--expose=21000-21099")
+        h1.docker("run", "-d", "--name", box, *options, "busybox", "sleep", "600", timeout=400)
+        calls = [f"{call.method} {call.uri}" for call in lab.neutron_calls(at)]
+        assert len(calls) == 4 + 21, calls
+        (group,) = groups_of(user, user.port_of(h1, box, site.net))
+        rules = user.neutron("GET", f"/security-group-rules?security_group_id={group['id']}&direction=ingress")
+        assert len(rules["security_group_rules"]) == 2 * 301
+        address = user.address(h1, box, site.net)
+        for port in (20000, 20298, 21050, 20001, 21100):
+            site.serve(box, port)
+        assert [port for port in (20000, 20298, 21050) if not site.reaches(address, port)] == []
+        assert [port for port in (20001, 21100) if site.reaches(address, port)] == []  # udp alone, and none
+        h1.docker("rm", "-f", box)
+        assert user.neutron("GET", f"/security-groups?id={group['id']}")["security_groups"] == []
+        assert user.neutron("GET", f"/security-group-rules?security_group_id={group['id']}") == {
+            "security_group_rules": []
+        }
+    finally:
+        h1.docker("rm", "-f", box, check=False)
+        user.neutron("DELETE", path)
