@@ -10,6 +10,7 @@ import pytest
 
 from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound, NeutronUnavailable
 from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.patience import Patience, _patience
 from tests.conversation.faults.trials import V4, V6, is_labelled
 from tests.world.dockerside import Container, PluginError
 from tests.world.plugin import HOST
@@ -200,3 +201,22 @@ def test_the_journal_is_lost_before_the_endpoint(rig: Rig, docker: DirectDocker)
     box = docker.run(network)
     rig.services.labels.work()
     assert is_labelled(port_of(rig, box), box.endpoint_id)
+
+
+def test_labels_wait_once_for_a_neutron_that_does_not_answer(rig: Rig, docker: DirectDocker) -> None:
+    """After 20 starts the thread would wait for 20 time-outs, and be taken for one that hangs."""
+    network = docker.network_create(V4)
+    for _ in range(3):
+        docker.run(network)
+    asked: list[Patience | None] = []
+
+    def hook(name: str, _: tuple[Any, ...]) -> None:
+        if name == "neutron.update_port":
+            asked.append(_patience.get())
+            raise NeutronUnavailable("no answer")
+
+    rig.outside.hook = hook
+    rig.services.labels.work()
+    assert len(asked) == 3
+    assert asked[0] is not None
+    assert all(patience is asked[0] for patience in asked)

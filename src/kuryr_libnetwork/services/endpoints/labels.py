@@ -51,6 +51,11 @@ class Labels(AfterJoin[Task]):
         now = self._now()
         self._add(Task(port_id, now, now))
 
+    def work(self) -> None:
+        """While Neutron does not answer, one label waits for it, and not each of them."""
+        with one_patience(spare=0):
+            super().work()
+
     def repeat(self) -> None:
         """Label what the thread could not, or a former process did not."""
         for lease in self._journal.leases.all():
@@ -62,8 +67,8 @@ class Labels(AfterJoin[Task]):
         return f"label port {task.key} in Neutron yet"
 
     def _is_finished(self, task: Task) -> bool:
-        with one_patience(spare=0):
-            self._label(task.key)
+        self._health.beat(THREAD)
+        self._label(task.key)
         return True
 
     def _label(self, port_id: str) -> None:
