@@ -288,6 +288,10 @@ class _Parts:
 
     @cached_property
     def reconciler(self) -> Reconciler:
+        host, neutron = self._settings.host, self._neutron
+        watch = VfWatch(neutron, self._drivers, self.locks, self._attempts, self.findings, host)
+        agents = AgentWatch(neutron, self.findings, host)
+        quota = QuotaWatch(neutron, self.findings, self._clock)
         return Reconciler(
             neutron=self._neutron,
             journal=self._journal,
@@ -302,13 +306,15 @@ class _Parts:
             releaser=self._releaser,
             host_survey=self._host_survey,
             recovery=self._recovery,
-            watch=VfWatch(self._neutron, self._drivers, self.locks, self._attempts, self.findings, self._settings.host),
-            agents=AgentWatch(self._neutron, self.findings, self._settings.host),
-            quota=QuotaWatch(self._neutron, self.findings, self._clock),
+            uses={
+                "label ports of containers": self.labels.repeat,
+                "take off the claims of ports that are bound": self._claims.sweep,
+                "look after the ports of this host": watch.round,
+                "look whether the agents of this host are alive": agents.round,
+                "look how much of the quota is left": quota.round,
+            },
             findings=self.findings,
             exposed_ports=self._exposed_ports,
-            labels=self.labels,
-            claims=self._claims,
             locks=self.locks,
             unfinished=self.unfinished,
             attempts=self._attempts,

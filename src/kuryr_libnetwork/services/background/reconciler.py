@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -30,18 +30,13 @@ from kuryr_libnetwork.patience import one_patience
 from kuryr_libnetwork.rules import leftovers
 from kuryr_libnetwork.rules.leftovers import Suspect
 from kuryr_libnetwork.rules.networks import refreshed
-from kuryr_libnetwork.services.background.agent_watch import AgentWatch
 from kuryr_libnetwork.services.background.dockers_word import DockersWord
 from kuryr_libnetwork.services.background.findings import Findings
 from kuryr_libnetwork.services.background.host_survey import HostSurvey
-from kuryr_libnetwork.services.background.quota_watch import QuotaWatch
 from kuryr_libnetwork.services.background.recovery import Recovery
-from kuryr_libnetwork.services.background.vf_watch import VfWatch
-from kuryr_libnetwork.services.endpoints.labels import Labels
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.networks.lifecycle import Networks
 from kuryr_libnetwork.services.networks.pools import PoolKeeper
-from kuryr_libnetwork.services.ports.claims import Claims
 from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
 from kuryr_libnetwork.services.state.attempts import Attempts
 from kuryr_libnetwork.services.state.intents import Intents
@@ -67,8 +62,8 @@ class Stop(Protocol):
 
 
 class Reconciler:
-    """``grace``: seconds for which something must have been unused before it is removed. ``clock``: seconds, of a clock
-    that is never set.
+    """``uses``: what looks after what is in use, in each look, by its name in the log. ``grace``: seconds for which
+    something must have been unused before it is removed. ``clock``: seconds, of a clock that is never set.
     """
 
     def __init__(
@@ -85,13 +80,9 @@ class Reconciler:
         releaser: Releaser,
         host_survey: HostSurvey,
         recovery: Recovery,
-        watch: VfWatch,
-        agents: AgentWatch,
-        quota: QuotaWatch,
+        uses: Mapping[str, Callable[[], object]],
         findings: Findings,
         exposed_ports: ExposedPorts,
-        labels: Labels,
-        claims: Claims,
         locks: KeyedLocks,
         unfinished: UnfinishedRemovals,
         attempts: Attempts,
@@ -109,13 +100,9 @@ class Reconciler:
         self._releaser = releaser
         self._host_survey = host_survey
         self._recovery = recovery
-        self._watch = watch
-        self._agents = agents
-        self._quota = quota
+        self._uses = uses
         self._findings = findings
         self._exposed_ports = exposed_ports
-        self._labels = labels
-        self._claims = claims
         self._locks = locks
         self._unfinished = unfinished
         self._attempts = attempts
@@ -213,12 +200,9 @@ class Reconciler:
 
     def _look_after_uses(self) -> None:
         run = self._attempts.run
-        run("label ports of containers", self._labels.repeat)
-        run("take off the claims of ports that are bound", self._claims.sweep)
         run("read our networks and their subnets", self._refresh)
-        run("look after the ports of this host", self._watch.round)
-        run("look whether the agents of this host are alive", self._agents.round)
-        run("look how much of the quota is left", self._quota.round)
+        for what, look_after in self._uses.items():
+            run(what, look_after)
         self._host_survey.repair()
 
     def _remove_overdue(self, look: Look) -> list[Suspect]:
