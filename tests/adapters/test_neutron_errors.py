@@ -284,6 +284,22 @@ def test_tags_are_added_one_by_one_in_old_clouds() -> None:
     assert fake.find_networks()[0].tags == ("a", "b c", "z")
 
 
+@pytest.mark.parametrize("odd", ["dns=example.json", "range:10.0.0.0/25"])
+def test_a_tag_that_no_path_can_carry(odd: str) -> None:
+    """In a cloud without tag-creation Neutron would store another tag, or say that there is no such thing."""
+    fake = FakeNeutron(extensions=DEFAULT_EXTENSIONS - {TAG_CREATION})
+    network = fake.seed_network(tags=["z"], project_id=PROJECT)
+    with NeutronFront(fake) as front:
+        client = without_keystone(front.url)
+        client.add_tags("networks", network.id, ["a", odd])
+        assert set(fake.find_networks()[0].tags) == {"a", odd, "z"}
+        client.remove_tag("networks", network.id, odd)
+        assert fake.find_networks()[0].tags == ("a", "z")
+        with pytest.raises(NeutronNotFound):
+            client.remove_tag("networks", network.id, odd)
+        assert not any(odd.rpartition("/")[2] in request.path for request in front.requests)
+
+
 @pytest.mark.parametrize(("without", "stored"), [(frozenset(), ("a",)), ({"standard-attr-tag"}, ())])
 def test_tags_of_a_new_port_are_sent_where_they_are_known(without: frozenset[str], stored: tuple[str, ...]) -> None:
     """A port could not be made at all in a cloud without tags."""

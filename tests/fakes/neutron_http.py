@@ -138,6 +138,8 @@ class NeutronFront(Loopback):
         if resource_id not in self.fake.store.tables[owner]:
             # Release 29 fails in its own policy check here.
             return _fault(Fault(500, "HTTPInternalServerError", "Request Failed: internal server error."))
+        if method == "GET":
+            return json_answer(200, {"tags": self.fake.store.get(owner, resource_id)["tags"]})
         if method == "DELETE":
             self.fake.remove_tag(owner, resource_id, rest[0])
             return Answer(204)

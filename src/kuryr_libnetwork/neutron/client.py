@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
 
-from kuryr_libnetwork.errors import NeutronError, NeutronRefused, NeutronUnavailable
+from kuryr_libnetwork.errors import NeutronError, NeutronNotFound, NeutronRefused, NeutronUnavailable
 from kuryr_libnetwork.model.links import Trunk
 from kuryr_libnetwork.model.neutron import (
     Agent,
@@ -181,11 +181,26 @@ class NeutronClient:
         if "tag-creation" in self.extensions():
             self._tag("POST", owner, resource_id, body={"tags": list(tags)})
             return
-        for tag in tags:
+        wanted = list(tags)
+        if not all(map(_fits_a_path, wanted)):
+            there = self._tags_of(owner, resource_id)
+            self.set_tags(owner, resource_id, [*there, *(tag for tag in wanted if tag not in there)])
+            return
+        for tag in wanted:
             self._tag("PUT", owner, resource_id, tag)
 
     def remove_tag(self, owner: TagOwner, resource_id: str, tag: str) -> None:
-        self._tag("DELETE", owner, resource_id, tag)
+        if _fits_a_path(tag):
+            self._tag("DELETE", owner, resource_id, tag)
+            return
+        there = self._tags_of(owner, resource_id)
+        if tag not in there:
+            raise NeutronNotFound(f"tag {tag} is not on {owner} {resource_id}")
+        self.set_tags(owner, resource_id, [each for each in there if each != tag])
+
+    def _tags_of(self, owner: TagOwner, resource_id: str) -> list[str]:
+        answer = self._rest.call("GET", f"/{owner}/{_id(resource_id)}/tags")
+        return answers.convert(answer.get("tags"), list[str], "tags")
 
     def _find(self, what: str, kind: type[T], query: Mapping[str, str | Iterable[str]]) -> list[T]:
         wanted = {key: [value] if isinstance(value, str) else list(value) for key, value in query.items()}
@@ -259,6 +274,11 @@ def _id(text: str) -> str:
         return msgspec.convert(text, Id)
     except msgspec.ValidationError:
         raise NeutronRefused(f"'{shown(text)}' is no id in Neutron") from None
+
+
+def _fits_a_path(tag: str) -> bool:
+    """Neutron takes what ends like a file for a format, and a quoted slash is a slash again behind some web servers."""
+    return "/" not in tag and not tag.endswith((".json", ".xml"))
 
 
 def _tag(text: str) -> str:
