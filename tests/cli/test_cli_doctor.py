@@ -169,6 +169,15 @@ def test_the_agent_of_ordinary_ports(bench: Bench, cloud: FakeNeutron) -> None:
     assert links(bench, 0)["Neutron's agent"] == ("not checked", "", "not for you")
 
 
+def test_a_host_for_vfs_alone(bench: Bench, cloud: FakeNeutron) -> None:
+    """A healthy host without Open vSwitch would be called wrong."""
+    cloud.store.tables["agents"].clear()
+    cloud.seed_agent("elsewhere", "Open vSwitch agent", alive=True)
+    cloud.seed_agent(HOST, "NIC Switch agent", alive=True, configurations={"device_mappings": {"physnet2": ["pf0"]}})
+    status, _, advice = links(bench, 0)["Neutron's agent"]
+    assert (status, f"none on host {HOST} but that for SR-IOV" in advice) == ("not checked", True)
+
+
 def test_open_vswitch(bench: Bench, cloud: FakeNeutron) -> None:
     """A container's port would be plugged into nothing; a host whose agent has bridges of Linux be called sick."""
     bench.ovs_error = "no permission"
