@@ -63,12 +63,14 @@ def test_one_word_finds_a_call_in_both_logs(user: User, lab: Lab, h1: Host) -> N
     """What a call of Docker did in the cloud could be found by its time alone, among the calls of all hosts."""
     net = user.network(h1, f"--subnet={unique_cidr()}")
     box = user.run(h1, net)
-    endpoint = h1.docker_inspect(box)["NetworkSettings"]["Networks"][net]["EndpointID"]
-    lines = [line for line in h1.kuryr.log.read_text().splitlines() if "NetworkDriver.CreateEndpoint" in line]
-    (line,) = [line for line in lines if endpoint[:12] in line and "Neutron calls" in line]
-    request = re.search(r"\[(req-[0-9a-f-]{36})\]$", line)
-    assert request is not None, line
-    assert f" for port {told(h1, 'endpoint', 'show', endpoint)['port_id']}, {user.address(h1, box, net)} [" in line
+    address, port = user.address(h1, box, net), user.port_of(h1, box, net)["id"]
+    lines = [line for line in h1.kuryr.log.read_text().splitlines() if " for port " in line and "Neutron calls" in line]
+    found = {
+        line.partition("Driver.")[2].split()[0]: line for line in lines if f" for port {port}, {address} [" in line
+    }
+    assert {"RequestAddress", "CreateEndpoint"} <= found.keys()
+    request = re.search(r"\[(req-[0-9a-f-]{36})\]$", found["RequestAddress"])  # CreateEndpoint asks Neutron nothing
+    assert request is not None, found
     assert request[1] in lab.paths.log("neutron").read_text()
     user.rm(h1, box)
     user.network_rm(h1, net)

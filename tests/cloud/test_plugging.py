@@ -85,6 +85,7 @@ def test_open_vswitch_does_not_move(user: User, h1: Host, part: str) -> None:
     }[part]
     net = user.network(h1, f"--subnet={unique_cidr()}")
     peer = user.run(h1, net)
+    user.port_of(h1, peer, net)  # labelled beside its start
     before = leftovers(user.lab)
     with h1.configured(reconcile_interval=5, reconcile_grace=5):
         with frozen.frozen():

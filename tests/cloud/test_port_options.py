@@ -35,6 +35,7 @@ def test_groups_decide_who_reaches_a_container(user: User, h1: Host, lab: Lab) -
     group = user.open_group(by=KURYR)
     net = user.network(h1, f"--subnet={unique_cidr()}", *options(security_groups="none"))
     closed = user.run(h1, net)
+    user.port_of(h1, closed, net)  # labelled beside its start
     at = lab.neutron_log_position()
     opened = start(user, h1, net, security_groups=group["name"])
     assert len(calls(lab, at)) == 3
@@ -59,8 +60,8 @@ def test_all_of_a_networks_options_in_the_budget(user: User, h1: Host, lab: Lab)
     net = user.network(h1, f"--subnet={unique_cidr()}", *given)
     at = lab.neutron_log_position()
     box = user.run(h1, net)
-    assert len(calls(lab, at)) == 2
     port = user.port_of(h1, box, net)
+    assert len(calls(lab, at)) == 2
     assert (port["security_groups"], port["qos_policy_id"]) == ([group["id"]], policy["id"])
     assert (port["dns_domain"], port["port_security_enabled"]) == ("example.org.", True)
     at = lab.neutron_log_position()

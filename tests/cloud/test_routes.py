@@ -162,7 +162,7 @@ def bridge(host: Host) -> Iterator[str]:
 
 
 def test_a_start_on_one_of_dockers_own_bridges_as_well(bridge: str, user: User, host: Host) -> None:
-    """To 27 nobody knows at Join of the bridge network: the container's start would fail, and each later one."""
+    """Nobody knows at Join of the bridge network: the container's start would fail, and each later one."""
     cidr = unique_cidr()
     net = docker_network(user, host, cidr, (BRIDGED, hop(cidr, 2)), ("172.28.7.0/24", hop(cidr, 3)))
     box = user.run(host, net)

@@ -17,6 +17,7 @@ from kuryr_libnetwork.rules.endpoints import (
     refuse_no_mac,
     refuse_no_path,
     subnets_of,
+    unnamed,
 )
 from tests.unit.values import DUAL, ENDPOINT, PLUG, RECORD, USED, USED6
 
@@ -213,3 +214,10 @@ def test_a_mac_that_cannot_be_is_refused(mac: str, why: str) -> None:
     """The container would fail late, with the kernel's own words, when its port is bound already."""
     with pytest.raises(InvalidOption, match=f"--mac-address={mac}: {why}"):
         refuse_no_mac(mac)
+
+
+def test_a_name_that_no_engine_gives_is_explained() -> None:
+    """A program would look for an interface that is not there, and nobody would know why."""
+    said = unnamed("lan\n0", "eth")
+    assert "eth0, eth1" in said
+    assert "\n" not in said

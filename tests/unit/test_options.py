@@ -12,11 +12,13 @@ from hypothesis import given, strategies as st
 
 from kuryr_libnetwork.errors import InvalidOption
 from kuryr_libnetwork.rules.options import (
+    ENDPOINT_IFNAME,
     KNOWN,
     MTU,
     NetworkOptions,
     check_mtu,
     fingerprint,
+    interface_name,
     parse_network_options,
     parse_pool_options,
     refuse_unknown,
@@ -103,3 +105,22 @@ def test_options_of_dockers_own_drivers_are_known_to_have_no_effect() -> None:
     """A user would believe that his containers are kept apart."""
     given = {"com.docker.network.bridge.enable_icc": "false", MTU: "1300", "neutron.net.name": "n", "com.example": "x"}
     assert without_effect(given) == ["com.docker.network.bridge.enable_icc"]
+
+
+@pytest.mark.parametrize("options", [{}, {ENDPOINT_IFNAME: ""}, {ENDPOINT_IFNAME: None}])
+def test_no_name_is_wanted(options: dict[str, Any]) -> None:
+    """Every container would be warned of a name that nobody gave."""
+    assert interface_name(options) == ""
+
+
+@pytest.mark.parametrize("name", ["lan", "web.0", "x" * 15])
+def test_a_name_for_the_interface(name: str) -> None:
+    """The name would be lost on its way to Docker."""
+    assert interface_name({ENDPOINT_IFNAME: name}) == name
+
+
+@pytest.mark.parametrize("name", ["x" * 16, "a b", "a/b", "a:b", "eth%d", "a\n"])
+def test_a_name_that_no_interface_can_have(name: str) -> None:
+    """The start would fail late, in the kernel's words."""
+    with pytest.raises(InvalidOption, match="the name of an interface"):
+        interface_name({ENDPOINT_IFNAME: name})

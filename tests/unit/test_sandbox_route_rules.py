@@ -23,6 +23,7 @@ from kuryr_libnetwork.rules.sandbox_routes import (
     kept_back,
     may_come_to,
     neighbours,
+    overlap,
     subnets_of_addresses,
     taken_by,
     to_add,
@@ -87,6 +88,15 @@ def test_what_may_overlap_a_later_network_is_kept_back_but_for_the_way_to_a_gate
     fit = fitted(answer, set(), ["10.5.0.0/24"])
     assert fit.kept_back == (WIDE,)
     assert fit.answer.gateway == "10.5.0.1"
+
+
+def test_routes_that_overlap_a_bridge_are_told_from_others() -> None:
+    """A container would wait for its routes in vain, or its start fail on a bridge that has the subnet."""
+    routes = [RouteRecord(destination="0.0.0.0/0"), RouteRecord(destination="172.18.0.0/16")]
+    assert overlap(routes, ["172.18.4.0/24"])
+    assert not overlap(routes, ["10.9.0.0/16"])
+    assert not overlap(routes[:1], ["10.9.0.0/16"])
+    assert not overlap(routes, [])
 
 
 def test_the_gateway_of_a_router_that_advertises_itself_is_ours_to_add() -> None:

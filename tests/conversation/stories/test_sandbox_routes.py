@@ -192,20 +192,17 @@ def test_what_only_docker_knows_is_seen_in_the_container() -> None:
 
 @pytest.mark.parametrize("subnet", ["172.18.0.0/16", "172.16.0.0/12", "172.18.4.0/24"], ids=["same", "wider", "within"])
 def test_a_bridge_that_the_container_is_started_on_as_well(cloud: Cloud, subnet: str) -> None:
-    """To 27 nobody knows at Join on what else a container is started; its start would fail, and so each later one."""
+    """Nobody knows at Join on what else a container is started; its start would fail, and so each later one."""
     cloud.rig.sandboxes.bridges = ["172.18.0.0/16"]
     net = cloud.network("10.67.0.0/24", "", (subnet, "10.67.0.2"), (METADATA, "10.67.0.2"))
     box = cloud.docker.run(net)
-    told = [route["Destination"] for route in box.routes]
-    early = cloud.docker.version >= 28
-    assert told == ([subnet, METADATA] if early else [METADATA])
-    if not early:
-        cloud.rig.services.routes.work()  # before Docker has come to its own network
-        bridge = cloud.rig.sandboxes.interface(box.sandbox.key, ["172.18.0.2/16"])
-        cloud.settle()
-        cloud.settle()
-        assert cloud.way(box, "172.18.0.9") == ("", bridge)
-        cloud.rig.sandboxes.remove_interface(box.sandbox.key, bridge)
+    assert [route["Destination"] for route in box.routes] == [METADATA]
+    cloud.rig.services.routes.work()  # before Docker has come to its own network
+    bridge = cloud.rig.sandboxes.interface(box.sandbox.key, ["172.18.0.2/16"])
+    cloud.settle()
+    cloud.settle()
+    assert cloud.way(box, "172.18.0.9") == ("", bridge)
+    cloud.rig.sandboxes.remove_interface(box.sandbox.key, bridge)
     assert cloud.way(box, "172.18.4.9") == ("10.67.0.2", box.index)
 
 
@@ -214,7 +211,7 @@ def test_bridges_that_cannot_be_looked_at(cloud: Cloud, caplog: pytest.LogCaptur
     cloud.rig.sandboxes.fail_next("subnets_of_bridges", LinkError("not permitted"))
     box = cloud.docker.run(cloud.network("10.67.0.0/24", "", (METADATA, "10.67.0.2")))
     assert [route["Destination"] for route in box.routes] == [METADATA]
-    assert ("without a look at the bridges of this host: not permitted" in caplog.text) is (cloud.docker.version < 28)
+    assert "without a look at the bridges of this host: not permitted" in caplog.text
 
 
 def test_a_namespace_that_may_not_be_entered(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:

@@ -78,7 +78,8 @@ class SandboxRoutes(AfterJoin[RouteTask]):
             if view is not None:
                 self._make_way(endpoint, others, view)
             taken = rules.taken_by(others, view or SandboxView())
-            own, bridges = ([], []) if view is not None else self._may_come_to(endpoint)
+            own = [] if view is not None else rules.may_come_to(endpoint, self._journal.networks.all())
+            bridges = self._bridges()
             fit = rules.fitted(answer, taken, [*own, *bridges], advertised)
             if rules.overlap(fit.kept_back, bridges):
                 self._unsure.add(endpoint.sandbox_key)
@@ -91,16 +92,13 @@ class SandboxRoutes(AfterJoin[RouteTask]):
             )
         return msgspec.structs.replace(endpoint, routes=fit.routes, kept_back=fit.kept_back), fit.answer
 
-    def _may_come_to(self, endpoint: EndpointRecord) -> tuple[list[str], list[str]]:
-        """What is not known before the container is there: on which of our networks, and of Docker's own, it is
-        started.
-        """
-        subnets = rules.may_come_to(endpoint, self._journal.networks.all())
+    def _bridges(self) -> list[str]:
+        """The subnets of Docker's own networks: whether the container is started on one as well, no engine tells."""
         try:
-            return subnets, self._sandboxes.subnets_of_bridges()
+            return self._sandboxes.subnets_of_bridges()
         except LinkError as error:
             LOG.warning("routes are told without a look at the bridges of this host: %s", error)
-            return subnets, []
+            return []
 
     def joined(self, endpoint: EndpointRecord) -> None:
         """Docker is about to move the interface; see then to the routes of its container that were kept back."""
