@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from kuryr_libnetwork.errors import InvalidOption
+from kuryr_libnetwork.protocol.messages import ENDPOINT_IFNAME
 from kuryr_libnetwork.rules.options import (
-    ENDPOINT_IFNAME,
     KNOWN,
     MTU,
     NetworkOptions,
