@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The services joined to each other, over whatever implements the protocols: the real adapters, or the tests' fakes."""
+"""Connects the services with each other and with what implements the protocols: the adapters, or the tests' fakes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ from kuryr_libnetwork.services.state.unfinished_removals import UnfinishedRemova
 from kuryr_libnetwork.services.whom import Whom
 
 RECONCILER = "reconciler"
-"""The thread of the background."""
+"""The name of the background's thread."""
 
 
 class Services(NamedTuple):
@@ -82,8 +82,8 @@ def assemble(
     clock: Callable[[], float],
     health: Health | None = None,
 ) -> Services:
-    """``now``: seconds since the epoch; ``clock``: seconds, of a clock that is never set. ``health``: where the
-    background says how it fares.
+    """``now``: seconds since the epoch; ``clock``: monotonic seconds. ``health``: where the background's threads
+    report beats and unforeseen errors.
     """
     parts = _Parts(neutron, journal, drivers, sandboxes, engine, settings, now, clock, health or Health(clock))
     driver = NetworkDriver(parts.networks, parts.endpoints, parts.locks, parts.unfinished)
@@ -104,7 +104,7 @@ def assemble(
 
 
 class _Parts:
-    """Every service once, made when another one asks for it."""
+    """One instance of each service, created on first use."""
 
     def __init__(
         self,

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The IPAM side of the plugin: pools are Neutron subnetpools, addresses are Neutron ports.
 
-Docker names no network when it asks for an address, only the pool, which is one network's alone
-(:mod:`~.pool_requests`); the journal (else Neutron's tags) says which one's. Releasing what is unknown succeeds: Docker
-releases twice in some failures.
+Docker names no network when it asks for an address, only the pool, which belongs to one network alone
+(:mod:`~.pool_requests`): the journal, or else Neutron's tags, says which. Releasing what is unknown succeeds, because
+Docker releases twice after some failures.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ AddressAnswer = RequestAddressResponse | Kept[RequestAddressResponse]
 
 
 class IpamDriver:
-    """``IpamDriver.*``; Neutron calls: RequestPool ≥ 2, gateway ≤ 1, address ≤ 2, release ≤ 1 (adopted 2)."""
+    """Docker's ``IpamDriver.*``. Neutron calls: RequestPool ≥ 2, gateway ≤ 1, address ≤ 2, release ≤ 1 (adopted 2)."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class IpamDriver:
         pool = self._journal.pools.get(request.pool_id)
         asked = addresses.canonical_ip(request.address) if request.address else ""
         if options.get(REQUEST_ADDRESS_TYPE) == GATEWAY_REQUEST:
-            return Kept(self._gateway(request.pool_id, pool, asked))  # it takes nothing from anybody
+            return Kept(self._gateway(request.pool_id, pool, asked))  # nothing was reserved for it
         if pool and asked and not self._pools.in_use(pool.pool_id):
             return self._reserve(pool, asked)
         network, subnet = self._lookup.pool_network(request.pool_id)
@@ -101,8 +101,8 @@ class IpamDriver:
             return self._acquire(network, subnet, asked, name) if asked else self._any(network, subnet, name)
 
     def _any(self, network: NetworkRecord, subnet: SubnetRecord, name: str) -> AddressAnswer:
-        """From the subnet, or when that is full from the next of its family: Docker itself goes on to another pool only
-        for an error that a plugin cannot tell (docs/notes/docker-plugin.md, "Addresses").
+        """An address from the subnet, or from the next of its family if that is full: Docker itself tries another pool
+        only after an error that a plugin cannot express (docs/notes/docker-plugin.md, "Addresses").
         """
         family = [each for each in network.subnets if each.ip_version == subnet.ip_version]
         *first, last = [subnet, *(each for each in family if each.subnet_id != subnet.subnet_id)]
@@ -117,7 +117,7 @@ class IpamDriver:
         return answer if acquired.new else Kept(answer)
 
     def _gateway(self, pool_id: str, pool: PoolRecord | None, asked: str) -> RequestAddressResponse:
-        """Only CreateNetwork's pool is asked for a gateway, and without the journal nobody knows what it was to be."""
+        """The gateway that Docker shows. It asks while it creates a network, when only the journal knows the pool."""
         if pool is None:
             raise UnknownObject(f"pool {pool_id} is unknown; create the network again")
         gateway = rules.gateway_answer(pool.cidr, pool.ip_version, asked, [] if asked else self._subnets_for(pool))
@@ -127,13 +127,13 @@ class IpamDriver:
         return RequestAddressResponse(address=addresses.with_length(gateway, pool.cidr))
 
     def _subnets_for(self, pool: PoolRecord) -> list[Subnet]:
-        """Those that the pool may come to stand for. A prefix just taken from a subnetpool has none yet."""
+        """The subnets that the pool may come to stand for; none for a prefix just taken from a subnetpool."""
         if pool.subnet is not None:
             return [pool.subnet]
         return [] if pool.unasked else self._neutron.find_subnets(cidr=pool.cidr)
 
     def _reserve(self, pool: PoolRecord, address: str) -> AddressAnswer:
-        """An auxiliary address: asked for while no network uses the pool yet; kept from Neutron's allocation."""
+        """Note an auxiliary address, not to be allocated by Neutron: Docker asks before a network uses the pool."""
         if not addresses.contains(pool.cidr, address):
             raise InvalidOption("--aux-address", address, f"is not in {pool.cidr}")
         if address == pool.gateway:

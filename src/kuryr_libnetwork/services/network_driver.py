@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The network side of the plugin: one method per verb of Docker, each under the lock of its object."""
+"""The network side of the plugin: one method for each verb of Docker, under the lock of the object that it names."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class NetworkDriver:
         self._unfinished = unfinished
 
     def gw_alloc_check(self, request: GwAllocCheckRequest) -> GwAllocCheckResponse:  # noqa: ARG002  - the protocol's form
-        """Never skip: the gateway of a network that exists is known to our IPAM side, which is asked next."""
+        """Docker is to ask for the gateway: our IPAM side, which is asked next, knows that of an existing network."""
         return GwAllocCheckResponse(skip_ipv4=False, skip_ipv6=False)
 
     def create_network(self, request: CreateNetworkRequest) -> Empty | Kept[Empty]:
@@ -70,7 +70,7 @@ class NetworkDriver:
             return self._networks.delete(network)
 
     def allocate_network(self, request: AllocateNetworkRequest) -> AllocateNetworkResponse:
-        """Swarm's manager: nothing to allocate, the options go to the nodes as they are."""
+        """For Swarm's manager: there is nothing to allocate; the options go to the nodes unchanged."""
         return AllocateNetworkResponse(options=request.options or {})
 
     def free_network(self, request: NetworkRequest) -> Empty:  # noqa: ARG002  - the protocol's form
@@ -94,17 +94,17 @@ class NetworkDriver:
         return self._endpoints.join(request)
 
     def leave(self, request: EndpointRequest) -> Empty:  # noqa: ARG002  - the protocol's form
-        """Nothing: Docker brings the interface back after this call, and DeleteEndpoint takes it."""
+        """Nothing to do: Docker moves the interface out of the container after this call; DeleteEndpoint removes it."""
         return Empty()
 
     def program_external_connectivity(self, request: ExternalConnectivityRequest) -> Empty:
-        """In most cases nothing is left to do: CreateEndpoint has opened the exposed ports."""
+        """Mostly nothing is left to do: CreateEndpoint has opened the exposed ports."""
         with explaining(partial(network_subject, request.network_id, None)):
             self._endpoints.program(request)
         return Empty()
 
     def revoke_external_connectivity(self, request: ExternalConnectivityRequest) -> Empty:  # noqa: ARG002  - the protocol's form
-        """Nothing: exposed ports are open as long as the endpoint lives, on every network of the container alike."""
+        """Nothing to do: exposed ports stay open until the endpoint is deleted, on all networks of the container."""
         return Empty()
 
     def discover_new(self, request: DiscoveryRequest) -> Empty:  # noqa: ARG002  - the protocol's form

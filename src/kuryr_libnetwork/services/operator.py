@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the operators' command asks of the running service, which alone writes the journal and touches leased
+"""What the operators' commands ask of the running service, because it alone writes the journal and changes leased
 devices.
 """
 
@@ -24,7 +24,7 @@ class Operator:
         self._locks = locks
 
     def release_device(self, request: ReleaseDeviceRequest) -> Empty:
-        """Put back a device that no container uses, or try again with one in quarantine; says what is still wrong."""
+        """Give back a device that no container uses, or retry one in quarantine. Raises with what is still wrong."""
         address = required_pci("PCI", request.pci_address)
         lease = self._journal.devices.get(address)
         if lease is None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What operators are shown: from the journal's memory and from what the background saw last. Nobody is asked."""
+"""What operators are shown, from the journal's memory and what the background saw last; nothing else is asked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kuryr_libnetwork.services.background.findings import Findings
 
 
 class Overview:
-    """``grace``: seconds until a suspect is removed. ``trouble``: why it was not, "" if nothing was tried."""
+    """``grace``: seconds until a suspect is removed. ``trouble``: why it could not be removed; "" if not tried."""
 
     def __init__(self, journal: Journal, findings: Findings, grace: float, trouble: Callable[[Suspect], str]) -> None:
         self._journal = journal
@@ -37,7 +37,7 @@ class Overview:
         return rules.device_rows(self._journal.devices.all())
 
     def suspects(self) -> list[SuspectRow]:
-        """The oldest first."""
+        """Oldest first."""
         rows = [
             rules.suspect_row(suspect, seen, seconds, self._grace, self._trouble(suspect))
             for suspect, (seconds, seen) in self._findings.suspects().items()

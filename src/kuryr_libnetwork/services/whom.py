@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""For whom a call of Docker is: container, port and addresses, as far as the journal and the background know them.
+"""Which container, port and addresses a call of Docker is for, as far as the journal and the background know.
 
-For the log alone: whatever is not known, or cannot be read, is left out.
+Only for the log: what is not known, or cannot be read, is left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kuryr_libnetwork.text import shown
 
 
 class Whom:
-    """``container``: the name of the one that has an endpoint, "" where Docker has not told it yet."""
+    """``container``: returns the name of an endpoint's container; "" if Docker has not told it yet."""
 
     def __init__(self, journal: Journal, container: Callable[[str], str]) -> None:
         self._journal = journal
@@ -43,7 +43,7 @@ class Whom:
         return ", ".join([*([shown(container)] if container else []), f"port {record.port_id}", *addresses])
 
     def _of_address(self, pool_id: str, address: str) -> str:
-        """The same address may be held on other Docker networks."""
+        """The port with the address; "" if the pool does not tell it from the same address on other Docker networks."""
         subnets = {
             subnet.subnet_id
             for network in self._journal.networks.all()

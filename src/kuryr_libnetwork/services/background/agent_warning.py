@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The start says that this host has another name in Neutron, before a container has to find out."""
+"""A warning at the start if Neutron knows this host by another name, before a container fails for it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ LOG = logging.getLogger(__name__)
 
 
 def warn_of_host(neutron: Neutron, host: str) -> None:
-    """One line where no agent is on a host of this name, else none; one or two Neutron calls.
+    """Log one line if no agent is on a host of this name; one or two Neutron calls.
 
-    Nothing is asked for a user who is shown no agents. Raises :class:`~kuryr_libnetwork.errors.NeutronError`.
+    Silent for a user to whom Neutron shows no agents. Raises :class:`~kuryr_libnetwork.errors.NeutronError`.
     """
     account = neutron.account()
     if (account is not None and not account.is_admin) or neutron.find_agents(host=host):

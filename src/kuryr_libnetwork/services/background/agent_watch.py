@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether Neutron's agents of this host are alive: without them it binds no port here."""
+"""Whether Neutron's agents of this host are alive: without them Neutron binds no port here."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class AgentWatch:
         self._host = host
 
     def round(self) -> None:
-        """One Neutron call, two where this host has no agent; none for a user who is shown no agents."""
+        """One Neutron call, two if this host has no agent; none for a user to whom Neutron shows no agents."""
         account = self._neutron.account()
         shown = account is None or account.is_admin
         here = self._neutron.find_agents(host=self._host) if shown else []
-        known = bool(here) or (shown and bool(self._neutron.find_agents()))  # else nobody's are shown
+        known = bool(here) or (shown and bool(self._neutron.find_agents()))  # else Neutron shows this user none at all
         self._findings.note_agents(here if known else None)

@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Docker networks that nothing in Neutron proves, taken up on Docker's own word.
+"""Recovers Docker networks that nothing in Neutron proves, on Docker's own word.
 
-Upstream's service, and earlier versions of this one, recorded a Docker network that uses a Neutron network of somebody
-else by tags on that one, where its owner can write them as well. They are not believed. But Docker keeps the options
-with which its user chose the Neutron network, and the CIDRs; the background asks for them, never a call, and what the
-user named is found by that. Which pool Docker will name for an address it does not tell: it is the subnetpool of our
-own project with that CIDR.
+Upstream's service, and earlier versions of this one, recorded a Docker network on another project's Neutron network by
+tags on the latter, where its owner can write them as well. These tags are not believed. But Docker keeps the CIDRs and
+the options by which its user chose the Neutron network. Only the background asks Docker for them, and finds by them
+what the user named. Docker does not say which pool it will name for an address: that is the subnetpool of our own
+project with the same CIDR.
 """
 
 from __future__ import annotations
@@ -37,9 +37,7 @@ LOG = logging.getLogger(__name__)
 
 
 class _Meant(NamedTuple):
-    """A Docker network as its user named it: the Neutron network and its subnets, with the pools that he named for
-    them.
-    """
+    """What the user of a Docker network named: the Neutron network and its subnets, with the pools named for them."""
 
     word: NetworkWord
     network: Network
@@ -65,10 +63,10 @@ class DockersWord:
         self._chooser = Chooser(neutron, own)
 
     def take_up(self, words: Mapping[str, NetworkWord]) -> set[str]:
-        """Write those of these Docker networks into the journal whose Neutron network their users named; answers those
-        that need not be looked at again.
+        """Write those of these Docker networks into the journal whose Neutron network their users named; returns the
+        ids that need not be looked at again.
 
-        Two Docker networks with one CIDR tell by each other which pool is whose, so all are given together.
+        All are given together, because which pool is whose can depend on another Docker network with the same CIDR.
         """
         meant: dict[str, _Meant] = {}
         not_ours = set()
@@ -90,7 +88,7 @@ class DockersWord:
         return not_ours | set(meant)
 
     def _meant(self, docker_id: str, word: NetworkWord) -> _Meant | None:
-        """``None``: nothing there that a user of Docker named."""
+        """``None``: the user named nothing that exists in Neutron."""
         choices = choices_of(agreed(word.options, word.ipam_options))
         network = self._network(choices)
         if network is None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the background saw last, for whoever asks: an operator's question waits for no look of its own."""
+"""What the background saw last. Operators' questions are answered from it, without a look of their own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kuryr_libnetwork.rules.leftovers import Suspect
 
 
 class Findings:
-    """Safe for many threads. ``clock``: seconds, of a clock that is never set."""
+    """Safe for many threads. ``clock``: monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -30,38 +30,38 @@ class Findings:
         self._succeeded: float | None = None
 
     def note_suspects(self, since: Mapping[Suspect, float], look: Mapping[Suspect, Value | None]) -> None:
-        """``since``: of the clock."""
+        """``since``: when each suspect was first seen, by ``clock``. ``look``: what each was in this look."""
         with self._lock:
             self._suspects = {suspect: (then, look.get(suspect)) for suspect, then in since.items()}
 
     def note_gone(self, suspects: Sequence[Suspect]) -> None:
-        """They were removed."""
+        """Drop suspects that were removed."""
         with self._lock:
             for suspect in suspects:
                 self._suspects.pop(suspect, None)
 
     def note_containers(self, names: Mapping[str, str]) -> None:
-        """By endpoint, as Docker has told them."""
+        """``names``: of containers, by endpoint id, as Docker reports them."""
         with self._lock:
             self._containers = dict(names)
 
     def note_agents(self, agents: Sequence[Agent] | None) -> None:
-        """Of this host; ``None``: they cannot be known."""
+        """``agents``: those of this host; ``None``: Neutron does not show them."""
         with self._lock:
             self._agents = None if agents is None else tuple(agents)
 
     def note_free_devices(self, counts: Mapping[str, int]) -> None:
-        """VFs that a container could get, by physical network."""
+        """``counts``: VFs that a container could get, by physical network."""
         with self._lock:
             self._free = dict(counts)
 
     def note_quota(self, free: Mapping[str, int]) -> None:
-        """How many more of a kind of resource the project may have; those without a limit are not among them."""
+        """``free``: how many more of each kind of resource the project may have; kinds without a limit are left out."""
         with self._lock:
             self._quota = dict(free)
 
     def note_begin(self) -> None:
-        """Of a look."""
+        """A look begins."""
         with self._lock:
             self._begun += 1
 
@@ -73,7 +73,7 @@ class Findings:
                 self._succeeded = self._ended
 
     def suspects(self) -> dict[Suspect, tuple[float, Value | None]]:
-        """For how many seconds each has been one, and what it was in the last look."""
+        """For each suspect: for how many seconds it has been one, and what it was in the last look."""
         now = self._clock()
         with self._lock:
             return {suspect: (now - since, seen) for suspect, (since, seen) in self._suspects.items()}
@@ -83,7 +83,7 @@ class Findings:
             return dict(self._containers)
 
     def container(self, endpoint_id: str) -> str:
-        """The name of the one that has it; "" where Docker has not told it."""
+        """The name of the container that has the endpoint; "" if Docker has not told it."""
         with self._lock:
             return self._containers.get(endpoint_id, "")
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What there is of ours on this host and in Neutron, beside what the journal says."""
+"""What exists of ours on this host and in Neutron, compared with what the journal says."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class HostSurvey:
         self._machines_looked = False
 
     def idle(self, endpoints: Iterable[EndpointRecord]) -> list[str]:
-        """The endpoints whose interface is in no container; where that cannot be told, they are not among them."""
+        """The ids of the endpoints whose interface is certainly in no container."""
         return [each.endpoint_id for each in endpoints if each.plug and not self._may_be_in_use(each)]
 
     def _may_be_in_use(self, endpoint: EndpointRecord) -> bool:
@@ -67,7 +67,7 @@ class HostSurvey:
         return any(self._may_be_in_use(each) for each in endpoints)
 
     def repair(self) -> None:
-        """Have each driver make good what others have undone of living containers."""
+        """Have each driver repair what others have changed on interfaces in use."""
         for driver in self._drivers.all():
             what = f"look after the containers of port driver {driver.name}"
             self._attempts.run(what, partial(driver.repair, partial(self._in_use, driver.name)))
@@ -77,11 +77,11 @@ class HostSurvey:
         return [plug for plug in ready if plug is not None and plug.driver == driver]
 
     def stray_plugs(self) -> list[PlugRecord]:
-        """What is configured for interfaces that do not exist, and for ports that the journal does not know."""
+        """Plugs without an interface, or of ports that the journal does not know."""
         return self._strays(self._drivers.all())
 
     def stray_devices(self) -> list[PlugRecord]:
-        """Of these the VFs and PFs: nobody else gets one before it is put back."""
+        """Of these the VFs and PFs: nobody else gets one before it is given back."""
         return self._strays([driver for driver in self._drivers.all() if isinstance(driver, Enforcer)])
 
     def _strays(self, drivers: Iterable[PortDriver]) -> list[PlugRecord]:
@@ -101,7 +101,8 @@ class HostSurvey:
     def orphan_ports(self, view: EngineView | None) -> list[Port]:
         """Ports of this host that the journal does not know; a bound one only if Docker does not know it either.
 
-        Only what is proven to be ours (:mod:`~kuryr_libnetwork.rules.ownership`): Docker has named none of them.
+        Docker has named none of them, so only what is proven to be ours counts
+        (:mod:`~kuryr_libnetwork.rules.ownership`).
         """
         nothing: list[Port] = []
         found = self._attempts.result("look for ports of this host", partial(self._candidates, view), nothing)
@@ -113,12 +114,12 @@ class HostSurvey:
         return [port for port in found if self._is_one(port, view)]
 
     def _is_unlabelled(self, port: Port) -> bool:
-        """Whether this host made and bound a port for an endpoint of which Neutron has not been told."""
+        """Whether this host created and bound the port, and Neutron has not been told its endpoint."""
         own = self._own.project.port(port)
         return port.host_id == self._host and is_unlabelled(port) and own is not None and made_on(own) == self._host
 
     def _label(self, port: Port, view: EngineView) -> None:
-        """The journal was lost before Neutron was told which endpoint has the port; Docker knows it by its MAC."""
+        """Label a port whose endpoint Neutron was not told before the journal was lost; Docker knows it by its MAC."""
         named = [endpoint for endpoint, mac in view.macs.items() if mac.lower() == port.mac_address.lower()]
         if len(named) == 1 and self._has_interface(port):
             self._neutron.update_port(port.id, labels(named[0]))
@@ -139,9 +140,9 @@ class HostSurvey:
         return found
 
     def _of_this_host(self) -> list[Port]:
-        """Bound ones; and after the start, until there are none, those that somebody has unbound, which may be many in
-        the cloud, and what is on a network of this host's and has no owner any more, as a port that was taken off its
-        trunk.
+        """The ports that are bound to this host. After the start, until none are left, also unbound ones with our owner
+        (there may be many in the cloud), and ports without an owner on this host's networks, such as one that was
+        removed from its trunk.
         """
         hosts = [self._host] if self._unbound_looked else [self._host, ""]
         found = self._neutron.find_ports(**{"device_owner": DEVICE_OWNER, "binding:host_id": hosts})
@@ -155,7 +156,7 @@ class HostSurvey:
         return found
 
     def _refuse_silent_agent(self, ports: Iterable[Port]) -> None:
-        """Nothing that we could mend; said once, and again when all is well."""
+        """Raises for ports that stay down. We cannot repair that: it is logged once, and again when all is well."""
         endpoints = {each.port_id: each.endpoint_id for each in self._journal.endpoints.all() if each.state == "ready"}
         mine = [port for port in ports if port.id in endpoints]
         text = left_down([port for port in mine if self._ages.of("endpoint", endpoints[port.id]) >= LATE])
@@ -174,8 +175,8 @@ class HostSurvey:
     def _unbound_in_use(self) -> list[Port]:
         """Ports of containers in virtual machines: they have our owner, and no host.
 
-        Those of all machines of the cloud, so only after the start, until the journal knows all of this one's: one that
-        it knows is released by its lease.
+        The answer holds those of all machines in the cloud, so Neutron is asked only after the start, until the journal
+        knows all ports of this machine; those are released by their leases.
         """
         if self._machines_looked:
             return []
@@ -200,6 +201,6 @@ class HostSurvey:
 
 
 def _endpoint_of(port: Port, unknown: Unknown) -> str:
-    """The endpoint that a bound port of ours is for; "" where that is not an endpoint of Docker's."""
+    """The id of the endpoint that a bound port of ours is for; "" if that is not an endpoint of Docker's."""
     endpoint = unknown.claim or port.device_id
     return endpoint if is_docker_id(endpoint) else ""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""How much of its quota in Neutron the service's project has left: without it no container starts."""
+"""How much of its Neutron quota the service's project has left: when it is used up, no container starts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.services.background.findings import Findings
 
 PERIOD = 300.0
-"""Seconds between two looks; the first one comes after as many, for a start has better to do."""
+"""Seconds between two looks, and before the first: the start is not delayed by one."""
 
 
 class QuotaWatch:
-    """``clock``: seconds, of a clock that is never set."""
+    """``clock``: monotonic seconds."""
 
     def __init__(self, neutron: Neutron, findings: Findings, clock: Callable[[], float]) -> None:
         self._neutron = neutron
@@ -23,7 +23,7 @@ class QuotaWatch:
         self._looked = clock()
 
     def round(self) -> None:
-        """One Neutron call, each :data:`PERIOD`; none in a cloud without projects."""
+        """One Neutron call in each :data:`PERIOD`; none in a cloud without projects."""
         if self._clock() - self._looked < PERIOD:
             return
         self._looked = self._clock()

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The background look at what was forgotten: by Docker, by Neutron's lost answers, by our own death.
+"""Finds and removes leftovers in the background: of Docker's failures, of lost answers, of a service that was killed.
 
-Never in the way of a call: it takes the same locks, asks Docker only from its own thread, and gives up for this round
-where something does not answer. What it removes has been the same, and unused, in every look for the grace time, and
-still is when its lock is held.
+It never delays a call: it takes the same locks, asks Docker only from its own thread, and gives up for this round if
+something does not answer. It removes only what has been unused and unchanged in every look for the grace time, and
+still is once its lock is held.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ LOG = logging.getLogger(__name__)
 IDLE = 60.0
 """Seconds between two beats of a thread that waits for its next round."""
 UPKEEP = 60.0
-"""Seconds between two looks after what is in use, where nobody looks for leftovers."""
+"""Seconds between two rounds of upkeep, if looking for leftovers is disabled."""
 _ROUND = "look for what nobody uses"
 Look = dict[Suspect, Value | None]
-"""The suspects of one moment, each as it is then."""
+"""The suspects of one look, each with its record at that moment."""
 
 
 class Stop(Protocol):
-    """A ``threading.Event``, or a bell, which may end a pause early."""
+    """A ``threading.Event``, or a :class:`~kuryr_libnetwork.bell.Bell`, which can end a pause early."""
 
     def wait(self, timeout: float) -> bool: ...
     def is_set(self) -> bool: ...
@@ -117,9 +117,8 @@ class Reconciler:
         self._unfound: list[NetworkWord] = []
 
     def run(self, stop: Stop, interval: float, beforehand: Callable[[], object] = lambda: None) -> None:
-        """Once at the start; then every ``interval`` seconds, or, at 0, once more after the grace time.
-
-        What containers have is looked after all the same. ``beforehand``: what else is done before each further look.
+        """Look for leftovers at the start, and then every ``interval`` seconds; with 0 only once more, after the grace
+        time, while the upkeep of what is in use goes on. ``beforehand`` is called before each further look.
         """
         self._attempts.run("finish what was interrupted", self.finish_interrupted)
         self._attempts.run(_ROUND, self.round)
@@ -133,7 +132,9 @@ class Reconciler:
             self._attempts.run("look after what is in use", self.upkeep)
 
     def _pause(self, stop: Stop, seconds: float) -> bool:
-        """Wait, seen to be alive, and look in between where an operator asks for it; whether the service ends."""
+        """Wait, with a beat at least each :data:`IDLE`, and look early if an operator asks; returns whether the service
+        ends.
+        """
         while seconds > 0:
             self._attempts.beat()
             if stop.wait(min(seconds, IDLE)):
@@ -146,12 +147,12 @@ class Reconciler:
         return stop.is_set()
 
     def ask(self) -> None:
-        """For a look without waiting for the next one; whoever asks ends the pause, too."""
+        """Request a look before the next one is due; the caller has to end the pause as well."""
         self._asked.set()
 
     @one_patience(spare=0)
     def finish_interrupted(self) -> None:
-        """Undo what a former process was doing when it died. Docker saw these calls fail, or will release them."""
+        """Undo what an earlier process was doing when it died. Docker saw these calls fail, or will release them."""
         self._end_broken_endpoints()
         for network in self._interrupted:
             if self._journal.networks.get(network.docker_id) == network:
@@ -160,7 +161,7 @@ class Reconciler:
                 self._attempts.run(what, partial(self._end_network, network.docker_id, network, last_try=False))
 
     def _end_broken_endpoints(self) -> None:
-        """Half made or half gone, and nobody holds their lock: no need to wait for anything."""
+        """End endpoints that are half made or half removed; nobody holds their locks, so there is no grace time."""
         for endpoint in self._journal.endpoints.all():
             what = f"remove endpoint {endpoint.endpoint_id}, which is {endpoint.state}"
             if endpoint.state != "ready" and self._attempts.is_due(what):
@@ -171,7 +172,7 @@ class Reconciler:
             self._end_endpoint(endpoint.endpoint_id, endpoint)
 
     def round(self) -> list[Suspect]:
-        """One look; answers what was removed."""
+        """One look; returns what was removed."""
         failures, removed = self._attempts.failures, None
         self._findings.note_begin()
         try:
@@ -193,7 +194,9 @@ class Reconciler:
 
     @one_patience(spare=0)
     def upkeep(self) -> list[Suspect]:
-        """What goes on where nobody looks for leftovers: settings that others change, and devices to be put back."""
+        """What is done even if looking for leftovers is disabled: reapply settings that others changed, give devices
+        back.
+        """
         with one_look():
             self._look_after_uses()
         return self._remove_overdue({("plug", plug.port_id): plug for plug in self._host_survey.stray_devices()})
@@ -206,7 +209,7 @@ class Reconciler:
         self._host_survey.repair()
 
     def _remove_overdue(self, look: Look) -> list[Suspect]:
-        """Those that have been the same in every look for the grace time."""
+        """Remove the suspects that have been the same in every look for the grace time."""
         same = {
             suspect: since for suspect, since in self._seen.items() if self._looked.get(suspect) == look.get(suspect)
         }
@@ -220,11 +223,11 @@ class Reconciler:
         return removed
 
     def trouble(self, suspect: Suspect) -> str:
-        """Why it could not be removed; "" where it was not tried, or is none."""
+        """Why a suspect could not be removed; "" if it was not tried, or is not a suspect."""
         return self._attempts.trouble(_removal(suspect))
 
     def _attempt(self, suspect: Suspect, seen: Value | None) -> bool:
-        """Remove it, if it is due; whether it is gone. One that cannot be removed stops no other."""
+        """Remove a suspect if it is due; returns whether it is gone. A failure does not stop the others."""
         what = _removal(suspect)
         if not self._attempts.is_due(what):
             return False
@@ -255,7 +258,7 @@ class Reconciler:
             view=view,
             idle=self._host_survey.idle(endpoints),
         )
-        found -= leftovers.kept_for(self._unfound, pools)  # those of a network that was not found again look unused
+        found -= leftovers.kept_for(self._unfound, pools)  # the pools of a network that was not found look unused
         look = {suspect: known.get(suspect) for suspect in found | self._unfinished.all()}
         look |= {("plug", plug.port_id): plug for plug in self._host_survey.stray_plugs()}
         look |= {("group", group.id): group for group in self._exposed_ports.strays()}
@@ -263,7 +266,9 @@ class Reconciler:
         return look | {("port", port.id): port for port in self._host_survey.orphan_ports(believed)}
 
     def _view(self, endpoints: list[EndpointRecord]) -> EngineView | None:
-        """Docker's word. Its id alone proves nothing while containers live of which it knows nothing."""
+        """What Docker knows; ``None`` if it could not be asked. While containers run that it does not know, the
+        engine's id proves nothing and is left out.
+        """
         if self._engine is None:
             return None
         try:
@@ -282,7 +287,7 @@ class Reconciler:
         return view
 
     def _tell_if_strange(self, view: EngineView, networks: list[NetworkRecord]) -> None:
-        """Once. What Docker has removed is no network that it should know."""
+        """Warn once if Docker knows none of our networks; those that it has removed do not count."""
         expected = [network for network in networks if network.state != "deleting"]
         strange = bool(expected) and not leftovers.trusted(view, networks)
         if strange and not self._strange:
@@ -292,7 +297,7 @@ class Reconciler:
         self._strange = strange
 
     def _note_engine(self, view: EngineView, networks: list[NetworkRecord]) -> None:
-        """Whose a network is, so that this engine is also believed when it has none of ours any more."""
+        """Record which engine a network belongs to, so that this engine is believed even once it has none of ours."""
         for network in networks:
             if network.docker_id in view.network_ids and network.engine_id != view.engine_id:
                 with self._locks.hold("network", network.docker_id):
@@ -300,7 +305,9 @@ class Reconciler:
                         self._journal.networks.put(msgspec.structs.replace(network, engine_id=view.engine_id))
 
     def _recover_networks(self, view: EngineView) -> None:
-        """After the journal was lost: what Docker has, and Neutron knows as ours, or its user named, is in it again."""
+        """After the journal was lost: write Docker's networks into it again, if Neutron knows them as ours, or their
+        users named them.
+        """
         known = {docker_id: self._is_known(docker_id) for docker_id in sorted(view.network_ids - self._not_ours)}
         unsure = {
             docker_id: view.words.get(docker_id, NetworkWord()) for docker_id, found in known.items() if not found
@@ -312,7 +319,7 @@ class Reconciler:
         self._unfound = [word for docker_id, word in unsure.items() if docker_id not in self._not_ours]
 
     def _is_known(self, docker_id: str) -> bool | None:
-        """``None``: it cannot be told, as where two claim to be it, and Docker's word cannot help."""
+        """``None``: not known, as when two networks claim to be it; Docker's word cannot help then."""
         return self._attempts.result(f"look for Docker network {docker_id}", partial(self._is_found, docker_id), None)
 
     def _is_found(self, docker_id: str) -> bool:
@@ -325,9 +332,7 @@ class Reconciler:
     # -- removing --------------------------------------------------------------------------------------------------
 
     def _remove(self, kind: str, key: str, seen: Value | None) -> None:
-        """``seen``: what it was in the look. What is something else by now is in use again, or will be looked
-        at again.
-        """
+        """``seen``: its record in the look. If that has changed since, it is in use again, or left to another look."""
         if kind == "endpoint":
             self._end_endpoint(key, seen)
         elif kind == "network":
@@ -368,7 +373,7 @@ class Reconciler:
     # -- refreshing ------------------------------------------------------------------------------------------------
 
     def _refresh(self) -> None:
-        """Networks and subnets as they are in Neutron now, for the next container; two calls for all of them."""
+        """Read all our networks and subnets from Neutron anew, for the next container; two calls in all."""
         networks = [network for network in self._journal.networks.all() if network.neutron_id]
         if not networks:
             return

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""After the start: what this host made and its journal does not know is taken up again.
+"""After the start: recovers what this host created in Neutron and its journal does not know.
 
-Nothing is removed here. A Docker network is written into the journal as it is in Neutron; whether it is still there,
-Docker says, as of all others. A pool goes as all pools go, when nobody uses it. And what belongs to nothing any more
-gets its intent back, as if its creation had been cut off just now.
+Nothing is removed here. A Docker network is written into the journal as it is in Neutron; whether Docker still has it
+is checked later, as for all others. A pool is removed as any pool, once nobody uses it. What belongs to nothing any
+more gets its intent back, as if its creation had just been interrupted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kuryr_libnetwork.services.state.lookup import Lookup
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
 QUIET = 2
-"""Looks in a row that find nothing new, after which there are no more."""
+"""After so many looks in a row that find nothing new, there are no more."""
 
 
 class Recovery:
@@ -58,7 +58,7 @@ class Recovery:
         self._unsure: set[str] = set()
 
     def round(self, view: EngineView | None) -> None:
-        """One look, while there may be something. Neutron calls: 4, and 3 for each Docker network."""
+        """One look, until enough in a row found nothing new. Neutron calls: 4, and 3 for each Docker network."""
         if self._without_docker and trusted(view, self._journal.networks.all()):
             self._quiet, self._without_docker = 0, False
         if self._quiet < QUIET or any(self._attempts.is_due(_look_for(docker_id)) for docker_id in self._unsure):
@@ -87,7 +87,7 @@ class Recovery:
         return len(journal.networks.all()) + len(journal.pools.all()) + len(journal.intents.all())
 
     def _take_up_networks(self, there: rules.There, in_docker: Collection[str]) -> None:
-        """Those that Docker has are taken up in any case."""
+        """Write the networks recorded for this host into the journal; those that Docker has are recovered anyway."""
         unsure = set()
         for docker_id, network in rules.recorded_networks(self._host, there).items():
             if docker_id in in_docker or self._journal.networks.get(docker_id) is not None:
@@ -101,7 +101,7 @@ class Recovery:
         return self._attempts.is_due(what) and self._attempts.run(what, partial(self._found, docker_id, network))
 
     def _found(self, docker_id: str, network: OwnNetwork | None) -> None:
-        """``network``: that which has a part of its tags, where its removal went no further."""
+        """``network``: the one that still has some of the Docker network's tags after an interrupted removal."""
         with self._locks.hold("network", docker_id):
             if self._lookup.network(docker_id) is None and network is not None:
                 for there in self._own.networks(id=network.id):  # it may have gone since

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The start says what the service's user has no role for, before a container has to find out."""
+"""A warning at the start about what the service's user lacks a role for, before a container fails for it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ LOG = logging.getLogger(__name__)
 
 
 def warn_of_roles(neutron: Neutron, *, physical_networks: bool) -> None:
-    """One line where something cannot work, else none. No Neutron call.
+    """Log one line if something cannot work. No Neutron call.
 
     ``physical_networks``: whether the service has to see them. Raises :class:`~kuryr_libnetwork.errors.NeutronError`
-    where nobody could log in.
+    if the login failed.
     """
     account = neutron.account()
     if account is None:

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Neutron's agent for ports that no agent sees: what a port says is enforced again when it has changed.
+"""Reapplies the settings of ports that no Neutron agent sees, whenever they change.
 
-Neutron's SR-IOV agent is blind to a VF inside a container (docs/notes/sriov.md, "What Neutron's agent cannot see"), so
-its driver enforces port security, trust, link state and rates, and goes on doing so. Neutron calls per round: 1 for all
-ports of the host, 1 more where any of them has a QoS policy; none where no such driver is enabled.
+Neutron's SR-IOV agent does not see a VF inside a container (docs/notes/sriov.md, "What Neutron's agent cannot see"), so
+the port driver enforces port security, trust, link state and rates as long as the port is in use. Neutron calls per
+round: 1 for all ports of the host, 1 more if any of them has a QoS policy; none if no such driver is enabled.
 """
 
 from __future__ import annotations
@@ -54,6 +54,6 @@ class VfWatch:
         self._findings.note_free_devices({network: count for stock in stocks for network, count in stock.items()})
 
     def _refresh(self, driver: Enforcer, port_id: str) -> None:
-        """One port that cannot be set up is no reason to leave the others."""
+        """Reapply one port's settings. Each port is an attempt of its own: one that fails does not stop the others."""
         with self._locks.hold("port", port_id):
             driver.reapply(port_id)

@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Docker's endpoints: a bound port, plugged."""
+"""Docker's endpoints: each is a bound port with its interface plugged."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is done for a container beside the calls, once Docker has moved its interface: a container never waits for it.
+"""Work for a container after Join, once Docker has moved its interface. No container waits for it.
 
 Engines before 28 move the interface some time after Join (docs/notes/docker-plugin.md, "Order of calls").
 """
@@ -19,16 +19,16 @@ from kuryr_libnetwork.health import Health
 
 LOG = logging.getLogger(__name__)
 LOOK_AGAIN = 0.25
-"""Seconds until what was not in its container yet is looked for again."""
+"""Seconds until an interface that was not in its container yet is looked for again."""
 IDLE = 60.0
-"""Seconds for which a thread sleeps at most."""
+"""The longest sleep of a thread, in seconds."""
 LIMIT = 60.0
-"""Seconds after which it is waited for no longer."""
+"""Seconds after which the thread stops waiting for the interface."""
 
 
 @dataclass
 class Task:
-    """``key``: of the endpoint, or of the container. ``due``, ``deadline``: of the clock of its thread."""
+    """``key``: the id of an endpoint, port or sandbox. ``due``, ``deadline``: by the clock of the task's thread."""
 
     key: str
     due: float
@@ -39,7 +39,7 @@ T = TypeVar("T", bound=Task)
 
 
 class AfterJoin(ABC, Generic[T]):
-    """A thread and its tasks. ``now``: seconds, of any clock that runs on."""
+    """A thread and its tasks. ``now``: monotonic seconds."""
 
     def __init__(self, thread: str, health: Health, now: Callable[[], float]) -> None:
         self._thread = thread
@@ -51,11 +51,11 @@ class AfterJoin(ABC, Generic[T]):
 
     @abstractmethod
     def _described(self, task: T) -> str:
-        """What the task does, after "cannot"."""
+        """What the task does, to follow "cannot" in the log."""
 
     @abstractmethod
     def _is_finished(self, task: T) -> bool:
-        """One look; a task that is not finished has its next ``due``."""
+        """One attempt; whether the task is finished. If not, its ``due`` has been set to the next attempt."""
 
     def run(self) -> None:
         """Until :meth:`stop`."""
@@ -89,12 +89,12 @@ class AfterJoin(ABC, Generic[T]):
         return any(task.due <= self._now() for task in self._tasks)
 
     def _pause(self) -> float:
-        """At most :data:`IDLE`, so that one sees that the thread lives."""
+        """Seconds to sleep; at most :data:`IDLE`, so that the thread is seen to be alive."""
         due = min((task.due - self._now() for task in self._tasks), default=IDLE)
         return min(max(due, 0.0), IDLE)
 
     def _is_done(self, task: T) -> bool:
-        """One task that fails ends; the others and the thread go on."""
+        """A task that raises is dropped; the others and the thread go on."""
         what = self._described(task)
         try:
             return self._is_finished(task)

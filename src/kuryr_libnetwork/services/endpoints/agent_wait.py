@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for Neutron's agent of this host: to be there, and to report a plugged port as ACTIVE.
+"""Waiting for Neutron's agent of this host: until it is alive, and until it reports a plugged port as ACTIVE.
 
-After a boot Docker starts containers before the agent has reported for the first time, and tries none of them again:
-the binding of their ports waits for it (``[neutron] agent_alive_timeout``). Whether a container waits until its port is
-ACTIVE is the operator's choice (``vif_plugging_is_fatal``).
+After a boot Docker starts containers before the agent has reported for the first time, and does not retry them: so the
+binding of their ports waits for the agent (``[neutron] agent_alive_timeout``). Whether a container waits until its port
+is ACTIVE is the operator's choice (``vif_plugging_is_fatal``).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from kuryr_libnetwork.rules.plugging import ACTIVE, GONE, UNBOUND, is_awaited, i
 
 LOG = logging.getLogger(__name__)
 REPORTED_VNIC_TYPES = {"normal", "direct-physical"}
-"""Nobody reports a VF inside a container as up: waiting for it would always time out."""
+"""The vnic_types that are waited for. Nobody reports a VF inside a container as up: a wait would always time out."""
 
 
 class PlugWaiter:
     """``timeout``, ``agent_timeout`` and ``interval`` in seconds; one Neutron call per interval.
 
-    None unless ``fatal``, or the port could not be bound. To users without the role admin Neutron shows no agents: then
+    No call unless ``fatal``, or the port could not be bound. Neutron shows agents only to the role admin: without it
     the binding itself is tried again, until this service has seen one succeed.
     """
 
@@ -53,10 +53,10 @@ class PlugWaiter:
     def bound(self, port: Port) -> Port:
         """The port, bound once more as soon as this host's agent is alive.
 
-        The time counts from when the agent was missed first: Docker makes the endpoints of a network one after the
-        other, and its own start would take the limit times their number if each of them waited anew for an agent that
-        does not come. Raises :class:`~kuryr_libnetwork.errors.BindingFailed` with the likely cause; the caller takes
-        back what it did.
+        The timeout counts from when the agent was first missed: Docker creates the endpoints of a network one after the
+        other, so if each waited anew for an agent that does not come, Docker's start would take the limit times their
+        number. Raises :class:`~kuryr_libnetwork.errors.BindingFailed` with the likely cause; the caller undoes its own
+        steps.
         """
         if port.vif_type not in UNBOUND:
             return self._seen_bound(port)
@@ -77,7 +77,7 @@ class PlugWaiter:
         return port
 
     def _bound_within(self, port: Port, agents: list[Agent] | None, seconds: float) -> tuple[Port, list[Agent] | None]:
-        """The port as it is then, and the agents of this host, ``None`` where they are not shown."""
+        """The port as it is then, and the agents of this host; ``None`` if Neutron does not show them."""
         if agents is None:
             LOG.warning("port %s could not be bound; it is tried again for up to %g s", port.id, seconds)
             return self._bind_by_trying(port, seconds), None
@@ -92,7 +92,7 @@ class PlugWaiter:
         return self._neutron.update_port(port_id, {"binding:host_id": self._host})
 
     def _bind_by_trying(self, port: Port, seconds: float) -> Port:
-        """Whatever the last try answered."""
+        """The port as the last attempt left it."""
         retry = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda tried: tried.vif_type in UNBOUND),
             stop=tenacity.stop_after_delay(seconds),
@@ -111,9 +111,7 @@ class PlugWaiter:
         return retry(self._neutron.find_agents, host=self._host)
 
     def wait(self, port: Port) -> None:
-        """Raises :class:`~kuryr_libnetwork.errors.BindingFailed` when the time is over; the caller takes back what it
-        did.
-        """
+        """Raises :class:`~kuryr_libnetwork.errors.BindingFailed` at the timeout; the caller undoes its own steps."""
         if not self._fatal or port.vnic_type not in REPORTED_VNIC_TYPES or port.status == ACTIVE:
             return
         retry = tenacity.Retrying(
@@ -131,7 +129,9 @@ class PlugWaiter:
         return found[0].status if found else GONE
 
     def _agents(self) -> list[Agent] | None:
-        """Those of this host; ``None`` where none of the cloud is shown: who may not see them gets an empty list."""
+        """The agents of this host; ``None`` if Neutron shows none of the whole cloud, as to a user who may not see
+        them.
+        """
         try:
             return self._neutron.find_agents(host=self._host) or ([] if self._neutron.find_agents() else None)
         except NeutronError as error:

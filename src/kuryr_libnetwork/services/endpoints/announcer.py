@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Telling the neighbours of a new container where its addresses are now.
+"""Announces a new container's addresses to its neighbours on a physical network.
 
-Docker does this itself from 28 on, and to 29.2 for endpoints with a MAC only (docs/notes/docker-plugin.md, "What
-differs by version"). Earlier engines move the interface into the container some time after Join and say nothing, so
-that neighbours on a physical network go on sending to the place where the address was before.
+Docker does this itself from 28 on, and up to 29.2 only for endpoints with a MAC (docs/notes/docker-plugin.md, "What
+differs by version"). Earlier engines move the interface into the container some time after Join and announce nothing,
+so neighbours on a physical network go on sending to where the address was before.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOG = logging.getLogger(__name__)
 THREAD = "announcer"
 TIMES = 3
 BETWEEN = 1.0
-"""Seconds from one announcement to the next, as Docker does it: one may be lost."""
+"""Seconds between two announcements, as in Docker; there are several because one may be lost."""
 
 
 @dataclass
@@ -42,9 +42,7 @@ class Announcer(AfterJoin[_Announcement]):
         self._drivers = drivers
 
     def joined(self, endpoint: EndpointRecord) -> None:
-        """Docker is about to move the endpoint's interface. Only drivers of physical networks have neighbours
-        to tell.
-        """
+        """Docker is about to move the endpoint's interface. Only drivers of physical networks need announcements."""
         if endpoint.plug is None or not isinstance(self._drivers.named(endpoint.plug.driver), Enforcer):
             return
         now = self._now()
@@ -65,7 +63,7 @@ class Announcer(AfterJoin[_Announcement]):
         return not task.left or task.due > task.deadline
 
     def _announce(self, task: _Announcement) -> bool:
-        """A namespace that is not there is yet to come, or has gone already."""
+        """Whether it was sent, or need not be. A namespace that does not exist is still to come, or has gone."""
         endpoint = task.endpoint
         plug, given = endpoint.plug, (endpoint.address, endpoint.address_ipv6)
         driver = self._drivers.named(plug.driver) if plug else None

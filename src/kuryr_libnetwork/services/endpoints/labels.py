@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Telling Neutron which endpoint has a port, while the container starts.
 
-A port is made bound before Docker names the endpoint (:mod:`~kuryr_libnetwork.rules.ports`). The lease says that the
-labels are missing before the interface is made, and until Neutron has them: a thread writes them at once, and the
-background repeats it for as long as it has failed. Neutron calls: 1 for each container.
+A port is created bound before Docker names the endpoint (:mod:`~kuryr_libnetwork.rules.ports`). From before the
+interface is made until Neutron has the labels, the lease says that they are missing: a thread writes them at once, and
+the background repeats what has failed. Neutron calls: 1 for each container.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ class Labels(AfterJoin[Task]):
         self._add(Task(port_id, now, now))
 
     def work(self) -> None:
-        """While Neutron does not answer, one label waits for it, and not each of them."""
+        """While Neutron does not answer, only one label waits for it, not each of them."""
         with one_patience(spare=0):
             super().work()
 
     def repeat(self) -> None:
-        """Label what the thread could not, or a former process did not."""
+        """Label the ports that this thread, or an earlier process, could not label."""
         for lease in self._journal.leases.all():
             what = f"label port {lease.port_id} in Neutron"
             if lease.unlabelled and self._attempts.is_due(what):
@@ -72,7 +72,7 @@ class Labels(AfterJoin[Task]):
         return True
 
     def _label(self, port_id: str) -> None:
-        """No call of Docker waits for the lock during the request: a removal goes on beside it."""
+        """The port's lock is not held during the request, so no call of Docker waits for it: a removal goes on."""
         with self._locks.hold("labels", port_id):
             lease = self._waiting(port_id)
             if lease is None:
@@ -84,12 +84,12 @@ class Labels(AfterJoin[Task]):
                     LOG.warning("port %s of endpoint %s is gone in Neutron", port_id, lease.endpoint_id[:12])
             with self._locks.hold("port", port_id):
                 now = self._journal.leases.get(port_id)
-                if now is not None:  # of another endpoint by now, its labels may have been written before these
+                if now is not None:  # if another endpoint has it by now, these labels may have overwritten its own
                     other = now.endpoint_id not in ("", lease.endpoint_id)
                     self._journal.leases.put(msgspec.structs.replace(now, unlabelled=other))
 
     def _waiting(self, port_id: str) -> LeaseRecord | None:
-        """The lease, if a container has it and Neutron has still to be told of that."""
+        """The lease, if a container has the port and Neutron has not been told so yet."""
         lease = self._journal.leases.get(port_id)
         if lease is None or not lease.unlabelled or not lease.endpoint_id:
             return None

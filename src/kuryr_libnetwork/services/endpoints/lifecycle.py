@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Docker endpoints: CreateEndpoint, Join, DeleteEndpoint.
 
-A failed CreateEndpoint is followed by ReleaseAddress, never by DeleteEndpoint (docs/notes/docker-plugin.md, "What is
-undone after failures"): it takes its own interface away, and the port goes with its address. Neutron calls:
-CreateEndpoint 0 for a port that was made bound, else 1 (adopted 3), all others 0; and 1 beside them (:mod:`~.labels`).
+After a failed CreateEndpoint Docker sends ReleaseAddress, never DeleteEndpoint (docs/notes/docker-plugin.md, "What is
+undone after failures"): so CreateEndpoint unplugs its own interface, and the port is deleted with its address. Neutron
+calls: CreateEndpoint 0 for a port that was created bound, else 1 (adopted 3), all others 0; and 1 in the background
+(:mod:`~.labels`).
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ LOG = logging.getLogger(__name__)
 
 
 class _EndpointWish(NamedTuple):
-    """What the user asks for one container."""
+    """What the user asks for one container's endpoint."""
 
     device: EndpointOptions
     port: PortSettings
@@ -130,7 +131,7 @@ class Endpoints:
             refuse_no_mac(interface.mac_address)
         options = {key: str(value) for key, value in (request.options or {}).items() if isinstance(value, str | bool)}
         device = parse_endpoint_options(options)
-        interface_name(options)  # now, and not when the container is half made
+        interface_name(options)  # refuse it now, not when the container is half made
         network = self._lookup.known_network(request.network_id)
         wish = _EndpointWish(
             device, self._port_options.of_container(options, network), self._exposed_ports.wanted(request.options)
@@ -165,9 +166,7 @@ class Endpoints:
     def _take(
         self, network: NetworkRecord, lease: LeaseRecord, record: EndpointRecord, wish: _EndpointWish, undo: Undo
     ) -> EndpointRecord:
-        """What the port is to say comes from its device, from the user's options and from the ports that are
-        exposed.
-        """
+        """Reserve, then build. The port's attributes come from its device, the user's options and the exposed ports."""
         wanted = device_options(NetworkOptions(vnic_type=network.vnic_type, pf=network.pf), wish.device)
         said = attributes_of(wish.port)
         device = {**self._reserve(network, lease, wanted, record.mac_address, undo), **said}
@@ -177,14 +176,14 @@ class Endpoints:
         return self._build(network, lease, record, {**device, **groups}, undo)
 
     def _refuse_other_port(self, port_uuid: str, lease: LeaseRecord) -> None:
-        """One call, and only for an error."""
+        """Refuse a port that the user named if it is not the lease's. One Neutron call, only for the error."""
         if port_uuid and port_uuid != lease.port_id:
             refuse_other_port(port_uuid, lease, self._ports.addresses(lease.neutron_network_id, port_uuid))
 
     def _reserve(
         self, network: NetworkRecord, lease: LeaseRecord, wanted: EndpointOptions, mac: str, undo: Undo
     ) -> Mapping[str, Any]:
-        """Take what the port needs of this host; answers what its binding has to say besides."""
+        """Reserve what the port needs of this host; returns the attributes that this adds to its binding."""
         vnic_type = wanted.vnic_type or lease.vnic_type
         if lease.original is not None and vnic_type != lease.vnic_type:
             raise Conflict(f"port {lease.port_id} has vnic_type {lease.vnic_type}, the container wants {vnic_type}")
@@ -212,7 +211,7 @@ class Endpoints:
         device: Mapping[str, Any],
         undo: Undo,
     ) -> EndpointRecord:
-        """Intent, binding, interface, outcome; every step knows its way back."""
+        """Intent, binding, interface, outcome; each step registers its undo."""
         self._ages.begin("endpoint", record.endpoint_id)
         with self._journal.transaction():
             self._journal.endpoints.put(record)
@@ -248,7 +247,7 @@ class Endpoints:
         record: EndpointRecord,
         undo: Undo,
     ) -> tuple[EndpointRecord, Port]:
-        """The binding in Neutron and the interface here, in the order that the driver's kind of binding needs."""
+        """Bind in Neutron and make the interface here, in the order that the driver's kind of binding needs."""
         driver = self._driver(_vnic_type(binding.lease, binding.device))
         port = self._ports.bind(binding)
         told = [canonical_ip(text) for text in (record.address, record.address_ipv6) if text]
@@ -270,7 +269,7 @@ class Endpoints:
         return self._drivers.for_port(Port(id="", network_id="", vnic_type=vnic_type))
 
     def _guarded(self, vnic_type: str) -> bool:
-        """Whether the container's traffic meets the security groups of its own port."""
+        """Whether the security groups of its own port apply to the container's traffic."""
         return self._driver(vnic_type).bound_by != "nobody"
 
     def _forget(self, endpoint_id: str) -> None:
@@ -279,7 +278,7 @@ class Endpoints:
             self._releaser.end_endpoint(record)
 
     def _lease(self, network: NetworkRecord, interface: EndpointInterface) -> LeaseRecord:
-        """The one lease that holds the addresses which Docker chose from our answers."""
+        """The one lease that holds all of the endpoint's addresses."""
         addresses = [canonical_ip(text) for text in (interface.address, interface.address_ipv6) if text]
         if not addresses:
             raise InvalidRequest("the endpoint has no address; create the network with --ipam-driver=kuryr")
@@ -307,7 +306,7 @@ class Endpoints:
         return lease
 
     def _answer(self, record: EndpointRecord) -> CreateEndpointResponse:
-        """Only what Docker left empty may be answered: the MAC, so that Docker sets and announces the port's."""
+        """The answer may hold only what Docker left empty: the MAC, so that Docker sets and announces the port's."""
         mac = "" if record.mac_requested else record.mac_address
         return CreateEndpointResponse(interface=EndpointInterface(mac_address=mac))
 
@@ -343,7 +342,7 @@ class Endpoints:
             driver.wait_for_carrier(record.plug)
 
     def _explain_published(self, record: EndpointRecord, request: JoinRequest) -> None:
-        """Say once per container what ``-p`` means here; Docker tells every network of it."""
+        """Log once per container what ``-p`` means here; Docker names the ports to each of its networks."""
         ports = published(request.options or {})
         if not ports or self._journal.endpoints.find(ENDPOINTS_BY_SANDBOX, request.sandbox_key):
             return
@@ -357,7 +356,7 @@ class Endpoints:
         )
 
     def program(self, request: ExternalConnectivityRequest) -> None:
-        """Docker names ports here that it kept from CreateEndpoint where another endpoint had published some."""
+        """Open ports that Docker did not name in CreateEndpoint, because another endpoint publishes some."""
         exposed = self._exposed_ports.wanted(request.options)
         record = self._journal.endpoints.get(request.endpoint_id)
         if not exposed or record is None or record.exposes:
@@ -376,7 +375,7 @@ class Endpoints:
             self._releaser.release_unnamed(record.port_id)
 
     def status(self, endpoint_id: str) -> dict[str, str]:
-        """What ``EndpointOperInfo`` shows; from the journal, for Docker asks often."""
+        """What ``EndpointOperInfo`` shows; from the journal, because Docker asks often."""
         record = self._journal.endpoints.get(endpoint_id)
         return {"port": record.port_id, "status": record.state} if record else {}
 

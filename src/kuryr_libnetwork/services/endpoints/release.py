@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The end of an endpoint and of its port, whoever asks for it: Docker, a failed step, or the reconciler.
 
-DeleteEndpoint takes the interface away, the last ReleaseAddress the port: a port must not go while Docker still holds
-an address of it, or a late ReleaseAddress would hit the next container that got the address. ReleaseAddress names
-nothing but the address, so one that comes late, or twice, is told by what it would hit: a container that lives.
+DeleteEndpoint removes the interface, the last ReleaseAddress the port: while Docker still holds an address of it the
+port has to stay, or a late ReleaseAddress would hit the next container with that address. ReleaseAddress names nothing
+but the address, so one that comes late, or twice, is recognised by what it would hit: a running container.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from kuryr_libnetwork.services.state.unfinished_removals import UnfinishedRemova
 
 LOG = logging.getLogger(__name__)
 LATE = 3600.0
-"""Seconds for which a release is expected of an address that has been taken back without one."""
+"""Seconds for which a late release is still expected for an address whose lease was ended without one."""
 
 
 class Releaser:
@@ -77,14 +77,14 @@ class Releaser:
     # -- endpoints -------------------------------------------------------------------------------------------------
 
     def end_endpoint(self, record: EndpointRecord) -> None:
-        """Take the interface away and free the lease of its endpoint; no Neutron call."""
+        """Remove the interface and take the endpoint off its lease; no Neutron call."""
         with (
             self._locks.hold("endpoint", record.endpoint_id),
             self._locks.hold("port", record.port_id),
         ):
             current = self._journal.endpoints.get(record.endpoint_id)
             if current is None:
-                return  # somebody else ended it at the same time; the port may have a new one by now
+                return  # somebody else ended it at the same time; the port may have a new endpoint by now
             try:
                 self._journal.endpoints.put(msgspec.structs.replace(current, state="deleting"))
             except JournalError as error:  # a full disk is no reason to keep an interface
@@ -100,7 +100,7 @@ class Releaser:
             self._ages.end("endpoint", record.endpoint_id)
 
     def release_unnamed(self, port_id: str) -> None:
-        """Release the port of an endpoint that is gone, if Docker gives back none of its addresses."""
+        """Release the port of an endpoint that is gone, if Docker is going to release none of its addresses."""
         with self._locks.hold("port", port_id):
             lease = self._journal.leases.get(port_id)
             named = lease is None or any(docker_releases(ip.ip_address) for ip in lease.held)
@@ -108,7 +108,7 @@ class Releaser:
                 self._ports.release(lease)
 
     def end_unknown_endpoint(self, endpoint_id: str) -> None:
-        """The same for an endpoint that the journal does not know; its port is found in Neutron."""
+        """End an endpoint that the journal does not know; its port is looked up in Neutron."""
         port = self._lookup.port_of_endpoint(endpoint_id)
         if port is None:
             LOG.info("endpoint %s is unknown here and in Neutron: nothing to remove", endpoint_id[:12])
@@ -118,7 +118,7 @@ class Releaser:
                 self._unplug_unknown(port)
 
     def in_container(self, endpoint: EndpointRecord) -> bool:
-        """Whether its interface is in a container now: Docker takes it out of there before it deletes the endpoint."""
+        """Whether its interface is in a container now; Docker takes it out before it deletes the endpoint."""
         return self._where(endpoint) == "container"
 
     def _where(self, endpoint: EndpointRecord) -> Whereabouts:
@@ -137,7 +137,7 @@ class Releaser:
         return None
 
     def release_address(self, pool_id: str, address: str) -> None:
-        """Give an address back; with the last one of a port goes the port. Neutron calls: 1, adopted 2."""
+        """Release an address; with its last address the port is released. Neutron calls: 1, adopted 2."""
         lease = self.lease_for(pool_id, address)
         if lease is None:
             self._release_unknown_address(pool_id, address)
@@ -150,7 +150,7 @@ class Releaser:
                 return
             held = tuple(ip for ip in current.held if ip not in released and docker_releases(ip.ip_address))
             if held:
-                # Docker gives the IPv6 address back while a container without IPv6 starts, and not once more.
+                # Docker releases the IPv6 address while a container without IPv6 starts, and never again.
                 self._journal.leases.put(msgspec.structs.replace(current, held=held))
             elif self._has_endpoint(current):
                 LOG.warning("ReleaseAddress %s is not for port %s: its container is alive", address, lease.port_id)
@@ -158,12 +158,12 @@ class Releaser:
                 self._ports.release(current)
 
     def _end_former_endpoint(self, lease: LeaseRecord) -> bool:
-        """Docker deletes an endpoint before its addresses, but not when it crashed or we failed; ``False``: it
-        lives.
+        """End what is left of the lease's endpoint; ``False``: it is in use. Docker deletes an endpoint before it
+        releases the addresses, unless it crashed or we failed.
         """
         if not self._has_endpoint(lease):
             return True
-        with self._locks.hold("endpoint", lease.endpoint_id):  # it may just be made, or be ended
+        with self._locks.hold("endpoint", lease.endpoint_id):  # another call may be making or ending it
             endpoint = self._journal.endpoints.get(lease.endpoint_id)
             if endpoint is None:
                 return True
@@ -175,7 +175,7 @@ class Releaser:
             return True
 
     def _lives(self, endpoint: EndpointRecord) -> bool:
-        """In a container, or on the way there: engines before 28 move the interface some time after Join."""
+        """Whether its interface is, or soon will be, in a container: engines before 28 move it some time after Join."""
         where = self._where(endpoint)
         young = self._ages.of("endpoint", endpoint.endpoint_id) < self._settings.reconcile_grace
         return where == "container" or (where == "host" and young)
@@ -184,9 +184,9 @@ class Releaser:
         return lease.endpoint_id != "" and self._journal.endpoints.get(lease.endpoint_id) is not None
 
     def _is_late(self, lease: LeaseRecord, ip: FixedIp) -> bool:
-        """Whether this is the release of a former lease, which :meth:`end_leftover` did not wait for.
+        """Whether this release was meant for an earlier lease, one that :meth:`end_leftover` ended without it.
 
-        Only while the lease has never had an endpoint: once that is gone, its own release is the one that comes.
+        Only while the present lease has had no endpoint: once it has had one, the release is its own.
         """
         with self._guard:
             date, since = self._expected.pop(ip, (0.0, -LATE))
@@ -201,7 +201,7 @@ class Releaser:
                 self._expected.pop(ip, None)
 
     def end_leftover(self, lease: LeaseRecord) -> None:
-        """The end of a lease that Docker has not released; it may still do so, when another one has the address."""
+        """End a lease that Docker has not released. Docker may still do so, when another lease has the address."""
         with self._locks.hold("port", lease.port_id):
             current = self._journal.leases.get(lease.port_id)
             if current is None or self._has_endpoint(current):
@@ -234,7 +234,7 @@ class Releaser:
                     self._ports.release(self._exposed_ports.recognised(lease, port))
 
     def release_unplaced(self) -> None:
-        """Release again what Docker gave back before its network was known: right after a start that may come from
+        """Repeat the releases that came before their network was known: right after a start a network may be known on
         Docker's word alone, and Docker releases no address twice.
         """
         with self._guard:
@@ -244,7 +244,7 @@ class Releaser:
                 self.release_address(pool_id, address)
 
     def end_orphan(self, port: Port) -> None:
-        """A port of ours that neither the journal nor Docker knows."""
+        """End a port of ours that neither the journal nor Docker knows."""
         with self._locks.hold("port", port.id):
             unknown = self._free_to_go(port, named=False)
             if unknown is not None:
@@ -253,8 +253,8 @@ class Releaser:
                 self._ports.release(self._exposed_ports.recognised(lease, port), look=True)
 
     def _free_to_go(self, port: Port, *, named: bool) -> Unknown | None:
-        """What is to become of a port that is ours, on this host, in no container, and not just being made for the next
-        one.
+        """How to end a port, if it is ours, on this host, in no container, and not just being made for the next one;
+        else ``None``.
         """
         unknown = release_of_unknown(port, self._own.project, self._settings.host, named=named)
         if unknown is None or self._intents.open(port.description) or self._journal.leases.get(port.id) is not None:
@@ -270,9 +270,9 @@ class Releaser:
         return self._lookup.neutron_subnet(pool_id)
 
     def _unplug_prepared(self, port: Port) -> None:
-        """Take away the interface of a port that was bound beforehand, as Zun does it: only the interface was ours.
+        """Remove the interface of a port that was bound beforehand, as Zun does: only the interface was ours.
 
-        ``device_owner`` keeps us away from the interfaces of virtual machines, which have the same names.
+        ``device_owner`` excludes the interfaces of virtual machines, which have the same names.
         """
         if port.device_owner != DEVICE_OWNER or port.host_id != self._settings.host:
             return

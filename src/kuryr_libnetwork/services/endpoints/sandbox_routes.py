@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Routes of containers on several networks: what Docker is told at Join, and what is added when it is done.
+"""Routes of containers on several networks: those given to Docker at Join, and those added once Docker is done.
 
-The decisions are in :mod:`~kuryr_libnetwork.rules.sandbox_routes`. Where a container's namespace cannot be entered,
-what the journal knows is all there is to decide by.
+The decisions are in :mod:`~kuryr_libnetwork.rules.sandbox_routes`. If a container's namespace cannot be entered, the
+journal alone decides.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ THREAD = "routes"
 
 
 QUIET = 2.0
-"""Seconds without a new address after which Docker is done with a container of whose networks we do not know all."""
+"""If not all networks of a container are known: seconds without a new address after which Docker counts as done."""
 
 
 @dataclass
 class RouteTask(Task):
-    """``unsure``: it may be about to get a network of Docker's own. ``seen``: its addresses, since ``since``."""
+    """``unsure``: the container may still get a network of Docker's own. ``seen``: its addresses since ``since``."""
 
     unsure: bool = False
     seen: frozenset[str] = frozenset()
@@ -59,16 +59,17 @@ class SandboxRoutes(AfterJoin[RouteTask]):
         super().run()
 
     def resume(self) -> None:
-        """Begin with what a former process left to do."""
+        """Take over the tasks that an earlier process left."""
         for sandbox in {each.sandbox_key for each in self._journal.endpoints.all() if each.kept_back}:
             self._add(self._task(sandbox))
 
     def join(
         self, endpoint: EndpointRecord, answer: JoinResponse, advertised: Collection[str]
     ) -> tuple[EndpointRecord, JoinResponse]:
-        """The endpoint and the answer with the routes that its container can take; makes way for its addresses.
+        """The endpoint, and the answer with only the routes that its container can take. Routes of its other networks
+        that would be in the way of its addresses are removed for now.
 
-        ``advertised``: gateways of which a router tells the container.
+        ``advertised``: gateways that a router advertises to the container.
         """
         others = rules.neighbours(endpoint, self._in(endpoint.sandbox_key))
         if not answer.static_routes and not advertised and not rules.in_the_way(endpoint, others):
@@ -101,7 +102,7 @@ class SandboxRoutes(AfterJoin[RouteTask]):
             return []
 
     def joined(self, endpoint: EndpointRecord) -> None:
-        """Docker is about to move the interface; see then to the routes of its container that were kept back."""
+        """Docker is about to move the interface; the routes that were kept back are added afterwards."""
         others = rules.neighbours(endpoint, self._in(endpoint.sandbox_key))
         if any(each.kept_back for each in (endpoint, *others)):
             self._add(self._task(endpoint.sandbox_key))
@@ -115,7 +116,7 @@ class SandboxRoutes(AfterJoin[RouteTask]):
         return RouteTask(sandbox, now, now + LIMIT, unsure)
 
     def _look(self, sandbox: str) -> SandboxView | None:
-        """``None``: it is not there yet, as at the start of a container with engines before 28."""
+        """``None``: the namespace does not exist yet, as when engines before 28 start a container."""
         if not sandbox:
             return None
         try:
@@ -127,10 +128,10 @@ class SandboxRoutes(AfterJoin[RouteTask]):
             return None
 
     def _make_way(self, endpoint: EndpointRecord, others: list[EndpointRecord], view: SandboxView) -> None:
-        """Take the routes out that overlap the endpoint's subnets; they come back once Docker has set its addresses."""
+        """Remove routes that overlap the endpoint's subnets; they are added again once Docker has set its addresses."""
         for endpoint_id, routes in rules.in_the_way(endpoint, others).items():
             LOG.info("endpoint %s: routes %s make way for a network", endpoint_id[:12], rules.described(routes))
-            with self._journal.transaction():  # it may be ended at this moment
+            with self._journal.transaction():  # another call may be ending it
                 current = self._journal.endpoints.get(endpoint_id)
                 if current is not None:
                     self._journal.endpoints.put(rules.kept_back(current, routes))
@@ -156,7 +157,9 @@ class SandboxRoutes(AfterJoin[RouteTask]):
         return late
 
     def _is_done_with(self, task: RouteTask, endpoints: list[EndpointRecord], view: SandboxView) -> bool:
-        """Whether Docker is. A route that comes before one of its own networks keeps that from its address."""
+        """Whether Docker is done with the container. A route added too early keeps one of Docker's own networks from
+        setting its address.
+        """
         if not all(rules.is_in_place(each, view) for each in endpoints):
             return False
         found = frozenset(view.addresses)
@@ -174,5 +177,5 @@ class SandboxRoutes(AfterJoin[RouteTask]):
 
     def _complete(self, sandbox: str, endpoints: list[EndpointRecord], view: SandboxView) -> None:
         for route in rules.to_add(sorted(endpoints, key=lambda each: each.created_at), view):
-            with suppress(LinkExists):  # somebody was faster
+            with suppress(LinkExists):  # somebody else has added it
                 self._sandboxes.add_route(sandbox, route)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Looking up what the user chose among Neutron's networks, subnets and pools, before anything is made for it."""
+"""Looks up what the user chose among Neutron's networks, subnets and subnetpools, before anything is created."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from kuryr_libnetwork.services.state.own_things import OwnThings
 
 
 class Plan(NamedTuple):
-    """``network``: the one to use, ``None`` for a new one, to be ``shared``. ``sources``: the pools that new subnets
-    come from.
+    """``network``: the one to use; ``None``: create one, with this value of ``shared``. ``sources``: the subnetpools
+    from which new subnets are taken.
     """
 
     network: Network | None
@@ -28,7 +28,7 @@ class Plan(NamedTuple):
 
 
 class Chooser:
-    """Neutron calls: one for each thing chosen; none where RequestPool has looked already."""
+    """Neutron calls: one for each thing chosen; none if RequestPool has looked it up already."""
 
     def __init__(self, neutron: Neutron, own: OwnThings) -> None:
         self._neutron = neutron
@@ -44,7 +44,7 @@ class Chooser:
         return network
 
     def subnet(self, choices: Choices, version: IpVersion, network: Network | None) -> Subnet | None:
-        """Of several with one name the one in the network that was chosen."""
+        """The chosen subnet; of several with that name the one in the chosen network."""
         ref = choices.subnet(version)
         if not ref:
             return None
@@ -62,9 +62,9 @@ class Chooser:
         return pool
 
     def plan(self, choices: Choices, pools: Sequence[PoolRecord], home: str = "") -> Plan:
-        """What CreateNetwork is to use; refuses what does not fit together.
+        """What CreateNetwork is to use; refuses choices that contradict each other.
 
-        ``home``: the network on which all containers of this host are; "": any will do.
+        ``home``: the id of the Neutron network that all containers of this host have to be on; "": any.
         """
         if home and not choices.existing:
             choices = rules.at_home(choices, home)
@@ -86,7 +86,7 @@ class Chooser:
     def _with_subnet(
         self, choices: Choices, version: IpVersion, network: Network | None, pools: Sequence[PoolRecord]
     ) -> Network | None:
-        """The network, which a chosen subnet may be the one to name."""
+        """The network, given or named by the chosen subnet."""
         ref = choices.subnet(version)
         subnet = _known(ref, pools) or self.subnet(choices, version, network)
         if subnet is None:
@@ -109,7 +109,7 @@ class Chooser:
 
 
 def _known(ref: Ref, pools: Sequence[PoolRecord]) -> Subnet | None:
-    """The subnet as RequestPool saw it a moment ago, if it was told the same."""
+    """The subnet as RequestPool saw it a moment ago, if it was given the same choice."""
     for pool in pools:
         subnet = pool.subnet
         if ref and subnet is not None and (subnet.id if ref.uuid else subnet.name) == ref.value:

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Docker networks: CreateNetwork and DeleteNetwork.
 
-``CreateNetwork`` is never sent again by Docker, and after its failure no ``DeleteNetwork`` comes
-(docs/notes/docker-plugin.md, "What is undone after failures"): it leaves everything or nothing. So the record is in the
-journal from the first step on, with what stands in Neutron so far, and what is half made or half gone is finished by
-the reconciler (:mod:`~.teardown`). Neutron calls: new 4 (with the pool's 3: 7), existing 4.
+Docker never repeats ``CreateNetwork``, and sends no ``DeleteNetwork`` after a failed one (docs/notes/docker-plugin.md,
+"What is undone after failures"): it has to create everything or nothing. So the record is in the journal from the first
+step on, with what exists in Neutron so far; the reconciler finishes what is half made or half removed
+(:mod:`~.teardown`). Neutron calls: new 4 (with the pool's 3: 7), existing 4.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Networks:
     # -- create ----------------------------------------------------------------------------------------------------
 
     def create(self, request: CreateNetworkRequest) -> bool:
-        """Whether the network was made; ``False``: the very same one was there."""
+        """Create a Docker network; ``False``: the very same one exists already."""
         mark = fingerprint(msgspec.to_builtins(request))
         if self._exists(request.network_id, mark):
             return False
@@ -132,7 +132,9 @@ class Networks:
         return True
 
     def _exists(self, docker_id: str, mark: str) -> bool:
-        """Whether the very same network is there; what an earlier attempt left of it is removed first."""
+        """Whether the very same network exists; what an earlier attempt left of it is removed first. Raises
+        :class:`~kuryr_libnetwork.errors.Conflict` if it differs, or is still being removed.
+        """
         known = self._journal.networks.get(docker_id)
         if known is not None and known.state != "ready":
             self.delete(docker_id)
@@ -147,8 +149,8 @@ class Networks:
         return True
 
     def _renew_pools(self, record: NetworkRecord) -> None:
-        """Swarm makes its networks again at each start of the engine, under the same id and with pools
-        requested anew.
+        """Record the new pools of a Swarm network: at each start of the engine Swarm requests pools anew, and creates
+        its networks again under the same ids.
         """
         waiting = [pool for pool in self._journal.pools.all() if pool.requests and not self._pools.in_use(pool.pool_id)]
         for subnet in record.subnets:
@@ -199,7 +201,7 @@ class Networks:
         return _on(record, network), network
 
     def _refuse_vnic_type(self, vnic_type: str) -> None:
-        """Now, and not by each of its containers."""
+        """Refuse a ``vnic_type`` without a port driver now, instead of in each container."""
         drivers = self._drivers.all()
         if vnic_type and not any(vnic_type in driver.vnic_types for driver in drivers):
             names = ", ".join(driver.name for driver in drivers)
@@ -209,7 +211,7 @@ class Networks:
             )
 
     def _home(self, options: NetworkOptions) -> str:
-        """The Neutron network on which all containers of this host are; "" where that is free."""
+        """The id of the Neutron network that all containers of this host have to be on; "": any."""
         if options.vnic_type not in {"", NORMAL}:
             return ""
         ordinary = [driver for driver in self._drivers.all() if NORMAL in driver.vnic_types]
@@ -218,9 +220,7 @@ class Networks:
     def _existing(
         self, record: NetworkRecord, network: Network, pools: list[PoolRecord]
     ) -> tuple[NetworkRecord, Network, bool]:
-        """Use a network that is there. One that kuryr made for another Docker network goes with the last of its
-        users.
-        """
+        """Use an existing network. If kuryr made it for another Docker network, it is deleted with its last user."""
         own = self._own.project.network(network)
         made = own is not None and identity.made_on(own) != ""
         record = _on(msgspec.structs.replace(record, made=made), network)
@@ -230,9 +230,9 @@ class Networks:
     # -- delete ----------------------------------------------------------------------------------------------------
 
     def delete(self, docker_id: str, *, last_try: bool = False) -> list[str]:
-        """Docker forgets the network whatever we answer; endpoints that it forgot before go with it.
+        """Remove a Docker network, with endpoints of it that Docker forgot; Docker forgets it whatever we answer.
 
-        Answers the Docker networks that were removed before and can be finished now that this one is gone.
+        Returns the ids of Docker networks removed earlier whose removal can be finished now that this one is gone.
         """
         record = self._lookup.network(docker_id)
         if record is None:
@@ -248,7 +248,7 @@ class Networks:
         return self._teardown.unfinished_beside(record)
 
     def _end_all(self, docker_id: str) -> None:
-        """A dockerd that crashed removes a network with endpoints that it no longer knows."""
+        """End the network's endpoints: after a crash dockerd removes networks whose endpoints it no longer knows."""
         for endpoint in self._journal.endpoints.find(ENDPOINTS_BY_NETWORK, docker_id):
             self._releaser.end_endpoint(endpoint)
         for lease in self._journal.leases.find(LEASES_BY_NETWORK, docker_id):

@@ -1,10 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""RequestPool: every request of Docker gets a subnetpool of its own in Neutron, whose id is Docker's id for the pool.
+"""RequestPool: each request of Docker creates a subnetpool of its own in Neutron, whose id is Docker's id for the pool.
 
-So an id means one Docker network, also after the journal was lost, and on whatever host. The subnetpool is a name only:
-which network, subnet or subnetpool of the user's is behind it, is decided in CreateNetwork, where all options are
-known.
+So an id means one Docker network, on every host, even after the journal was lost. The subnetpool is a name only: which
+of the user's networks, subnets or subnetpools it stands for is decided in CreateNetwork, where all options are known.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 SKIPPED = 4
-"""Among how many free prefixes one is chosen when hosts have met."""
+"""After hosts have taken the same prefix, one is chosen at random among this many free ones."""
 
 
 class PoolWish(NamedTuple):
-    """What a pool is to stand for. ``source``: the subnetpool that the CIDR comes from; "": none of the user's."""
+    """What a pool is to stand for. ``source``: the id of the user's subnetpool that the CIDR comes from; "": none."""
 
     cidr: str
     source: str = ""
@@ -113,8 +112,8 @@ class PoolRequests:
         return PoolWish(cidr, "" if pool is None else pool.id, subnet)
 
     def _unasked(self, chosen: Choices, version: IpVersion, others: Collection[str]) -> PoolWish:
-        """Without ``--subnet``: that of the subnet or network chosen, else a prefix of the pool chosen, or the default
-        one.
+        """The wish without ``--subnet``: the CIDR of the chosen subnet or network, else a free prefix of the chosen or
+        the default subnetpool.
 
         ``others``: prefixes that other hosts have taken meanwhile.
         """
@@ -138,11 +137,11 @@ class PoolRequests:
         return PoolWish(prefixes.allocate(pool, taken, len(unused), skip), pool.id)
 
     def _alone(self, record: PoolRecord, chosen: Choices, version: IpVersion) -> PoolRecord:
-        """A prefix that no pool of another host stands for.
+        """The pool, with a prefix that no other host's pool has.
 
-        Docker keeps to the prefix, and Neutron gives it to one network only. Whoever sees the pool of another host
-        takes back his own and goes on at random, for the other may do the same. Neutron calls: 1, and 3 for each prefix
-        more.
+        Docker keeps to the prefix, and Neutron gives it to one network only. A host that sees another one's pool with
+        its prefix removes its own and chooses at random, because the other may be doing the same. Neutron calls: 1, and
+        3 for each further prefix.
         """
         taken: set[str] = set()
         for _ in range(prefixes.MOST_UNUSED):
@@ -159,7 +158,7 @@ class PoolRequests:
         )
 
     def _others(self, made: PoolRecord) -> dict[str, str]:
-        """The prefixes of all pools that kuryr made but this one."""
+        """The prefixes of all pools that kuryr made, except this one, by pool id."""
         ours = [pool for pool in self._own.subnetpools() if self._pools.ours(pool) and pool.id != made.pool_id]
         return {pool.id: prefix for pool in ours for prefix in pool.prefixes}
 
@@ -170,7 +169,7 @@ class PoolRequests:
         return prefixes.default_pool(name, option, version, self._own.subnetpools(name=name))
 
     def _refuse_second(self, subnet: Subnet) -> None:
-        """Docker asks again while the answer overlaps a route of the host, and there is no other answer to give."""
+        """Docker asks again if the answer overlaps a route of the host; a chosen subnet has no other answer to give."""
         for record in self._journal.pools.all():
             same = record.unasked and record.subnet is not None and record.subnet.id == subnet.id
             if same and record.requests and not self._pools.in_use(record.pool_id):

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pools between RequestPool and their end. Docker releases a pool before the network that uses it, so only an unused
-one goes at once.
+"""Pools from RequestPool to their removal. Docker releases a pool before the network that uses it, so only an unused
+one is removed at once.
 
-Only a subnetpool of the shape that kuryr makes is ever deleted, and not while a subnet names it: somebody else may use
-it by its name, as upstream's service does, and the last Docker network on the subnet clears up. A refusal of Neutron
-may pass, so the reconciler tries once more before the pool is left to others.
+Only a subnetpool of the form that kuryr creates is ever deleted, and not while a subnet names it: others may use it by
+its name, as upstream's service does; the last Docker network on the subnet removes it. A refusal by Neutron may be
+temporary, so the reconciler tries once more before the pool is left to others.
 """
 
 from __future__ import annotations
@@ -57,32 +57,32 @@ class PoolKeeper:
         return pool_made_by_us(pool, self._prefix)
 
     def made_of(self, candidates: Iterable[str]) -> set[str]:
-        """Which of these are ids of pools that kuryr made. Neutron calls: 1."""
+        """Those of the ids that are pools made by kuryr. Neutron calls: 1."""
         ids = sorted(text for text in set(candidates) if len(text) == UUID_LENGTH)
         return {pool.id for pool in self._own.subnetpools(id=ids) if self.ours(pool)}
 
     def in_use(self, pool_id: str) -> bool:
-        """Whether a Docker network of this host uses the pool, or is being made of it."""
+        """Whether a Docker network of this host uses the pool, or is just being created with it."""
         return any(pool_id in pools_of(network) for network in self._journal.networks.all())
 
     def turn(self, cidr: str) -> AbstractContextManager[None]:
-        """A pool of the CIDR is made in the body; see :class:`~.turns.Turns`."""
+        """Create a pool of the CIDR in the body; see :class:`~.turns.Turns`."""
         return self._turns.take(cidr)
 
     def network_came(self, cidrs: Iterable[str]) -> None:
-        """Pools of these have found their network."""
+        """The pools of these CIDRs have found their network."""
         for cidr in set(cidrs):
             self._turns.network_came(cidr)
 
     def _waiting(self, cidr: str) -> list[float]:
-        """The ages of the pools of a CIDR that Docker has requested, and not yet named in CreateNetwork."""
+        """The ages, in seconds, of a CIDR's pools that Docker requested and has not yet named in CreateNetwork."""
         pools = [pool for pool in self._journal.pools.all() if pool.cidr == cidr and pool.requests > 0]
         return [self._ages.of("pool", pool.pool_id) for pool in pools if not self.in_use(pool.pool_id)]
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def forgotten(self, pool_id: str) -> None:
-        """Docker, restarted in a swarm, requested another pool for the same subnet, and releases only that one."""
+        """A pool that Docker will not release: restarted in a swarm, it requested another pool for the subnet."""
         with self._held(pool_id) as record:
             if record is not None:
                 self._journal.pools.put(msgspec.structs.replace(record, requests=0))
@@ -100,9 +100,10 @@ class PoolKeeper:
         self.network_came([record.cidr])
 
     def after_network(self, pool_ids: Iterable[str], *, look: bool) -> None:
-        """Remove the pools of a Docker network that has just gone, but those that Docker holds or uses elsewhere.
+        """Remove the pools of a Docker network that has just been removed, except those that Docker holds or uses
+        elsewhere.
 
-        ``look``: whether another host uses them; one Neutron call more each.
+        ``look``: ask first whether another host uses them; one more Neutron call for each.
         """
         for pool_id in pool_ids:
             with self._held(pool_id) as record:
@@ -112,20 +113,20 @@ class PoolKeeper:
                     self._end(record, last_try=False, look=look)
 
     def give_up(self, docker_id: str, pool_ids: Iterable[str]) -> None:
-        """The pools of a Docker network which leaves its Neutron network to others; upstream's may have further
-        users.
+        """Remove the pools of a Docker network whose Neutron network stays for others; a pool of upstream's may have
+        other users as well.
         """
         others = [network for network in self._journal.networks.all() if network.docker_id != docker_id]
         used = {pool_id for network in others for pool_id in pools_of(network)}
         for pool_id in sorted(set(pool_ids) - used):
             with self._held(pool_id) as record:
-                if record is not None and record.requests:  # its creation failed, and Docker releases it next
+                if record is not None and record.requests:  # CreateNetwork failed; Docker releases the pool next
                     self._neutron.set_tags("subnetpools", pool_id, [])
                 else:
                     self._delete(pool_id)
 
     def forget(self, pool_id: str, known: PoolRecord | None = None) -> None:
-        """Remove a pool that Docker requested and then forgot; ``known``: only if it has not changed since then."""
+        """Remove a pool that Docker requested and then forgot; ``known``: only if it still equals this record."""
         with self._held(pool_id) as record:
             if record is not None and not self.in_use(pool_id) and known in (None, record):
                 self._end(record, last_try=True)
@@ -136,8 +137,8 @@ class PoolKeeper:
             yield self._journal.pools.get(pool_id)
 
     def _release_unknown(self, pool_id: str, *, network_gone: bool = False) -> None:
-        """A pool that the journal does not know (deleted, or upstream's): it goes if kuryr made it and nobody
-        uses it.
+        """Remove a pool that the journal does not know (it was lost, or the pool is upstream's), if kuryr made it and
+        nobody uses it.
         """
         if self.in_use(pool_id):
             return
@@ -156,7 +157,7 @@ class PoolKeeper:
                 self._end(record, last_try=False)
 
     def _is_recorded(self, pool: OwnSubnetPool) -> bool:
-        """Whether it records a Docker network, which Docker is about to remove, on a Neutron network that is there."""
+        """Whether it records a Docker network, which Docker is about to remove, on an existing Neutron network."""
         neutron_id = network_of_pool(pool)
         return docker_id_of(pool) is not None and bool(self._neutron.find_networks(id=neutron_id))
 
@@ -167,7 +168,7 @@ class PoolKeeper:
         except NeutronNotFound:
             LOG.debug("subnetpool %s was gone already", record.pool_id)
         except (NeutronConflict, NeutronRefused) as error:
-            LOG.info("subnetpool %s stays: %s", record.pool_id, error)  # perhaps a subnet of another host comes from it
+            LOG.info("subnetpool %s stays: %s", record.pool_id, error)  # another host's subnet may be taken from it
             if not last_try:
                 return
         self._drop(record.pool_id)

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The subnets of a Docker network: those of its Neutron network that its pools stand for, and new ones for the rest.
+"""The subnets of a Docker network: existing ones of its Neutron network for its pools, and new ones for the rest.
 
-A new subnet gives neither an auxiliary address by itself, nor one of ``--ip-range``. One that is there has its own
-rules, which we leave alone. In a range we choose containers' addresses. So a port keeps each auxiliary address that is
-on a subnet that was there, or in a range.
+The allocation pools of a new subnet leave out auxiliary addresses and ``--ip-range``. An existing subnet keeps its own
+allocation pools. In a range we choose containers' addresses ourselves. So an auxiliary address on an existing subnet,
+or in a range, is kept by a port.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class SubnetKeeper:
     def attach(
         self, record: NetworkRecord, network: Network, pools: Sequence[PoolRecord], sources: Sources, *, on_pools: bool
     ) -> NetworkRecord:
-        """The record with a subnet for each pool. ``on_pools``: these record the Docker network already.
+        """The record with a subnet for each pool. ``on_pools``: the pools record the Docker network already.
 
-        Neutron calls: 1 where the network has subnets, 1 for each that is made, 1 to record each, 1 for each auxiliary
-        address on one that was there.
+        Neutron calls: 1 if the network has subnets, 1 for each new one, 1 to record each, 1 for each auxiliary address
+        on an existing one.
         """
         found = self._neutron.find_subnets(network_id=network.id) if network.subnets else []
         matches = [(pool, rules.match_subnet(network, found, pool)) for pool in pools]  # refuse before the first change
@@ -120,10 +120,10 @@ class SubnetKeeper:
     def _record(
         self, record: NetworkRecord, subnet: Subnet, pool: PoolRecord, *, made: bool, on_pools: bool
     ) -> NetworkRecord:
-        """Say in Neutron that the subnet is the pool's: on the subnet, as upstream does, or on the pool.
+        """Record in Neutron that the subnet is the pool's: on the subnet, as upstream does, or on the pool.
 
-        On the pool where the subnet is in another project, or has another one's tag already, so that its tags never
-        grow, and where there is a range to remember.
+        On the pool if the subnet is in another project, or already has another pool's tag (so its tags never grow), or
+        if there is a range to remember.
         """
         ip_range = "" if _keeps_to(subnet, pool) else pool.ip_range
         own = self._own.project.subnet(subnet)
@@ -140,7 +140,7 @@ class SubnetKeeper:
         return record
 
     def _keep_address(self, record: NetworkRecord, subnet: Subnet, address: str) -> NetworkRecord:
-        """A port that nobody binds. Where somebody has the address, no container gets it either."""
+        """Create a port that nobody binds. If a port has the address already, no container gets it either."""
         attributes = {
             "name": identity.AUX_PORT_NAME,
             "network_id": record.neutron_id,

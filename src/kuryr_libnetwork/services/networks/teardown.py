@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The end of a Docker network in Neutron, whether it was ever finished or not.
+"""Removes a Docker network from Neutron, whether its creation was ever finished or not.
 
-What kuryr made goes with its last user; a network of somebody else loses our marks. Two things are left to a second
-look, the reconciler's ``last_try``: a refusal, which may pass, and a network that others use, for they may be leaving
-at the same moment. If they are not, the network is marked, and the last one clears up. Neutron calls of the first look:
-≤ 4, where others use the network ≤ 5.
+What kuryr created is deleted with its last user; our marks are removed from anybody else's network. Two cases are left
+to a second attempt, the reconciler's ``last_try``: a refusal, which may be temporary, and a network that others use,
+because they may be leaving at the same moment. If they are not, the network is marked, and its last user removes it.
+Neutron calls of the first attempt: ≤ 4, or ≤ 5 if others use the network.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Ending(NamedTuple):
-    """What is to be done with a subnet: delete it (``made``), or take these tags."""
+    """What to do with a subnet: delete it (``made``), or else remove these tags from it."""
 
     subnet_id: str
     made: bool
@@ -59,16 +59,16 @@ class Teardown:
         self._host = host
 
     def end(self, record: NetworkRecord, *, last_try: bool = False) -> None:
-        """Remove the record with everything that stands for it in Neutron; where that is not done yet, it stays.
+        """Remove what stands for the Docker network in Neutron; its record stays until that is done.
 
-        One after the other on a Neutron network: two that see each other would both leave it to the other one.
+        One at a time for each Neutron network: two that saw each other would each leave it to the other.
         """
         with self._locks.hold("neutron-network", record.neutron_id):
             self._end(record, last_try=last_try and not self._is_ours_there(record))
 
     def _is_ours_there(self, record: NetworkRecord) -> bool:
-        """Whether a port of this host's is, or may be, on the Neutron network: it would keep it, and is about to go
-        itself.
+        """Whether a port of this host is, or may be, on the Neutron network: it would prevent the deletion, and will
+        soon be deleted itself.
 
         Neutron calls: at most 1.
         """
@@ -80,8 +80,8 @@ class Teardown:
         return any(identity.made_by_us(port) and identity.made_on(port) == self._host for port in found)
 
     def unfinished_beside(self, record: NetworkRecord) -> list[str]:
-        """The Docker networks of this host that have left the same Neutron network to others, once the last of these
-        has gone.
+        """The ids of this host's Docker networks on the same Neutron network whose removal can be finished now; none
+        while the given one is not removed itself.
         """
         if self._journal.networks.get(record.docker_id) is not None:
             return []
@@ -108,9 +108,9 @@ class Teardown:
             self._forget(record, pools)
 
     def _leave_anothers(self, record: NetworkRecord, network: Network, *, last_try: bool) -> None:
-        """A Neutron network of another project: nothing on it is ours but ports for auxiliary addresses, and subnets
-        that kuryr made where its role allowed that. These go with the last Docker network that uses them: each takes
-        its own pools away, which say so, before it looks at those of others, so that the last one sees none.
+        """Leave another project's network: only ports for auxiliary addresses are ours there, and subnets that kuryr's
+        role allowed it to create. These subnets are deleted with the last Docker network that uses them: each removes
+        its own pools, which record its use, before it looks for those of others, so the last one finds none.
         """
         self._delete_aux_ports(record)
         self._network_users.leave(record.docker_id, network)
@@ -133,7 +133,7 @@ class Teardown:
         return last_try or not left
 
     def _untag_anothers(self, subnets: Sequence[SubnetRecord]) -> None:
-        """Take off the tags that upstream's service, with the role admin, has put on subnets of another project."""
+        """Remove the tags that upstream's service, with the role admin, has put on subnets of another project."""
         for subnet in self._neutron.find_subnets(id=[each.subnet_id for each in subnets]):
             for tag in {each.pool_id for each in subnets} & set(subnet.tags):
                 try:
@@ -145,11 +145,13 @@ class Teardown:
 
     def _forget(self, record: NetworkRecord, pools: set[str]) -> None:
         self._journal.networks.drop(record.docker_id)
-        look = record.made or not record.subnets  # else the budget is spent
+        look = record.made or not record.subnets  # else the Neutron calls allowed for one DeleteNetwork are used up
         self._pools.after_network(sorted(pools), look=look)
 
     def _leave_to_others(self, record: NetworkRecord, network: OwnNetwork) -> None:
-        """A pool that a subnet's tag names stays as well: upstream's service may use it by its name."""
+        """Remove what is this Docker network's alone. A pool that a subnet's tag names stays: upstream's service may
+        use it by its name.
+        """
         self._network_users.leave(record.docker_id, network)
         self._delete_aux_ports(record)
         if record.state == "creating":
@@ -158,7 +160,7 @@ class Teardown:
         self._pools.give_up(record.docker_id, rules.pools_of(record) - tagged)
 
     def _delete_unused(self, record: NetworkRecord) -> None:
-        """What was made for a creation that failed has no user yet, or has marked it."""
+        """Delete the subnets of a creation that failed, unless another Docker network has marked or recorded them."""
         made = [subnet.subnet_id for subnet in record.subnets if subnet.made]
         unmarked = [subnet for subnet in self._own.subnets(id=made) if not subnet.tags]
         if not unmarked:
@@ -170,8 +172,8 @@ class Teardown:
                 self._delete_subnet(subnet.id)
 
     def _endings(self, record: NetworkRecord, network: OwnNetwork, *, last_try: bool) -> tuple[list[Ending], set[str]]:
-        """What becomes of the subnets, and the pools that go then; with what earlier users had to leave, where there
-        may be something: these could not take it away, for others still used the network.
+        """What to do with the subnets, and the ids of the pools to remove. Both include what earlier users left because
+        others still used the network, if there may be anything.
         """
         known = [Ending(subnet.subnet_id, subnet.made, [subnet.pool_id]) for subnet in record.subnets]
         pools = rules.pools_of(record)
@@ -230,7 +232,7 @@ class Teardown:
         return True
 
     def _mark_left(self, subnet_id: str) -> None:
-        """It is left to others on purpose: nobody takes it for what a creation that was cut off has left."""
+        """Mark a subnet as left to others on purpose; it is not the rest of an interrupted creation."""
         with suppress(NeutronNotFound):  # they have removed it meanwhile
             self._neutron.add_tags("subnets", subnet_id, [identity.LEFT_BEHIND])
 
@@ -245,7 +247,7 @@ class Teardown:
         return True
 
     def _delete_aux_ports(self, record: NetworkRecord) -> None:
-        """Ports that kept auxiliary addresses. Without the journal's list they are found by their device."""
+        """Delete the ports that keep auxiliary addresses; without the journal's list ``device_id`` finds them."""
         ports = list(record.aux_ports)
         if record.rebuilt and record.docker_id:
             found = self._own.ports(device_id=record.docker_id, device_owner=identity.AUX_OWNER)

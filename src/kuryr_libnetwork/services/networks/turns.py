@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""RequestPool and CreateNetwork of one CIDR, one pair after the other.
+"""Serialises RequestPool and CreateNetwork of one CIDR, pair by pair.
 
-Docker tells CreateNetwork the CIDR, not the pool: two pools of one CIDR that wait for their networks at a time could
-not be told apart.
+CreateNetwork gets the CIDR from Docker, not the pool: two pools of one CIDR that wait for their networks at the same
+time could not be told apart.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from kuryr_libnetwork.errors import Busy
 
 TURN = 10.0
-"""Seconds in which CreateNetwork follows RequestPool; what is older is left of an attempt that failed."""
+"""Seconds within which CreateNetwork follows RequestPool; an older pool is left over from a failed attempt."""
 
 
 class Turns:
-    """``ages``: those of the pools of a CIDR, in seconds, for which no network has come yet."""
+    """``ages``: of a CIDR's pools that no network has used yet, in seconds."""
 
     def __init__(self, ages: Callable[[str], list[float]], limit: float = TURN) -> None:
         self._ages = ages
@@ -31,10 +31,10 @@ class Turns:
 
     @contextmanager
     def take(self, cidr: str) -> Iterator[None]:
-        """A pool of the CIDR is made in the body.
+        """Create a pool of the CIDR in the body.
 
-        Before that it waits for the networks of earlier ones, for as long as they come: :class:`Busy` when none has
-        come for the limit. So nobody waits for several attempts that failed, each its full time.
+        First this waits for the networks of earlier pools, as long as they keep coming; raises :class:`Busy` if none
+        has come within the limit. So nobody waits out the full time of each of several failed attempts.
         """
         with self._changed:
             self._wait(cidr)
@@ -47,7 +47,7 @@ class Turns:
                 self._changed.notify_all()
 
     def network_came(self, cidr: str) -> None:
-        """A pool of the CIDR has found its network, or has been given back."""
+        """A pool of the CIDR has found its network, or has been released."""
         with self._changed:
             self._came[cidr] = self._came.get(cidr, 0) + 1
             self._changed.notify_all()

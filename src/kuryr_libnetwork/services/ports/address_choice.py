@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The addresses of a new port: Neutron's choice, the user's, or ours where ``--ip-range`` is narrower than the subnet's
-own rules.
+"""The addresses of a new port: chosen by Neutron, by the user, or by us if ``--ip-range`` is narrower than the subnet's
+allocation pools.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kuryr_libnetwork.rules.prefixes import free_address
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 5
 FIELDS = ("id", "network_id", "fixed_ips")
-"""All that is asked of the ports of a subnet, which may be thousands."""
+"""The only fields requested of a subnet's ports, of which there may be thousands."""
 FixedIps = list[dict[str, str]]
 
 
@@ -30,8 +30,8 @@ class AddressChoice:
     def make(self, subnets: Sequence[SubnetRecord], address: str, make: Callable[[FixedIps], Port]) -> Port:
         """``make`` a port with an address on each subnet, ``address`` ("": none) on the first of them.
 
-        Other hosts choose from the same range at the same time, so we choose at random, and if it was taken, once more.
-        Neutron calls besides ``make``: 1 for each subnet with a range.
+        Other hosts choose from the same range at the same time, so the choice is random, and repeated once if the
+        address was taken meanwhile. Neutron calls besides ``make``: 1 for each subnet with a range.
         """
         ours = any(subnet.ip_range for subnet in subnets[1 if address else 0 :])
         for _ in range(ATTEMPTS - 1 if ours else 0):

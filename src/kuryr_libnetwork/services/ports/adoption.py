@@ -1,11 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Ports of the user's: claimed for an endpoint, bound to this host, given back
-(:mod:`~kuryr_libnetwork.rules.adoption`).
+"""The user's ports: claimed for an endpoint, bound to this host, given back (:mod:`~kuryr_libnetwork.rules.adoption`).
 
-Neutron calls: bind 3 (claim, look who else does, PUT), a port that is bound to this host already 1, as it has to be 0;
-give back 1, with its MAC 2. More only where somebody else is at the port in the same moment, or an earlier attempt was
-cut off.
+Neutron calls: bind 3 (claim, see who else claims it, PUT); 1 if the port is bound to this host already, 0 if nothing
+has to change; give back 1, with a changed MAC 2. More only if somebody else changes the port at the same moment, or an
+earlier attempt was interrupted.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from kuryr_libnetwork.services.state.own_things import OwnThings
 LOG = logging.getLogger(__name__)
 WAIT = 5.0
 INTERVAL = 0.25
-"""Seconds for which another host may take to give way, and between two looks."""
+"""Seconds that another host may take to give way, and seconds between two looks."""
 
 
 class Adoption:
@@ -60,7 +59,7 @@ class Adoption:
         self._remembers = True
 
     def intend(self, lease: LeaseRecord, original: Port, endpoint_id: str, changes: tuple[Change, ...]) -> LeaseRecord:
-        """The lease to be written before :meth:`bind`; ``changes``: what is to be put back one day."""
+        """The lease to write before :meth:`bind`; ``changes``: what giving the port back has to restore."""
         if lease.claim:
             raise Conflict(f"port {lease.port_id} is still being given back; start the container again")
         if self._remembers:
@@ -70,9 +69,9 @@ class Adoption:
     # -- binding ---------------------------------------------------------------------------------------------------
 
     def bind(self, lease: LeaseRecord, original: Port, attributes: Mapping[str, Any]) -> Port:
-        """Have the port say ``attributes``, and remember in its profile what it said; the port afterwards.
+        """Set ``attributes`` on the port, with their former values stored in its profile; returns the port afterwards.
 
-        ``lease``: from :meth:`intend`. Raises :class:`PortNotAdoptable` when somebody else gets the port.
+        ``lease``: from :meth:`intend`. Raises :class:`PortNotAdoptable` if somebody else gets the port.
         """
         changes = [change for change in rules.changes_of(original, attributes) if change.name != rules.PROFILE]
         changes += [change for change in lease.changes if change.name == rules.PROFILE]
@@ -84,7 +83,7 @@ class Adoption:
             return self._bind(lease, original, changes, claimed=True)
 
     def change_further(self, lease: LeaseRecord, attributes: Mapping[str, Any]) -> Port:
-        """What :meth:`bind` had to leave out; it has written the profile already."""
+        """Set what :meth:`bind` had to leave out; it has written the profile already."""
         told = [change for change in lease.changes if change.name in attributes and change.name != rules.PROFILE]
         return self._neutron.update_port(lease.port_id, rules.attributes_of(told))
 
@@ -109,7 +108,7 @@ class Adoption:
         return self._contend(lease, changes, claimed=claimed)
 
     def _contend(self, lease: LeaseRecord, changes: list[Change], *, claimed: bool) -> Port:
-        """Somebody has changed or claimed the port since it was found: bind it all the same, or give way."""
+        """Somebody has changed or claimed the port since it was read: try to bind it again, or give way."""
         retry = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(NeutronChanged),
             stop=tenacity.stop_after_delay(self._wait),
@@ -124,12 +123,12 @@ class Adoption:
             ) from None
 
     def _try_again(self, lease: LeaseRecord, changes: list[Change], *, claimed: bool) -> Port:
-        """A host that gives way does so before we look at the port: what it has bound is seen."""
+        """Rivals are read before the port: if a rival's claim has gone because it bound the port, the port says so."""
         others = self._claims.rivals(lease) if claimed else set[str]()
         port = self._look(lease.port_id)
         if port is None:
             raise NeutronNotFound(f"port {lease.port_id} does not exist any more")
-        rules.may_adopt(port, self._own.project, self._host, leased=[])  # but by this lease
+        rules.may_adopt(port, self._own.project, self._host, leased=[])  # leased by nobody but this lease
         if rules.must_wait(others, port, lease.claim):
             raise NeutronChanged(f"another host claims port {lease.port_id}")
         port = rules.as_found(port)
@@ -138,7 +137,7 @@ class Adoption:
         return self._change(port, changes)
 
     def _change(self, port: Port, changes: list[Change]) -> Port:
-        """Only a memory may be left out where the role may not write a profile; what a device needs may not."""
+        """If the role may not write a profile, our memory may be left out of it, but not what a device needs."""
         profile = next((change for change in changes if change.name == rules.PROFILE), None)
         optional = profile is not None and without_memory(profile.ours) == without_memory(profile.before)
         return self._put(port.id, rules.attributes_of(changes), port.revision_number, optional=optional)
@@ -165,7 +164,9 @@ class Adoption:
     # -- giving back -----------------------------------------------------------------------------------------------
 
     def give_back(self, lease: LeaseRecord, original: Port, *, look: bool) -> None:
-        """Put the port back as it was. ``look``: its owner may use it again, so only what is still ours."""
+        """Give the port back as it was. ``look``: its owner may already use it again, so restore only what is still
+        ours.
+        """
         if not lease.claim and not lease.changes:
             return
         if lease.claim and (original.host_id != self._host or any(c.name == rules.HOST_ID for c in lease.changes)):
@@ -193,8 +194,8 @@ class Adoption:
         self._untag(port, lease.claim)
 
     def _untag(self, port: Port, claim: str) -> None:
-        """Upstream's tags, and those of earlier versions, where the journal or Docker knows that they are of this
-        endpoint.
+        """Remove the endpoint's tags, which upstream and earlier versions write; ``claim``: the endpoint id, "" if
+        neither the journal nor Docker proves it.
         """
         if claim and set(id_tags(claim)) <= set(port.tags):
             try:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""How a port is bound for an endpoint: one value through all the steps."""
+"""How a port is bound for an endpoint: one value for all steps."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from kuryr_libnetwork.model.value import Value
 class Binding(Value, frozen=True):
     """``mac``: the one that the user chose, or "".
 
-    ``device``: what has to be said besides (``binding:profile``, ``binding:vnic_type``, ``security_groups``).
-    ``unbind``: the port is bound already, and has to be unbound before it can say all of this.
+    ``device``: further attributes of the PUT (``binding:profile``, ``binding:vnic_type``, ``security_groups``).
+    ``unbind``: the port is bound already, and has to be unbound before all of this can be set.
     """
 
     lease: LeaseRecord

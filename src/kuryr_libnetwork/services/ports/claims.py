@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which host is about to bind a port of somebody else's (:mod:`~kuryr_libnetwork.rules.adoption` tells why and how).
+"""Which host is about to bind a user's port (:mod:`~kuryr_libnetwork.rules.adoption` explains why and how).
 
-A claim stands in the tags of a subnetpool of the service's own, where no tenant can write one. Neutron calls: 1 to
-claim, 1 to see who else does. The background takes it off once the port is bound; before the port is given back it has
-to be off, for then another host may want it.
+A claim is stored in the tags of one of the service's own subnetpools, where no tenant can write. Neutron calls: 1 to
+claim, 1 to see who else claims the port. The background removes a claim once the port is bound; it has to be gone
+before the port is given back, because another host may want the port then.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 REMEMBERED = 24 * 3600.0
-"""Seconds for which a claim of a time to come is remembered."""
+"""Seconds for which a claim dated in the future is remembered."""
 
 
 class Claims:
-    """``now``: seconds since the epoch; hosts need not agree on it by more than some minutes. ``clock``: seconds, of a
-    clock that is never set.
+    """``now``: seconds since the epoch; hosts need to agree on it only to within some minutes. ``clock``: monotonic
+    seconds.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Claims:
         self._taken_off: set[str] = set()
 
     def enter(self, lease: LeaseRecord) -> str:
-        """Claim the lease's port for its endpoint; answers the pool on which the claim stands."""
+        """Claim the lease's port for its endpoint; returns the id of the pool that has the claim."""
         tags = rules.claim_tags(lease.port_id, lease.claim, self._now())
         for pool_id in self._pools_for(lease):
             try:
@@ -73,14 +73,14 @@ class Claims:
         )
 
     def rivals(self, lease: LeaseRecord) -> set[str]:
-        """Who else claims the port."""
+        """The endpoints (prefixes of their ids) whose claims on the port compete with the lease's."""
         pools = self._claiming(lease.port_id)
         with self._guard:
             mine = [lease.claim, *self._finished]
         return rules.rivals(pools, lease.port_id, mine, self._now(), self._over(pools, lease.port_id))
 
     def _over(self, pools: list[OwnSubnetPool], port_id: str) -> set[str]:
-        """Claims of a time to come that have been seen here for as long as a claim counts."""
+        """Claims dated in the future that have been seen here for longer than a claim counts."""
         found = rules.claims_to_come(pools, port_id, self._now())
         now = self._clock()
         with self._guard:
@@ -88,13 +88,13 @@ class Claims:
             return {tag for tag in found if now - self._sighted.setdefault(tag, now) > 60 * rules.CLAIM_MINUTES}
 
     def finish(self, pool_id: str, endpoint_id: str) -> None:
-        """The claim is not needed any more; :meth:`sweep` takes it off."""
+        """The claim is not needed any more; :meth:`sweep` removes it."""
         with self._guard:
             self._finished[endpoint_id] = pool_id
 
     def leave(self, lease: LeaseRecord) -> None:
-        """Take the claim of a lease off now. Neutron calls: 0 where the background has done it; else 2, and where an
-        earlier process made it 1 or 3.
+        """Remove the claim of a lease now. Neutron calls: 0 if the background has done it; else 2; 1 or 3 if an earlier
+        process made the claim.
         """
         with self._guard:
             pool_id, done = self._finished.get(lease.claim, ""), lease.claim in self._taken_off
@@ -111,7 +111,7 @@ class Claims:
         return self._own.subnetpools(tags=[rules.CLAIM + port_id])
 
     def take_up(self, pools: Iterable[OwnSubnetPool]) -> None:
-        """Claims on pools of this host that an earlier process made: :meth:`sweep` takes off those of no lease."""
+        """Note an earlier process's claims on this host's pools: :meth:`sweep` removes those without a lease."""
         claimed = {lease.claim for lease in self._journal.leases.all()}
         with self._guard:
             for pool in pools:
@@ -119,7 +119,7 @@ class Claims:
                     self._finished.setdefault(claimant, pool.id)
 
     def sweep(self) -> None:
-        """Take off what is finished. Neutron calls: 2 for each pool with a finished claim."""
+        """Remove finished claims. Neutron calls: 2 for each pool that has one."""
         with self._guard:
             finished = dict(self._finished)
         for pool_id in sorted(set(finished.values())):
@@ -149,8 +149,8 @@ class Claims:
                 LOG.debug("subnetpool %s or its tag %s was gone already", pool_id, tag)
 
     def _pools_for(self, lease: LeaseRecord) -> list[str]:
-        """The pools of the lease's Docker network, those first that this service is known to have made; then any other
-        of the latter: a claim is found on whatever pool it stands.
+        """The ids of pools that may take the claim: those of the lease's Docker network, the ones that this service
+        made first; then its other pools. A claim is found on any of them.
         """
         network = self._journal.networks.get(lease.docker_network_id)
         mine = pools_of(network) if network is not None else set[str]()

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opening the ports that containers expose, and closing them again.
 
-In CreateEndpoint, with the binding: upstream does it in ProgramExternalConnectivity, which Docker calls only for the
-endpoint that becomes the container's way out (docs/notes/docker-plugin.md, "Gateways and routes"), so that names of
-networks would decide where the ports are open; and it takes one call more for the group and two more to take it off.
-The group goes with the port: Revoke may come without Program, or never. Neutron calls: open 2 (the binding's own PUT
-adds the group), close 1.
+They are opened in CreateEndpoint, with the binding. Upstream does it in ProgramExternalConnectivity, which Docker calls
+only for the endpoint that becomes the container's default gateway (docs/notes/docker-plugin.md, "Gateways and routes"):
+the names of networks would decide where the ports are open, and adding the group would cost one more call, removing it
+two more. The group is deleted with the port: Revoke may come without Program, or never. Neutron calls: open 2 (the
+binding's own PUT adds the group), close 1.
 """
 
 from __future__ import annotations
@@ -36,9 +36,7 @@ _HINT = "or set [DEFAULT] process_external_connectivity = false to open none"
 
 
 class ExposedPorts:
-    """``enabled``: ``process_external_connectivity``; without it nothing is opened, and what was opened before is
-    closed.
-    """
+    """``enabled``: ``process_external_connectivity``; if false nothing is opened, and what is open will be closed."""
 
     def __init__(
         self, neutron: Neutron, journal: Journal, own: OwnThings, attempts: Attempts, *, enabled: bool
@@ -52,7 +50,7 @@ class ExposedPorts:
         self._ended: set[str] = set()
 
     def wanted(self, options: Mapping[str, Any] | None) -> list[PortRange]:
-        """What Docker's options of an endpoint or a sandbox ask to be opened."""
+        """The ports to open, from Docker's options of an endpoint or a sandbox."""
         return rules.exposed_ranges(options or {}) if self._enabled else []
 
     # -- opening ---------------------------------------------------------------------------------------------------
@@ -60,9 +58,9 @@ class ExposedPorts:
     def open(
         self, lease: LeaseRecord, ranges: Sequence[PortRange], vnic_type: str
     ) -> tuple[LeaseRecord, dict[str, Any]]:
-        """Make the group; answers the lease with it, and what the PUT that binds the port has to say.
+        """Create the group; returns the lease with it, and the attributes for the PUT that binds the port.
 
-        Should a later step fail, the group goes with the lease. An earlier attempt may have left one on the port.
+        If a later step fails, the group is deleted with the lease. An earlier attempt may have left one on the port.
         """
         own = list(lease.security_groups)
         if not ranges or not lease.port_security or vnic_type != FILTERED:
@@ -75,7 +73,7 @@ class ExposedPorts:
         return mine, {"security_groups": [*own, group.id]}
 
     def add(self, lease: LeaseRecord, ranges: Sequence[PortRange]) -> None:
-        """The same for a port that is bound already; nothing where it is open."""
+        """Open ports on a port that is bound already; nothing if it has a group."""
         if not ranges or lease.exposed_groups:
             return
         for port in self._neutron.find_ports(id=lease.port_id):
@@ -109,12 +107,12 @@ class ExposedPorts:
     # -- closing ---------------------------------------------------------------------------------------------------
 
     def taken_off(self, lease: LeaseRecord, port: Port) -> dict[str, Any]:
-        """What a PUT has to say so that the port has its own groups again, as they are by now."""
+        """The attributes of a PUT that takes our groups off the port and leaves the others as they are now."""
         ours = set(self._groups(lease)) & set(port.security_groups)
         return {"security_groups": rules.without(port.security_groups, ours)} if ours else {}
 
     def close(self, lease: LeaseRecord, *, last_try: bool) -> None:
-        """Remove the groups of a port that is gone, or has them no more. On the ``last_try`` one in use is left."""
+        """Delete the groups of a port that is gone or no longer has them; on the ``last_try`` leave a group in use."""
         for group_id in self._groups(lease):
             try:
                 self._neutron.delete_security_group(group_id)
@@ -126,7 +124,7 @@ class ExposedPorts:
                 LOG.warning("security group %s stays, somebody else uses it: %s", group_id, error)
 
     def _groups(self, lease: LeaseRecord) -> tuple[str, ...]:
-        """The groups made for the port; found by their name where the answer never came."""
+        """The ids of the groups made for the port; looked up by name if Neutron's answer never came."""
         return () if lease.exposed_groups is None else lease.exposed_groups or self._found(lease.port_id)
 
     # -- what the journal does not know ----------------------------------------------------------------------------
@@ -140,10 +138,8 @@ class ExposedPorts:
         return msgspec.structs.replace(lease, security_groups=own, exposed_groups=groups)
 
     def strays(self) -> list[OwnSecurityGroup]:
-        """Groups whose port is gone, or has them no more: the journal was lost between the two. Asked after the start,
-        until there are none.
-
-        One that somebody else uses is left after one try.
+        """Groups whose port is gone or no longer has them, after the journal was lost in between. Neutron is asked
+        after the start, until there are none. One that somebody else uses is left after one try.
         """
         if self._looked:
             return []
@@ -180,7 +176,7 @@ class ExposedPorts:
         return [group for _, group in found if group.id not in used]
 
     def _with_group(self, found: Sequence[tuple[str, SecurityGroup]]) -> set[str]:
-        """The groups that their ports have."""
+        """The ids of groups that are on their ports."""
         ports = self._neutron.find_ports(id=sorted({port_id for port_id, _ in found}))
         return {group.id for _, group in found} & {group_id for port in ports for group_id in port.security_groups}
 

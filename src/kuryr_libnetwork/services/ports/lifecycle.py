@@ -1,11 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Ports for containers: the one place that gets a Neutron port for a request of Docker and gives it back.
+"""Ports for containers: the only place that gets a Neutron port for a request of Docker, and releases it.
 
-Neutron calls: a fresh port 1, an address that the user chose 1, on a network of the user's 2 (look, then make), a port
-found by it 1, on a network that kuryr made 2; to bind it 0
-where it was made bound, else 1, 2 for a MAC, an adopted one 3; release 1, an adopted one 2; the second address of a
-dual-stack port 0.
+Neutron calls to get an address: a new port 1; an address that the user chose 1, on a network of the user's 2 (look,
+then create); a port found by its address 1, on a network that kuryr made 2; the second address of a dual-stack port 0.
+To bind: 0 if it was created bound, else 1, with a MAC 2, adopted 3. To release: 1, adopted 2.
 """
 
 from __future__ import annotations
@@ -58,13 +57,13 @@ _MAY_BE_TAKEN = (
     *(InvalidOption, UnknownObject),
     *(NeutronConflict, NeutronForbidden, NeutronNotFound, NeutronRefused),
 )
-"""How Neutron refuses a port: the address may be another port's, or whatever else is wrong may not matter to that
-one.
+"""Refusals of a new port with a chosen address after which an existing port is looked up: it may have the address, and
+what was refused may not matter for it.
 """
 
 
 class Acquired(NamedTuple):
-    """``new``: Docker has not been told the address before, or has given it back since then."""
+    """``new``: Docker has not been told the address yet, or has released it since."""
 
     fixed_ip: FixedIp
     new: bool = True
@@ -100,7 +99,7 @@ class Ports:
     # -- getting an address ----------------------------------------------------------------------------------------
 
     def acquire(self, network: NetworkRecord, subnet: SubnetRecord, address: str, container: str) -> Acquired:
-        """An address on the subnet for a container-to-be; ``address`` "" lets Neutron choose."""
+        """An address on the subnet for a container that is about to start; ``address`` "" lets Neutron choose."""
         with self._locks.hold("subnet-address", f"{subnet.subnet_id}/{address}" if address else network.docker_id):
             unused = self._journal.leases.find(WAITING_LEASES_BY_NETWORK, network.docker_id)
             waiting = rules.pending_spare(unused, network, subnet)
@@ -109,16 +108,16 @@ class Ports:
             alone = None if address else rules.without_ipv6(unused, network, subnet)
             if alone is not None:
                 ip = FixedIp(subnet_id=subnet.subnet_id, ip_address=stand_in(alone.mac_address))
-                return Acquired(ip, new=False)  # nothing is made, and nothing to be given back
+                return Acquired(ip, new=False)  # nothing was created, so nothing is to be undone
             if not address:
                 return Acquired(self._make(network, subnet, "", container))
             return self._by_address(network, subnet, address, container)
 
     def _hand_out(self, lease: LeaseRecord, spare: FixedIp, subnet: SubnetRecord, address: str) -> FixedIp:
-        """Give the address of a dual-stack port that was made ready for this moment.
+        """The second address of a dual-stack port, which got it together with the first one.
 
-        If that fails, Docker forgets the IPv4 address without a word (docs/notes/docker-plugin.md, "What is undone
-        after failures"): so the port goes.
+        If this fails, Docker forgets the IPv4 address without releasing it (docs/notes/docker-plugin.md, "What is
+        undone after failures"): so the port is released.
         """
         try:
             return self._second(lease, spare, subnet, address)
@@ -163,7 +162,7 @@ class Ports:
             return Acquired(self._adopt(found[0], network, subnet, address))
 
     def _take_leftover(self, known: LeaseRecord, network: NetworkRecord, subnet: SubnetRecord) -> bool:
-        """Use what an attempt that failed has left, and is not released yet; refuse what a container uses."""
+        """Reuse the lease that a failed attempt left and Docker has not released; refuse one that a container uses."""
         with self._locks.hold("port", known.port_id):
             lease = self._journal.leases.get(known.port_id)
             if lease is None:
@@ -192,7 +191,7 @@ class Ports:
         return lease.held[0]
 
     def _tidied(self, port: Port) -> Port:
-        """The port without what a container that is gone has left on it; no call where there is nothing."""
+        """The port without what its last container left on it; no Neutron call if there is nothing."""
         unknown = rules.release_of_unknown(port, self._own.project, self._host, named=True)
         if unknown is None or unknown.made:
             return port
@@ -202,13 +201,13 @@ class Ports:
         return next(iter(self._neutron.find_ports(id=port.id)), port)
 
     def _is_shared(self, network: NetworkRecord, subnet: SubnetRecord) -> bool:
-        """Whether other Docker networks use the subnet: Docker may then be making two endpoints on it at a time."""
+        """Whether other Docker networks use the subnet: Docker may then create two endpoints on it at the same time."""
         others = [known for known in self._journal.networks.all() if known.docker_id != network.docker_id]
         return any(used.subnet_id == subnet.subnet_id for other in others for used in other.subnets)
 
     def _refuse_missing_family(self, network: NetworkRecord, lease: LeaseRecord) -> None:
-        """IPv4 comes first, so that a port without it would get somebody else's; without IPv6 the container has IPv4
-        alone.
+        """Refuse an adopted port without IPv4 on a network that has it: Docker asks for IPv4 first, and would get it
+        from another port. Without IPv6 the container just has IPv4 alone.
         """
         has = {ip.subnet_id for ip in (*lease.held, *lease.spare)}
         subnets = [subnet for subnet in network.subnets if subnet.ip_version == 4]
@@ -255,8 +254,8 @@ class Ports:
             raise
 
     def _is_bound_at_once(self, vnic_type: str) -> bool:
-        """Not where the port needs a device, which is chosen when the endpoint's options are known and the lease of
-        which names the port; or where a trunk binds it, or nobody.
+        """Whether to create the port bound to this host. Not if it needs a device: that is chosen once the endpoint's
+        options are known, and its lease names the port. Nor if a trunk binds it, or nobody does.
         """
         try:
             driver = self._drivers.for_port(Port(id="", network_id="", vnic_type=vnic_type or "normal"))
@@ -265,7 +264,8 @@ class Ports:
         return driver.bound_by == "host" and not isinstance(driver, Enforcer)
 
     def _together(self, network: NetworkRecord, subnet: SubnetRecord) -> list[SubnetRecord]:
-        """The IPv6 subnet to take an address of in the same port, for Docker's next request: Docker asks the first.
+        """The IPv6 subnet from which an IPv4 port gets a second address, for Docker's next request; Docker asks for one
+        of the first such subnet.
 
         Only while this Docker network alone uses the pool: Docker names no network when it asks for an address.
         """
@@ -282,7 +282,7 @@ class Ports:
         return next(iter(self._journal.leases.find(LEASES_BY_ADDRESS, address_key(subnet_id, address))), None)
 
     def _leased(self, port: Port) -> list[str]:
-        """Its id where a container of this host has it."""
+        """The port's id in a list, if a container of this host has it; else an empty list."""
         return [port.id] if self._journal.leases.get(port.id) is not None else []
 
     def find(self, subnet_id: str, address: str) -> list[Port]:
@@ -290,14 +290,14 @@ class Ports:
         return self._neutron.find_ports(fixed_ips=[f"subnet_id={subnet_id}", f"ip_address={address}"])
 
     def addresses(self, network_id: str, port_id: str) -> list[str]:
-        """The addresses of a port of that network; none where there is no such port."""
+        """The addresses of a port of that network; none if there is no such port."""
         found = self._neutron.find_ports(id=port_id, network_id=network_id)
         return [ip.ip_address for port in found for ip in port.fixed_ips]
 
     def recover(self, network: NetworkRecord, subnet: SubnetRecord, address: str) -> LeaseRecord | None:
-        """The lease of a port that this host made for a container, and nobody has used yet, after the journal was lost.
+        """After the journal was lost: the lease of a port that this host made for a container, and nobody has used yet.
 
-        Nobody else's: since Docker was told the address, Neutron may have given it to a port of somebody else.
+        No other port counts: Neutron may have given the address to somebody else's since Docker was told it.
         """
         for port in self.find(subnet.subnet_id, address):
             own = self._own.project.port(port)
@@ -315,7 +315,7 @@ class Ports:
         return None
 
     def _is_unused(self, port: Port) -> bool:
-        """Of a bound one that has no endpoint yet, this host knows whether a container has its interface."""
+        """Whether no container has the port. A bound port without an endpoint is looked for among the interfaces."""
         if not port.host_id or port.device_id:
             return not port.host_id and not port.device_id
         driver = self._drivers.for_port(port)
@@ -324,7 +324,7 @@ class Ports:
     # -- binding and giving back -----------------------------------------------------------------------------------
 
     def intend(self, binding: Binding) -> Binding:
-        """The binding with its lease as :meth:`bind` needs it, which is to be written before."""
+        """The binding with the lease that :meth:`bind` needs; the caller writes the lease to the journal first."""
         lease = binding.lease
         if lease.original is None:
             return self._intend_own(binding)
@@ -347,10 +347,10 @@ class Ports:
         return msgspec.structs.replace(changed, unbind=rules.must_be_unbound(made, mac, device))
 
     def bind(self, binding: Binding) -> Port:
-        """Bind the port to this host for an endpoint; the answer says how (vif_type, vif_details).
+        """Bind the port to this host for an endpoint; returns the port with its binding (vif_type, vif_details).
 
-        For a port that its trunk will bind only the MAC is set here, the rest by :meth:`give_device`. One that was made
-        bound, and of which nothing else is asked, is as it was made.
+        For a port that its trunk will bind only the MAC is set here, the rest by :meth:`give_device`. A port that was
+        created bound, and needs no change, is returned without a call.
         """
         lease, device = binding.lease, binding.device
         if lease.as_made is not None:
@@ -381,7 +381,7 @@ class Ports:
         return self._neutron.update_port(lease.port_id, attributes) if attributes else rules.unbound(lease)
 
     def _refuse_foreign_mac(self, lease: LeaseRecord, mac: str) -> None:
-        """A MAC of another port: Docker tells it only now, when it has an address of this one."""
+        """Explain that the MAC is another port's. Docker names the MAC only now, after it got this port's address."""
         if mac:
             found = self._neutron.find_ports(network_id=lease.neutron_network_id, mac_address=mac.lower())
             for port in found:
@@ -396,12 +396,12 @@ class Ports:
         if lease.original is not None:
             said = adoption.binding(lease.original, endpoint_id, self._host, mac)
         else:
-            unsure = msgspec.structs.replace(lease, mac_address="")  # an attempt that failed may have changed it
+            unsure = msgspec.structs.replace(lease, mac_address="")  # a failed attempt may have changed it
             said = rules.binding(unsure, endpoint_id, self._host, mac)
         return rules.steps(said | binding.device, binding.by)
 
     def give_device(self, binding: Binding) -> Port:
-        """What :meth:`bind` had to leave out for a port that is put on a trunk."""
+        """Set what :meth:`bind` had to leave out for a port that is put on a trunk."""
         lease = binding.lease
         _, after = self._steps(binding)
         if lease.original is not None:
@@ -412,10 +412,10 @@ class Ports:
         return port
 
     def release(self, lease: LeaseRecord, *, look: bool = False) -> None:
-        """Delete the port, or put an adopted one back as it was; a port that is gone is released already.
+        """Delete the port, or give an adopted one back as it was; a port that is gone counts as released.
 
-        ``look``: some time has passed since Docker last used the port, and its owner may do so again. Then the group
-        that was made for it goes as well; should that fail, the lease stays, but no longer holds the addresses.
+        ``look``: some time has passed since Docker last used the port, and its owner may already use it again. The
+        group that was made for the port is deleted as well; if that fails, the lease stays, without the addresses.
         """
         try:
             if lease.original is None:

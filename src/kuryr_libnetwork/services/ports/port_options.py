@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Finding in Neutron what the options for ports name (:mod:`~kuryr_libnetwork.rules.port_options`).
+"""Looks up in Neutron what the options for ports name (:mod:`~kuryr_libnetwork.rules.port_options`).
 
-Ids mean any group or policy. Of what a name means there is more in :func:`~.port_options.group_named`.
+An id may be that of any group or policy. What a name means is explained at :func:`~.port_options.group_named`.
 
-Neutron calls: for a network 1 to 3, so that a wrong one is refused before anything is made; for a container none for
-ids, which Neutron looks at in the binding, and 1 for all names of groups, 1 for the name of a policy.
+Neutron calls: for a network 1 to 3, so that a wrong option is refused before anything is created; for a container none
+for ids, which Neutron checks in the binding, 1 for all names of groups and 1 for the name of a policy.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class PortOptions:
         self._own = own
 
     def of_network(self, options: Mapping[str, Any], network: Network | None) -> PortSettings:
-        """What ``docker network create -o`` says of ports, names resolved, everything known to exist.
+        """The options for ports in ``docker network create -o``, with names resolved and everything checked to exist.
 
         ``network``: the Neutron network that the ports will be on; ``None``: a new one.
         """
@@ -36,11 +36,11 @@ class PortOptions:
         return self._resolved(rules.parse_port_options(options), owner, check_ids=True)
 
     def of_container(self, options: Mapping[str, Any], network: NetworkRecord) -> PortSettings:
-        """The same of an endpoint's driver options; ids are as they were given."""
+        """The options for ports in an endpoint's driver options, with names resolved; ids are not checked."""
         return self._resolved(rules.parse_port_options(options), network.project_id, check_ids=False)
 
     def _resolved(self, said: PortSettings, owner: str, *, check_ids: bool) -> PortSettings:
-        """``owner``: the project of the network; "": the service's own."""
+        """``owner``: the id of the network's project; "": the service's own."""
         if rules.keys_of(said):
             rules.refuse_missing(said, self._neutron.extensions())
         groups, policy = said.security_groups, said.qos_policy

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The error boundary of the background: what fails is told once, tried again later, and stops nothing else.
+"""The error boundary of the background: a failure is logged once, tried again later, and stops nothing else.
 
-Work is known by what it does ("remove endpoint 0123"). A failure is logged when it is new, or has another reason than
-the last time; that it works again is logged as well. An exception that is none of ours is logged with its traceback and
-counted (:mod:`~kuryr_libnetwork.health`). What failed once, or waits for somebody who does not answer, is due again in
-the next round; everything else, such as what Neutron refuses, after a time that doubles with each failure.
+Each piece of work is identified by what it does ("remove endpoint 0123"). A failure is logged if it is new, or has
+another reason than the last time; the success after it is logged as well. An exception that is not one of ours is
+logged with its traceback and counted (:mod:`~kuryr_libnetwork.health`). Work that has failed once, or whose party does
+not answer, is due again in the next round; other failures, such as refusals by Neutron, wait longer each time.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from kuryr_libnetwork.health import Health, described
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 PASSING = (NeutronUnavailable, OvsdbUnavailable, EngineUnavailable, JournalError)
-"""Nothing is wrong with the work itself: it is not put off."""
+"""Errors that say nothing against the work itself: it is due again in the next round."""
 FIRST_WAIT = 60.0
 LONGEST_WAIT = 3600.0
-"""Seconds."""
+"""Seconds until work that failed again is due: the first such wait, which then doubles, and the longest."""
 _REQUEST = re.compile(r"\breq-[0-9a-f-]+")
-"""Neutron gives each request a number; it is no other reason."""
+"""Neutron's request ids differ in each text; they are not another reason."""
 
 
 @dataclass
 class _Failure:
-    """``reason``: as it was told. ``due``: when the work is to be tried again."""
+    """``reason``: as it was logged. ``due``: when to try again, by the clock of :class:`Attempts`."""
 
     reason: str
     count: int
@@ -48,7 +48,7 @@ class _Failure:
 
 
 class Attempts:
-    """``thread``: whose work it is. ``now``: seconds, of any clock that runs on."""
+    """``thread``: the name of the thread that does the work. ``now``: monotonic seconds."""
 
     def __init__(self, health: Health, thread: str, now: Callable[[], float]) -> None:
         self._health = health
@@ -62,7 +62,7 @@ class Attempts:
         self._health.beat(self._thread)
 
     def run(self, what: str, work: Callable[[], object]) -> bool:
-        """Do the work; whether it succeeded. Being kept from it by a call of Docker is no failure, and no success."""
+        """Do the work; whether it succeeded. If a call of Docker holds a lock, the work neither succeeds nor fails."""
         self.beat()
         try:
             work()
@@ -81,7 +81,7 @@ class Attempts:
         return True
 
     def result(self, what: str, work: Callable[[], T], otherwise: T) -> T:
-        """What the work answers, or ``otherwise`` where it fails."""
+        """The result of the work, or ``otherwise`` if it does not succeed."""
         found = [otherwise]
 
         def keep() -> None:
@@ -91,7 +91,7 @@ class Attempts:
         return found[0]
 
     def is_due(self, what: str) -> bool:
-        """Whether it has not failed, or is to be tried again by now."""
+        """Whether the work has not failed, or its wait is over."""
         with self._lock:
             failure = self._failures.get(what)
             return failure is None or failure.due <= self._now()
@@ -103,7 +103,7 @@ class Attempts:
 
     @property
     def failures(self) -> int:
-        """How often work has failed since the start."""
+        """Number of failures since the start."""
         with self._lock:
             return self._count
 
@@ -114,12 +114,12 @@ class Attempts:
             return failure.reason if failure is not None else ""
 
     def forget(self, what: str) -> None:
-        """There is no such work any more."""
+        """The work does not exist any more."""
         with self._lock:
             self._failures.pop(what, None)
 
     def _failed(self, what: str, reason: str, *, passing: bool) -> bool:
-        """Note it; whether it is to be told."""
+        """Note a failure; whether it is to be logged."""
         reason = _REQUEST.sub("req", reason)
         with self._lock:
             self._count += 1
@@ -131,7 +131,7 @@ class Attempts:
         return before is None or before.reason != reason
 
     def _forget_old(self) -> None:
-        """Work that nobody has come back to."""
+        """Forget failures of work that has not been tried again for long."""
         old = [what for what, failure in self._failures.items() if failure.due + 2 * LONGEST_WAIT < self._now()]
         for what in old:
             del self._failures[what]

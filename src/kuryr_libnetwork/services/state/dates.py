@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the time tells the services: the order of records, and how long something has been as it is.
+"""Dates, for the order of records, and ages, for how long something has existed.
 
-The host's clock may be set at any time, by hours or years. So the dates in the journal tell an order and nothing else,
-and ages are counted within one process, by a clock that nobody sets.
+The host's clock may be set at any time, by hours or years. So dates in the journal give an order and nothing else, and
+ages are counted within one process, by the monotonic clock.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections.abc import Callable
 from kuryr_libnetwork.interfaces.journal import Journal
 
 _STEP = 1e-5
-"""Seconds; a double of this century's dates has room for it."""
+"""The smallest difference of two dates, in seconds; a float can still express it for the dates of this century."""
 
 
 class Dates:
-    """Dates for records: each call answers a later one than all before, and than all that the journal had.
+    """Dates for records: each call returns a later date than all before, and than all in the journal at the start.
 
-    ``now``: seconds since the epoch, as the host's clock says. Safe for many threads.
+    ``now``: seconds since the epoch, by the host's clock. Safe for many threads.
     """
 
     def __init__(self, now: Callable[[], float], latest: float) -> None:
@@ -35,15 +35,15 @@ class Dates:
 
 
 def latest_date(journal: Journal) -> float:
-    """Of all records; 0 where there is none."""
+    """The latest date of all records; 0 if there are none."""
     tables = (journal.pools, journal.networks, journal.leases, journal.endpoints, journal.intents)
     return max((record.created_at for table in tables for record in table.all()), default=0.0)
 
 
 class Ages:
-    """How long things are there. What an earlier process left is as old as this one. Safe for many threads.
+    """How long things have existed. What an earlier process left is as old as this process. Safe for many threads.
 
-    ``clock``: seconds, of a clock that runs on and is never set.
+    ``clock``: monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -57,7 +57,7 @@ class Ages:
             self._since[kind, key] = self._clock()
 
     def end(self, kind: str, key: str) -> None:
-        """It is not there any more."""
+        """It does not exist any more."""
         with self._lock:
             self._since.pop((kind, key), None)
 

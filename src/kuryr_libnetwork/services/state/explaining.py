@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where a refusal of Neutron's leaves a verb of Docker, it is put into the words of a Docker user."""
+"""Puts a refusal of Neutron's into a Docker user's words where it leaves a verb of Docker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kuryr_libnetwork.rules.refusals import explained
 
 @contextmanager
 def explaining(subject: Callable[[], str]) -> Iterator[None]:
-    """``subject``: what the user asked for, as far as it is known when it is refused."""
+    """``subject``: what the user asked for; called only when something is refused."""
     try:
         yield
     except NeutronError as error:

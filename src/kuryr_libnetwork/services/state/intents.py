@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Creating things in Neutron without losing one whose answer never arrives.
+"""Creates resources in Neutron without losing one whose answer never arrives.
 
-The intent is on disk before the POST, its token in the ``description`` of the new resource. A refusal or an answer
-drops the intent; a lost answer, or our own death, leaves it for :meth:`Intents.sweep`, which looks for the token and
-removes what it finds, unless somebody has begun to use it: a pool is found by its name, a subnet by its CIDR.
+The intent is on disk before the POST, and its token in the ``description`` of the new resource. An answer or a refusal
+drops the intent. If the answer is lost, or the service dies, :meth:`Intents.sweep` looks for the token and removes what
+it finds, unless it is in use by then: others may have found a pool by its name, or a subnet by its CIDR.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class Intents:
     def create(
         self, resource: TagOwner, post: Callable[[str], T], save: Callable[[T], None], *, docker_network: str = ""
     ) -> T:
-        """POST with a description of ours, then ``save`` the outcome in one transaction with the end of the intent.
+        """POST with a description of ours; then ``save`` the outcome and drop the intent in one transaction.
 
-        ``docker_network``: for which it is made, where that is known.
+        ``docker_network``: the id of the Docker network that it is created for, if known.
         """
         token = intent_token(self._host, secrets.token_hex(8), docker_network)
         with self._lock:
@@ -87,15 +87,13 @@ class Intents:
         return made
 
     def open(self, description: str | None) -> bool:
-        """Whether a resource with this description is just being made, or waits for :meth:`sweep`."""
+        """Whether a resource with this description is just being created, or waits for :meth:`sweep`."""
         return any(
             intent_description(self._host, intent.token) == description for intent in self._journal.intents.all()
         )
 
     def sweep(self, grace: float) -> int:
-        """Remove what intents that have been open for ``grace`` seconds left in Neutron; answers how many were
-        found.
-        """
+        """Remove what intents open for ``grace`` seconds have left in Neutron; returns how many were found."""
         found = 0
         for intent in self._journal.intents.all():
             with self._lock:
@@ -112,14 +110,16 @@ class Intents:
         return found
 
     def take_up(self, resource: TagOwner, description: str) -> None:
-        """The intent of a resource of this host that the journal knows no more, as if it were open since now."""
+        """Restore the intent of a resource of this host that the journal no longer knows, as if it had just begun."""
         token = token_of(description)
         if token and not self.open(description):
             self._ages.begin("intent", token)
             self._journal.intents.put(IntentRecord(token=token, resource=resource, created_at=self._dates()))
 
     def take_up_pool(self, pool: OwnSubnetPool) -> None:
-        """A pool is known by its name to every request for its CIDR: it goes as all pools go, when nobody uses it."""
+        """Record a pool instead of deleting it, because every request for its CIDR finds it by its name: it is removed
+        as any pool, once nobody uses it.
+        """
         record = PoolRecord(
             pool_id=pool.id,
             cidr=canonical_cidr(pool.prefixes[0]),
@@ -143,7 +143,9 @@ class Intents:
         return len(ids)
 
     def _find(self, resource: TagOwner, description: str) -> list[str]:
-        """What nobody uses of it. Whoever took a network or a subnet has tagged it, on whatever host."""
+        """The ids of unused resources with this description. Whoever uses a network or subnet has tagged it, on any
+        host.
+        """
         if resource == "ports":
             found = self._own.ports(description=description)
             return [port.id for port in found if self._journal.leases.get(port.id) is None]
@@ -158,7 +160,7 @@ class Intents:
         return []
 
     def _is_recorded(self, subnet: OwnSubnet) -> bool:
-        """Whether a Docker network says by its pool that it uses the subnet; none that this host is half done with."""
+        """Whether a Docker network's pool records that it uses the subnet; this host's unfinished ones do not count."""
         unfinished = [network for network in self._journal.networks.all() if network.state != "ready"]
         ending = {pool_id for network in unfinished for pool_id in pools_of(network)}
         pools = self._own.subnetpools(tags=[on_network(subnet.network_id)])
@@ -173,7 +175,7 @@ class Intents:
 
 
 def _may_exist_after(error: KuryrError) -> bool:
-    """Whether what was asked for may have been made: no usable answer came, or Neutron stumbled (500), nobody knows
-    where.
+    """Whether the resource may have been created all the same: no usable answer came, or Neutron failed at an unknown
+    point (500).
     """
     return isinstance(error, NeutronUnavailable) or type(error) is NeutronError

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""One lock per object (pool, network, endpoint, port), made on demand and forgotten when nobody holds it."""
+"""One lock per object (pool, network, endpoint, port), created on demand and dropped when nobody holds it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class _Counted:
 
 
 class KeyedLocks:
-    """Locks by kind and id, taken in the order network, endpoint, sandbox, address, port, neutron-network, pool, so
-    that none waits in a circle.
+    """Locks by kind and id. They are taken in the order network, endpoint, sandbox, address, port, neutron-network,
+    pool, so that there is no deadlock.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -29,7 +29,7 @@ class KeyedLocks:
 
     @contextmanager
     def hold(self, kind: str, key: str, *, wait: bool = True) -> Iterator[None]:
-        """Wait for the object at most the time-out, or not at all; :class:`Busy` then, so that no call from Docker
+        """Wait for the object, at most the time-out, or not at all; then raise :class:`Busy`, so that no call of Docker
         hangs.
         """
         with self._guard:

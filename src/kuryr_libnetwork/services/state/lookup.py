@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Finding what Docker names: in the journal, else in Neutron by the marks on the service's own things.
+"""Finds what Docker names: in the journal, or else in Neutron by the marks on the service's own resources.
 
-The journal is a cache here. What it lacks (deleted, or never written because upstream's service made it) is rebuilt
-from Neutron and kept. Marks on things of others prove nothing; a Docker network that is recorded only there, as
-upstream did it, is taken up on Docker's own word (:mod:`~.dockers_word`).
+The journal is a cache here. What it lacks (it was lost, or upstream's service made the resource) is rebuilt from
+Neutron and kept. Marks on other people's resources prove nothing; a Docker network that is recorded only there, as
+upstream did, is recovered on Docker's own word (:mod:`~.dockers_word`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Lookup:
         self._dates = dates
 
     def network(self, docker_id: str) -> NetworkRecord | None:
-        """The record of a Docker network; ``None`` when Neutron does not know it either."""
+        """The record of a Docker network; ``None`` if Neutron does not know it either."""
         return self._journal.networks.get(docker_id) or self._found(docker_id)
 
     def known_network(self, docker_id: str) -> NetworkRecord:
@@ -60,7 +60,7 @@ class Lookup:
         return record
 
     def pool_network(self, pool_id: str) -> tuple[NetworkRecord, SubnetRecord]:
-        """A Docker network that uses the pool, and its subnet of it."""
+        """The Docker network that uses the pool, and the pool's subnet in it."""
         for record in self._journal.networks.all():
             subnet = self._subnet_in(record, pool_id) if record.state == "ready" else None
             if subnet is not None:
@@ -74,7 +74,7 @@ class Lookup:
         return found
 
     def _subnet_in(self, record: NetworkRecord, pool_id: str) -> SubnetRecord | None:
-        """Also for a pool that the network had before it was made again."""
+        """The pool's subnet; also for a pool that the network had before Docker created it again."""
         if pool_id not in rules.pools_of(record):
             return None
         pool = self._journal.pools.get(pool_id)
@@ -82,10 +82,10 @@ class Lookup:
         return next((subnet for subnet in record.subnets if subnet.pool_id == pool_id), same[0] if same else None)
 
     def neutron_subnet(self, pool_id: str) -> tuple[NetworkRecord, SubnetRecord] | None:
-        """The same from Neutron alone: the subnet that the pool is recorded on, else one of ours tagged with its id, or
-        taken from it.
+        """The same from Neutron alone: the subnet that the pool records, else one of ours that is tagged with the
+        pool's id, or taken from the pool.
 
-        Where several Docker networks use the Neutron network, which of them asks may not be known; the record then has
+        If several Docker networks use the Neutron network, it may not be known which of them asks; the record then has
         no ``docker_id`` and is not kept.
         """
         pool = next(iter(self._own.subnetpools(id=pool_id)), None)
@@ -107,7 +107,9 @@ class Lookup:
         return own is not None and subnet_made_by_us(own)
 
     def _subnet_of(self, pool_id: str, pool: OwnSubnetPool | None) -> Subnet | None:
-        """Of a pool that is recorded only where it says; two subnets that are tagged with one pool are no answer."""
+        """The pool's subnet; if the pool records a network, only one in that. Raises
+        :class:`~kuryr_libnetwork.errors.Conflict` if subnets of several networks are tagged with the pool.
+        """
         neutron_id = network_of_pool(pool) if pool else ""
         found: list[Subnet] = []
         if pool and neutron_id:
@@ -124,8 +126,8 @@ class Lookup:
     def port_of_endpoint(self, endpoint_id: str) -> Port | None:
         """The port of an endpoint that the journal does not know, and that Docker has just named.
 
-        By device, as the binding set it, else by tags as upstream sets them. Anybody may write any device on a port of
-        his own: what is proven by more than that comes first, and of two that are not neither is it.
+        By ``device_id``, which the binding sets, or else by the tags that upstream sets. Anybody can write any device
+        on a port of his own: a port that more than that proves comes first, and of two unproven ones neither is taken.
         """
         found = self._neutron.find_ports(device_id=endpoint_id)
         kinds = [(port, release_of_unknown(port, self._own.project, self._host, named=True)) for port in found]
@@ -139,7 +141,7 @@ class Lookup:
         return next(iter(proven), None)
 
     def rebuild_lease(self, network: NetworkRecord, port: Port, subnet_id: str, unknown: Unknown) -> LeaseRecord:
-        """The lease of a port found in Neutron: every address of it counts as held."""
+        """The lease of a port found in Neutron; all of its addresses count as held."""
         lease = lease_of(port, network.docker_id, network.subnets, subnet_id, self._dates(), unknown=unknown)
         return msgspec.structs.replace(lease, held=(*lease.held, *lease.spare), spare=())
 
@@ -148,8 +150,8 @@ class Lookup:
         return self.rebuild(docker_id, network, pools) if network is not None else None
 
     def rebuild(self, docker_id: str, network: Network, pools: list[OwnSubnetPool] | None = None) -> NetworkRecord:
-        """The record of a Docker network on this Neutron network. ``pools``: those recorded for it, if they have been
-        looked for.
+        """The record of a Docker network on this Neutron network. ``pools``: those recorded for it; ``None``: they are
+        looked up.
         """
         subnets = self._neutron.find_subnets(network_id=network.id)
         if pools is None:

@@ -1,11 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where Neutron says which Docker networks, of whatever host, use one of its networks.
+"""Records in Neutron which Docker networks, of any host, use a Neutron network.
 
-By tags of the Neutron network, as upstream does, where it is in the service's own project and there is room. A Docker
-network on a network of somebody else is recorded on its own pools: there nobody else writes, and nobody else's word
-counts. So is one that finds no room (Neutron takes 50 tags for a resource); then one tag of the Neutron network says
-that there are such ones.
+This is done by tags on the Neutron network, as upstream does, if it is in the service's own project and has room. A
+Docker network on another project's network is recorded on its own pools instead, where nobody else can write. So is one
+that finds no room (Neutron allows 50 tags on a resource); a tag on the Neutron network then says that there are such.
 """
 
 from __future__ import annotations
@@ -42,10 +41,10 @@ class NetworkUsers:
         self._own = own
 
     def enter(self, record: NetworkRecord, network: Network, pools: Sequence[PoolRecord]) -> bool:
-        """Record a Docker network on a Neutron network that is there; whether it is done on that one's tags.
+        """Record a Docker network on an existing Neutron network; returns whether the latter's tags record it.
 
-        Those do not tell its host, so its first pool says it before them. Neutron calls: 2; on the pools 1 for each,
-        and for the first Docker network without room 1 more.
+        These tags do not name the host, so the Docker network's first pool does, and is written before them. Neutron
+        calls: 2; on the pools 1 for each, and 1 more for the first Docker network without room.
         """
         docker_id, own = record.docker_id, self._own.project.network(network)
         tags = network_tags(docker_id, existing=True)
@@ -60,19 +59,17 @@ class NetworkUsers:
         return False
 
     def record(self, docker_id: str, neutron_id: str, pool: PoolRecord) -> None:
-        """On a pool of its own, which nobody else writes to."""
+        """Record a Docker network on a pool of its own, where nobody else can write."""
         self._neutron.set_tags("subnetpools", pool.pool_id, pool_tags(docker_id, neutron_id, pool.ip_range))
 
     def remember(self, record: NetworkRecord) -> None:
-        """What a Docker network says of its containers, on its first pool. Neutron calls: 1, none where it says
-        nothing.
-        """
+        """Store a Docker network's options for its containers on its first pool. Neutron calls: 1; 0 without any."""
         tags = option_tags(record)
         if tags and record.pools:
             self._neutron.add_tags("subnetpools", record.pools[0], (*id_tags(record.docker_id), *tags))
 
     def others(self, network: OwnNetwork, docker_id: str) -> bool:
-        """Whether other Docker networks use a network of ours. Neutron calls: 0, where it is full of tags 1."""
+        """Whether other Docker networks use a network of ours. Neutron calls: 0; 1 if it has no room for more tags."""
         if other_users(network, docker_id):
             return True
         if MORE_USERS not in network.tags and len(network.tags) < MAX_TAGS:
@@ -80,13 +77,13 @@ class NetworkUsers:
         return any(docker_id_of(pool) not in (None, docker_id) for pool in self.recorded_on(network.id))
 
     def recorded_on(self, neutron_id: str) -> list[OwnSubnetPool]:
-        """The pools that say themselves that they are on this Neutron network."""
+        """The pools that record that their Docker network is on this Neutron network."""
         return self._own.subnetpools(tags=[on_network(neutron_id)])
 
     def find(self, docker_id: str) -> tuple[Network | None, list[OwnSubnetPool]]:
         """The Neutron network of a Docker network, and the pools that are recorded for it. Neutron calls: 2 or 3.
 
-        :class:`~kuryr_libnetwork.errors.Conflict` where it is recorded on two: neither is to be believed then.
+        Raises :class:`~kuryr_libnetwork.errors.Conflict` if it is recorded on two: neither is believed then.
         """
         tags = list(id_tags(docker_id))
         tagged = self._own.networks(tags=tags)
@@ -104,9 +101,10 @@ class NetworkUsers:
         return (found[0] if found else None), pools
 
     def leave(self, docker_id: str, network: Network) -> None:
-        """Take the tags of a Docker network; one by one, for others may be changing theirs.
+        """Remove the tags of a Docker network; one by one, because others may be changing theirs.
 
-        Upstream's service, with the role admin, writes them on networks of others, too; without that role they stay.
+        Upstream's service, with the role admin, writes them on other projects' networks as well; without that role they
+        stay.
         """
         for tag in network_tags(docker_id, existing=True):
             if tag in network.tags:

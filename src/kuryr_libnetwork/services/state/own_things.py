@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Looking up in Neutron what is the service's own: the only look-ups whose tags, names and descriptions are believed.
+"""Look-ups of the service's own resources in Neutron: the only ones whose tags, names and descriptions are believed.
 
-Neutron is asked for the service's own project alone, and what it answers all the same of another one is left out
+Neutron is asked for the service's own project alone; anything of another project in its answer is left out
 (:mod:`~kuryr_libnetwork.rules.ownership`). Each look-up is one call.
 """
 
@@ -22,7 +22,7 @@ class OwnThings:
 
     @property
     def project(self) -> OwnProject:
-        """Raises :class:`~kuryr_libnetwork.errors.NeutronError` as long as nobody could log in."""
+        """Raises :class:`~kuryr_libnetwork.errors.NeutronError` until a login has succeeded."""
         return OwnProject(id=self._neutron.project_id())
 
     def networks(self, **query: Query) -> list[OwnNetwork]:

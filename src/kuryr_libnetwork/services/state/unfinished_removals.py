@@ -1,10 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What Docker told us to remove while we could not.
+"""What Docker told us to remove, and we could not.
 
 Docker forgets an endpoint or a network whatever we answer, and never asks again (docs/notes/docker-plugin.md, "What
-Docker forgets"). Where the journal works it says so as well; this is the memory for when it does not, as on a full
-disk.
+Docker forgets"). Normally the journal records that too; this memory serves when it cannot, as on a full disk.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ class UnfinishedRemovals:
 
     @contextmanager
     def kept(self, kind: str, key: str) -> Iterator[None]:
-        """Remember the object while its removal in the body has not succeeded."""
+        """Remember the object until its removal in the body has succeeded."""
         with ExitStack() as failed:
             failed.callback(self._keep, (kind, key))
             yield
