@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The program ``kuryr`` without its commands: global options, one line for each error, and the host for the
-commands.
+"""The program ``kuryr`` without its commands: its global options, one line for each error, and the host that the
+commands work on.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MakeHost = Callable[[Sequence[str]], Host]
 
 
 class Application(App):
-    """``make_host`` gets the words that name configuration files; tests give one of their own."""
+    """``make_host``: makes the host from the arguments that name configuration files; tests pass their own."""
 
     NAME = "kuryr"
     LOG = logging.getLogger("kuryr.command")
@@ -62,7 +62,7 @@ class Application(App):
         return parser
 
     def configure_logging(self) -> None:
-        """Errors go to stderr in one line; the root logger is not ours."""
+        """Write errors to stderr, one line each; the root logger is left alone."""
         handler = logging.StreamHandler(self.stderr)
         handler.setFormatter(logging.Formatter("kuryr: %(message)s"))
         self.LOG.handlers = [handler]
@@ -76,7 +76,7 @@ class Application(App):
 
     @property
     def config_words(self) -> tuple[str, ...]:
-        """With whole paths: they may be written into a systemd unit."""
+        """The arguments that name configuration files, with absolute paths: they may get into a systemd unit."""
         given = {"--config-file": self.options.config_file, "--config-dir": self.options.config_dir}
         return tuple(word for flag, names in given.items() for name in names for word in (flag, os.path.abspath(name)))
 
@@ -91,18 +91,18 @@ class OnHost(Command):
 
 
 class Action(OnHost):
-    """A command that does something and says what."""
+    """A command that does something and reports it."""
 
     def say(self, text: str) -> None:
         self.app.stdout.write(text + "\n")
 
 
 class Table(OnHost, Lister):
-    """A command that lists."""
+    """A command that prints a list."""
 
 
 class Settings(FormattableColumn[VfSettings | None]):
-    """Short for people, complete for programs."""
+    """VF settings: short for people, complete for programs."""
 
     def human_readable(self) -> str:
         if self._value is None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""``kuryr config docker-plugin``: the file by which Docker finds the service, where it is not found by its socket."""
+"""``kuryr config docker-plugin``: the file by which Docker finds the service, if not by its socket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kuryr_libnetwork.rules.discovery import ClientFiles, PluginFile, looked_at,
 class ConfigDockerPlugin(Action):
     """Print the .spec or .json file by which Docker finds the service at kuryr_uri, or write it.
 
-    None is needed for the Unix socket in Docker's own folder, which is the default.
+    With the default, a Unix socket in Docker's own folder, no file is needed.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -66,14 +66,14 @@ class ConfigDockerPlugin(Action):
                 self.say(f"note: as long as {path} is there, Docker uses that and does not look at the file")
 
     def _places(self, name: str, wanted: PluginFile) -> tuple[Path, list[Path]]:
-        """Where it goes, and what Docker would read before it."""
+        """The path of the file, and the paths that Docker would read instead of it."""
         order = looked_at(name)
         at = next(number for number, path in enumerate(order) if path.suffix == wanted.suffix)
         return self.host.at(order[at]), [self.host.at(path) for path in order[:at]]
 
 
 def _absolute(option: str, path: str) -> str:
-    """Docker reads it from another folder than ours, and at its first use only: so look at it now."""
+    """The absolute path: Docker's working folder is not ours. Checked now, as Docker reads the file at first use."""
     if not path:
         return ""
     if not os.access(path, os.R_OK) or not os.path.isfile(path):

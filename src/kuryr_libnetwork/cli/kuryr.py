@@ -77,7 +77,7 @@ def main(
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
 ) -> int:
-    """Run ``kuryr``; the answer is the exit code. Tests give a host and streams of their own."""
+    """Run ``kuryr``; returns the exit code. Tests pass a host and streams of their own."""
     words = list(sys.argv[1:] if argv is None else argv)
     application = Application(COMMANDS, make_host, version("kuryr-libnetwork"), stdout, stderr)
     return application.run(words or ["help"])

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Start the service, stop it on a signal, and tell people in one line why it does not start.
+"""Starts the service, stops it on a signal, and says in one line why it does not start.
 
-The main thread only waits: for a signal, or for the server (in a thread of its own) to end by itself. Signal handlers
-therefore never run in the middle of the service's own work.
+The main thread only waits: for a signal, or for the server, which has a thread of its own, to end by itself. So signal
+handlers never run in the middle of the service's work.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ DESCRIPTION = (
     "Gives Docker containers OpenStack Neutron ports: a network and IPAM driver named 'kuryr', found by Docker on a "
     "Unix socket. Options not given here are read from /etc/kuryr/kuryr.conf, ~/.kuryr/kuryr.conf and kuryr.conf.d."
 )
-# Ten seconds are promised; the rest is for the interpreter's own end.
+# Ten seconds are promised; the rest is for the interpreter to exit.
 STOP_SECONDS = 9.5
 _CAP_NET_ADMIN = 12
 _ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -50,7 +50,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Service(Protocol):
-    """What :func:`kuryr_libnetwork.app.build` makes."""
+    """What :func:`kuryr_libnetwork.app.build` returns."""
 
     def serve(self) -> None:
         """Answer Docker; returns after :meth:`stop`."""
@@ -61,11 +61,11 @@ class Service(Protocol):
         ...
 
     def hangs(self) -> list[str]:
-        """What does not move any more, in words; never waits."""
+        """A text for each part that hangs; never waits."""
         ...
 
     def status(self) -> str:
-        """How it is, in one line; never waits."""
+        """The service's state in one line; never waits."""
         ...
 
 
@@ -73,23 +73,23 @@ Build = Callable[[Settings, cfg.ConfigOpts], Service]
 
 
 def main(argv: Sequence[str] | None = None, build: Build | None = None) -> int:
-    """Run ``kuryr-server``; the answer is the exit code. Tests give a ``build`` of their own."""
+    """Run ``kuryr-server``; returns the exit code. Tests pass a ``build`` of their own."""
     for number in _ASKING:
-        signal.signal(number, _do_nothing)  # the default is to die, also while the service starts
+        signal.signal(number, _do_nothing)  # by default they would kill the process while the service starts
     with closing(WaitingCalls(os.environ)) as waiting:
         try:
             return _start(sys.argv[1:] if argv is None else argv, build)
         except _NotStarted as failure:
             waiting.answer(f"{PROG} does not start: {failure}")
             return failure.code
-        except SystemExit as end:  # --help, or words that argparse does not know
+        except SystemExit as end:  # --help, or arguments that argparse does not know
             if end.code:
                 waiting.answer(f"{PROG} does not start: its command line is wrong; its log says more")
             raise
 
 
 class _NotStarted(Exception):
-    """The line that people have been told."""
+    """The service did not start; ``line`` has been printed."""
 
     def __init__(self, line: str, code: int) -> None:
         super().__init__(line)
@@ -112,7 +112,7 @@ def _start(words: Sequence[str], build: Build | None) -> int:
         raise _failed(error, EXIT_CONFIG, debug=debug) from error
     except (KuryrError, OSError) as error:
         raise _failed(error, EXIT_FAILED, debug=debug) from error
-    except Exception as error:  # the last boundary: whatever it is, people get one line
+    except Exception as error:  # the last boundary: any error becomes one line
         text = f"internal error, --debug shows more: {type(error).__name__}: {error}"
         raise _failed(error, EXIT_FAILED, debug=debug, text=text) from error
 
@@ -135,7 +135,7 @@ def _warn_of_missing_rights(status: Path = Path("/proc/self/status")) -> None:
 
 
 def _real_build() -> Build:
-    from kuryr_libnetwork.app import build  # imports everything: not before the configuration is known to be right
+    from kuryr_libnetwork.app import build  # imports everything, so only once the configuration is known to be right
 
     return build
 
@@ -162,19 +162,19 @@ def _answer(number: signal.Signals, conf: cfg.ConfigOpts) -> None:
             server_signals.read_again(conf)
         elif number is signal.SIGUSR2:
             server_signals.report(conf)
-    except Exception:  # a boundary: what an operator asks for never ends the service
+    except Exception:  # a boundary: an operator's request never ends the service
         LOG.exception("%s: unexpected error", number.name)
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:
-    """Not SIG_IGN, which the operator's scripts would inherit. The number reaches :class:`_Wake` by itself."""
+    """Used instead of SIG_IGN, which the operator's scripts would inherit. The number reaches :class:`_Wake` anyway."""
 
 
 class _Wake:
     """What the main thread waits for: a signal, or ``None`` from :meth:`up`.
 
-    The signal's number comes through a socket (``signal.set_wakeup_fd``): a handler alone is not run while the main
-    thread waits for a lock, if the signal came just before it began to wait.
+    The signal's number comes through a socket (``signal.set_wakeup_fd``): if a signal comes just before the main thread
+    begins to wait for a lock, a handler alone would not run while it waits.
     """
 
     def __enter__(self) -> Self:

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where kuryr-server's log goes and what its lines look like: oslo.log's options, with lines that fit their reader.
+"""Where kuryr-server's log goes, by oslo.log's options, and what its lines look like there.
 
-The journal has the time of each line by itself, and learns its priority from ``<N>`` at its beginning (sd-daemon(3)),
-so that ``journalctl -p warning`` finds the warnings. A file or a terminal gets date and time.
+systemd's journal notes the time of each line itself, and takes its priority from ``<N>`` at the beginning
+(sd-daemon(3)), so that ``journalctl -p warning`` finds the warnings. A file or a terminal gets date and time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kuryr_libnetwork.host.files import check_folder, claim_place
 from kuryr_libnetwork.text import printable, shortened
 
 LONGEST_MESSAGE = 20_000
-"""Characters; with --debug whole answers of Neutron are logged."""
+"""Longest text of a message, in characters; with --debug whole answers of Neutron are logged."""
 LINE = "%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s %(message)s"
 LINE_FOR_JOURNAL = "%(levelname)s %(name)s %(message)s"
 _FORMAT_OPTION = "logging_default_format_string"
@@ -39,11 +39,11 @@ LOG = logging.getLogger(__name__)
 
 
 def set_up(conf: cfg.ConfigOpts) -> None:
-    """Raises :class:`~kuryr_libnetwork.errors.ConfigError`."""
+    """Set up logging; raises :class:`~kuryr_libnetwork.errors.ConfigError`."""
     from oslo_log import log  # loaded by config.read
 
     conf.set_default(_FORMAT_OPTION, LINE)
-    # use_journal needs systemd's Python bindings; without them stderr gets to the journal as well.
+    # use_journal needs systemd's Python bindings; without them stderr reaches the journal as well.
     no_journal = conf.use_journal and importlib.util.find_spec("systemd") is None
     if no_journal:
         conf.set_override("use_journal", False)
@@ -61,9 +61,9 @@ def set_up(conf: cfg.ConfigOpts) -> None:
 
 
 def _check_log_files(conf: cfg.ConfigOpts) -> None:
-    """The log is opened by its path: a link that somebody else put there would have root write to his target."""
+    """Refuse unsafe places: the log is opened by its path, and root would follow a link that another user put there."""
     folder = Path(conf.log_dir or "")
-    with suppress(OSError):  # the library says what is wrong with a folder that is not there
+    with suppress(OSError):  # the library explains a missing folder itself
         if conf.log_file:
             claim_place(folder / conf.log_file)
         elif conf.log_dir:
@@ -71,7 +71,7 @@ def _check_log_files(conf: cfg.ConfigOpts) -> None:
 
 
 def _set_format(conf: cfg.ConfigOpts, handler: logging.Handler) -> None:
-    """Formats that the operator chose stay his; oslo.log's own formatter says the text of an error twice."""
+    """The operator's formats are kept; the default is replaced: oslo.log's formatter writes an error's text twice."""
     if conf.use_json or conf.log_config_append or not isinstance(handler, logging.StreamHandler):
         return
     journal = is_journal(handler.stream)
@@ -83,17 +83,17 @@ def _set_format(conf: cfg.ConfigOpts, handler: logging.Handler) -> None:
 
 
 def is_journal(stream: Any, environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether what is written there goes to systemd's journal, which names the file by device and inode."""
+    """Whether the stream is connected to systemd's journal, which names the file by device and inode."""
     wanted = environment.get("JOURNAL_STREAM", "")
     try:
         found = os.fstat(stream.fileno())
-    except (OSError, ValueError, AttributeError):  # no file, or closed
+    except (OSError, ValueError, AttributeError):  # not a file, or closed
         return False
     return wanted == f"{found.st_dev}:{found.st_ino}"
 
 
 class WithPriority(logging.Formatter):
-    """Each line of a message becomes an entry of its own in the journal, so each has the priority."""
+    """Puts the priority before each line of a message, because each becomes an entry of its own in the journal."""
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()
@@ -105,27 +105,26 @@ class WithPriority(logging.Formatter):
 
 
 def say_at_last(line: str) -> None:
-    """Why the service ends, on stderr: the log may be a file that nobody looks into."""
+    """Write why the service ends to stderr: the log may be a file that nobody reads."""
     print(f"<{_ERROR}>{line}" if is_journal(sys.stderr) else line, file=sys.stderr)
 
 
 class OneLine(logging.Filter):
-    """No name and no answer of others can make a line of the log, or fill it; the lines of a traceback are indented.
-
-    What is said in the course of a call of Docker ends in its id.
+    """Makes one line of limited length of each message, whatever names and answers of others are in it; the lines of a
+    traceback are indented. Messages logged during a call of Docker end in its id.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         try:
             text = record.getMessage()
-        except (TypeError, ValueError):  # words and values do not fit; the handler says so
+        except (TypeError, ValueError):  # message and arguments do not match; the handler reports it
             return True
         request = request_id()
         if len(text) > LONGEST_MESSAGE or not text.isprintable():
             record.msg, record.args = shortened(printable(text), LONGEST_MESSAGE), ()
-        if request and not hasattr(record, "request_id"):  # once, whatever the number of handlers
+        if request and not hasattr(record, "request_id"):  # once, however many handlers there are
             record.request_id = request
-            record.extra = {**getattr(record, "extra", {}), "request_id": request}  # where use_json looks
+            record.extra = {**getattr(record, "extra", {}), "request_id": request}  # use_json reads it from here
             record.msg, record.args = f"{record.getMessage()} [{request}]", ()
         if record.exc_info and record.exc_info[0] is not None:
             lines = "".join(traceback.format_exception(*record.exc_info)).splitlines()

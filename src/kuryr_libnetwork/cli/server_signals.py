@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What operators ask kuryr-server by a signal, beside to end: to read its configuration again, and to say what it does.
+"""Signals to kuryr-server other than to end: to read its configuration again, and to report what it is doing.
 
-Both as OpenStack's services do them: SIGHUP takes over the options that oslo.config calls mutable, SIGUSR2 asks for a
-Guru Meditation Report.
+Both are as in OpenStack's services: SIGHUP applies the options that oslo.config calls mutable, SIGUSR2 requests a Guru
+Meditation Report.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LOG = logging.getLogger(__name__)
 
 
 def read_again(conf: cfg.ConfigOpts) -> None:
-    """Takes over ``debug``; what else has changed is named in the log, and left for the next start."""
+    """Apply ``debug``; other options that have changed are named in the log, and wait for the next start."""
     try:
         changed = conf.mutate_config_files()
     except (cfg.Error, OSError, ValueError) as error:
@@ -31,8 +31,8 @@ def read_again(conf: cfg.ConfigOpts) -> None:
 
 
 def report(conf: cfg.ConfigOpts) -> None:
-    """Write what every thread is at, the processes and the options to stderr; secret options are starred out."""
-    # A tenth of a second, and memory that a service that is never asked does without.
+    """Write each thread's stack, the processes and the options to stderr; secret options are masked."""
+    # Imported here: it takes a tenth of a second, and memory, which a service that is never asked should not spend.
     from oslo_reports.generators.conf import ConfigReportGenerator
     from oslo_reports.generators.process import ProcessReportGenerator
     from oslo_reports.generators.threading import ThreadReportGenerator
@@ -48,7 +48,7 @@ def report(conf: cfg.ConfigOpts) -> None:
 
 
 class _Package:
-    """What oslo.reports asks a package's version object."""
+    """The version object that oslo.reports expects of a package."""
 
     def vendor_string(self) -> str:
         return "The kuryr-libnetwork authors"

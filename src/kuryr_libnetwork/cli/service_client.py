@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""A call to the running service, on the socket where Docker calls it, or a question on that for operators."""
+"""A client of the running service: calls on Docker's socket, and questions on the admin socket."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any
 from kuryr_libnetwork.errors import HostError
 
 SECONDS = 60.0
-"""A VF may have to be rebound, and its driver takes its time."""
+"""Seconds for a call: a VF may have to be rebound, which can take its driver long."""
 ADMIN_SECONDS = 10.0
-"""More than the service waits for its journal."""
+"""Seconds for a question: more than the service waits for its journal."""
 
 _PLUGIN, _ADMIN = "network plugin", "kuryr-server"
 
@@ -33,7 +33,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def call(path: Path, method: str, body: Mapping[str, Any] | None = None, seconds: float = SECONDS) -> dict[str, Any]:
-    """The service's answer; :class:`~kuryr_libnetwork.errors.HostError` with its words, or when there is none."""
+    """The service's answer; raises :class:`~kuryr_libnetwork.errors.HostError` with its error, or if there is none."""
     words = json.dumps(body) if body is not None else ""
     told = _decoded(path, _exchange(path, _PLUGIN, ("POST", method, words), seconds), _PLUGIN)
     if wrong := told.get("Err", ""):
@@ -42,12 +42,12 @@ def call(path: Path, method: str, body: Mapping[str, Any] | None = None, seconds
 
 
 def get(path: Path, page: str, seconds: float = ADMIN_SECONDS) -> dict[str, Any]:
-    """What the admin socket answers; :class:`~kuryr_libnetwork.errors.HostError` as above."""
+    """The admin socket's answer; raises :class:`~kuryr_libnetwork.errors.HostError` as :func:`call` does."""
     return _told(_decoded(path, _exchange(path, _ADMIN, ("GET", page, ""), seconds), _ADMIN))
 
 
 def docker_version(path: Path) -> str:
-    """Of the engine whose API is at this socket; "" where it does not tell."""
+    """The version of the engine whose API is at this socket; "" if it does not tell."""
     try:
         told = _decoded(path, _exchange(path, "Docker", ("GET", "/version", ""), ADMIN_SECONDS), "Docker")
     except HostError:
@@ -56,7 +56,7 @@ def docker_version(path: Path) -> str:
 
 
 class AdminClient:
-    """The admin socket of the running service; ``None``: it has none."""
+    """The admin socket of the running service. ``path`` ``None``: it has none, and each call raises."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -69,7 +69,7 @@ class AdminClient:
         return _told(_decoded(path, _exchange(path, _ADMIN, ("POST", page, json.dumps(body)), ADMIN_SECONDS), _ADMIN))
 
     def raw(self, page: str) -> bytes:
-        """As it is: a page that is no JSON."""
+        """The answer as it is, for pages that are not JSON."""
         path = self._place()
         return _exchange(path, _ADMIN, ("GET", page, ""), ADMIN_SECONDS)
 

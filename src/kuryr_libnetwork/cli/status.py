@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""``kuryr-status upgrade check``: what an old installation needs; output and exit codes as oslo.upgradecheck's."""
+"""``kuryr-status upgrade check``: what an old installation needs; output and exit codes are oslo.upgradecheck's."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ IDLE = ": without effect"
 
 
 class Places(NamedTuple):
-    """Where to look; tests have places of their own. ``packages``: folders of Python packages; the rest: defaults.
+    """Where to look; tests pass their own. ``packages``: folders of Python packages; the rest: defaults of options.
 
-    ``doors``: to the cloud and to Docker.
+    ``doors``: how to reach the cloud and Docker.
     """
 
     specs: Sequence[Path] = FOLDERS
@@ -48,7 +48,7 @@ class Places(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None, stdout: TextIO | None = None, places: Places | None = None) -> int:
-    """Run ``kuryr-status``; the answer is the exit code: 0 nothing to do, 1 something to look at, 2 would not start."""
+    """Run ``kuryr-status``; returns the exit code: 0 nothing to do, 1 something to look at, 2 would not start."""
     words, rest = _config_words(sys.argv[1:] if argv is None else argv)
     wanted = _parser().parse_args(rest)
     results = judge(gather(words, places or Places()))
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None, stdout: TextIO | None = None, places
 
 
 def _config_words(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words that name configuration files, which may stand before or behind the command, and the others."""
+    """The arguments that name configuration files, which may come before or after the command, and the others."""
     flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("file", "dir"):
         flags.add_argument(f"--config-{name}", action="append", default=[])
@@ -113,7 +113,7 @@ def gather(words: Sequence[str], places: Places) -> UpgradeFacts:
 
 
 def _unsafe(folder: Path) -> str:
-    """Why the service would not keep its state there; a folder that is not there, or not to be seen, is no fault."""
+    """Why the service would refuse the folder for its state; "" also if it does not exist, or cannot be examined."""
     try:
         with Folder(folder, make=False):
             return ""
@@ -132,7 +132,7 @@ def _changeable(script: Path) -> str:
 
 
 def _configured(words: Sequence[str], doors: Doors) -> UpgradeFacts:
-    """What the service itself would say of its configuration, and the cloud of its user."""
+    """What the service would say about its configuration, and the cloud about the service's user."""
     try:
         found = config.read(words, prog=SERVER)
     except ConfigError as error:
@@ -157,7 +157,7 @@ def _written(sources: Sources, option: str, default: str = "") -> str:
 
 
 def _distributions(folders: Sequence[str] | None) -> tuple[tuple[str, str], ...]:
-    """All there are, also those that hide one another."""
+    """Name and version of all distributions, including those that hide one another."""
     found = metadata.distributions(path=list(sys.path if folders is None else folders))
     named = [(each.metadata["Name"].lower().replace("_", "-"), each.version) for each in found]
     return tuple(sorted({each for each in named if each[0] in DISTRIBUTIONS}))

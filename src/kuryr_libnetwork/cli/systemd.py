@@ -1,8 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What systemd is told by the service that it has started (sd_notify(3)): that it is ready, that it ends, and that it
-lives.
-"""
+"""Notifications to systemd (sd_notify(3)): that the service is ready, that it is stopping, and that it is alive."""
 
 from __future__ import annotations
 
@@ -15,11 +13,11 @@ from kuryr_libnetwork.text import one_line
 
 LOG = logging.getLogger(__name__)
 PER_LIMIT = 3
-"""How often the watchdog is fed within the time after which systemd ends the service."""
+"""How often the watchdog is fed within systemd's watchdog timeout."""
 
 
 def notify(message: str) -> None:
-    """Does nothing where nobody asked for it."""
+    """Does nothing if systemd has not asked for notifications."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -32,11 +30,10 @@ def notify(message: str) -> None:
 
 
 class Watchdog:
-    """Fed as long as nothing hangs (``WatchdogSec=`` of the unit); where something does, systemd starts the service
-    anew.
+    """Fed as long as nothing hangs (``WatchdogSec=`` of the unit); if something does, systemd restarts the service.
 
-    ``hangs``: what does not move, in words, without waiting. ``report``: writes down, before the end, what every thread
-    is at. ``status``: how the service is, for ``systemctl status``.
+    ``hangs``: a text for each part that hangs, without waiting. ``report``: logs what each thread is doing, before the
+    restart. ``status``: the service's state, for ``systemctl status``.
     """
 
     def __init__(
@@ -53,10 +50,10 @@ class Watchdog:
         for_us = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         limit = environment.get("WATCHDOG_USEC", "") if for_us else ""
         self.interval = int(limit) / 1e6 / PER_LIMIT if limit.isdecimal() and int(limit) else None
-        """Seconds between two looks; None where systemd does not watch."""
+        """Seconds between two looks; None if systemd does not watch."""
 
     def look(self) -> None:
-        """Feed it, or say once why not."""
+        """Feed the watchdog, or log once why not."""
         hanging = self._asked()
         if not hanging:
             self._told = False
@@ -66,13 +63,13 @@ class Watchdog:
             LOG.error("%s: systemd is going to start the service anew; what each thread is at:", "; ".join(hanging))
             try:
                 self._report()
-            except Exception:  # a boundary: the main thread goes on whatever the report meets
+            except Exception:  # a boundary: the main thread goes on whatever happens in the report
                 LOG.exception("the report: unexpected error")
 
     def _status_line(self) -> list[str]:
         try:
             text = self._status()
-        except Exception:  # a boundary: a line for people is no reason to end
+        except Exception:  # a boundary: a status line must not end the service
             LOG.exception("how the service is: unexpected error")
             return []
         return [f"STATUS={one_line(text)}"] if text else []
@@ -80,6 +77,6 @@ class Watchdog:
     def _asked(self) -> list[str]:
         try:
             return self._hangs()
-        except Exception:  # a boundary: a fault of the question is no reason to end what may be well
+        except Exception:  # a boundary: a bug in the question must not end a service that may be well
             LOG.exception("whether the service hangs: unexpected error")
             return []

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a host that ran upstream's kuryr-libnetwork needs before this one takes its place: judgements of the facts."""
+"""What a host that ran upstream's kuryr-libnetwork needs before this one replaces it, judged from the facts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kuryr_libnetwork.rules.roles import RoleFinding
 
 
 class Code(IntEnum):
-    """Exit codes as those of oslo.upgradecheck; the command's own is the highest."""
+    """Exit codes as in oslo.upgradecheck; the command exits with the highest."""
 
     SUCCESS = 0
     WARNING = 1
@@ -25,7 +25,7 @@ class Code(IntEnum):
 
 
 class Result(Value, frozen=True):
-    """``details``: "" where there is nothing to say."""
+    """``details``: "" if there is nothing to say."""
 
     check: str
     code: Code = Code.SUCCESS
@@ -33,9 +33,9 @@ class Result(Value, frozen=True):
 
 
 class CloudState(Value, frozen=True):
-    """``account``: whose roles they are, in words; "" without Keystone. ``refused``: why Keystone lets nobody in.
+    """``account``: the user whose roles were checked, in words; "" without Keystone. ``refused``: why the login failed.
 
-    ``account_error``, ``foreign_error``: why the roles, or the Docker networks, are not known; "" where they are.
+    ``account_error``, ``foreign_error``: why the roles, or the Docker networks, are not known; "" if they are.
     ``foreign``: Docker networks on Neutron networks of another project that nothing records.
     """
 
@@ -50,12 +50,12 @@ class CloudState(Value, frozen=True):
 class UpgradeFacts(Value, frozen=True):
     """What was found on the host.
 
-    ``distributions``: name and version of everything of kuryr that Python finds. ``error``: why kuryr.conf cannot be
-    used; ``strange``: what in it is not understood, ``idle``: what has no effect. ``drivers``: what is wrong with their
-    names. ``uri``: kuryr_uri, with TLS or not, and with an authority for clients' certificates or not. ``specs``:
-    plugin files of Docker, each with its address. ``scripts``: executables in ``bindir``; ``open_scripts``: what is
-    wrong with those that others may change. ``state``: what is wrong with state_path. ``cloud``: not asked where there
-    is an ``error``.
+    ``distributions``: name and version of each distribution of kuryr that Python finds. ``error``: why kuryr.conf
+    cannot be used; ``strange``: what in it is not understood; ``idle``: what has no effect. ``drivers``: what is wrong
+    with their names. ``uri``: kuryr_uri, with or without TLS, and with or without an authority for clients'
+    certificates. ``specs``: plugin files of Docker, each with its address. ``scripts``: executables in ``bindir``;
+    ``open_scripts``: what is wrong with those that others may change. ``state``: what is wrong with state_path.
+    ``cloud``: not asked if there is an ``error``.
     """
 
     distributions: tuple[tuple[str, str], ...] = ()
@@ -77,7 +77,7 @@ class UpgradeFacts(Value, frozen=True):
 
 
 def distributions(facts: UpgradeFacts) -> Result:
-    """The package paths of upstream's two distributions are ours as well: whichever was installed last, wins."""
+    """Upstream's two distributions have package paths in common with ours: the one installed last wins."""
     check = "Installed distributions"
     ours = sorted({version for name, version in facts.distributions if name == "kuryr-libnetwork"})
     if len(ours) > 1:
@@ -113,7 +113,7 @@ def drivers(facts: UpgradeFacts) -> Result:
 
 
 def transport(facts: UpgradeFacts) -> Result:
-    """Upstream served everybody who reached the address; whoever does so can have any port of the cloud."""
+    """Upstream served everybody who could reach the address; whoever can may take any port of the cloud."""
     check = "Address of the plugin"
     if not facts.uri or (facts.tls and facts.certified) or _is_local(facts.uri):
         return Result(check=check)
@@ -127,7 +127,7 @@ def transport(facts: UpgradeFacts) -> Result:
 
 
 def plugin_files(facts: UpgradeFacts) -> Result:
-    """Docker looks for a socket first; a file of upstream's counts whenever there is none, and then leads nowhere."""
+    """Docker looks for a socket first; without one it uses a file of upstream's, which leads nowhere."""
     check = "Plugin files of Docker"
     if not facts.specs:
         return Result(check=check)
@@ -144,7 +144,7 @@ def plugin_files(facts: UpgradeFacts) -> Result:
 
 
 def scripts(facts: UpgradeFacts) -> Result:
-    """Upstream's own are not needed; the operator's go on being run, unless others may change them."""
+    """Upstream's own scripts are not needed; the operator's are still run, unless others may change them."""
     unused = [name for name in facts.scripts if name in vifs.BUILT_IN and name not in facts.script_vif_types]
     lines = []
     if unused:
@@ -159,15 +159,13 @@ def scripts(facts: UpgradeFacts) -> Result:
 
 
 def state_folder(facts: UpgradeFacts) -> Result:
-    """Packages of upstream's service may have given the folder to a user of its own, as which root's files are not
-    safe.
-    """
+    """Packages of upstream's service may have made its own user the folder's owner; root's files are not safe there."""
     check = "State folder"
     return Result(check=check, code=Code.FAILURE, details=facts.state) if facts.state else Result(check=check)
 
 
 def roles(facts: UpgradeFacts) -> Result:
-    """Upstream's user mostly was an administrator."""
+    """Upstream's user was an administrator in most clouds."""
     check, cloud = "Roles of the service's user", facts.cloud
     if facts.error:
         return _unread(check)
@@ -182,8 +180,8 @@ def roles(facts: UpgradeFacts) -> Result:
 
 
 def foreign_networks(facts: UpgradeFacts) -> Result:
-    """Upstream wrote there which Docker network uses them; whoever owns them may do so as well, so it is not
-    believed.
+    """Upstream recorded on these networks which Docker network uses them; their owners can write that as well, so it
+    is not believed.
     """
     check, cloud = "Docker networks recorded on networks of other projects", facts.cloud
     if facts.error:

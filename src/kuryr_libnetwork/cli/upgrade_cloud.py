@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What ``kuryr-status upgrade check`` asks of Keystone, Neutron and Docker: a few questions, whatever the number of
-networks.
+"""What ``kuryr-status upgrade check`` asks Keystone, Neutron and Docker: few questions, however many networks there
+are.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from kuryr_libnetwork.services.state.own_things import OwnThings
 
 
 class Doors(NamedTuple):
-    """The ways out; tests have others. ``neutron`` gets the words that name configuration files, the others a path."""
+    """Connections; tests pass others. ``neutron`` takes the arguments that name configuration files, others a path."""
 
     neutron: Callable[[Sequence[str]], Neutron] = connect_to_neutron
     engine: Callable[[Path], Engine] = DockerEngine
@@ -37,9 +37,7 @@ class Doors(NamedTuple):
 
 
 def ask_cloud(words: Sequence[str], settings: Settings, doors: Doors) -> CloudState:
-    """Neutron calls: none, or where Docker knows networks that the journal does not, 5 and 1 more for each 50
-    of them.
-    """
+    """Neutron calls: none; if Docker knows networks that the journal does not, 5, and 1 more for each 50 of them."""
     neutron = doors.neutron(words)
     try:
         account = neutron.account()
@@ -98,5 +96,5 @@ def _networks(neutron: Neutron, ids: Iterable[str], names: Iterable[str]) -> Col
 
 
 def _some(texts: Iterable[str]) -> list[str]:
-    """For a look-up of one of these; of none it costs no call."""
+    """The values of a look-up; an empty one costs no call."""
     return sorted(set(texts) - {""})

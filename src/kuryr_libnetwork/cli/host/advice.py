@@ -22,11 +22,11 @@ FIREWALLS = (FIREWALL, "noop")
 UNKNOWN = "PHYSICAL_NETWORK"
 UNMAPPED = ("no mapping is known", "without any, VFs of every PF that carries no default route are used")
 Get = Callable[[str, str], str | None]
-"""Section and option -> the value in the file, ``None`` where it is not set."""
+"""Takes section and option, returns the value in the file; ``None`` if it is not set."""
 
 
 class ConfigFacts(Value, frozen=True):
-    """``host``: of kuryr.conf; ``hostname``: the machine's. ``unmapped``: PFs that no mapping names."""
+    """``host``: the option of kuryr.conf; ``hostname``: the machine's. ``unmapped``: PFs that no mapping names."""
 
     host: str
     hostname: str
@@ -132,7 +132,7 @@ def check_server(facts: ConfigFacts, get: Get) -> list[Finding]:
 
 
 def _network(name: str, get: Get) -> Finding:
-    """On a VLAN or a flat type driver, one is enough."""
+    """Whether a VLAN or a flat type driver names the physical network; one is enough."""
     link = f"physical network {name}"
     ranges = get("ml2_type_vlan", "network_vlan_ranges")
     flat = _items(get("ml2_type_flat", "flat_networks") or "*")
@@ -151,7 +151,7 @@ def _host(facts: ConfigFacts, get: Get) -> Finding:
 
 
 def _drivers(link: str, value: str | None, wanted: Iterable[str]) -> Finding:
-    """Drivers are named by module path or bare name."""
+    """Whether all wanted drivers are named, by module path or bare name."""
     present = {item.rpartition(".")[2] for item in _items(value)}
     missing = [name for name in wanted if name.rpartition(".")[2] not in present]
     if missing:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""A systemd unit per PF that makes its VFs at every boot, before whatever uses them."""
+"""A systemd unit for each PF that creates its VFs at every boot, before the programs that use them start."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ WantedBy={wanted_by}
 
 
 def install(host: Host, pf: PhysicalFunction, count: int, *, keep_up: bool) -> Iterator[str]:
-    """Write and enable the unit, or remove it for a count of 0; tells each step."""
-    # Not with the address's colons: systemd-analyze takes what follows one for an alias.
+    """Write and enable the unit, or remove it if the count is 0; yields a line for each step."""
+    # Without the address's colons: systemd-analyze takes what follows one for an alias.
     unit = host.units / f"kuryr-vfs-{pf.pci_address.replace(':', '-')}.service"
     link = host.units / f"{WANTED_BY}.wants" / unit.name
     try:
@@ -74,13 +74,13 @@ def content(host: Host, pf: PhysicalFunction, count: int, *, keep_up: bool) -> s
 
 
 def escaped(name: str) -> str:
-    """As systemd-escape(1) does it for a device's name."""
+    """A device's name, escaped as by systemd-escape(1)."""
     plain = "".join(char if char.isascii() and (char.isalnum() or char in ":_.") else _code(char) for char in name)
     return _code(".") + plain[1:] if plain.startswith(".") else plain
 
 
 def quoted(word: str) -> str:
-    """As systemd.service(5) reads a word of a command line."""
+    """A word of a command line, quoted for systemd.service(5)."""
     safe = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{safe}"' if safe != word or " " in word else word
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``kuryr support-bundle``: all that a bug report needs, in one file, without secrets.
 
-What cannot be had is told in its place: a bundle is made where something is broken. Options that oslo.config calls
-secret are starred out, and so is what stands before an @ in a URL.
+For what is not available the bundle has the reason instead: it is made when something is broken. Options that
+oslo.config calls secret are masked, and so is what precedes an @ in a URL.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from kuryr_libnetwork.config import read as config
 
 PAGES = ("healthz", "v1/networks", "v1/endpoints", "v1/ports", "v1/devices", "v1/suspects", "v1/rounds", "metrics")
 SECONDS = 20.0
-"""For one program."""
+"""Seconds for one program."""
 MOST = 8 * 1024 * 1024
-"""Bytes of what one program says."""
+"""Largest output of one program, in bytes."""
 LOG_LINES = 20_000
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _SECRET = re.compile(r"(?i)^(\s*\S*(?:password|secret|token|passcode|private_key)\S*\s*[=:]\s*).*$", re.MULTILINE)
@@ -38,7 +38,7 @@ Run = Callable[[tuple[str, ...]], str]
 
 
 def parts(host: Host, doctor: Callable[[], object], run: Run) -> Iterable[tuple[str, Callable[[], str]]]:
-    """Name of each file of the bundle, and how to get what is in it."""
+    """The name of each file of the bundle, and a function that returns its text."""
     yield "versions.txt", _versions
     yield "kuryr.conf.txt", partial(_options, host.config_words)
     yield "journal.json", lambda: _json(host.look())
@@ -56,7 +56,7 @@ def _page(host: Host, page: str) -> str:
 
 
 def programs(host: Host) -> dict[str, tuple[str, ...]]:
-    """What is asked of other programs, which may be missing."""
+    """The command lines of other programs, by the name of the bundle's file; the programs may be missing."""
     plugin = host.settings.plugin
     docker = ("docker", f"--host=unix://{plugin.docker_socket}") if plugin.docker_socket else ("docker",)
     vswitch = ("ovs-vsctl", "--timeout=10", f"--db={host.settings.ovs.ovsdb_connection}")
@@ -80,7 +80,7 @@ def programs(host: Host) -> dict[str, tuple[str, ...]]:
 
 
 def write(path: Path, wanted: Iterable[tuple[str, Callable[[], str]]], say: Callable[[str], object]) -> None:
-    """A new file that its owner alone can read; raises ``OSError``, as where there is one."""
+    """Write a new file that only its owner can read; raises ``OSError``, also if it exists already."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     now = int(time.time())
     with os.fdopen(file, "wb") as target, tarfile.open(fileobj=target, mode="w:gz") as bundle:
@@ -95,7 +95,7 @@ def write(path: Path, wanted: Iterable[tuple[str, Callable[[], str]]], say: Call
 def _had(get: Callable[[], str]) -> str:
     try:
         return get()
-    except Exception as error:  # noqa: BLE001  # a boundary: what is broken is told, and the rest still had
+    except Exception as error:  # noqa: BLE001  # a boundary: what fails is reported, and the rest still collected
         return f"cannot be had: {type(error).__name__}: {error}\n"
 
 
@@ -104,7 +104,7 @@ def without_secrets(text: str) -> str:
 
 
 def run_program(words: tuple[str, ...]) -> str:
-    """What it says, errors too; what it says beyond :data:`MOST` is cut off at the beginning."""
+    """The program's output, stderr included; of more than :data:`MOST` bytes the beginning is cut off."""
     try:
         done = subprocess.run(words, capture_output=True, timeout=SECONDS, check=False, stdin=subprocess.DEVNULL)
     except FileNotFoundError:
@@ -121,7 +121,7 @@ def _versions() -> str:
 
 
 class _Lines:
-    """Takes the place of a logger."""
+    """Stands in for a logger, and keeps the lines."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -137,7 +137,7 @@ def _options(words: Sequence[str]) -> str:
 
 
 def _log_files(words: Sequence[str]) -> str:
-    """The ends of those that kuryr.conf names."""
+    """The last part of each log file that kuryr.conf names."""
     conf = config.read(words, login=False).conf
     folder = Path(conf.log_dir or "/")
     named = [folder / conf.log_file] if conf.log_file else sorted(folder.glob("*.log")) if conf.log_dir else []

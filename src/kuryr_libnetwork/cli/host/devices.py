@@ -36,7 +36,7 @@ VF_COLUMNS = (
 )
 BIND_TIMEOUT = 30.0
 PF_STAYS_UP = frozenset({"bnxt_en"})
-"""Drivers that make VFs only while the PF is up."""
+"""Drivers that create VFs only while the PF is up."""
 
 
 class PfList(Table):
@@ -69,10 +69,10 @@ assert len(VF_COLUMNS) == len(VfRow.__struct_fields__)
 
 
 class VfCreate(Action):
-    """Make VFs on a PF, bring the PF up, and, with --persist, have the same done at every boot.
+    """Create VFs on a PF, set the PF up, and, with --persist, do the same at every boot.
 
-    The kernel can only make them anew, so this is refused while one of them is used. The PF is down meanwhile: VFs made
-    while it is up may stay without a carrier.
+    The kernel can only replace all VFs of a PF, so this is refused while one of them is in use. The PF is down
+    meanwhile: VFs created while it is up may stay without a carrier.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -123,9 +123,9 @@ class VfCreate(Action):
 
 
 def create_refusal(found: FoundPf, count: int, leases: Mapping[str, DeviceLease], pf_used: str) -> str:
-    """Why the number of VFs must not be changed now; "" when nothing speaks against it.
+    """Why the number of VFs must not be changed now; "" if it may be.
 
-    A lease of a VF that does not exist (after a reboot) is no hindrance: it is the service's to clear up.
+    A lease of a VF that does not exist (after a reboot) does not count: the service ends it.
     """
     pf = found.pf
     if not 0 <= count <= pf.total_vfs:
@@ -157,7 +157,7 @@ def _busy(found: FoundPf, vf: VirtualFunction, leases: Mapping[str, DeviceLease]
 
 
 class VfRepair(Action):
-    """Take a VF from its driver and give it back, which resets it and brings a lost network device home."""
+    """Unbind a VF from its driver and bind it again, which resets it and brings back a lost network device."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -204,7 +204,7 @@ def repair_refusal(vf: VirtualFunction, lease: DeviceLease | None, used: str, *,
 
 
 def repair_driver(vf: VirtualFunction, siblings: Collection[VirtualFunction], pf: PhysicalFunction | None) -> str:
-    """The one it has, else that of its neighbours on the PF, else the one that belongs to the PF's."""
+    """The VF's driver, else that of other VFs of its PF, else the VF driver that belongs to the PF's driver."""
     drivers = sorted({each.driver for each in siblings if each.driver} - USER_SPACE_DRIVERS)
     usual = VF_DRIVERS.get(pf.driver, pf.driver) if pf else ""
     driver = vf.driver or (drivers[0] if len(drivers) == 1 else usual)
@@ -217,9 +217,10 @@ def repair_driver(vf: VirtualFunction, siblings: Collection[VirtualFunction], pf
 
 
 class VfRelease(Action):
-    """Put back a VF or PF that the service holds for no container, or try again with one in quarantine.
+    """Give back a VF or PF that no container uses, or retry one in quarantine.
 
-    The service does it at once. While it is stopped, the wish is written into its journal, and done at its next start.
+    The service does it at once. While it is stopped, the request is written into its journal, and done at its next
+    start.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

@@ -17,9 +17,9 @@ COLUMNS = ("Link", "Status", "Found", "What to do")
 
 
 class Doctor(Table):
-    """Walk the chain that containers need: each link ok, wrong or not checked, and what to do. Exit code 1: wrong.
+    """Check each link of the chain that containers need: ok, wrong or not checked, and what to do. Exit code 1: wrong.
 
-    VFs are looked at where kuryr.conf asks for them.
+    VFs are checked if kuryr.conf asks for them.
 
     Asks Neutron; changes nothing.
     """

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What ``kuryr doctor`` looks at: gathered once, changing nothing, judged in :mod:`.doctor_links`."""
+"""The facts of ``kuryr doctor``: gathered once, without any change, and judged in :mod:`.doctor_links`."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ AGENT_TYPE = NIC_SWITCH
 class CloudFacts(Value, frozen=True):
     """``error``: why the rest is not known. ``profile``: "allowed", "forbidden", or why it is not known.
 
-    ``account``: of the service; ``None``: a cloud without Keystone, or ``account_error`` says why it is not known.
-    ``agents``: those of SR-IOV; ``vswitches``: those that bind ordinary ports.
+    ``account``: the service's; ``None``: a cloud without Keystone, or ``account_error`` says why it is not known.
+    ``agents``: the SR-IOV agents; ``vswitches``: the agents that bind ordinary ports.
     ``networks``: by physical network of the mapping; ``networks_error``: why they are not known.
     """
 
@@ -44,10 +44,10 @@ class CloudFacts(Value, frozen=True):
 
 
 class DoctorFacts(Value, frozen=True):
-    """``states``: of the PFs' devices by name. ``config_error`` and ``plugin_error`` are empty where all is well.
+    """``states``: of the PFs' network devices, by name. ``config_error`` and ``plugin_error``: "" if all is well.
 
-    ``bridges``: of Open vSwitch, ``bridges_error``: why they are not known. ``docker``: version of the engine, "" where
-    it is not known. ``service``: how the service says that it is, ``service_error``: why it does not.
+    ``bridges``: of Open vSwitch; ``bridges_error``: why they are not known. ``docker``: the engine's version, "" if not
+    known. ``service``: the wellbeing that the service reports; ``service_error``: why there is no report.
     """
 
     settings: Settings
@@ -119,7 +119,7 @@ def mappings_of(agent: Agent | None) -> dict[str, list[str]]:
 
 
 def ask_cloud(neutron: Neutron, settings: Settings) -> CloudFacts:
-    """The physical networks are those of the service's mapping, without one those of the agent's."""
+    """Ask Neutron about the physical networks of the service's mapping; without one about those of the agent's."""
     try:
         neutron.extensions()
     except ConfigError:
@@ -167,7 +167,10 @@ def _networks(neutron: Neutron, names: Iterable[str]) -> tuple[dict[str, tuple[N
 
 
 def _may_write_profile(neutron: Neutron) -> str:
-    """Ask for a port on a network that cannot exist: Neutron looks at the role before it looks for the network."""
+    """Whether the role may write ``binding:profile``: "allowed", "forbidden", or why it is not known.
+
+    A port on a network that cannot exist is requested: Neutron checks the role before it looks for the network.
+    """
     try:
         neutron.create_port({"network_id": str(uuid.uuid4()), "binding:profile": {"pci_slot": "0000:00:00.0"}})
     except NeutronForbidden:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The chain link by link: each a judgement of the facts, in the order in which to mend them. What every host needs
-comes first (:mod:`.doctor_veth`), then, where it is enabled, what VFs need, from the NIC to Neutron.
+"""The links of the chain, each judged from the facts, in the order in which to repair them. What every host needs
+comes first (:mod:`.doctor_veth`); then, if they are enabled, what VFs need, from the NIC to Neutron.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kuryr_libnetwork.rules.devices import SWITCHDEV, FoundPf
 from kuryr_libnetwork.rules.roles import RoleFinding, judge_roles, reads_physical_networks
 
 KERNEL = (5, 14)
-"""The first that names a device's PCI function over netlink (``IFLA_PARENT_DEV_NAME``)."""
+"""The first kernel that names a device's PCI function over netlink (``IFLA_PARENT_DEV_NAME``)."""
 NOT_ENABLED = "no driver or mapping of kuryr.conf asks for it; docs/sriov.md says how"
 SRIOV_DRIVERS = frozenset({"sriov", "hw_veb", "hostdev_physical", "macvtap"})
 Judge = Callable[[DoctorFacts], Finding]
@@ -33,7 +33,7 @@ def judge_chain(facts: DoctorFacts) -> list[Finding]:
 
 
 def is_enabled(facts: DoctorFacts) -> bool:
-    """Whether the operator wants VFs: by a driver or a mapping of his, or one that was given away."""
+    """Whether VFs are wanted: a driver or a mapping asks for them, or a lease exists."""
     names = (*facts.settings.plugin.enabled_port_drivers, *facts.settings.binding.enabled_drivers)
     return (
         any(name.rpartition(".")[2] in SRIOV_DRIVERS for name in names)
@@ -149,7 +149,7 @@ def neutron(facts: DoctorFacts) -> Finding:
 
 
 def roles(facts: DoctorFacts) -> Finding:
-    """What the token says; the next link tries what Neutron itself says of ``binding:profile``."""
+    """The roles in the token. The next link asks Neutron itself about ``binding:profile``."""
     link, account = "roles", facts.cloud.account
     if facts.cloud.error or facts.cloud.account_error:
         return unchecked(link, facts.cloud.account_error or "Neutron did not answer")
@@ -260,7 +260,7 @@ def _pairs(facts: DoctorFacts) -> set[tuple[str, str]]:
 
 
 def _ours(facts: DoctorFacts) -> list[FoundPf]:
-    """The PFs that a mapping names; without one those that carry no default route. Not those given away."""
+    """The PFs that a mapping names; without one those that carry no default route. Not those given to containers."""
     mapped = {device for _, device in _pairs(facts)}
     kept = [each for each in facts.pfs if each.pf.pci_address not in facts.leases]
     return [each for each in kept if (mapped & set(each.pf.netdevs) if mapped else not each.default_route)]

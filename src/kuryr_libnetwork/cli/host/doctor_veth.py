@@ -11,7 +11,7 @@ from kuryr_libnetwork.cli.host.findings import Finding, ok, unchecked, wrong
 from kuryr_libnetwork.rules.plugging import unknown_host
 
 CRASHING = ((29, 0, 0), (29, 0, 2))
-"""First and last release of the engine that dies with any remote network driver (docs/notes/docker-plugin.md)."""
+"""First and last engine release that crashes with any remote network driver (docs/notes/docker-plugin.md)."""
 DEFAULT_BRIDGE = "br-int"
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""One line of a check: what was looked at, how it stands, what to do."""
+"""One line of a check: what was checked, the result, and what to do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Status = Literal["ok", "wrong", "not checked"]
 
 
 class Finding(Value, frozen=True):
-    """``advice`` says what to do where it is wrong, or why it was not checked."""
+    """``advice``: what to do if it is wrong, or why it was not checked."""
 
     link: str
     status: Status

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator sees of this host's PFs and VFs: the kernel's view, the journal's, and what the service
-would say.
+"""What an operator sees of this host's PFs and VFs: the kernel's view, the journal's, and whether the service would
+use them.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ UNITS = Path("/etc/systemd/system")
 
 @dataclass(frozen=True)
 class Host:
-    """All that the commands touch. ``look`` reads the journal, ``journal`` takes it (while no service has it).
+    """All that the commands touch. ``look`` reads the journal, ``journal`` opens it for writing (while no service
+    runs).
 
-    ``ask`` calls the running service where Docker calls it: path and body of the call. ``admin``: its admin socket.
-    ``engine``: what Docker knows.
+    ``ask`` calls the running service on Docker's socket, with path and body of the call. ``admin``: its admin socket.
+    ``engine``: Docker's Engine API.
     """
 
     pci: PciFunctions
@@ -60,11 +61,11 @@ class Host:
     root: Path = Path("/")
 
     def at(self, path: Path) -> Path:
-        """A file of this machine; tests have a folder in the place of the root."""
+        """A file of this machine; tests use a folder as the root."""
         return self.root / path.relative_to("/")
 
     def containers(self) -> dict[str, str]:
-        """Names by endpoint; none where Docker does not answer: a list shows the rest nevertheless."""
+        """Container names by endpoint id; empty if Docker does not answer, so that a list still shows the rest."""
         try:
             return self.engine.view().containers if self.engine else {}
         except EngineUnavailable:
@@ -87,7 +88,7 @@ class PfRow(Value, frozen=True):
 
 
 class VfRow(Value, frozen=True):
-    """``state``: of the lease, else ``free`` or ``unusable``."""
+    """``state``: that of the lease, else ``free`` or ``unusable``."""
 
     pci_address: str
     pf: str
@@ -104,7 +105,7 @@ class VfRow(Value, frozen=True):
 
 
 def gather(host: Host) -> list[FoundPf]:
-    """Every PF with its VFs; ``in_use`` speaks of VFs only."""
+    """Every PF with its VFs; ``in_use`` is about VFs only."""
     return [gather_pf(host, pf) for pf in host.pci.physical_functions()]
 
 
@@ -124,7 +125,7 @@ def gather_pf(host: Host, pf: PhysicalFunction) -> FoundPf:
 
 
 def find_pf(host: Host, text: str) -> PhysicalFunction:
-    """By name or PCI address."""
+    """The PF with this name or PCI address; raises :class:`~kuryr_libnetwork.errors.DeviceError` if there is none."""
     address = canonical_pci(text)
     known = host.pci.physical_functions()
     for pf in known:
@@ -215,7 +216,7 @@ def _vf_row(
 
 
 def _found_settings(host: Host, pf: PhysicalFunction, vf: VirtualFunction) -> VfSettings | None:
-    """``None`` where the PF cannot be asked: a list shows the rest nevertheless."""
+    """``None`` if the PF cannot be asked, so that a list still shows the rest."""
     try:
         return host.control.read(pf.netdevs[0], vf.index) if pf.netdevs else None
     except KuryrError:
@@ -229,7 +230,7 @@ def _lease_note(lease: DeviceLease, found: VfSettings | None) -> str:
 
 
 def _obstacle(each: FoundPf, vf: VirtualFunction, leases: Mapping[str, DeviceLease], policy: DevicePolicy) -> str:
-    """Why the service would not give out a VF that nobody has."""
+    """Why the service would not give an unleased VF to a container."""
     networks = networks_of(each.pf, policy.mappings, policy.specs, vf)
     if policy.speaks and not networks:
         return "its PF is not mapped to a physical network"

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What ``kuryr doctor`` asks beside devices and journal: the kernel, the service's socket, Neutron."""
+"""What ``kuryr doctor`` asks besides devices and journal: the kernel, the service's socket, Neutron."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Probes:
-    """``neutron`` raises :class:`~kuryr_libnetwork.errors.ConfigError`; ``plugin`` answers what is wrong, or "".
+    """``neutron`` raises :class:`~kuryr_libnetwork.errors.ConfigError`; ``plugin`` returns what is wrong, or "".
 
     ``bridges``: of Open vSwitch; raises :class:`~kuryr_libnetwork.errors.KuryrError`. ``docker``: the engine's version,
     or "".
@@ -65,7 +65,7 @@ def connect_to_neutron(words: Sequence[str]) -> Neutron:
 
 
 def ask_plugin(path: Path, folders: Sequence[str] = SOCKET_FOLDERS, seconds: float = SECONDS) -> str:
-    """Ask the service what Docker asks first."""
+    """Call what Docker calls first; returns what is wrong, or ""."""
     if str(path.parent) not in folders:
         return f"Docker does not look for plugins in {path.parent}: socket_path has to be in {folders[0]}"
     try:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""``kuryr status``, ``network``, ``endpoint``, ``reconcile`` and ``log level``: what the running service tells."""
+"""``kuryr status``, ``network``, ``endpoint``, ``reconcile`` and ``log level``: they ask the running service."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 SHORT = 12
 """Characters of an id, as Docker shows them."""
 LOOK_SECONDS = 120.0
-"""For a look of the background, which may wait for Neutron."""
+"""Seconds for a look of the background, which may wait for Neutron."""
 PAUSE = 0.2
 NETWORK_COLUMNS = ("Docker network", "Neutron network", "Subnets", "MTU", "Endpoints", "State")
 ENDPOINT_COLUMNS = ("Endpoint", "Container", "Docker network", "Addresses", "MAC", "Port", "Interface", "VF", "State")
@@ -39,7 +39,7 @@ SUSPECT_COLUMNS = ("Kind", "Id", "Why", "Suspected for", "Removed in", "Trouble"
 
 
 class Id(FormattableColumn[str]):
-    """Docker's ids are long; programs get all of them."""
+    """An id of Docker's: its beginning for people, the whole for programs."""
 
     def human_readable(self) -> str:
         return self._value[:SHORT] if len(self._value) > 2 * SHORT and "-" not in self._value else self._value
@@ -75,7 +75,7 @@ class _Asking(OnHost):
 
 class _AskingOfEndpoints(_Asking):
     def endpoints(self) -> list[EndpointRow]:
-        """With the containers' names of this moment, as far as Docker tells them."""
+        """With the containers' present names, if Docker answers."""
         names = self.host.containers()
         return [
             msgspec.structs.replace(row, container=names.get(row.endpoint_id, row.container))
@@ -91,7 +91,7 @@ def _understood(told: object, kind: type[T]) -> T:
 
 
 class Status(_Asking):
-    """Say how the service is: one line when all is well, else what is not. Exit code 1: not all is well."""
+    """Say how the service is: one line if all is well, else what is wrong. Exit code 1: something is wrong."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -121,7 +121,7 @@ class Status(_Asking):
 
 
 class NetworkList(_Asking, Table):
-    """List the Docker networks of this host and the Neutron networks that they are."""
+    """List the Docker networks of this host and their Neutron networks."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], list[Any]]:  # noqa: ARG002
         rows = self.rows("networks", NetworkRow)
@@ -131,7 +131,7 @@ class NetworkList(_Asking, Table):
 
 
 class NetworkShow(_Asking, ShowOne):
-    """Show a Docker network: by its id, or that of its Neutron network, or the beginning of either."""
+    """Show a Docker network, found by its id or its Neutron network's, or the beginning of either."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -146,7 +146,7 @@ class NetworkShow(_Asking, ShowOne):
 
 
 class EndpointList(_AskingOfEndpoints, Table):
-    """List the containers' places on Docker networks of this host: address, port, interface or VF."""
+    """List the endpoints of this host's containers: address, port, interface or VF."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -173,9 +173,9 @@ class EndpointList(_AskingOfEndpoints, Table):
 
 
 class EndpointShow(_AskingOfEndpoints, ShowOne):
-    """Show one endpoint, and its port's status in Neutron, which is asked.
+    """Show one endpoint, with its port's status from Neutron.
 
-    By the name of the container, an id of endpoint or port or its beginning, an address or a MAC.
+    It is found by the container's name, the id of endpoint or port or its beginning, an address or a MAC.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -200,7 +200,9 @@ class EndpointShow(_AskingOfEndpoints, ShowOne):
 
 
 def _one(what: str, wanted: str, names: Sequence[tuple[T, tuple[str, ...]]]) -> T:
-    """Whole names before beginnings of them; of several, none is guessed."""
+    """The only match; whole names come before their beginnings. Raises
+    :class:`~kuryr_libnetwork.errors.DeviceError` for none or several.
+    """
     whole = [row for row, known in names if wanted in known]
     found = whole or [row for row, known in names if wanted and any(name.startswith(wanted) for name in known)]
     if len(found) == 1:
@@ -213,7 +215,7 @@ def _one(what: str, wanted: str, names: Sequence[tuple[T, tuple[str, ...]]]) -> 
 class Reconcile(_Asking, Table):
     """Have the service look for leftovers now, and list what it still suspects. With --dry-run: list only.
 
-    What nobody seems to use is removed once it has been so for reconcile_grace seconds in every look.
+    What nobody seems to use is removed once that has been so in every look for reconcile_grace seconds.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

@@ -17,7 +17,7 @@ from kuryr_libnetwork.config.sources import Sources
 
 
 def facts_of(host: Host) -> ConfigFacts:
-    """PFs that carry a default route are no candidates; those that a mapping names are known."""
+    """What the settings depend on. ``unmapped`` leaves out PFs that carry a default route."""
     sriov = host.settings.sriov
     mapped = {device for devices in sriov.mappings.values() for device in devices}
     found = [each.pf.netdevs[0] for each in gather(host) if each.pf.netdevs and not each.default_route]

@@ -17,8 +17,8 @@ from kuryr_libnetwork.errors import HostError
 class SupportBundle(Action):
     """Write all that a bug report needs into one tar file, without secrets.
 
-    Versions, options, journal, the service's own words and log, doctor, Open vSwitch, kernel, devices, Docker. Read it
-    before you send it: names and addresses are in it.
+    It has versions, options, the journal, the service's state and log, doctor's findings, Open vSwitch, the kernel,
+    devices and Docker. Read it before you send it: names and addresses are in it.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
