@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The admin socket put together: pages, metrics, and the sockets where they stand."""
+"""Puts the admin socket together: pages, metrics, and the sockets where they are served."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def lists(overview: Overview) -> dict[str, Callable[[], object]]:
 
 
 def _places(chosen: AdminSettings, pages: Application, listen: Callable[[Path, Pages], Place]) -> list[Place]:
-    """Containers do not need it, so a socket that cannot be had is only told."""
+    """Containers do not need these sockets, so one that cannot be opened is only logged."""
     found = []
     try:
         if chosen.socket is not None:

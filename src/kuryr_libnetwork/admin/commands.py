@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What can be done on the admin socket, by root: a look of the background now, and another log level."""
+"""The commands of the admin socket, for root: look for leftovers now, and change the log level."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class LogLevel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def commands(look_now: Callable[[], RoundRow]) -> dict[str, Command]:
-    """By the name of the page."""
+    """The commands by the names of their pages."""
     return {"reconcile": lambda _: look_now(), "log-level": set_log_level}
 
 
 def set_log_level(body: bytes) -> LogLevel:
-    """Until the next start, or the next ``debug`` in a configuration that is read again."""
+    """Set the log level until the next start, or until SIGHUP applies a changed ``debug``."""
     try:
         wanted = msgspec.json.decode(body, type=LogLevel)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Prometheus scrapes at ``/metrics``.
 
-Labels take a few words each, which the code knows beforehand: methods of Docker, codes of errors, states, kinds of
-things, physical networks of the host. Only what a VF is for (``kuryr_vf_info``) has ids, one series for each VF in use.
-What is counted as it happens stands in :class:`Metrics`; what there is, is read when Prometheus asks.
+Each label has few values, which the code knows beforehand: methods of Docker, codes of errors, states, kinds of things,
+physical networks of the host. Only ``kuryr_vf_info``, which says what a VF is used for, has ids: one series for each VF
+in use. Events are counted in :class:`Metrics` as they happen; states are read when Prometheus scrapes.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from kuryr_libnetwork.model.overview import Contact, Counts, RoundRow, Wellbeing
 from kuryr_libnetwork.model.value import Value
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 60.0)
-"""From an answer out of the journal to a Neutron that is waited for in vain."""
+"""Seconds; from an answer out of the journal to a wait for a Neutron that does not answer."""
 SUSPECTS = ("endpoint", "group", "lease", "network", "plug", "pool", "port")
 QUOTAS = ("network", "port", "security_group", "security_group_rule", "subnet", "subnetpool", "trunk")
-"""What the service makes in its project."""
+"""The resources that the service creates in its project."""
 STATES = ("creating", "ready", "deleting")
 DEVICE_STATES = ("taking", "leased", "returning", "quarantined")
 
 
 class Sources(Value, frozen=True):
-    """Where it is read what there is. ``counts`` and ``journal_size`` may wait for the disk. ``interval``: of looks for
-    leftovers, 0: at the start only.
+    """Where states are read. ``counts`` and ``journal_size`` may wait for the disk. ``interval``: seconds between looks
+    for leftovers; 0: at the start only.
     """
 
     version: str
@@ -55,7 +55,9 @@ class Sources(Value, frozen=True):
 
 
 class Metrics:
-    """Counts from the start on; :meth:`show` adds what ``read`` was given. Safe for many threads."""
+    """Counts events from the start on; :meth:`show` adds the states, once :meth:`read` is called. Safe for many
+    threads.
+    """
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # each would be a series more
@@ -112,7 +114,7 @@ class Metrics:
         self._repairs.labels(kind).inc()
 
     def read(self, sources: Sources, health: Health, slow: Slow) -> None:
-        """From now on show what there is, too."""
+        """From now on show the states of ``sources`` as well."""
         self._registry.register(_State(sources, health, slow))
 
     def show(self) -> bytes:
@@ -120,7 +122,7 @@ class Metrics:
 
 
 class _State:
-    """Read for each scrape. What waits for a disk that hangs is left out; that it hangs is told by the rest."""
+    """States, read for each scrape. What waits for a disk that hangs is left out; the rest shows that it hangs."""
 
     def __init__(self, sources: Sources, health: Health, slow: Slow) -> None:
         self._from = sources
@@ -128,7 +130,7 @@ class _State:
         self._slow = slow
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing, so that nothing is read when it is registered."""
+        """Empty, so that nothing is read at registration."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
@@ -212,7 +214,7 @@ def _of_counts(counts: Counts) -> Iterable[Metric]:
 
 
 def _filled(counts: Mapping[str, int], names: Iterable[str]) -> dict[tuple[str, ...], int]:
-    """None of a kind is 0: an alert on something that is not there would never end, or never begin."""
+    """Counts with 0 for absent names: an alert on a missing series would never end, or never begin."""
     return {(name,): counts.get(name, 0) for name in names}
 
 

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The paths of the admin socket: what each answers, and to whom.
 
-A WSGI application, so that any server can carry it. It asks nobody outside of this process: a question of an operator
-must be answered while Neutron, Docker or the disk do not. What reads the journal waits for it no longer than
-:data:`PATIENCE`; how the service is (``/healthz``) waits for nothing.
+A WSGI application, so that any server can carry it. It asks nothing outside of this process: operators must get answers
+while Neutron, Docker or the disk give none. Pages that read the journal wait for it no longer than :data:`PATIENCE`;
+those about the service itself (``/healthz``) wait for nothing.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from kuryr_libnetwork.text import shown
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 PATIENCE = 5.0
-"""Seconds for the journal."""
+"""Seconds to wait for the journal."""
 LONGEST_BODY = 4096
 MOST_WAITING = 2
-"""Questions that may wait for the journal at a time."""
+"""Number of questions that may wait for the journal at the same time."""
 PLACE = 0.5
-"""Seconds for one of these places, which are free again within a millisecond unless the disk hangs."""
+"""Seconds to wait for one of these places; unless the disk hangs, one is free within a millisecond."""
 JSON = "application/json"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _LOCAL_NAMES = ("localhost", "")
@@ -41,7 +41,7 @@ StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 
 class Page(msgspec.Struct, frozen=True):
-    """``rows``: what it lists, under the name of the page."""
+    """``rows``: what the page lists; the answer has it under the page's name."""
 
     status: HTTPStatus
     body: bytes
@@ -60,7 +60,7 @@ class Slow:
         self._free = threading.BoundedSemaphore(most)
 
     def run(self, work: Callable[[], T]) -> T:
-        """What it answers; raises :class:`NotNow`. What was given up keeps its place until it ends."""
+        """The result of the work; raises :class:`NotNow`. Work that was given up keeps its place until it ends."""
         if not self._free.acquire(timeout=PLACE):
             raise NotNow("the journal has not answered earlier questions yet")
 
@@ -79,8 +79,8 @@ class Slow:
 class Pages:
     """``lists``: what ``/v1/NAME`` answers. ``wellbeing``: how the service is; it waits for nothing.
 
-    ``local_only``: the pages stand at a TCP address, where a browser could be led by another site's name: only requests
-    that name a loopback address are answered. ``commands``: what a POST to ``/v1/NAME`` does with its body.
+    ``local_only``: the pages are served at a TCP address, to which a browser could be led by another site's name: only
+    requests that name a loopback address are answered. ``commands``: what a POST to ``/v1/NAME`` does with its body.
     """
 
     def __init__(

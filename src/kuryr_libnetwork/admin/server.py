@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Carries the pages of the admin socket: waitress, in threads of its own, which never hold up the service.
+"""Serves the pages of the admin socket: waitress, in threads of its own, which never delay the service.
 
 waitress reads whole requests and writes whole answers in one thread for all clients, so slow ones occupy no worker;
-what is open too long, too large or too much is closed.
+connections that stay open too long, ask for too much, or are too many, are closed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kuryr_libnetwork.health import Health
 LOG = logging.getLogger(__name__)
 THREAD = "admin"
 THREADS = 4
-"""Questions that are answered at a time."""
+"""Number of questions that are answered at the same time."""
 PAUSE = 1.0
 """Seconds until a listener that has failed as a whole is tried again."""
 LIMITS: dict[str, Any] = {
@@ -41,7 +41,7 @@ Application = Callable[..., Any]
 
 
 class Place(NamedTuple):
-    """A socket that listens, who answers there, and how to take away what only we made (its file)."""
+    """A listening socket, the application that answers there, and how to remove its file, if we created one."""
 
     socket: socket.socket
     name: str
@@ -50,7 +50,7 @@ class Place(NamedTuple):
 
 
 class AdminServer:
-    """Serves until :meth:`stop`. What fails here is logged and counted, and nothing else of the service notices."""
+    """Serves until :meth:`stop`. Failures here are logged and counted, and do not affect the rest of the service."""
 
     def __init__(self, places: Sequence[Place], health: Health) -> None:
         self._places = list(places)
@@ -87,7 +87,7 @@ class AdminServer:
         self._ended.set()
         for place in self._places:
             place.remove()
-        running, self._running = self._running, []  # a second call finds nothing: the trigger is a descriptor
+        running, self._running = self._running, []  # not twice: the trigger is a descriptor
         for server, open_channels, thread in running:
             server.trigger.pull_trigger(lambda server=server, each=open_channels: server.asyncore.close_all(each))
             thread.join(seconds)
@@ -97,7 +97,7 @@ class AdminServer:
 
 
 def tcp_socket(host: str, port: int) -> socket.socket:
-    """Raises :class:`~kuryr_libnetwork.errors.AddressInUse`."""
+    """A listening TCP socket; raises :class:`~kuryr_libnetwork.errors.AddressInUse`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
