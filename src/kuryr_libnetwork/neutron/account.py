@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Who the service is, as Keystone's token says."""
+"""The service's user, project and roles, from Keystone's token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT_DOMAIN = "default"
 
 
 def account_of(access: AccessInfo) -> Account:
-    """Raises :class:`~kuryr_libnetwork.errors.NeutronUnavailable` for a token that is not what Keystone's are."""
+    """Raises :class:`~kuryr_libnetwork.errors.NeutronUnavailable` for a token that is not of Keystone's form."""
     try:
         told = {
             "user": access.username if access.user_domain_id == DEFAULT_DOMAIN else access.user_id,
@@ -34,8 +34,8 @@ def account_of(access: AccessInfo) -> Account:
 
 
 def project_of(told: object) -> str | None:
-    """The id of the token's project; ``None``: it is for none. Raises
-    :class:`~kuryr_libnetwork.errors.NeutronUnavailable`.
+    """The id of the token's project; ``None``: the token has no project. Raises
+    :class:`~kuryr_libnetwork.errors.NeutronUnavailable` for what is not an id.
     """
     if told is None:
         return None

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What an answer of Neutron has to be before it gets any further: of the right form, and about what was asked.
+"""Checks an answer of Neutron before it is used: it has to be of the right form, and about what was asked.
 
-The form is that of the types of :mod:`~kuryr_libnetwork.model`: ids, addresses, CIDRs and MACs that are none are
-refused where they are decoded. Beyond that
+The form is that of the types of :mod:`~kuryr_libnetwork.model`: malformed ids, addresses, CIDRs and MACs are refused
+when they are decoded. Beyond that
 
 * a list holds nothing that the query does not ask for: a filter that Neutron does not know, ignores, or compares
   loosely must not widen what is changed or removed (:func:`select`);
@@ -11,7 +11,7 @@ refused where they are decoded. Beyond that
 * what has no form of its own (``binding:profile``, ``binding:vif_details``, an agent's ``configurations``) can be
   written to the journal and sent back (:func:`check_free_form`).
 
-Somebody who answers in Neutron's place with another id for what was just made, and everything else right, is believed.
+An impostor of Neutron that gives another id to a resource just created, and has everything else right, is believed.
 """
 
 from __future__ import annotations
@@ -31,17 +31,19 @@ Resource = Mapping[str, Any]
 Query = Mapping[str, Sequence[str]]
 
 DEEPEST = 32
-"""Levels of a value without a form of its own."""
+"""Deepest nesting of a free-form value."""
 _HIDDEN = ("binding:host_id", "provider:physical_network")
-"""What Neutron searches by, but does not show to every role."""
+"""Attributes that Neutron can search by, but does not show to every role."""
 _TAGS = ("tags", "tags-any", "not-tags", "not-tags-any")
 _FREE_FORM = ("binding:profile", "binding:vif_details", "configurations")
 _KEPT = ("id", "name", "description", "network_id")
-"""What Neutron shows exactly as it was sent: no other thing has the description that we make up for a new one."""
+"""Attributes that Neutron shows exactly as they were sent; the description is unique for each new resource."""
 
 
 def convert(value: Any, kind: type[T], what: str) -> T:
-    """``what``: the part of the answer, as the error names it."""
+    """The value decoded as ``kind``; raises :class:`~kuryr_libnetwork.errors.NeutronUnavailable`. ``what``: the part of
+    the answer, for the error.
+    """
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
@@ -49,7 +51,7 @@ def convert(value: Any, kind: type[T], what: str) -> T:
 
 
 def decode(resource: Resource, kind: type[T]) -> T:
-    """``null`` means the same as an absent member."""
+    """The resource decoded as ``kind``; ``null`` means the same as an absent member."""
     for name in _FREE_FORM:
         if value := resource.get(name):
             check_free_form(name, value)
@@ -58,7 +60,7 @@ def decode(resource: Resource, kind: type[T]) -> T:
 
 
 def check_free_form(name: str, value: Any) -> None:
-    """Refuse what no JSON encoder of ours would take: nested too deep, or with numbers of more than 64 bits."""
+    """Refuse what our JSON encoder would not take: values nested too deep, or with numbers of more than 64 bits."""
     level = [value]
     for _ in range(DEEPEST):
         level = [inner for each in level for inner in _inside(each)]
@@ -79,9 +81,9 @@ def _inside(value: Any) -> Iterable[Any]:
 
 
 def select(resources: Iterable[Resource], query: Query) -> list[Resource]:
-    """Those that the query asks for.
+    """Those resources that the query asks for.
 
-    An answer that has others, and lacks one that was asked for by its id, is no word that this one is gone: it raises.
+    If the answer has others, and lacks one that was asked for by id, that is no proof that it is gone: this raises.
     """
     found = list(resources)
     if "id" in query and not {*query["id"]} <= {each.get("id") for each in found}:
@@ -91,7 +93,7 @@ def select(resources: Iterable[Resource], query: Query) -> list[Resource]:
 
 
 def fields_for(query: Query) -> list[str]:
-    """The fields that a query has to ask for, so that :func:`select` sees by what it chooses."""
+    """The fields that a query has to request, so that :func:`select` can check them."""
     names = ("tags" if key in _TAGS else key for key in query if key != "fields")
     return list(dict.fromkeys([*query["fields"], "id", *names]))
 
@@ -117,7 +119,7 @@ def _matches(resource: Resource, key: str, values: Sequence[str]) -> bool:
 
 
 def _matches_tags(tags: Any, key: str, values: Sequence[str]) -> bool:
-    """Several values, and those between commas in one, are all meant; ``-any``: one of them."""
+    """All of several values, or of those between commas in one, have to be there; with ``-any`` one of them."""
     there = {each for each in _list(tags) if isinstance(each, str)}
     wanted = {tag for value in values for tag in value.split(",")}
     found = bool(wanted & there) if key.endswith("-any") else wanted <= there
@@ -125,13 +127,13 @@ def _matches_tags(tags: Any, key: str, values: Sequence[str]) -> bool:
 
 
 def _has_address(fixed: Any, values: Sequence[str]) -> bool:
-    """``subnet_id=…`` and ``ip_address=…``, both of one address."""
+    """Whether one address matches both ``subnet_id=…`` and ``ip_address=…``."""
     wanted = [value.partition("=") for value in values]
     return isinstance(fixed, dict) and all(_same(name, fixed.get(name), value) for name, _, value in wanted)
 
 
 def _same(name: str, actual: Any, wanted: str) -> bool:
-    """Whether an attribute has the value of a query, in whatever spelling Neutron shows it."""
+    """Whether an attribute equals the value of a query, however Neutron spells it."""
     text = _text(actual)
     if text == wanted:
         return True
@@ -142,12 +144,12 @@ def _same(name: str, actual: Any, wanted: str) -> bool:
             return ip_address(text) == ip_address(wanted)
     except ValueError:
         return False
-    # MySQL finds Private by the name private, and so do all of Neutron's users.
+    # MySQL finds Private by the name private, and Neutron's users rely on that.
     return name in ("name", "mac_address") and text.casefold() == wanted.casefold()
 
 
 def _text(value: Any) -> str:
-    """As in a query; what none asks for is told by its type, for it may be of any size."""
+    """The value as a query has it; other values become the name of their type, because they may be of any size."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -164,9 +166,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def check_same(asked: str, sent: Resource, answer: Resource) -> None:
-    """Refuse an answer that is about something else than what was sent. That may have been made or changed all the
-    same.
-    """
+    """Refuse an answer that does not match what was sent; the change may have taken place all the same."""
     for name in _KEPT:
         there, wanted = _text(answer.get(name)), _text(sent.get(name))
         if name in sent and there != wanted:

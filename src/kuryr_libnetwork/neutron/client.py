@@ -36,21 +36,21 @@ from kuryr_libnetwork.text import shown
 T = TypeVar("T")
 Query = dict[str, list[str]]
 
-# Some servers take no longer URL than 4096 bytes.
+# Some servers take no URL longer than 4096 bytes.
 LONGEST_LIST = 50
 MOST_LISTED = 100_000
-"""Things in the answer to one question."""
+"""Most resources in the answer to one question."""
 _ALL_MUST_MATCH = ("tags", "not-tags")
 _PLACE = ("marker", "limit", "page_reverse")
-"""The parameters of a link that say where its page begins."""
+"""The parameters of a link that say where the next page begins."""
 _PATHS = {"policies": "qos/policies"}
 _NOT_SPLIT = (*_ALL_MUST_MATCH, "tags-any", "not-tags-any", "fixed_ips", "fields")
 
 
 class NeutronClient:
-    """``adapter_factory`` is called with the first request (see :func:`~.session.build_adapter`).
+    """``adapter_factory`` is called for the first request (see :func:`~.session.build_adapter`).
 
-    ``timeout``: seconds for one call. ``observe`` is told of each request. Safe for many threads.
+    ``timeout``: seconds for one call. ``observe`` is called for each request. Safe for many threads.
     """
 
     def __init__(
@@ -128,9 +128,9 @@ class NeutronClient:
             )
 
     def create_port(self, attributes: Mapping[str, Any], tags: Iterable[str] = ()) -> Port:
-        """The tags are stored if ML2 has its extension driver for it, else dropped: the answer shows which.
+        """The tags are stored if ML2 has the extension driver for them, else dropped: the answer shows which.
 
-        The list of extensions does not tell: ML2/OVN stores them without listing it (seen in release 29).
+        The list of extensions does not tell: ML2/OVN stores them without listing the extension (seen in release 29).
         """
         wanted, tags = dict(attributes), list(tags)
         if tags and "standard-attr-tag" in self.extensions():
@@ -154,7 +154,7 @@ class NeutronClient:
         return self._change_trunk(trunk_id, "remove_subports", {"port_id": port_id})
 
     def _change_trunk(self, trunk_id: str, action: str, subport: dict[str, Any]) -> Trunk:
-        """Unlike everywhere else, body and answer have no member named after the resource."""
+        """Unlike in all other calls, body and answer have no member named after the resource."""
         answer = self._rest.call("PUT", f"/trunks/{_id(trunk_id)}/{action}", body={"sub_ports": [subport]})
         answers.check_ids([answer], [trunk_id])
         return answers.decode(answer, Trunk)
@@ -205,7 +205,7 @@ class NeutronClient:
     def _find(self, what: str, kind: type[T], query: Mapping[str, str | Iterable[str]]) -> list[T]:
         wanted = {key: [value] if isinstance(value, str) else list(value) for key, value in query.items()}
         if any(not values and key not in _ALL_MUST_MATCH for key, values in wanted.items()):
-            return []  # nothing is one of none; Neutron would answer everything
+            return []  # an empty list matches nothing; Neutron would return everything
         if "fields" in wanted:
             wanted["fields"] = answers.fields_for(wanted)
         found = {
@@ -214,7 +214,7 @@ class NeutronClient:
         return [answers.decode(each, kind) for each in found.values()]
 
     def _listed(self, what: str, query: Query) -> Iterator[dict[str, Any]]:
-        """What is on all pages. Of a link only the place counts, never its address or its filters."""
+        """The resources of all pages. Of a link only the page's position is used, never its address or filters."""
         path = f"/{_PATHS.get(what, what.replace('_', '-'))}"
         seen: set[str] = set()
         following: Query | None = query
@@ -238,7 +238,7 @@ class NeutronClient:
         headers: Mapping[str, str] | None = None,
         known: Mapping[str, str] | None = None,
     ) -> T:
-        """``known``: what the answer has to have besides what is sent."""
+        """``known``: attributes that the answer must have, besides those that are sent."""
         answer = self._rest.call(method, path, body={member: dict(attributes)}, headers=headers)
         written = answers.convert(answer.get(member), dict[str, Any], member)
         answers.check_same(f"{method} /v2.0{path}", {**attributes, **(known or {})}, written)
@@ -250,7 +250,7 @@ class NeutronClient:
             self._rest.call(method, f"{path}/tags" if tag is None else f"{path}/tags/{_tag(tag)}", body=body)
         except NeutronError as error:
             if type(error) is NeutronError:
-                # Release 29 answers 500 if there is no such resource: let it say so.
+                # Release 29 answers 500 if there is no such resource: this GET then raises the right error.
                 self._rest.call("GET", path, {"fields": ["id"]})
             raise
 
@@ -269,7 +269,7 @@ class _Rule(msgspec.Struct):
 
 
 def _id(text: str) -> str:
-    """As a part of a path. A quoted slash is a slash again behind some web servers."""
+    """An id as a part of a path. Some web servers turn a quoted slash into a slash again, so only ids are taken."""
     try:
         return msgspec.convert(text, Id)
     except msgspec.ValidationError:
@@ -282,14 +282,14 @@ def _fits_a_path(tag: str) -> bool:
 
 
 def _tag(text: str) -> str:
-    """As a part of a path, where the dots mean something even if they are quoted."""
+    """A tag as a part of a path, where "." and ".." have a meaning even if they are quoted."""
     if text in ("", ".", ".."):
         raise NeutronRefused(f"the tag '{text}' cannot be named in Neutron's API")
     return quote(text, safe="")
 
 
 def _parts(query: Query) -> Iterator[Query]:
-    """Split one long list, as "any of" allows."""
+    """Queries that each have a part of a long list of values; its values are alternatives, so results can be joined."""
     long = [key for key, values in query.items() if len(values) > LONGEST_LIST and key not in _NOT_SPLIT]
     if not long:
         yield query
@@ -313,7 +313,7 @@ def _next_page(page: dict[str, Any], what: str, query: Query) -> Query | None:
         return None
     try:
         told = parse_qs(urlsplit(hrefs[0]).query, keep_blank_values=True)
-    except ValueError as error:  # no URL, or more parameters than anybody has
+    except ValueError as error:  # not a URL, or too many parameters
         raise NeutronUnavailable(
             f"no usable answer from Neutron: a link to the next page of {what}: {error}"
         ) from error

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What an answer of Neutron or Keystone, or the lack of one, means in our own error tree."""
+"""Maps answers of Neutron and Keystone, and missing ones, to our own error tree."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kuryr_libnetwork.errors import (
 )
 from kuryr_libnetwork.text import one_line as bounded
 
-# Neutron answers 500 with these where the request itself is what cannot be done (seen in release 29).
+# Error types that Neutron answers with 500 although the request itself is at fault (seen in release 29).
 CONFLICTS_TOLD_AS_500 = frozenset({"SubnetAllocationError"})
 
 _LONGEST = 600
@@ -46,7 +46,7 @@ def class_of(status: int, kind: str = "") -> type[NeutronError]:
 
 
 def from_answer(asked: str, status: int, kind: str = "", message: str = "") -> NeutronError:
-    """``asked`` is method and path of the request; ``message`` Neutron's own words."""
+    """``asked``: method and path of the request; ``message``: Neutron's own text."""
     words = one_line(message) or f"no message (HTTP {status})"
     found = class_of(status, kind)
     verb = "failed at" if found.status >= 500 and status >= 500 else "refused"
@@ -56,18 +56,18 @@ def from_answer(asked: str, status: int, kind: str = "", message: str = "") -> N
 
 
 def one_line(text: str) -> str:
-    """Fold all white space, and cut what no person would read."""
+    """Fold all white space, and cut off what is too long to read."""
     return bounded(text, _LONGEST)
 
 
 class NotConnected(NeutronUnavailable):
-    """No connection could be opened: whatever was asked has not happened."""
+    """No connection could be opened: the request has not taken effect."""
 
 
 class TooManyRequests(NeutronUnavailable):
-    """429: a limit of the rate of requests. Whatever was asked has not happened.
+    """429: the rate of requests is limited. The request has not taken effect.
 
-    ``pause``: seconds after which it may be asked again; ``None`` if that was not said.
+    ``pause``: seconds after which it may be repeated; ``None`` if the answer does not say.
     """
 
     def __init__(self, text: str, pause: float | None = None) -> None:
@@ -76,4 +76,4 @@ class TooManyRequests(NeutronUnavailable):
 
 
 class NoAnswer(NeutronUnavailable):
-    """The request went out, and nothing that can be relied upon came back: it may have happened."""
+    """The request was sent, and no reliable answer came back: it may have taken effect."""

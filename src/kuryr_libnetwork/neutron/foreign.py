@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the exceptions of the libraries below mean: keystoneauth's, requests', urllib3's."""
+"""Translates the exceptions of the libraries below: keystoneauth's, requests', urllib3's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kuryr_libnetwork.neutron.pauses import retry_after
 
 
 def foreign_errors() -> tuple[type[Exception], ...]:
-    """What the libraries below raise; loaded with the first request, as they are."""
+    """The exceptions of the libraries below, which are imported at the first request."""
     from keystoneauth1 import exceptions
     from requests.exceptions import RequestException
     from urllib3.exceptions import HTTPError
@@ -21,9 +21,9 @@ def foreign_errors() -> tuple[type[Exception], ...]:
 
 
 def translate(asked: str, error: Exception, whose: str = "") -> NeutronError:
-    """What an exception of keystoneauth or requests means. ``whose``: the beginning of the line.
+    """Our error for an exception of keystoneauth or requests. ``whose``: text to begin the line with.
 
-    HTTP errors among them are Keystone's: Neutron's own come back as responses.
+    HTTP errors among them are Keystone's; Neutron's own come as responses.
     """
     import requests
     from keystoneauth1 import exceptions
@@ -54,7 +54,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _never_left(error: BaseException) -> bool:
-    """Whether not even a connection came about."""
+    """Whether no connection was established."""
     import requests
     from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
@@ -65,6 +65,6 @@ def _never_left(error: BaseException) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """The system's own words where there are any; the libraries wrap them in several lines."""
+    """The operating system's message, if there is one; the libraries wrap it in several lines."""
     system = [cause for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror]
     return one_line(str(system[-1].strerror if system else error)) or type(error).__name__

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""How long to wait before a request is tried again, and when not to try any more."""
+"""How long to wait before a request is repeated, and when to stop repeating it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import tenacity
 from kuryr_libnetwork.neutron.errors import TooManyRequests
 
 TRIES = 3
-"""Of a request that got no answer."""
+"""Tries for a request that gets no answer."""
 BUSY_TRIES = 10
-"""Of one that Neutron has put off without saying for how long."""
+"""Tries for a request that Neutron puts off without saying for how long."""
 _SHORTLY = tenacity.wait_random_exponential(multiplier=0.1, max=1.0)
 _GROWING = tenacity.wait_exponential(multiplier=0.2, max=10.0) + tenacity.wait_random(0.0, 0.5)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that an answer says one should wait; ``None`` if it says nothing that can be understood.
+    """The seconds that an answer asks to wait; ``None`` if it has no valid ``Retry-After``.
 
-    A date is compared with the server's own, for our clock may be another.
+    A date is compared with the server's own date, because our clock may differ.
     """
     told = headers.get("Retry-After", "").strip()
     if told.isascii() and told.isdecimal():
@@ -44,7 +44,7 @@ def _date(text: str) -> datetime | None:
 
 
 def pause(state: tenacity.RetryCallState) -> float:
-    """What Neutron asked for, and a random part besides, so that not all of its clients come back together."""
+    """Seconds to wait: what Neutron asked for, plus a random part, so that its clients do not all come back at once."""
     error = _error(state)
     if not isinstance(error, TooManyRequests):
         return _SHORTLY(state)
@@ -52,7 +52,7 @@ def pause(state: tenacity.RetryCallState) -> float:
 
 
 def is_over(time_left: Callable[[], float]) -> Callable[[tenacity.RetryCallState], bool]:
-    """Whether no further try is made. ``time_left``: seconds that the caller may still wait."""
+    """A predicate: whether to stop trying. ``time_left``: returns the seconds that the caller may still wait."""
 
     def stop(state: tenacity.RetryCallState) -> bool:
         error = _error(state)

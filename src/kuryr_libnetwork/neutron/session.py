@@ -1,10 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""One REST request to Neutron: signed by keystoneauth, bounded in time, repeated only where that does no harm.
+"""One REST request to Neutron: authenticated by keystoneauth, bounded in time, repeated only if that is harmless.
 
-keystoneauth is loaded and logs in with the first request, not before. Whatever it, or what is below it, makes of an
-answer comes out of here as one of our errors (:func:`_ours`): what it raises for an answer that is not what it should
-be is not written down anywhere.
+keystoneauth is imported, and logs in, at the first request. Whatever it, or a library below it, raises leaves this
+module as one of our errors (:func:`_ours`): which exceptions malformed answers cause is documented nowhere.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ T = TypeVar("T")
 AdapterFactory = Callable[[], "Adapter"]
 
 PARTY = "Neutron"
-"""For whom patience is had; Keystone is a part of it."""
+"""The party of :mod:`~kuryr_libnetwork.patience`; Keystone counts as a part of Neutron."""
 CONNECTIONS = 64
 REQUEST_HEADER = "X-Openstack-Request-Id"
 """Source: oslo.middleware, ``request_id.py``."""
@@ -52,8 +51,8 @@ _PROJECT = "the project of the service's credentials"
 _ACCOUNT = "the roles of the service's user"
 _PASSING = (502, 503, 504)
 _NOT_NEUTRON = 500
-"""From this status on nobody knows whether Neutron can do its work."""
-_GRACE = 0.5  # the libraries' own time-outs come first: they know better what they waited for
+"""The lowest status after which it is not known whether Neutron is able to work."""
+_GRACE = 0.5  # so that the libraries' own time-outs come first: they say what was waited for
 
 
 def build_adapter(
@@ -64,9 +63,10 @@ def build_adapter(
     endpoint_type: str = "public",
     timeout: float,
 ) -> Adapter:
-    """What ``[neutron]`` says: credentials, certificates and the place in Keystone's catalog. Asks nothing yet.
+    """The adapter that ``[neutron]`` describes: credentials, certificates, and Neutron's entry in Keystone's catalog.
 
-    Raises keystoneauth's own errors, so it is to be called by :class:`Rest` only (as ``partial(build_adapter, …)``).
+    Sends no request yet. Raises keystoneauth's own errors, so only :class:`Rest` may call it (as
+    ``partial(build_adapter, …)``).
     """
     from keystoneauth1 import adapter, loading
     from requests.adapters import HTTPAdapter
@@ -92,7 +92,7 @@ def build_adapter(
 
 
 class Phase(Enum):
-    """Whose answer is being read."""
+    """Which party's answer is being read."""
 
     LOGIN = "Keystone's"
     REQUEST = "Neutron's"
@@ -107,9 +107,9 @@ class _Asked(NamedTuple):
 
 
 class Rest:
-    """Safe for many threads. ``timeout``: seconds for one call, its repetitions included.
+    """Safe for many threads. ``timeout``: seconds for one call, including its repetitions.
 
-    ``sleep`` waits between two tries. ``observe`` is told of each request.
+    ``sleep`` waits between two tries. ``observe`` is called for each request.
     """
 
     def __init__(
@@ -135,9 +135,9 @@ class Rest:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Send one request, and repeat it if that is harmless; answers the decoded body ({} when there is none).
+        """Send one request, and repeat it if that is harmless; returns the decoded body ({} if there is none).
 
-        ``path`` begins behind ``/v2.0``.
+        ``path`` is relative to ``/v2.0``.
         """
         asked = _Asked(method, _API + path, query or {}, body, headers or {})
         with waiting_for(PARTY, self._timeout, NeutronUnavailable) as seconds:
@@ -147,7 +147,7 @@ class Rest:
 
     def _call(self, asked: _Asked, seconds: float) -> dict[str, Any]:
         end = time.monotonic() + seconds
-        # A GET may always be asked again; anything else only if it never left, or was put off.
+        # A GET may always be repeated; anything else only if it was never sent, or was put off.
         never = (NotConnected, TooManyRequests)
         harmless = (*never, NoAnswer) if asked.method == "GET" else never
         for attempt in tenacity.Retrying(
@@ -162,13 +162,13 @@ class Rest:
         return answer
 
     def project_id(self) -> str:
-        """The project of the credentials; "" for those that know none. Keystone tells it with the login; asked once."""
+        """The id of the credentials' project; "" for a kind without projects. It comes with the login, and is kept."""
         if self._project is None:
             self._project = self._of_token(_PROJECT, self._ask_project)
         return self._project
 
     def account(self) -> Account | None:
-        """What the token in use says of the credentials; ``None`` for those that Keystone does not know."""
+        """User, project and roles from the token in use; ``None`` for credentials without Keystone."""
         return self._of_token(_ACCOUNT, self._ask_account)
 
     def _of_token(self, what: str, ask: Callable[[], T]) -> T:
@@ -203,7 +203,7 @@ class Rest:
         return found
 
     def _send(self, request: _Asked, seconds: float) -> dict[str, Any]:
-        """Send it once. The time that is told of it is that of the login, too, where there was one."""
+        """Send a request once. The time reported for it includes the login, if there was one."""
         asked = f"{request.method} {request.path}"
 
         def work(depart: Depart) -> dict[str, Any]:
@@ -239,12 +239,12 @@ class Rest:
                 timeout=(connect, seconds),
                 connect_retries=0,
                 status_code_retries=0,
-                redirect=False,  # to another resource, for all we know
-                allow_reauth=False,  # by _logged_in, one thread for all
+                redirect=False,  # it might lead to another resource
+                allow_reauth=False,  # _logged_in does it, in one thread for all
             )
 
     def _logged_in(self, asked: str, seconds: float) -> tuple[Adapter, str]:
-        """The adapter, and where Neutron is. One thread logs in; others wait for it, but no longer than they may."""
+        """The adapter, and Neutron's URL. One thread logs in; the others wait for it, within their own time."""
         if not self._lock.acquire(timeout=seconds):
             raise NotConnected(f"no connection for {asked}: Keystone has not answered another request in time")
         try:
@@ -259,7 +259,7 @@ class Rest:
     def _ours(self, asked: str, phase: Phase) -> Iterator[None]:
         """The boundary to keystoneauth, requests and urllib3.
 
-        What it has learnt of a login that cannot be used is forgotten: the next request begins anew.
+        After an error the state of an unusable login is dropped: the next request logs in again.
         """
         whose = self._keystone() if phase is Phase.LOGIN else ""
         try:
@@ -272,9 +272,7 @@ class Rest:
             if not isinstance(ours, NoAnswer | NotConnected | TooManyRequests | NeutronForbidden):
                 self._forget(phase)
             raise ours from error
-        except (
-            Exception
-        ) as error:  # out of the reading of tokens, catalogs, discovery documents, headers: nobody says which
+        except Exception as error:  # undocumented: from parsing tokens, catalogs, discovery documents and headers
             self._forget(phase)
             words = f"no usable answer to {asked}: {type(error).__name__}: {one_line(str(error))}"
             raise NeutronUnavailable(whose + words) from error
@@ -284,14 +282,14 @@ class Rest:
             self._adapter = None
 
     def _keystone(self) -> str:
-        """Who is to blame, as the beginning of a line; "" where there is no Keystone, or none yet."""
+        """The beginning of an error about Keystone, with its address; "" if there is no Keystone, or none yet."""
         auth = self._adapter.session.auth if self._adapter is not None else None
         auth_url = getattr(auth, "auth_url", None)
         return f"Keystone {shown(auth_url)} ([neutron] auth_url): " if auth_url else ""
 
 
 def _headers(own: Mapping[str, str]) -> dict[str, str]:
-    """With the id of the work that asks, so that Neutron's log has it, too."""
+    """The headers, with the id of the work that the request belongs to, so that Neutron's log has it as well."""
     request = request_id()
     return {**own, REQUEST_HEADER: request} if request else dict(own)
 
@@ -316,7 +314,7 @@ def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and text.isprintable()
-    except ValueError:  # no port, or no address of IPv6
+    except ValueError:  # a malformed port or IPv6 address
         return False
 
 
@@ -339,10 +337,10 @@ def _answer(asked: str, response: requests.Response) -> dict[str, Any]:
         limit = f"Neutron takes no more requests now, so {asked} was not done: {one_line(message) or 'HTTP 429'}"
         raise TooManyRequests(limit, retry_after(response.headers))
     if status in _PASSING:
-        # Mostly a proxy's; but Neutron has words of its own for some (MacAddressGenerationFailure).
+        # Mostly a proxy's answer; but Neutron sends some with its own message (MacAddressGenerationFailure).
         raise NoAnswer(f"no answer to {asked}: HTTP {status}{': ' * bool(message)}{one_line(message)}")
     if status == 404 and not kind:
-        # Neutron tells what it cannot find; a bare 404 comes from a proxy or a wrong endpoint.
+        # Neutron names what it cannot find; a bare 404 comes from a proxy or a wrong endpoint.
         raise NeutronUnavailable(f"no usable answer to {asked}: HTTP 404 that is not Neutron's; check its endpoint")
     if status < 400:
         target = response.headers.get("Location")

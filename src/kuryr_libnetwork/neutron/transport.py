@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is read of any answer at all, Keystone's as well as Neutron's.
+"""Limits on every answer, Keystone's as well as Neutron's.
 
-* A body has a largest size and a longest time. The time-outs of requests count from packet to packet: a server that
-  sends a byte now and then would keep a thread and a connection for ever, also of a caller who has long given up.
-* A redirect never leads anywhere else. keystoneauth would follow it with the token, or with the password.
+* The size of a body, and the time for reading it, are limited. The time-outs of requests count from packet to packet:
+  a server that sends a byte now and then would keep a thread and a connection forever, even after the caller gave up.
+* A redirect to another server is refused. keystoneauth would follow it with the token, or with the password.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from kuryr_libnetwork.errors import NeutronUnavailable
 from kuryr_libnetwork.text import shown
 
 LARGEST = 64 * 1024 * 1024
-"""Bytes of an answer. A port takes about 2,000."""
+"""Largest answer, in bytes. A port takes about 2,000."""
 PIECE = 64 * 1024
 REDIRECTS = (301, 302, 303, 305, 307, 308)
 _PORTS = {"http": 80, "https": 443}
 
 
 def guard(session: requests.Session, largest: int = LARGEST) -> None:
-    """Have every answer to this session checked before anybody reads its body."""
+    """Have every answer in this session checked before its body is read."""
 
     def check(response: requests.Response, *_: Any, **how: Any) -> requests.Response:
-        # keystoneauth always gives a time: one, or one for the connection and one for the answer
+        # keystoneauth always sets a time-out: one number, or one for the connection and one for the answer
         told = how.get("timeout")
         seconds = told[1] if isinstance(told, tuple) else told
         response.raw = _Bounded(response.raw, f"{response.request.method} {_place(response.url)}", largest, seconds)
@@ -48,7 +48,7 @@ def check_redirect(response: requests.Response) -> None:
     try:
         asked, target = urlsplit(response.url), urlsplit(urljoin(response.url, location))
         allowed = _same_server(asked, target)
-    except ValueError:  # no URL, or no port
+    except ValueError:  # not a URL, or a malformed port
         allowed = False
     if not allowed:
         response.close()
@@ -68,12 +68,12 @@ def _same_server(asked: SplitResult, target: SplitResult) -> bool:
 
 
 def _place(url: str) -> str:
-    """Without the query, which is long and has ids of things in it."""
+    """A URL without its query, which is long and contains ids."""
     return shown(url.partition("?")[0], 120)
 
 
 class _Bounded:
-    """The body of a response of urllib3, as requests reads it; everything else of it as it was."""
+    """Wraps a response of urllib3 to limit its body as requests reads it; everything else is passed through."""
 
     def __init__(self, raw: Any, asked: str, largest: int, seconds: float | None) -> None:
         self._raw = raw
@@ -99,6 +99,6 @@ class _Bounded:
             yield piece
 
     def _pieces(self, decode: bool) -> Iterator[bytes]:
-        """Whatever has come, as soon as it comes; ``stream`` of urllib3 waits until a piece is full."""
+        """Pieces of the body as soon as they arrive; urllib3's ``stream`` waits until a piece is full."""
         while piece := self._raw.read1(PIECE, decode_content=decode):
             yield piece
