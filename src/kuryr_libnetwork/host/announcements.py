@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Frames that tell the neighbours where an address is now: gratuitous ARP, unsolicited neighbour advertisement."""
+"""Frames that tell neighbours the new place of an address: gratuitous ARP, unsolicited neighbour advertisement."""
 
 from __future__ import annotations
 

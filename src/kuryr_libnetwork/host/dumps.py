@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Lists of the kernel's whose length a container decides: links, addresses and routes of its network namespace.
+"""Reads kernel lists whose length a container decides: links, addresses and routes of its network namespace.
 
-A container with CAP_NET_ADMIN can fill its namespace. pyroute2 gives out nothing of a list before it has all of it, so
-these are read message by message, and no further than a bound (include/uapi/linux/netlink.h, rtnetlink.h). Each list
-has a socket of its own, for what is left unread would be the answer to the next question.
+A container with CAP_NET_ADMIN can fill its namespace. pyroute2 returns nothing of a list before it has all of it, so
+these lists are read message by message, up to a bound (include/uapi/linux/netlink.h, rtnetlink.h). Each list has a
+socket of its own, because what is left unread would be taken for the answer to the next request.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETNSID = 18, 22, 26, 90
 SIZES = {RTM_GETLINK: 16, RTM_GETADDR: 8, RTM_GETROUTE: 12, RTM_GETNSID: 4}
-"""Of what stands before the attributes, in question and answer."""
+"""Length of the fixed part before the attributes, in request and answer."""
 MOST = 5000
-"""Entries of one list; what has more is nobody's whom we know."""
+"""Most entries of one list; no ordinary container has more."""
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 NLM_F_REQUEST, NLM_F_DUMP, NLM_F_DUMP_INTR = 0x1, 0x300, 0x10
 _SOL_NETLINK, _GET_STRICT_CHK = 270, 12
@@ -40,16 +40,16 @@ class TooMany(OSError):
 
 
 class Entry(NamedTuple):
-    """``fixed``: what stands before the attributes."""
+    """``fixed``: the part of the message before the attributes."""
 
     fixed: bytes
     attributes: Mapping[int, bytes]
 
 
 def dump(kind: int, body: bytes, most: int = MOST) -> list[Entry]:
-    """The whole list, asked for once more where it has changed while it was read. :class:`TooMany` beyond the bound.
+    """The whole list, requested again if it changed while it was read. Raises :class:`TooMany` beyond the bound.
 
-    ``body``: the question as the kernel knows it; what it has of a filter the kernel heeds (since Linux 4.20).
+    ``body``: the request's content; the kernel applies any filter in it (since Linux 4.20).
     """
     for _ in range(_TRIES):
         with suppress(InterruptedError):
@@ -58,10 +58,10 @@ def dump(kind: int, body: bytes, most: int = MOST) -> list[Entry]:
 
 
 def entries(kind: int, body: bytes, most: int = MOST) -> Iterator[Entry]:
-    """The same one by one, to look for something: no more than one message of the kernel's is in memory."""
+    """The same entries one by one, for a search: only one kernel message at a time is in memory."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as route:
         route.bind((0, 0))
-        with suppress(OSError):  # older kernels filter nothing; neither do we rely on it
+        with suppress(OSError):  # older kernels do not filter, and we do not rely on it
             route.setsockopt(_SOL_NETLINK, _GET_STRICT_CHK, 1)
         flags = NLM_F_REQUEST | NLM_F_DUMP
         route.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, 0, 0) + body)
@@ -73,7 +73,7 @@ def entries(kind: int, body: bytes, most: int = MOST) -> Iterator[Entry]:
 
 
 def contents(route: socket.socket) -> Iterator[bytes]:
-    """Of each message of one answer. Raises ``InterruptedError`` where the list changed while it was read."""
+    """The content of each message of one answer. Raises ``InterruptedError`` if the list changed while it was read."""
     while True:
         for kind, flags, content in messages(route.recv(_BUFFER)):
             code = -struct.unpack_from("=i", content)[0] if kind in (NLMSG_ERROR, NLMSG_DONE) else 0
@@ -87,7 +87,7 @@ def contents(route: socket.socket) -> Iterator[bytes]:
 
 
 def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Kind, flags and content of each."""
+    """Kind, flags and content of each message."""
     rest = memoryview(data)
     while len(rest) >= _HEADER.size:
         length, kind, flags, *_ = _HEADER.unpack_from(rest)
@@ -110,7 +110,7 @@ def attribute(kind: int, value: bytes) -> bytes:
 
 
 def text(value: bytes) -> str:
-    """Names and aliases end in a zero byte."""
+    """A name or alias, which ends in a zero byte."""
     return value.rstrip(b"\0").decode(errors="replace")
 
 

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Interfaces in other network namespaces, seen from ours.
 
-The kernel numbers a namespace when an interface moves there, and answers for it by that number: nobody has to enter it,
-or to know where Docker keeps it. These are the two messages as they are (include/uapi/linux/rtnetlink.h,
-net_namespace.h, if_link.h), for no call of pyroute2 sends them in all of its releases.
+The kernel numbers a namespace when an interface moves there, and answers questions about it by that number, so it need
+not be entered, nor its path be known. The two messages are built here (include/uapi/linux/rtnetlink.h, net_namespace.h,
+if_link.h), because not all releases of pyroute2 have a call for them.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ MOST_NAMESPACES = 100_000
 
 
 def aliases_elsewhere(most: int = dumps.MOST) -> frozenset[str]:
-    """The ifalias of every interface of every namespace that ours knows by a number.
+    """The ifalias of every interface in every namespace that ours has a number for.
 
-    Of a namespace with very many interfaces, which its container made, all beyond ``most`` are left out. The container
-    may lose by that what is its own.
+    In a namespace with very many interfaces, which its container created, all beyond ``most`` are left out. Only that
+    container may lose something by this.
     """
     found: set[str] = set()
     with told_as("look at the interfaces of other network namespaces"):

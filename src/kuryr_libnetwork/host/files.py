@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of a service that runs as root, opened only where nobody else can decide what is opened.
 
-Who may write to a folder decides what its names mean: a link called ``kuryr.db.lock`` has root empty the file that it
-points to. So every folder on the way has to belong to root or to the user of this process, and nobody else may write to
-it, unless the sticky bit, as on ``/tmp``, keeps him from replacing what is not his. The walk begins at the root and
-looks at each name before it goes through it; what has been looked at cannot be replaced any more.
+Whoever may write to a folder decides what its names mean: a link called ``kuryr.db.lock`` would make root empty the
+file that it points to. So every folder on the path has to belong to root or to the user of this process, and nobody
+else may write to it, unless the sticky bit, as on ``/tmp``, prevents others from replacing files that are not theirs.
+Each step of the path is checked, from the root on, before it is followed; what has been checked cannot be replaced.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Folder:
-    """A folder of our own, made if it is missing (``make``), held open so that it stays the same one.
+    """A folder of our own, created if it is missing (``make``), and kept open so that it stays the same one.
 
-    Raises :class:`~kuryr_libnetwork.errors.UnsafePath`, or ``OSError`` where it cannot be made or opened.
+    Raises :class:`~kuryr_libnetwork.errors.UnsafePath`, or ``OSError`` if it cannot be created or opened.
     """
 
     def __init__(self, path: Path, *, make: bool = True) -> None:
@@ -66,11 +66,11 @@ class Folder:
         os.close(self.fd)
 
     def open(self, name: str, flags: int) -> int:
-        """A descriptor of a regular file that is nobody else's and has no other name; a new one is for its
-        owner only.
+        """A descriptor of a regular file that belongs to no other user and has no hard links; only the owner may read a
+        new one.
         """
         try:
-            # O_NONBLOCK: a pipe in its place would wait for a writer.
+            # O_NONBLOCK: if there is a pipe instead, opening it would wait for a writer.
             file = os.open(
                 name, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY, FILE_MODE, dir_fd=self.fd
             )
@@ -86,7 +86,7 @@ class Folder:
         return file
 
     def check(self, name: str) -> None:
-        """The same for what a library opens by itself; one that is not there is fine."""
+        """The same checks for a file that a library opens; a missing one is fine."""
         try:
             found = os.lstat(name, dir_fd=self.fd)
         except FileNotFoundError:
@@ -94,7 +94,7 @@ class Folder:
         self._check_file(name, found)
 
     def remove(self, name: str) -> None:
-        """One that is not there is fine."""
+        """Remove a file; a missing one is fine."""
         try:
             os.unlink(name, dir_fd=self.fd)
         except FileNotFoundError:
@@ -115,9 +115,7 @@ class Folder:
 
 
 def make_folder(path: Path, mode: int = FOLDER_MODE) -> None:
-    """Like ``mkdir -p``, but nowhere that others may write to; folders above that are missing are made readable for
-    all.
-    """
+    """Like ``mkdir -p``, but only where nobody else may write; missing parent folders are created readable for all."""
     missing = []
     while not os.path.lexists(path):
         missing.append(path)
@@ -128,23 +126,23 @@ def make_folder(path: Path, mode: int = FOLDER_MODE) -> None:
 
 
 def claim_place(path: Path) -> None:
-    """For a file that a library opens by its path: nobody else may have put it there, or be able to."""
+    """For a file that a library opens by its path: nobody else may have created it, or be able to."""
     folder = _check_way(path)
     shared = bool(folder.st_mode & _OTHERS_WRITE)
     try:
         found = path.lstat()
     except FileNotFoundError:
-        if shared:  # before somebody else makes one
+        if shared:  # before somebody else creates one
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
         return
     _check_owner(path, found)
-    if shared and not stat.S_ISREG(found.st_mode):  # else root put it there, whatever it is
+    if shared and not stat.S_ISREG(found.st_mode):  # else root created it, whatever it is
         raise UnsafePath(f"{path} is not a regular file, in a folder where anybody may make one")
 
 
 def check_folder(path: Path, *, sticky: bool = True) -> None:
-    """For a folder in which a library makes files. One such as ``/tmp`` will do where ``sticky``: they are made anew
-    there.
+    """For a folder in which a library creates files. ``sticky``: one like ``/tmp`` is allowed, because each file in it
+    is new.
     """
     found = _check_way(path / "file")
     if not sticky and found.st_mode & _OTHERS_WRITE:
@@ -152,14 +150,14 @@ def check_folder(path: Path, *, sticky: bool = True) -> None:
 
 
 def check_program(path: Path) -> None:
-    """For a program that is run: links are followed to where it is, and nobody else may change it."""
+    """For a program that is run: links are followed, and nobody else may be able to change it."""
     found = _walk(path)
     if found.st_mode & _OTHERS_WRITE:
         raise _writable(path, found)
 
 
 def write_whole(path: Path, text: str, mode: int = PUBLIC_MODE) -> None:
-    """Replace a file whole or not at all; it is on disk when this returns. Its folder is made if it is missing."""
+    """Replace a file atomically; it is on disk when this returns. Its folder is created if it is missing."""
     make_folder(path.parent, ABOVE_MODE)
     check_folder(path.parent)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -168,7 +166,7 @@ def write_whole(path: Path, text: str, mode: int = PUBLIC_MODE) -> None:
         file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=folder)
         try:
             with open(file, "w", encoding="utf-8") as stream:
-                os.fchmod(file, mode)  # a umask may have taken more away
+                os.fchmod(file, mode)  # the umask may have removed more bits
                 stream.write(text)
                 stream.flush()
                 os.fsync(file)
@@ -182,12 +180,12 @@ def write_whole(path: Path, text: str, mode: int = PUBLIC_MODE) -> None:
 
 
 def _check_way(path: Path) -> os.stat_result:
-    """Everything above ``path``; answers the state of the folder that it is in."""
+    """Check everything above ``path``; returns the ``stat`` of its folder."""
     return _walk(path.absolute().parent)
 
 
 def _walk(path: Path) -> os.stat_result:
-    """Every step to ``path``, links included; answers the state of what it is in the end."""
+    """Check every step to ``path``, links included; returns the ``stat`` of what it finally is."""
     rest = list(reversed(path.absolute().parts[1:]))
     here, found, links = Path("/"), os.stat("/"), 0
     _check_above(here, found)

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The host's own IP on an interface: seen by rtnetlink, set by it where it can, else below ``/proc/sys/net``.
+"""The host's own IP on an interface: read by rtnetlink, and set by it if possible, else below ``/proc/sys/net``.
 
-The kernel shows there the settings of the network namespace of who looks. A container's ``/proc/sys`` is read-only: the
-managed plugin has the host's mounted at a place of its own.
+The kernel shows there the settings of the reader's network namespace. A container's ``/proc/sys`` is read-only: the
+managed plugin has the host's mounted at another path.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ _NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EOPNOTSUPP)
 
 
 def host_ip(message: Any) -> HostIp:
-    """What a message about an interface says. A family that is turned off, or that the MTU is too small for, is
-    absent.
-    """
+    """The settings in a message about an interface; absent for a family that is off, or needs a larger MTU."""
     families = message.get_attr("IFLA_AF_SPEC")
     four = families.get_attr("AF_INET") if families is not None else None
     six = families.get_attr("AF_INET6") if families is not None else None
@@ -40,9 +38,9 @@ def host_ip(message: Any) -> HostIp:
 
 
 def set_host_ip(socket: Any, index: int, wanted: HostIp, places: tuple[Path, ...] = PLACES) -> None:
-    """Make the host's IP on an interface what is wanted; to be called before it is up.
+    """Set the host's own IP on an interface; to be called before it is up.
 
-    Raises :class:`~kuryr_libnetwork.errors.LinkError` when it is not so afterwards.
+    Raises :class:`~kuryr_libnetwork.errors.LinkError` if the settings are not as wanted afterwards.
     """
     message = socket.link("get", index=index)[0]
     name = message.get_attr("IFLA_IFNAME")
@@ -50,7 +48,7 @@ def set_host_ip(socket: Any, index: int, wanted: HostIp, places: tuple[Path, ...
     if not changes:
         return
     mode = changes.pop("addr_gen_mode", None)
-    if mode is not None:  # a request of its own: the kernel does not take it with the one that makes the interface
+    if mode is not None:  # a request of its own: the kernel does not accept it in the one that creates the interface
         attributes = {"attrs": [["AF_INET6", {"attrs": [["IFLA_INET6_ADDR_GEN_MODE", mode]]}]]}
         refusal(lambda: socket.link("set", index=index, IFLA_AF_SPEC=attributes), *_NO_SUCH_FAMILY)
     reasons = [
@@ -64,7 +62,7 @@ def set_host_ip(socket: Any, index: int, wanted: HostIp, places: tuple[Path, ...
 
 
 def _write(places: tuple[Path, ...], setting: str, value: int) -> str:
-    """Why it cannot be written; "" when it was."""
+    """Why the setting cannot be written; "" if it was."""
     wrong = ""
     for place in places:
         try:

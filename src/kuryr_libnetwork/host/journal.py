@@ -1,10 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The journal on disk: one SQLite file beside a lock file, in a folder of the service's own, where nobody else may
-write.
+"""The journal on disk: one SQLite file and a lock file, in a folder of the service's own where nobody else may write.
 
-What is in it survives ``kill -9`` and power loss once a call has returned (WAL, ``synchronous=FULL``). It holds no
-truth that Neutron, the kernel and Open vSwitch cannot tell again, so a damaged file may simply be deleted.
+What a call has written survives ``kill -9`` and power loss once the call returns (WAL, ``synchronous=FULL``). All of it
+can be recovered from Neutron, the kernel and Open vSwitch, so a damaged file may simply be deleted.
 """
 
 from __future__ import annotations
@@ -33,21 +32,21 @@ from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.undo import Undo
 
 JOURNAL_FILE = "kuryr.db"
-"""In ``state_path``."""
+"""The file's name in ``state_path``."""
 
 VERSION = 2
-"""1: the first. 2: with ``devices``."""
+"""The format. 1: the first. 2: with ``devices``."""
 TABLES = ("pools", "networks", "leases", "endpoints", "intents", "devices")
 BESIDE = ("-wal", "-shm", "-journal")
-"""Files that SQLite makes and opens by itself, beside the one that it is told to open."""
+"""Endings of the files that SQLite itself creates beside the one that it is told to open."""
 RESERVE = 1024 * 1024
-"""Disk space kept for changes and drops of known records, so that containers can still be removed on a full disk."""
+"""Bytes of disk space reserved for changing and dropping known records: containers can be removed on a full disk."""
 CHECKPOINT_PAGES = 200
 """The file grows by less than the reserve between two checkpoints (pages of 4096 bytes)."""
 WAL_LIMIT = RESERVE
 
 LOOKERS = 5.0
-"""Seconds in which those who look at the lock are done with it."""
+"""Seconds within which processes that only look at the lock release it."""
 
 R = TypeVar("R", bound=Value)
 
@@ -64,11 +63,11 @@ _REASONS = {
 }
 
 _NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
-"""SQLite tells of a full disk as an I/O error where the shared-memory file cannot grow."""
+"""SQLite reports a full disk as an I/O error if the shared-memory file cannot grow."""
 
 
 def journal_size(path: Path) -> int:
-    """Bytes of the journal's files together; one that is not there has none."""
+    """Total size of the journal's files in bytes; a missing file counts as 0."""
     found = 0
     for name in (path, *(Path(f"{path}{end}") for end in BESIDE)):
         with suppress(FileNotFoundError):
@@ -77,13 +76,12 @@ def journal_size(path: Path) -> int:
 
 
 class SqliteJournal:
-    """Implements :class:`~kuryr_libnetwork.interfaces.journal.Journal` in the file ``path``; its folder is made if
+    """Implements :class:`~kuryr_libnetwork.interfaces.journal.Journal` in the file ``path``; its folder is created if
     missing.
 
     Every record is read once here, and one that cannot be read stops the start: without it the service would take what
-    it stood for as nobody's, or fail in each call that meets it. Nobody else writes to the file, so what was read or
-    written once is kept in memory, with indexes of it. One connection behind a lock, for writers wait for the same disk
-    anyway.
+    the record stands for as nobody's, or fail in each call that needs it. Nobody else writes to the file, so records
+    are kept in memory, with indexes. There is one connection behind a lock: writers wait for the same disk anyway.
     """
 
     def __init__(self, path: Path) -> None:
@@ -101,19 +99,17 @@ class SqliteJournal:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Re-entrant per thread; an inner one that raises is undone alone. Other threads wait."""
+        """Re-entrant in one thread; if an inner transaction raises, it alone is rolled back. Other threads wait."""
         with self._store.transaction():
             yield
 
     def close(self) -> None:
-        """Give the file to the next service; further use raises ``JournalError``."""
+        """Release the file for the next service; further use raises ``JournalError``."""
         self._store.close()
 
 
 class _Table(Generic[R]):
-    """Implements :class:`~kuryr_libnetwork.interfaces.journal.Table`; the order of ``all`` is that of the first
-    ``put``.
-    """
+    """Implements :class:`~kuryr_libnetwork.interfaces.journal.Table`; ``all`` is in the order of the first ``put``."""
 
     def __init__(self, store: _Store, table: str, key: str, kind: type[R]) -> None:
         self._store = store
@@ -142,14 +138,14 @@ class _Table(Generic[R]):
             return self._indexes.find(index, value, self._records())
 
     def _records(self) -> dict[str, R]:
-        """All of them, by key. Whoever calls has the lock."""
+        """All records, by key. The caller holds the lock."""
         if self._known is None:
             rows = self._store.run(self._all)
             self._known = {row[0]: self._reader.read(row) for row in rows}
         return self._known
 
     def _forget(self) -> None:
-        """What was written is undone, or the file given up."""
+        """Drop what is in memory: a write was rolled back, or the file was closed."""
         self._known = None
         self._indexes.forget()
 
@@ -160,7 +156,7 @@ class _Table(Generic[R]):
     def put(self, record: R) -> None:
         key = getattr(record, self._key)
         statement, text = self._put, msgspec.json.encode(record).decode()
-        written = self._reader.read((key, text))  # as whoever reads the file has it; what cannot be read is not written
+        written = self._reader.read((key, text))  # as it will be read from the file; what cannot be read is not written
         with self._store.lock:
             before = self._records().get(key)
             if before is not None:
@@ -178,7 +174,7 @@ class _Table(Generic[R]):
 
 
 class _Store:
-    """The connection, its lock against our own threads, and the lock file against other processes."""
+    """The connection, with a lock for our own threads and the lock file for other processes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -186,7 +182,7 @@ class _Store:
         self._reserved = False
         self.lock = threading.RLock()
         self.on_loss: list[Callable[[], None]] = []
-        """Called with the lock held, when what the tables keep in memory may not be what is in the file."""
+        """Called with the lock held, when the tables' memory may differ from the file."""
         self._depth = 0
         with ExitStack() as undo:
             try:
@@ -205,14 +201,14 @@ class _Store:
         return JournalError(f"the journal {self.path} {reason}")
 
     def run(self, statement: str, *values: str) -> list[tuple[str, ...]]:
-        """One statement, on disk when it returns unless inside a transaction."""
+        """Run one statement; outside of a transaction it is on disk when this returns."""
         with self.lock, self._translated():
             return self._connection.execute(statement, values).fetchall()
 
     def change(self, statement: str, *values: str) -> None:
-        """A statement that needs little room; on a full disk it takes that of the reserve.
+        """Run a statement that needs little space; on a full disk it gets the space of the reserve.
 
-        Inside a transaction, which SQLite has undone by then, the room is made for the next attempt.
+        Inside a transaction, which SQLite has rolled back by then, the space is made for the next attempt.
         """
         with self.lock:
             try:
@@ -223,7 +219,7 @@ class _Store:
                 self.run(statement, *values)
 
     def keep_reserve(self) -> None:
-        """New records have to leave the reserve alone."""
+        """Fill the reserve, which new records must not use; raises ``JournalError`` if the disk has no room for it."""
         with self.lock:
             if self._reserved:
                 return
@@ -235,7 +231,7 @@ class _Store:
             self._reserved = True
 
     def _make_room(self) -> bool:
-        """Move the log into the file, which may grow by the reserve; then the log's own room is used again."""
+        """Move the write-ahead log into the file, which may grow by the reserve; the log's own space is reused then."""
         self._folder.remove(self._reserve_name)
         self._reserved = False
         try:
@@ -270,7 +266,7 @@ class _Store:
             raise
 
     def _undo(self, mark: str) -> None:
-        """SQLite itself has rolled back already after some errors (disk full, I/O error)."""
+        """Roll back; after some errors (disk full, I/O error) SQLite has done so already."""
         self._lose()
         if not self._connection.in_transaction:
             return
@@ -306,13 +302,13 @@ class _Store:
             holder = os.pread(lock, 20, 0).decode(errors="replace").strip()
             os.close(lock)
             raise self.failure(f"is in use by another service (process {holder or 'unknown'})") from error
-        with suppress(OSError):  # the number is for people only; on a full disk it is missing
+        with suppress(OSError):  # the process id is only information; on a full disk it is missing
             os.ftruncate(lock, 0)
             os.write(lock, f"{os.getpid()}\n".encode())
         return lock
 
     def _open(self) -> sqlite3.Connection:
-        """SQLite opens by path, and gives the mode of the file to those that it makes beside it."""
+        """Open the file. SQLite opens it by its path, and gives its mode to the files that it creates beside it."""
         for name in (self._reserve_name, *(self.path.name + end for end in BESIDE)):
             self._folder.check(name)
         file = self._folder.open(self.path.name, os.O_RDWR | os.O_CREAT)
@@ -324,7 +320,7 @@ class _Store:
         return connection
 
     def _prepare(self) -> None:
-        """Writes nothing to a file that is as it should be, so that the service starts on a full disk."""
+        """Prepare the file. An up-to-date one is not written to, so that the service starts on a full disk."""
         try:
             self._open_log()
             self.run("PRAGMA synchronous = FULL")
@@ -357,7 +353,8 @@ class _Store:
 
 
 def _lock(file: int) -> None:
-    """For this process alone. A look whether a service runs holds the lock shared for a moment: that is waited for.
+    """Lock the file exclusively. A process that looks whether a service runs holds it shared for a moment: wait for
+    that.
 
     Raises ``BlockingIOError`` at once if another service holds it.
     """
@@ -370,7 +367,7 @@ def _lock(file: int) -> None:
             fcntl.flock(file, fcntl.LOCK_UN)
             if time.monotonic() > end:
                 raise
-            time.sleep(random.uniform(0.001, 0.01))  # noqa: S311 - two that start together shall not keep in step
+            time.sleep(random.uniform(0.001, 0.01))  # noqa: S311 - so that two that start together do not stay in step
         else:
             return
 

@@ -13,13 +13,13 @@ R = TypeVar("R")
 
 
 class Indexes(Generic[R]):
-    """An index is made when it is asked first, and follows each change from then on. Whoever calls has the lock."""
+    """An index is built when it is first used, and updated by each change from then on. The caller holds the lock."""
 
     def __init__(self) -> None:
         self._found: dict[Index[R], dict[str, dict[str, R]]] = {}
 
     def find(self, index: Index[R], value: str, records: Mapping[str, R]) -> list[R]:
-        """``records``: all of the table, by their keys."""
+        """The records with this value. ``records``: all of the table, by key."""
         if index not in self._found:
             self._found[index] = {}
             for key, record in records.items():

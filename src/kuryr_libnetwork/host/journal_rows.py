@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""A row of the journal becomes a record, or one error that says where it stands and what to do about it.
+"""Turns a row of the journal into a record, or into an error that says where the row is and what to do about it.
 
-SQLite keeps to no type: a column of text may hold numbers, bytes, nothing, or text in no encoding. Another program, an
-older or newer release, or a disk may have written any of it.
+SQLite does not enforce types: a text column may hold numbers, bytes, nothing, or text in no valid encoding. Another
+program, an older or newer release, or a failing disk may have written it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ REBUILD = "stop the service and delete the file, it is rebuilt from Neutron"
 
 
 def read_any_text(connection: sqlite3.Connection) -> None:
-    """Text that is not UTF-8 is read, to be refused with its place, as SQLite itself does not tell it."""
+    """Have text that is not UTF-8 read as well, so that it is refused with its place, which SQLite would not name."""
     connection.text_factory = lambda data: data.decode(errors="surrogateescape")
 
 
 class RowReader(Generic[R]):
-    """For one table: ``key`` is the field of the record that is the row's key, too."""
+    """Reads one table. ``key``: the record's field that is the row's key as well."""
 
     def __init__(self, path: Path, table: str, key: str, kind: type[R]) -> None:
         self._path = path
@@ -38,7 +38,7 @@ class RowReader(Generic[R]):
         self._decoder = msgspec.json.Decoder(kind)
 
     def read(self, row: Sequence[object]) -> R:
-        """``row``: key and record."""
+        """``row``: key and record. Raises :class:`~kuryr_libnetwork.errors.JournalError`."""
         key, text = row
         if not isinstance(text, str):
             raise self._unreadable(key, f"it is {_KINDS.get(type(text), 'a number')}, not text")

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""A look at the journal from another process, beside the running service, without writing anything.
+"""Reads the journal from another process while the service runs, without writing anything.
 
-The service writes ahead (WAL), so a reader neither waits for it nor makes it wait. The lock file that keeps a second
-service away is only tried here, to learn whether one runs.
+The service uses a write-ahead log (WAL), so a reader neither waits for it nor makes it wait. The lock file, which
+prevents a second service, is only probed here, to learn whether one runs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ R = TypeVar("R", bound=Value)
 
 
 class JournalView(Value, frozen=True):
-    """What the operator's commands need of the journal."""
+    """What the operators' commands need from the journal."""
 
     devices: tuple[DeviceLease, ...] = ()
     endpoints: tuple[EndpointRecord, ...] = ()
@@ -37,7 +37,7 @@ class JournalView(Value, frozen=True):
 
 
 def look(path: Path) -> JournalView:
-    """Empty where there is no journal yet."""
+    """The journal's content; empty if there is no journal yet."""
     if not _is_there(path):
         return JournalView()
     with _reading(path) as connection:
@@ -67,7 +67,7 @@ def service_runs(path: Path) -> bool:
 
 
 def _is_there(path: Path) -> bool:
-    """Also makes sure that SQLite, which opens files by itself, meets no link."""
+    """Whether the file exists; also checks that SQLite, which opens files by path, meets no link."""
     try:
         with Folder(path.parent, make=False) as folder:
             for end in ("", *BESIDE):
@@ -85,7 +85,7 @@ def _unseen(path: Path, error: Exception) -> JournalError:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    # After a clean stop there is no log beside the file, and in a folder that we may not write none could be made.
+    # After a clean stop there is no log beside the file, and in a read-only folder none could be created.
     still = "" if Path(f"{path}-wal").exists() else "&immutable=1"
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro{still}", uri=True, timeout=5)) as connection:
@@ -96,7 +96,7 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _records(connection: sqlite3.Connection, table: str, reader: RowReader[R]) -> tuple[R, ...]:
-    """Nothing where the journal was written by a release that had no such table."""
+    """The records of a table; none if the journal was written by a release without that table."""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone():
         return ()
     rows = connection.execute(f"SELECT key, record FROM {table} ORDER BY rowid")  # noqa: S608 - a name of our own

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What rtnetlink sets on a network device besides its name, MAC, MTU and IP."""
+"""Attributes that rtnetlink sets on a network device besides its name, MAC, MTU and IP."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def link_attributes(message: Any) -> LinkAttributes:
 
 
 def set_link_attributes(socket: Any, index: int, wanted: LinkAttributes) -> None:
-    """One message for each, so that an error names what the kernel refused."""
+    """Set each attribute in a message of its own, so that an error names what the kernel refused."""
     message = socket.link("get", index=index)[0]
     found, name = link_attributes(message), message.get_attr("IFLA_IFNAME")
     changes: list[tuple[str, Any, dict[str, Any]]] = [

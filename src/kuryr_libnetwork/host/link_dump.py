@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""All interfaces at once, read from the kernel's messages as they are.
+"""Lists all interfaces at once, decoded directly from the kernel's messages.
 
 pyroute2 takes half a millisecond and some 40 KB for each interface, which a host with thousands of containers would pay
-in every round of the background; of all that the kernel says of one, ten numbers are wanted here. The layout is that of
+in every round of the background; only about ten values of each interface are needed here. The layout is that of
 include/uapi/linux: rtnetlink.h, if_link.h, ip.h, ipv6.h.
 """
 
@@ -19,20 +19,20 @@ from kuryr_libnetwork.host.netlink import told_as
 from kuryr_libnetwork.model.links import HostIp, Link
 
 MOST = 1_000_000
-"""No container decides how many interfaces the host has."""
+"""In practice no bound: containers do not decide how many interfaces the host has."""
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_IFALIAS = 1, 3, 4, 18, 20
 IFLA_AF_SPEC, IFLA_EXT_MASK, IFLA_LINK_NETNSID = 26, 29, 37
 IFLA_INFO_KIND, IFLA_INET_CONF, IFLA_INET6_CONF, IFLA_INET6_ADDR_GEN_MODE = 1, 1, 2, 8
 RTEXT_FILTER_SKIP_STATS = 8
 RP_FILTER, ARP_IGNORE = 7, 18
 ACCEPT_RA, DISABLE_IPV6 = 3, 26
-"""Places in the lists of settings."""
+"""Positions in the kernel's lists of settings."""
 IFF_UP = 1
 _INTERFACE = struct.Struct("=BxHiII")  # struct ifinfomsg
 
 
 def all_links(task: str) -> list[Link]:
-    """Raises :class:`~kuryr_libnetwork.errors.LinkError` with the task."""
+    """All interfaces of this namespace. Raises :class:`~kuryr_libnetwork.errors.LinkError`, which names ``task``."""
     asked = _INTERFACE.pack(0, 0, 0, 0, 0) + dumps.attribute(IFLA_EXT_MASK, struct.pack("=I", RTEXT_FILTER_SKIP_STATS))
     with told_as(task):
         return [_link(entry) for entry in dumps.dump(dumps.RTM_GETLINK, asked, MOST)]
@@ -56,7 +56,7 @@ def _link(entry: dumps.Entry) -> Link:
 
 
 def _host_ip(families: Mapping[int, bytes]) -> HostIp:
-    """A family that is turned off, or that the MTU is too small for, is absent."""
+    """The host's own IP; absent for a family that is off, or needs a larger MTU."""
     four = attributes_of(families.get(socket.AF_INET, b"")).get(IFLA_INET_CONF)
     six = attributes_of(families.get(socket.AF_INET6, b""))
     settings, mode = six.get(IFLA_INET6_CONF), six.get(IFLA_INET6_ADDR_GEN_MODE)

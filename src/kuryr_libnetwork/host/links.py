@@ -1,8 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Network interfaces by rtnetlink: pairs that join containers to a switch or a bridge, and what stands on
-another one.
-"""
+"""Network interfaces by rtnetlink: veth pairs that connect containers to a switch or bridge, and child interfaces."""
 
 from __future__ import annotations
 
@@ -47,7 +45,7 @@ class KernelLinks:
             with self._undoing(spec.host_name):
                 container, host = _index(socket, spec.container_name), _index(socket, spec.host_name)
                 socket.link("set", index=container, ifalias=spec.alias)
-                set_host_ip(socket, container, SILENT)  # it is the host's until Docker moves it
+                set_host_ip(socket, container, SILENT)  # it stays on the host until Docker moves it
                 if not spec.tx_checksum:
                     _finish_checksums(spec.container_name)
                 set_host_ip(socket, host, ROUTED if spec.routed else SILENT)
@@ -106,7 +104,7 @@ class KernelLinks:
 
     @contextmanager
     def _undoing(self, name: str) -> Iterator[None]:
-        """Delete an interface that was just made if its set-up in the body fails."""
+        """Delete an interface that was just created, if its set-up in the body fails."""
         with Undo() as undo:
             undo.add(f"delete interface {name}", partial(self.delete, name))
             yield

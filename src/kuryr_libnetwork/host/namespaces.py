@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Work inside of a container's network namespace, in a thread of its own that ends with the work.
+"""Work inside a container's network namespace, in a thread of its own that ends with the work.
 
-Docker names the namespace by a path, which is a claim of whoever calls: its folder depends on how the engine is run, so
-anything can stand there. It is looked at before it is opened, for opening alone does something to a pipe or a device.
+Docker names the namespace by a path, which is only the caller's claim: its folder depends on how the engine is run, so
+the path can be anything. It is checked before it is opened, because opening alone can affect a pipe or a device.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ESRCH, errno.ENXIO, errno.ELOOP
 
 
 def run_inside(sandbox: str, work: Callable[[], T]) -> T:
-    """:class:`~kuryr_libnetwork.errors.LinkNotFound` when ``sandbox`` is no network namespace (any more), or is our
-    own.
+    """The result of ``work``. Raises :class:`~kuryr_libnetwork.errors.LinkNotFound` if ``sandbox`` is not, or no
+    longer, a network namespace, or is our own.
     """
     with opened(sandbox) as handle:
         if os.path.samestat(os.fstat(handle), os.stat(OWN)):
@@ -38,12 +38,12 @@ def run_inside(sandbox: str, work: Callable[[], T]) -> T:
 
 @contextmanager
 def opened(path: str) -> Iterator[int]:
-    """A descriptor of a namespace. What is no namespace is not opened."""
+    """A descriptor of a namespace; anything else is not opened."""
     with ExitStack() as stack:
         try:
             pinned = os.open(path, os.O_PATH | os.O_CLOEXEC)
             stack.callback(os.close, pinned)
-            if os.fstat(pinned).st_dev != os.stat(OWN).st_dev:  # the kernel's one file system of namespaces
+            if os.fstat(pinned).st_dev != os.stat(OWN).st_dev:  # all namespaces are in one file system of the kernel's
                 raise LinkNotFound(f"{shown(path)} is no namespace, or none any more")
             handle = os.open(f"/proc/self/fd/{pinned}", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:

@@ -33,7 +33,7 @@ IFF_UP = 1
 IFF_LOWER_UP = 0x10000
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_PARENT_DEV_NAME = 1, 3, 56
 MOST_LINKS = 200_000
-"""Of a container, among which one is looked for."""
+"""Most interfaces of a container that are searched for a device."""
 _ALL_LINKS = bytes(dumps.SIZES[dumps.RTM_GETLINK])
 RETRIES = 20
 PAUSE = 0.1
@@ -46,14 +46,14 @@ FINAL = (errno.EINVAL, errno.ENODEV, errno.EPERM, errno.EOPNOTSUPP)
 
 
 def parent_device(attributes: Mapping[int, bytes]) -> str:
-    """The PCI address of what is behind a link (since Linux 5.14)."""
+    """The PCI address of a link's parent device (since Linux 5.14)."""
     return dumps.text(attributes.get(IFLA_PARENT_DEV_NAME, b""))
 
 
 class KernelNetdevs:
     """Implements :class:`~kuryr_libnetwork.interfaces.sriov.Netdevs`.
 
-    A device that is up counts as in use: an idle VF is down, and whoever set this one up has plans for it.
+    A device that is up counts as in use: an idle VF is down, so somebody has set this one up on purpose.
     """
 
     def __init__(
@@ -137,15 +137,15 @@ class KernelNetdevs:
     def _bring(self, pci_address: str, sandbox: str, name: str, home: int) -> bool:
         try:
             return run_inside(sandbox, partial(self._send_home, pci_address, name, home))
-        except LinkNotFound as error:  # a container that has just gone: its device comes home by itself
+        except LinkNotFound as error:  # the container has just ended: its device comes back by itself
             LOG.info("the device of %s is not looked for there: %s", pci_address, error)
             return False
 
     def _send_home(self, pci_address: str, name: str, home: int) -> bool:
-        """Move and rename in one message, for its present name may be taken at home.
+        """Move a device into our namespace and rename it, in one message, because its present name may be taken here.
 
-        The kernel does one after the other: if the new name is taken, the device may be at home under its present one.
-        Alternative names are the container's: one that is taken at home would be in the way of the move, or of others.
+        The kernel does one after the other: if the new name is taken, the device may be here under its present one.
+        Alternative names come from the container: one that is taken here would prevent the move, or block others.
         """
         with self._connect(f"bring the device of {pci_address} home as {name}") as socket:
             links = (link.attributes for link in dumps.entries(dumps.RTM_GETLINK, _ALL_LINKS, MOST_LINKS))
@@ -173,7 +173,7 @@ class KernelNetdevs:
 
 
 class _Device:
-    """A device by its index, which stays while others rename it."""
+    """A device by its index, which stays the same if others rename it."""
 
     def __init__(self, socket: Any, name: str) -> None:
         self._socket = socket
@@ -189,7 +189,9 @@ class _Device:
         self.set("state", state="down")
 
     def rename(self, new_name: str) -> None:
-        """Before Linux 6.2 not while it is up, and network managers set up again what they see go down."""
+        """Rename the device. Before Linux 6.2 it has to be down, and network managers set devices up again that go
+        down.
+        """
         self.drop_altname(new_name)
         code = errno.EBUSY
         for _ in range(RETRIES):
@@ -202,7 +204,7 @@ class _Device:
             raise translated(f"rename device {self._name} to {new_name}", code)
 
     def drop_altname(self, name: str) -> None:
-        """A device cannot have a name that is an alternative one of its own."""
+        """Drop an alternative name, because a device cannot take one of its own alternative names as its name."""
         if name in altnames_of(self._message()):
             drop_altname(self._socket, self.index, name)
 
@@ -232,9 +234,9 @@ class _Device:
 
 
 class _Host(NamedTuple):
-    """Everything that one look has to know to tell who uses which device; all are indexes of devices.
+    """What is needed to tell how each device is used; all are indexes of devices.
 
-    ``standing``: the devices that stand on one; ``defaults``: those with a default route.
+    ``standing``: the devices that are on top of one; ``defaults``: those with a default route.
     """
 
     links: list[Any]
@@ -269,10 +271,9 @@ class _Host(NamedTuple):
         return "is up" if link["flags"] & IFF_UP else ""
 
     def leads_out(self, link: Any) -> bool:
-        """Whether a default route is on the device, or on what it is a part of, or carries: bond, bridge, VLAN, at any
-        depth.
+        """Whether a default route is on the device, or on a bond, bridge or VLAN above it, at any depth.
 
-        Not by way of Open vSwitch: which of its bridges a device is in is not known here.
+        Open vSwitch is not considered: which of its bridges a device is in is not known here.
         """
         above, seen = {int(link["index"])}, set[int]()
         while above:
@@ -310,8 +311,8 @@ def _kind(message: Any) -> str:
 
 
 def _stands_on(message: Any) -> int:
-    """The device below this one, or 0. Of those that name another one, only the two ends of a veth pair do not stand on
-    it.
+    """The index of the device below this one, or 0. A device that names another one is on top of it, except the two
+    ends of a veth pair.
     """
     below = message.get_attr("IFLA_LINK")
     here = message.get_attr("IFLA_LINK_NETNSID") is None
@@ -345,7 +346,7 @@ def _delete_again(connect: Connect, name: str) -> None:
 
 
 def _flags(link: dumps.Entry) -> int:
-    """Of an interface (struct ifinfomsg)."""
+    """The flags of an interface (struct ifinfomsg)."""
     return int(struct.unpack_from("=I", link.fixed, 8)[0])
 
 

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The seam to rtnetlink: sockets, and the kernel's errors as ours.
+"""Access to rtnetlink: sockets, and the kernel's errors translated into ours.
 
-One socket per operation, none shared. It belongs to the network namespace of the thread that opens it. pyroute2 takes a
-tenth of a second to import, so that waits for the first use.
+Each operation has a socket of its own, in the network namespace of the thread that opens it. pyroute2 takes a tenth of
+a second to import, so it is imported at first use.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from kuryr_libnetwork.host.dumps import TooMany
 
 LOG = logging.getLogger(__name__)
 Connect = Callable[[str], AbstractContextManager[Any]]
-"""Opens a socket for a task; the task's name stands in the errors."""
+"""Opens a socket for a task; errors name the task."""
 
 ENOTSUPP = 524
-"""Of the kernel alone; some drivers let it out."""
+"""The kernel's internal error number, which some drivers return to user space."""
 NOT_SUPPORTED = (errno.EOPNOTSUPP, ENOTSUPP)
 DUMPS = 5
-"""How often a list is asked for that changes while it is read."""
+"""How often a list is requested if it changes while it is read."""
 _REASONS = {
     errno.EPERM: "not permitted; the service needs CAP_NET_ADMIN",
     errno.EOPNOTSUPP: "the kernel or the driver has no support for it (is the module loaded?)",
@@ -48,7 +48,7 @@ def netlink(task: str) -> Iterator[Any]:
 
 @contextmanager
 def told_as(task: str) -> Iterator[None]:
-    """What goes wrong between us and the kernel, as one of our errors."""
+    """Translate errors of netlink in the body into ours, which name the task."""
     from pyroute2.netlink.exceptions import NetlinkDecodeError, NetlinkError
 
     began = time.monotonic()
@@ -61,7 +61,7 @@ def told_as(task: str) -> Iterator[None]:
     except OSError as error:
         raise translated(task, error.errno or 0, error) from error
     except (NetlinkDecodeError, struct.error, AttributeError, LookupError, TypeError, ValueError) as error:
-        # The latter four: an attribute is missing, or is not what it should be, where the answer is read.
+        # The last four come from reading an answer in which an attribute is missing or malformed.
         raise LinkError(
             f"cannot {task}: a message of the kernel, or for it, is malformed: {described(error)}"
         ) from error
@@ -75,8 +75,8 @@ def translated(task: str, code: int, error: Exception | None = None) -> LinkErro
 
 
 def listed(dump: Callable[[], Iterable[Any]]) -> list[Any]:
-    """A whole list of the kernel's. It says when the list has changed while it was read: entries may be missing
-    then.
+    """A whole list of the kernel's; requested again if the kernel says that it changed while it was read, because
+    entries may be missing then.
     """
     from pyroute2.netlink.exceptions import NetlinkDumpInterrupted
 
@@ -87,9 +87,7 @@ def listed(dump: Callable[[], Iterable[Any]]) -> list[Any]:
 
 
 def refusal(request: Callable[[], object], *expected: int) -> int:
-    """0 when the kernel did as asked; the error's number if it is one of those expected (none given: any); else
-    raises.
-    """
+    """0 if the kernel did as asked; the error number if it is one of ``expected`` (none given: any); else raises."""
     from pyroute2.netlink.exceptions import NetlinkError
 
     try:
@@ -102,7 +100,7 @@ def refusal(request: Callable[[], object], *expected: int) -> int:
 
 
 def find(socket: Any, name: str, **options: int) -> Any | None:
-    """The kernel's message about an interface of that name; the kernel finds interfaces by their altnames, too."""
+    """The kernel's message about the interface of that name; the kernel finds it by alternative names as well."""
     from pyroute2.netlink.exceptions import NetlinkError
 
     try:
@@ -115,6 +113,6 @@ def find(socket: Any, name: str, **options: int) -> Any | None:
 
 
 def delete(socket: Any, name: str) -> bool:
-    """By the index of the name: the kernel never takes an index for another interface while both exist."""
+    """Delete an interface by its index: the kernel never takes an index for another interface while both exist."""
     message = find(socket, name)
     return message is not None and not refusal(lambda: socket.link("del", index=message["index"]), errno.ENODEV)

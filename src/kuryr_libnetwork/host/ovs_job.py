@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""One transaction of Open vSwitch's database, as ovsdbapp wants to have it, that can be given up."""
+"""One transaction of Open vSwitch's database, in the form that ovsdbapp expects, that can be abandoned."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LOOK_AGAIN = 1000
 
 
 class Job(Generic[A]):
-    """A command and its API, as ovsdbapp's transaction wants to have them.
+    """A command and its API, in the form that ovsdbapp's transaction expects.
 
-    A caller that has given up marks its job as abandoned: what still waits then is not done behind its back.
+    A caller that gives up marks its job as abandoned, so that a job still waiting is not executed later.
     """
 
     def __init__(self, idl: Any, action: Callable[[Any, Any], A]) -> None:
@@ -33,11 +33,11 @@ class Job(Generic[A]):
             raise OvsdbUnavailable("given up")
         self._txn = txn
         look_again(txn)
-        if self.idl.state == self.idl.IDL_S_MONITORING:  # else half the rows are missing, and the commit will say so
+        if self.idl.state == self.idl.IDL_S_MONITORING:  # else rows are still missing, and the commit fails
             self.result = [self._action(self.idl.tables, txn)]
 
     def give_up(self) -> None:
-        """The library would wait for an answer for ever, even after one that is none."""
+        """Abandon the job; the library would wait forever for an answer, even after an invalid one."""
         self._abandoned = True
         if self._txn is not None:
             self._txn.abort()
@@ -47,7 +47,7 @@ class Job(Generic[A]):
 
 
 def look_again(txn: Any) -> None:
-    """Have the transaction look from time to time whether it has been given up."""
+    """Have the transaction check from time to time whether it has been abandoned."""
     txn.wait = partial(_wait, txn.wait)
 
 

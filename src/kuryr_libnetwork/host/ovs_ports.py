@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which interfaces ovs-vswitchd has connected to their bridges.
 
-The database takes an interface whether or not ovs-vswitchd is at work. That gives it a number (``ofport``) as soon as
-packets can pass, or writes what is in the way (``error``), and tries again when the interface changes. The replica of
-the database tells of both; whoever plugs an interface waits for that, and costs the database no question.
+The database accepts an interface whether or not ovs-vswitchd is running. ovs-vswitchd gives the interface a number
+(``ofport``) as soon as packets can pass, or writes what prevents it (``error``), and tries again when the interface
+changes. The replica of the database shows both, so whoever plugs an interface waits without querying the database.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ NOTHING = _Told("", 0, "")
 
 
 class PortNumbers:
-    """Told by the thread that keeps the replica, and asked by others."""
+    """Written by the thread that keeps the replica, and read by others."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._told: dict[str, _Told] = {}
 
     def note(self, event: str, row: Any, updates: Any = None) -> None:  # noqa: ARG002  - ovs.db.idl.Idl.notify
-        """A row is new, has changed, or is gone. Of one that takes another's place both are told, in any order."""
+        """A row is new, has changed, or is gone. If a row replaces another one, both events come, in any order."""
         if row._table.name != INTERFACE or not isinstance(row.name, str):  # the table has no public name
             return
         key = str(row.uuid)
@@ -45,18 +45,18 @@ class PortNumbers:
             self._changed.notify_all()
 
     def wait(self, name: str, seconds: float) -> bool:
-        """Whether the interface is connected, at the latest after this time."""
+        """Whether the interface is connected; waits for it at most this time."""
         with self._changed:
             return self._changed.wait_for(lambda: self._told.get(name, NOTHING).number > 0, timeout=seconds)
 
     def error(self, name: str) -> str:
-        """What ovs-vswitchd says is in the way; "" where it says nothing."""
+        """The error that ovs-vswitchd reports for the interface, or ""."""
         with self._changed:
             return self._told.get(name, NOTHING).error
 
 
 def number_of(row: Any) -> int:
-    """0: not given yet; -1: the interface cannot be connected."""
+    """The ``ofport``. 0: none yet; -1: the interface cannot be connected."""
     return next((value for value in row.ofport if isinstance(value, int)), 0)
 
 

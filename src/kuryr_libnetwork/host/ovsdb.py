@@ -1,14 +1,15 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Open vSwitch's configuration database; the only module that knows ovsdbapp (imported at the first use).
+"""Open vSwitch's configuration database; the only module that uses ovsdbapp (imported at first use).
 
-Of the database only the columns in :mod:`~.ovs_schema` are replicated, so that the statistics that Open vSwitch writes
-every few seconds do not reach us. ``external_ids`` are those of upstream's ``ovs`` script (docs/notes/upstream.md,
-"Open vSwitch's external_ids"); keys of others in the same row, such as ovn-controller's ``ovn-installed``, are left
+Only the columns in :mod:`~.ovs_schema` are replicated, so that the statistics that Open vSwitch writes every few
+seconds do not reach us. ``external_ids`` are those of upstream's ``ovs`` script (docs/notes/upstream.md, "Open
+vSwitch's external_ids"); other programs' keys in the same row, such as ovn-controller's ``ovn-installed``, are left
 alone.
 
-A port without a VLAN is a trunk of all of them. Where Neutron's agent is to give it one, it is inserted as that agent
-isolates ports itself: on the VLAN that it drops, and by its mode closed for everything else. The agent ends that.
+A port without a VLAN is a trunk of all VLANs. If Neutron's agent will set its VLAN, the port is inserted isolated, as
+that agent isolates ports itself: on the VLAN whose packets it drops, and in a mode that lets nothing else pass. The
+agent ends the isolation.
 """
 
 from __future__ import annotations
@@ -37,15 +38,14 @@ PARTY = "Open vSwitch's database"
 SWITCH = "ovs-vswitchd"
 OWNER = "kuryr"
 BACKOFF = (100, 1000)
-"""Milliseconds between attempts to connect, first and at most; by default they grow to 8 s, longer than a call
-waits.
+"""Milliseconds between attempts to connect, first and at most; by default they grow to 8 s, longer than a call waits.
 """
 AGAIN = 2.0
-"""Seconds for a question soon after one that was not answered: Docker asks for several things, one call for each."""
+"""Seconds for a question soon after one that got no answer: Docker may send several calls, each of which would wait."""
 SILENCE = 30.0
-"""Seconds after which the database is waited for as before: slow is not frozen."""
+"""Seconds after which a silent database gets the full time-out again: it may only have been slow."""
 LEAST = 0.1
-"""Seconds for a question whose time was spent on connecting."""
+"""Seconds for a question whose time was used up by connecting."""
 CLOSED = "trunk"
 A = TypeVar("A")
 
@@ -54,9 +54,9 @@ class OvsDatabase:
     """Implements :class:`~kuryr_libnetwork.interfaces.host.Ovs`. ``connection``: ``unix:<path>`` or
     ``tcp:<ip>:<port>``.
 
-    Connected at the first use and then kept; when Open vSwitch restarts, ovsdbapp connects again. Every method ends
-    after ``timeout`` seconds with ``OvsdbUnavailable``, soon after such an end already after :data:`AGAIN`. ``observe``
-    is told of each transaction.
+    Connected at first use, and kept; when Open vSwitch restarts, ovsdbapp connects again. Every method raises
+    ``OvsdbUnavailable`` after ``timeout`` seconds; soon after such a time-out, already after :data:`AGAIN`. ``observe``
+    is called for each transaction.
     """
 
     def __init__(self, connection: str, timeout: float, observe: Observe = ignore) -> None:
@@ -79,7 +79,7 @@ class OvsDatabase:
             self._run(action)
 
     def wait_connected(self, name: str) -> None:
-        """No question to the database: what ovs-vswitchd writes there is told to whoever has a replica."""
+        """Wait without querying the database: the replica gets what ovs-vswitchd writes there."""
         with waiting_for(SWITCH, self._timeout, SwitchSilent) as seconds:
             if self._numbers.wait(name, seconds):
                 return
@@ -100,13 +100,13 @@ class OvsDatabase:
         return self._run(lambda view: view.unplug(port_id))
 
     def owned(self) -> list[OvsInterface]:
-        """None where Open vSwitch does not run at all, as on a host that has VFs only."""
+        """Our interfaces; none if Open vSwitch does not run at all, as on a host with VFs only."""
         if self._connection is None and self._is_absent():
             return []
         return self._run(_View.owned)
 
     def bridges(self) -> list[str]:
-        """Names; unlike :meth:`owned` it raises ``OvsdbUnavailable`` where Open vSwitch does not run."""
+        """The bridges' names; unlike :meth:`owned` this raises ``OvsdbUnavailable`` if Open vSwitch does not run."""
         return self._run(_View.bridges)
 
     def close(self) -> None:
@@ -140,7 +140,7 @@ class OvsDatabase:
         return time.monotonic() < self._silent_until
 
     def _transact(self, action: Callable[[_View], A], seconds: float) -> A:
-        """One transaction, made again by ovsdbapp when somebody else's came between."""
+        """One transaction; ovsdbapp repeats it if another client's transaction interfered."""
         began = time.monotonic()
         connection = self._connected(seconds)
         seconds = max(seconds - (time.monotonic() - began), LEAST)
@@ -167,8 +167,8 @@ class OvsDatabase:
         return job.result[-1]
 
     def _discard(self, connection: Any) -> None:
-        """An answer that the library could not digest leaves it in the middle of a transaction, and it takes no further
-        ones.
+        """Drop a connection: after an answer that the library cannot parse it stays in the middle of a transaction, and
+        accepts no others.
         """
         with self._lock:
             if self._connection is connection:
@@ -180,7 +180,7 @@ class OvsDatabase:
         if not self._lock.acquire(timeout=seconds):
             raise self._unavailable(seconds)
         try:
-            if self._connection is None:  # somebody else may just have tried in vain
+            if self._connection is None:  # another thread may just have tried without success
                 left = max(seconds - (time.monotonic() - began), LEAST)
                 self._connection = self._connect(min(left, AGAIN) if self._is_silent() else left)
             return self._connection
@@ -192,7 +192,7 @@ class OvsDatabase:
         from ovsdbapp.backend.ovs_idl import connection
         from ovsdbapp.exceptions import TimeoutException
 
-        if self._is_forbidden():  # else ovsdbapp would try until the time is over
+        if self._is_forbidden():  # else ovsdbapp would try until the time-out
             raise OvsdbUnavailable(
                 f"no permission to connect to Open vSwitch's database at {self._address}; where it is not root's, "
                 "the service needs CAP_DAC_OVERRIDE"
@@ -202,7 +202,7 @@ class OvsDatabase:
         idl = connection.OvsdbIdl(self._address, helper)
         self._numbers = PortNumbers()
         idl.notify = self._numbers.note
-        idl._session.reconnect.set_backoff(*BACKOFF)  # ovsdbapp has no public way to say it
+        idl._session.reconnect.set_backoff(*BACKOFF)  # ovsdbapp has no public way to set it
         made = connection.Connection(idl, seconds)
         try:
             made.start()
@@ -247,14 +247,14 @@ class OvsDatabase:
 
 
 def _strange() -> tuple[type[Exception], ...]:
-    """What ovs and ovsdbapp raise where rows or answers are not as they should be."""
+    """The exceptions that ovs and ovsdbapp raise for malformed rows or answers."""
     from ovs.db.error import Error
 
     return (Error, AssertionError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
 
 
 def _end(connection: Any, timeout: float) -> None:
-    """Have the connection's thread end; its own ``stop`` waits for room in a queue that nobody may empty any more."""
+    """Have the connection's thread end; its own ``stop`` waits for space in a queue that may never be emptied."""
     connection.is_running = False
     with suppress(queue.Full):  # then it is awake
         connection.txns.put(None, block=False)
@@ -262,7 +262,7 @@ def _end(connection: Any, timeout: float) -> None:
 
 
 class _View:
-    """The rows as one transaction sees and changes them."""
+    """The rows, as one transaction reads and changes them."""
 
     def __init__(self, tables: Any, txn: Any) -> None:
         self._tables = tables
@@ -270,7 +270,7 @@ class _View:
         look_again(txn)
 
     def synchronise(self) -> None:
-        """A round trip: after it, the replica has everything that was committed before."""
+        """Add a round trip: after it the replica has everything that was committed before."""
         self._txn.add_op({"op": "comment", "comment": "kuryr"})
 
     def bridges(self) -> list[str]:
@@ -298,7 +298,7 @@ class _View:
         return sorted(row.name for row in self._rows("Interface") if _is_ours(row) and not number_of(row) > 0)
 
     def unplug(self, port_id: str, *, but: str = "") -> list[str]:
-        """``but``: the name of an interface to leave."""
+        """``but``: the name of an interface to keep. Returns the names of removed interfaces."""
         self.synchronise()
         gone = []
         for port in self._rows("Port"):
@@ -328,7 +328,7 @@ class _View:
             raise Conflict(f"interface {wanted.name} is in Open vSwitch already, and not ours")
         self._require("Port", port)
         if port not in bridge.ports or row.external_ids.get("iface-id") != wanted.port_id:
-            self._detach(port)  # its VLAN, and whatever else others wrote there, belong to what it was
+            self._detach(port)  # its VLAN, and what else others wrote there, were for its former use
             port.delete()
             self._insert(bridge, wanted)
             return
@@ -337,7 +337,7 @@ class _View:
         self._mark(row, wanted)
 
     def _require(self, table: str, row: Any) -> None:
-        """Have the transaction made again if the row is gone by then: changing it would succeed without effect."""
+        """Have the transaction repeated if the row is gone by then: changing it would succeed without effect."""
         self._txn.add_op(
             {
                 "op": "wait",

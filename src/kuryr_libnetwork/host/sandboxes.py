@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Routes in the network namespaces of containers.
 
-How many there are is the container's to decide, so they are read up to a bound; beyond it the look is refused.
+The container decides how many there are, so they are read up to a bound; beyond it the look fails.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ IFLA_LINKINFO, IFLA_INFO_KIND = 18, 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_TABLE = 1, 4, 5, 6, 15
 _ROUTE = struct.Struct("=8BI")
-"""Family, prefix length, length of the source, TOS, table, protocol, scope, type; flags."""
+"""struct rtmsg: family, prefix length, length of the source, TOS, table, protocol, scope, type; flags."""
 _LINK = struct.Struct("=BxHiII")
-"""Family, type, index of the interface, flags, which flags are meant."""
+"""struct ifinfomsg: family, type, index of the interface, flags, mask of the flags."""
 _ADDRESS = struct.Struct("=4BI")
-"""Family, prefix length, flags, scope; index of the interface."""
+"""struct ifaddrmsg: family, prefix length, flags, scope; index of the interface."""
 
 
 class KernelSandboxes:
@@ -64,7 +64,7 @@ def _look() -> SandboxView:
 def _routes(family: int) -> list[dumps.Entry]:
     try:
         return dumps.dump(dumps.RTM_GETROUTE, _ROUTE.pack(family, 0, 0, 0, MAIN_TABLE, 0, 0, UNICAST, 0))
-    except FileNotFoundError:  # no route has ever been in the table
+    except FileNotFoundError:  # the table has never had a route
         return []
 
 
@@ -113,7 +113,7 @@ def _words(route: SandboxRoute) -> dict[str, Any]:
 
 
 def _route(entry: dumps.Entry) -> SandboxRoute | None:
-    """An ordinary route on one interface. Routes over several are nobody's whom we know."""
+    """An ordinary route over one interface; ``None`` for others, as multipath routes, which Docker does not set."""
     family, length, _, _, table, _, _, kind, _ = _ROUTE.unpack(entry.fixed)
     found = entry.attributes
     where, hop = found.get(RTA_DST), found.get(RTA_GATEWAY)

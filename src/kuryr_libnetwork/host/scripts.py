@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's executables in ``bindir``, run as upstream ran them, but never for ever.
+"""The operator's executables in ``bindir``, run as upstream ran them, but with a time limit.
 
 Their arguments: docs/notes/upstream.md, "Binding scripts".
 """
@@ -28,9 +28,9 @@ LOG = logging.getLogger(__name__)
 TIMEOUT = 30.0
 """Seconds for one run; Docker waits meanwhile."""
 LONGEST = 400
-"""Characters of a script's last words on stderr that are shown."""
+"""Characters from the end of a script's stderr that are shown."""
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "OVS_RUNDIR")
-"""All that a script gets of the service's environment, which may hold the password of the cloud's administrator."""
+"""The only variables of the service's environment that a script gets; others may hold the cloud's password."""
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CHUNK = 1 << 16
 
@@ -48,7 +48,7 @@ class BindingScripts:
         return str(path) if there else ""
 
     def unused(self, preferred: Collection[str]) -> list[str]:
-        """Those that are there and are not run, for the service does their work itself."""
+        """The names of existing scripts that are not run, because the service does their work itself."""
         return [name for name in BUILT_IN if name not in preferred and self.get(name)]
 
     def run(self, vif_type: str, arguments: Sequence[str]) -> None:
@@ -68,7 +68,7 @@ class BindingScripts:
             LOG.warning("%s: %s", shown, words)
 
     def _run(self, command: list[str], shown: str) -> tuple[int, bytes]:
-        """The exit code, and the end of what it wrote to stderr."""
+        """The exit code, and the end of what the script wrote to stderr."""
         try:
             process = subprocess.Popen(
                 command,
@@ -87,7 +87,7 @@ class BindingScripts:
         try:
             ended = said.listen(process.pid, self._timeout)
             if not ended:
-                with contextlib.suppress(ProcessLookupError):  # it has ended at this very moment
+                with contextlib.suppress(ProcessLookupError):  # it has just ended
                     os.killpg(process.pid, signal.SIGKILL)
             code = process.wait()
             said.take_what_is_there()
@@ -99,7 +99,7 @@ class BindingScripts:
 
 
 class _Said:
-    """The end of what comes through a pipe."""
+    """Keeps the end of what comes through a pipe."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self.end = bytearray()
@@ -108,7 +108,7 @@ class _Said:
         os.set_blocking(pipe.fileno(), False)
 
     def listen(self, pid: int, timeout: float) -> bool:
-        """Until the process ends; ``False`` if it does not in time."""
+        """Read until the process ends; ``False`` if it does not end in time."""
         deadline = time.monotonic() + timeout
         process = os.pidfd_open(pid)
         poll = select.poll()
@@ -129,14 +129,14 @@ class _Said:
             pass
 
     def close(self) -> None:
-        """A program that the script left running may go on talking: nobody listens, but it does not die of it."""
+        """Close the pipe. If a program that the script started still writes, its output is read and discarded."""
         if self._open:
             threading.Thread(target=_drain, args=(self._pipe,), name="script-stderr", daemon=True).start()
         else:
             self._pipe.close()
 
     def _take(self) -> bool:
-        """Whether there was something."""
+        """Read once; whether there was anything."""
         try:
             part = os.read(self._pipe.fileno(), _CHUNK)
         except BlockingIOError:

@@ -1,11 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whose process is at the other end of a connection, as the kernel knows it.
+"""Which user's process is at the other end of a connection, according to the kernel.
 
-For TCP that is the owner of the client's socket, which is on this host where the connection came over the loopback; the
-kernel is asked by the two addresses (sock_diag(7), include/uapi/linux/inet_diag.h). A socket that its process has
-closed belongs to nobody any more, and kernels before 6.17 then answer 0, which is root: so a socket without an inode
-tells nothing.
+For TCP that is the owner of the client's socket, which is on this host if the connection came over loopback; the kernel
+is asked by the two addresses (sock_diag(7), include/uapi/linux/inet_diag.h). A socket that its process has closed has
+no owner any more; kernels before 6.17 then answer 0, which is root. So a socket without an inode proves nothing.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ def unix_owner(sock: socket.socket) -> int:
 
 
 def tcp_owner(sock: socket.socket) -> int | None:
-    """The user id of the client's socket, or ``None`` where the kernel does not tell or the client has gone.
+    """The user id of the client's socket, or ``None`` if the kernel does not tell it or the client has gone.
 
-    Asked twice: a socket that is still somebody's the second time was so when the kernel named its owner the first
+    Asked twice: a socket that still has an inode the second time had one when the kernel named its owner the first
     time.
     """
     first = _ask(sock)
@@ -61,7 +60,7 @@ def _ask(sock: socket.socket) -> tuple[int, int] | None:
 
 
 def _question(family: int, theirs: tuple[str, int], ours: tuple[str, int]) -> bytes:
-    """About the socket whose own address is ``theirs``."""
+    """The request about the socket whose own address is ``theirs``."""
     addresses = b"".join(ip_address(each[0].partition("%")[0]).packed.ljust(16, b"\0") for each in (theirs, ours))
     body = _ASKED.pack(family, socket.IPPROTO_TCP, 0, _ALL_STATES) + _PORTS.pack(theirs[1], ours[1])
     body += addresses + _NO_COOKIE

@@ -26,7 +26,7 @@ DRIVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 NETWORK_CLASS = "0x02"
 NO_OVERRIDE = "(null)"
 WRITE_LIMIT = 120.0
-"""Seconds: with sick firmware the kernel takes minutes to make VFs."""
+"""Seconds; with faulty firmware the kernel takes minutes to create VFs."""
 POLL = 0.05
 
 LOG = logging.getLogger(__name__)
@@ -34,13 +34,13 @@ Write = Callable[[Path, str], None]
 
 
 def normal_address(text: str) -> str:
-    """The address in lower case, or "" for what is none; the only way from outside into a path below."""
+    """The PCI address in lower case, or "" for any other text; nothing else from outside gets into a path here."""
     lower = text.lower()
     return lower if ADDRESS.fullmatch(lower) else ""
 
 
 def write_file(path: Path, text: str) -> None:
-    """One ``write`` without creating anything: sysfs takes a value in one piece."""
+    """Write to an existing file in a single ``write``, because sysfs takes a value in one piece."""
     handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(handle, text.encode())
@@ -51,10 +51,10 @@ def write_file(path: Path, text: str) -> None:
 class SysfsPci:
     """Implements :class:`~kuryr_libnetwork.interfaces.sriov.PciFunctions`.
 
-    A write may hang in the kernel, where no signal reaches it. So each is done by a thread of its own: the caller gets
-    an error after ``write_limit`` seconds. A second write of the same kind for the same function waits for the first
-    one, and fails at once where that has hung for longer than the limit. Writes for different functions do not hold
-    each other, although all VFs of a driver share its file ``bind``.
+    A write may hang in the kernel, where no signal reaches it. So each has a thread of its own: the caller gets an
+    error after ``write_limit`` seconds. A second write of the same kind for the same function waits for the first one,
+    and fails at once if that has hung for longer than the limit. Writes for different functions do not delay each
+    other, although all VFs of a driver share its file ``bind``.
     """
 
     def __init__(self, root: Path = Path("/sys"), write: Write = write_file, write_limit: float = WRITE_LIMIT) -> None:
@@ -121,7 +121,7 @@ class SysfsPci:
         )
 
     def _function(self, address: str) -> Path | None:
-        """The folder of a network function that exists."""
+        """The folder of a network function; ``None`` if it does not exist."""
         normal = normal_address(address)
         folder = self._devices / normal
         return folder if normal and _read(folder / "class").startswith(NETWORK_CLASS) else None
@@ -154,9 +154,8 @@ class SysfsPci:
         return names[0]
 
     def _give(self, folder: Path, driver: str) -> None:
-        """Without ``sriov_drivers_autoprobe`` the kernel binds a VF only to the driver that its override names.
-
-        Drivers for user space know no devices by themselves, so they need the override always.
+        """Bind a function to a driver. Without ``sriov_drivers_autoprobe`` the kernel binds a VF only to the driver
+        that ``driver_override`` names. Drivers for user space match no devices by themselves, so they always need it.
         """
         before = _read(folder / "driver_override") or NO_OVERRIDE
         automatic = _read(folder / "physfn" / "sriov_drivers_autoprobe") != "0" and not in_user_space(driver)
@@ -205,10 +204,10 @@ class _BoundedWrites:
         self._limit = limit
         self._changed = threading.Condition()
         self._running: dict[tuple[Path, str], float] = {}
-        """When the limit of each is over, by what it writes to and the function that it is about."""
+        """When the limit of each write ends, by its file and function."""
 
     def do(self, path: Path, text: str, function: str = "") -> None:
-        """``function``: the address of the one that it is about, where the file is that of several."""
+        """``function``: the address of the function, if several functions share the file."""
         key = (path, function)
         self._begin(key)
         began = time.monotonic()
@@ -245,7 +244,7 @@ class _BoundedWrites:
 
 
 def _read(path: Path) -> str:
-    """The value of an attribute; "" when it is not there, or its device has just gone."""
+    """The value of an attribute; "" if it does not exist, or its device has just gone."""
     try:
         return path.read_text(encoding="ascii", errors="replace").strip()
     except OSError:
@@ -262,7 +261,7 @@ def _id(path: Path) -> str:
 
 
 def _target(path: Path) -> str:
-    """The last name of where a symbolic link leads, "" without one."""
+    """The last name of a symbolic link's target; "" if there is no link."""
     try:
         return path.readlink().name
     except OSError:
@@ -277,7 +276,7 @@ def _listed(folder: Path) -> list[str] | None:
 
 
 def _ports(folder: Path, names: Sequence[str]) -> list[PortOfPf]:
-    """Asked for only where there is a choice: the answer takes the kernel's lock of all network devices."""
+    """The PF's ports; read only if there are several, because that takes the kernel's lock of all network devices."""
     if len(names) < 2:
         return [PortOfPf(name=name) for name in names]
     return [
@@ -291,7 +290,7 @@ def _ports(folder: Path, names: Sequence[str]) -> list[PortOfPf]:
 
 
 def _indexes(pf: Path) -> dict[str, int]:
-    """Index of each VF, by its address."""
+    """The index of each VF, by its PCI address."""
     names = (re.fullmatch(r"virtfn([0-9]+)", name) for name in _listed(pf) or [])
     pairs = ((normal_address(_target(pf / match[0])), int(match[1])) for match in names if match)
     return {address: index for address, index in pairs if address}

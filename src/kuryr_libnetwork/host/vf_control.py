@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings of VFs at their PF, by rtnetlink.
 
-Several attributes in one message are not atomic (the first ones stay when a later one is refused), so each has a
-message of its own, and going back is done here. The VLAN is sent as ``IFLA_VF_VLAN``: the list form of it, which
-802.1ad needs, is too short in pyroute2 for kernels since 6.9.
+Several attributes in one message are not atomic (the first ones stay if a later one is refused), so each has a message
+of its own, and failures are undone here. The VLAN is sent as ``IFLA_VF_VLAN``: its list form, which 802.1ad needs, is
+too short in pyroute2 for kernels since 6.9.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ LINK_STATES: tuple[LinkState, ...] = ("auto", "enable", "disable")
 MAX_VLAN = 4094
 MAX_QOS = 7
 MAX_RATE = 0xFFFFFFFF
-"""What a message has room for."""
+"""The largest rate that a message can hold, in Mbit/s."""
 
 
 class _Attribute(NamedTuple):
     label: str
     value: Callable[[VfSettings], Any]
-    """What is compared and shown; ``None``: not known or not wanted."""
+    """The value to compare and show; ``None``: not known or not wanted."""
     message: Callable[[VfSettings], dict[str, Any]]
-    """Made anew for each request, for pyroute2 takes it apart."""
+    """The attribute's message; built for each request, because pyroute2 changes it."""
     default: Any
 
 
@@ -49,7 +49,7 @@ def _rates(settings: VfSettings) -> tuple[int, int] | None:
 
 
 def _rate_message(settings: VfSettings) -> dict[str, Any]:
-    """Both, for a missing one would become 0."""
+    """Both rates, because a missing one would become 0."""
     return {"rate": {"min_tx_rate": settings.min_tx_rate or 0, "max_tx_rate": settings.max_tx_rate or 0}}
 
 
@@ -131,7 +131,7 @@ class _Vf:
             undo.add(f"put back {attribute.label}", partial(self._put_back, attribute, before))
 
     def _why_no_rate(self, before: VfSettings, wanted: VfSettings) -> str:
-        """Drivers have one answer for all that is wrong with a rate, so it is tried without the minimum."""
+        """Why a rate was refused. Drivers have one error for every reason, so it is tried without the minimum."""
         if not wanted.min_tx_rate:
             return "the rate is above the speed of the PF's link, or the PF has no link"
         if refusal(partial(self._send, RATES, replace(wanted, min_tx_rate=0))):
@@ -157,7 +157,7 @@ class _Vf:
 
 
 def _check(pf_netdev: str, index: int, wanted: VfSettings) -> None:
-    """What the kernel takes though it means nothing: VLAN 4095, and a priority without VLAN is dropped in silence."""
+    """Refuse what the kernel accepts without meaning: VLAN 4095, and a priority without a VLAN, which it drops."""
     if not 0 <= wanted.vlan <= MAX_VLAN or not 0 <= wanted.qos <= (MAX_QOS if wanted.vlan else 0):
         text = f"VLAN must be 0 to {MAX_VLAN}, priority 0 to {MAX_QOS} and only with a VLAN"
         what = f"VLAN {wanted.vlan} and priority {wanted.qos}"
@@ -170,7 +170,7 @@ def _check(pf_netdev: str, index: int, wanted: VfSettings) -> None:
 
 
 def _completed(wanted: VfSettings, before: VfSettings) -> VfSettings:
-    """Rates go together: one that is not asked for stays as it is."""
+    """The settings with both rates, which are set together: one that is not asked for keeps its value."""
     if wanted.min_tx_rate is None and wanted.max_tx_rate is None:
         return replace(wanted, mac=wanted.mac.lower())
     low = before.min_tx_rate if wanted.min_tx_rate is None else wanted.min_tx_rate
