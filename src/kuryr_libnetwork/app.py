@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""The composition root: adapters, rules and services become one running plugin. Only ``cli`` imports it."""
+"""The composition root: puts adapters, rules and services together into a running service; only ``cli`` imports it."""
 
 from __future__ import annotations
 
@@ -61,17 +61,19 @@ from kuryr_libnetwork.services.endpoints.sandbox_routes import THREAD as ROUTES
 from kuryr_libnetwork.services.state.attempts import Attempts
 
 LOG = logging.getLogger(__name__)
-# Seconds after which something hangs for good, each several times of what it takes at worst.
+# Seconds after which something counts as hanging, each several times what it takes in the worst case.
 TURN_LIMIT = 30.0
 DISK_LIMIT = 60.0
 CALLS_LIMIT = 300.0
 BEAT_LIMIT = 900.0
 LEAST_SILENCE, SILENT_ROUNDS = 300.0, 3
-"""Seconds, or rounds of the background if these take longer, without an answer of Neutron: it is asked each round."""
+"""Neutron counts as silent after so many seconds, or rounds of the background if these take longer, without an answer;
+each round asks it.
+"""
 
 
 class App:
-    """One running plugin."""
+    """One running service."""
 
     def __init__(
         self,
@@ -102,7 +104,7 @@ class App:
         self._labels = health.thread(LABELS, services.labels.run)
 
     def serve(self) -> None:
-        """Answer Docker until :meth:`stop`. The background starts once calls are taken, so that none waits for it."""
+        """Answer Docker until :meth:`stop`. The background starts once calls are accepted, so none waits for it."""
         self._background.start()
         self._announcer.start()
         self._routes.start()
@@ -110,7 +112,7 @@ class App:
         self._server.serve()
 
     def stop(self) -> None:
-        """Finish the calls under way, at most 9 s."""
+        """Finish the calls under way, within 9 s."""
         self._end.set()
         if self._admin is not None:
             self._admin.stop()
@@ -121,7 +123,7 @@ class App:
         LOG.info("stopped")
 
     def hangs(self) -> list[str]:
-        """What does not move any more, in words; does not wait."""
+        """A text for each part that hangs; does not wait."""
         with self._looking:
             found = [text for text in (pulse.hangs() for pulse in self._pulses) if text]
         stuck = self._server.stuck()
@@ -131,11 +133,11 @@ class App:
         return found + [f"the thread {name} has not moved for {seconds:.0f} s" for name, seconds in silent.items()]
 
     def answer_operators(self, admin: AdminServer) -> None:
-        """On these sockets, once Docker's calls are taken."""
+        """Serve this admin socket once Docker's calls are accepted."""
         self._admin = admin
 
     def wellbeing(self) -> Wellbeing:
-        """How the service is; does not wait."""
+        """The state of the service; does not wait."""
         silence = max(LEAST_SILENCE, SILENT_ROUNDS * self._interval) if self._interval else 0.0
         return judge(
             Facts(
@@ -150,14 +152,14 @@ class App:
         )
 
     def look_now(self) -> RoundRow:
-        """Have the background look for leftovers without waiting for its time; does not wait for it."""
+        """Request a look for leftovers before the next one is due; returns the rounds so far, without waiting."""
         rounds = self._services.overview.rounds()
         self._services.reconciler.ask()
         self._end.ring()
         return rounds
 
     def status(self) -> str:
-        """One line; does not wait."""
+        """The state of the service in one line; does not wait."""
         found = self.wellbeing()
         return "ready" if found.ready else f"not ready: {'; '.join(found.reasons)}"
 
@@ -169,9 +171,7 @@ class App:
         self._services.reconciler.run(self._end, self._interval, self._warm_up)
 
     def _warm_up(self) -> None:
-        """Do what has not succeeded yet, so that no call has to wait for it; what fails is tried again in each
-        round.
-        """
+        """Do the warm-ups that have not succeeded yet, so that no call waits for them; each round retries the rest."""
         for what, warm_up in list(self._cold.items()):
             if self._first.is_due(what) and self._first.run(what, warm_up):
                 del self._cold[what]
@@ -179,11 +179,11 @@ class App:
 
 def _write_nothing(journal: Journal) -> None:
     with journal.transaction():
-        """Whoever waits for the disk holds the lock."""
+        """Ends once the lock is free: a thread that waits for the disk holds it."""
 
 
 def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
-    """Everything joined; raises :class:`~kuryr_libnetwork.errors.ConfigError` for what cannot start."""
+    """Put everything together; raises :class:`~kuryr_libnetwork.errors.ConfigError` if it cannot start."""
     plugin = settings.plugin
     adapter = partial(
         build_adapter,
@@ -235,7 +235,7 @@ def _routes(plugin: PluginSettings, services: Services) -> Routes:
 def _warm_ups(
     settings: Settings, neutron: Neutron, links: KernelLinks, ovs: OvsDatabase, drivers: Drivers
 ) -> dict[str, Callable[[], object]]:
-    """What the first container would have to wait for: slow imports, connections, the list of Neutron's extensions."""
+    """What the first container would otherwise wait for: slow imports, connections, Neutron's list of extensions."""
     physical_networks = reads_physical_networks(settings)
     found: dict[str, Callable[[], object]] = {
         "reach Neutron": partial(_reach, neutron, settings.plugin.host, physical_networks=physical_networks),
@@ -267,7 +267,7 @@ def _listen(path: Path, pages: Pages) -> Place:
 
 def _reach(neutron: Neutron, host: str, *, physical_networks: bool) -> None:
     neutron.extensions()
-    warn_of_roles(neutron, physical_networks=physical_networks)  # the login has told them
+    warn_of_roles(neutron, physical_networks=physical_networks)  # known from the login
     warn_of_host(neutron, host)
 
 
@@ -360,7 +360,7 @@ def _tls(plugin: PluginSettings) -> Tls | None:
 
 
 def _listeners(plugin: PluginSettings) -> list[Listener]:
-    """The sockets of systemd instead of our own one, and TCP where it is asked for."""
+    """systemd's sockets, or else our own one, and TCP if it is configured."""
     listeners = handed_over(os.environ) or [unix_listener(plugin.socket_path)]
     tcp = plugin.tcp
     if tcp is not None:

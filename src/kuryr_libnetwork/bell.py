@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a thread waits on that has long pauses: it ends, or is called to work at once."""
+"""Lets a thread sleep for long, and wakes it early: to end, or to work at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 
 
 class Bell:
-    """Used as a ``threading.Event`` whose :meth:`wait` :meth:`ring` ends early. One thread waits."""
+    """A ``threading.Event`` whose :meth:`wait` also ends early at :meth:`ring`. Only one thread may wait."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -16,7 +16,7 @@ class Bell:
         self._rung = False
 
     def set(self) -> None:
-        """The end: nobody waits any more."""
+        """End for good: :meth:`wait` returns true at once from now on."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -32,7 +32,7 @@ class Bell:
             return self._ended
 
     def wait(self, timeout: float) -> bool:
-        """Whether this is the end."""
+        """Wait at most ``timeout`` seconds; whether :meth:`set` has been called."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self._rung, timeout)
             self._rung = False

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Nothing holds a caller for longer than allowed.
+"""Limits the time that a caller waits for a piece of work.
 
-The time-outs of requests count from packet to packet, and hold neither while a host name is resolved nor while another
-thread logs in. So each request to Neutron, and each look at Docker, has a thread of its own, which its caller may leave
-behind. What is left behind before it departed never departs: a port that nobody waits for is not made afterwards.
+The time-outs of requests count from packet to packet, and do not apply while a host name is resolved or another thread
+logs in. So each request to Neutron, and each look at Docker, has a thread of its own, which its caller may abandon.
+Work that is abandoned before it has departed never departs: a port that nobody waits for is not created afterwards.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Depart = Callable[[], None]
 
 
 class GaveUp(Exception):
-    """The time is over. ``departed``: the work had gone so far that it may still take effect."""
+    """The time is over. ``departed``: the work had departed, so it may still take effect; see :func:`run_within`."""
 
     def __init__(self, departed: bool) -> None:
         super().__init__(departed)
@@ -29,9 +29,10 @@ class GaveUp(Exception):
 
 
 def run_within(seconds: float, work: Callable[[Depart], T]) -> T:
-    """What ``work`` answers or raises, or :class:`GaveUp`.
+    """The result of ``work``, or its exception; raises :class:`GaveUp` after ``seconds``.
 
-    ``work`` calls its argument right before it does what cannot be taken back; that does not return if nobody waits.
+    ``work`` calls its argument ("departs") right before it does what cannot be undone; if nobody waits any more, that
+    call raises.
     """
     outcome: Future[T] = Future()
 

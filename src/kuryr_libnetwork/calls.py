@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""One piece of work: how many REST calls to Neutron it costs, and the id by which it is found in every log.
+"""For one piece of work: how many REST calls to Neutron it makes, and the id by which it is found in every log.
 
 A leaf. The adapter notes every request it sends; whoever serves a request opens a counter around it. Counters nest, and
-a context copied into another thread counts there too. The id is of the form that OpenStack's services take over into
-their own logs (``req-`` and a UUID).
+a context copied into another thread counts there as well. The id has the form that OpenStack's services copy into their
+own logs (``req-`` and a UUID).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from uuid import uuid4
 
 
 class CallCounter:
-    """What was asked of Neutron while the counter was open. Safe for several threads."""
+    """The requests to Neutron while the counter was open. Safe for several threads."""
 
     def __init__(self, outer: CallCounter | None = None) -> None:
         self._outer = outer
@@ -24,7 +24,7 @@ class CallCounter:
 
     @property
     def neutron(self) -> int:
-        """Number of REST calls, repeated ones included."""
+        """Number of REST calls, including repeated ones."""
         return len(self._notes)
 
     @property
@@ -64,7 +64,7 @@ _request: ContextVar[str] = ContextVar("kuryr_request", default="")
 
 @contextmanager
 def one_request(known: str = "") -> Iterator[str]:
-    """What is done in this context has one id: a new one, or that of the work that it belongs to."""
+    """Give the work in this context an id: ``known``, or a new one."""
     request = known or f"req-{uuid4()}"
     token = _request.set(request)
     try:
@@ -74,5 +74,5 @@ def one_request(known: str = "") -> Iterator[str]:
 
 
 def request_id() -> str:
-    """Of the work in this context; "" where it has none."""
+    """The id of the work in this context; "" if it has none."""
     return _request.get()

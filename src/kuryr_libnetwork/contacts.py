@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of each question to a party that the service depends on, and when each answered last.
+"""The outcome of each question to a party that the service depends on, and when each party answered last.
 
-A leaf. Whoever asks a party tells of it (:func:`asking`); so it is known without a question more whether containers can
-be connected now (:class:`Contacts`).
+A leaf. Whoever asks a party reports it (:func:`asking`), so it is known without a further question whether containers
+can be connected now (:class:`Contacts`).
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ from kuryr_libnetwork.model.overview import Contact
 
 @dataclass
 class Asked:
-    """``answered``: the party is there, whatever its answer was; whoever asks says so."""
+    """``answered``: the party has answered, whatever the answer was; set by whoever asks."""
 
     answered: bool = False
 
 
 @contextmanager
 def asking(observe: Observe, party: str, verb: str, resource: str) -> Iterator[Asked]:
-    """Tell ``observe`` of the question in the body. An exception that is none of ours is one as any other."""
+    """Report the question in the body to ``observe``, whatever its outcome; other people's exceptions are
+    "unforeseen".
+    """
     began, asked, outcome, words = time.monotonic(), Asked(), "unforeseen", ""
     try:
         yield asked
@@ -58,7 +60,7 @@ class _Heard:
 
 
 class Contacts:
-    """Safe for many threads. ``now``: seconds, of any clock that runs on."""
+    """When each party answered, and failed, last. Safe for many threads. ``now``: monotonic seconds."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -75,7 +77,7 @@ class Contacts:
                 self._heard[question.party] = replace(before, failed=now, error=question.error)
 
     def report(self) -> dict[str, Contact]:
-        """By party; who was never asked is not among them."""
+        """The contacts by party, with ages in seconds; parties that were never asked are left out."""
         now = self._now()
         with self._lock:
             heard = dict(self._heard)

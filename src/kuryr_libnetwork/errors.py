@@ -3,9 +3,9 @@
 """The exception tree.
 
 Every error that a user can meet is a :class:`KuryrError`. It carries its own answer: a stable ``code`` (for tests,
-logs and metrics), the HTTP ``status`` that Docker gets (400: the request or the cloud's state refuses it; 500: we or
-something below us failed; never 404, which Docker reads as "verb not served", and never Neutron's own status) and one
-line for people as its text. Adapters translate foreign exceptions into this tree at their own seam.
+logs and metrics), the HTTP ``status`` that Docker gets (400: the request or the state of the cloud does not allow it;
+500: we or something below us failed; never 404, which Docker reads as "verb not served", and never Neutron's own
+status), and a text of one line for people. Adapters translate foreign exceptions into this tree where they arise.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ from kuryr_libnetwork.text import one_line, shown
 
 
 class KuryrError(Exception):
-    """Root of all errors that have an answer for the user. Whatever names are in it, its text is one line and
-    not long.
-    """
+    """Root of all errors that have an answer for the user. The text becomes one short line, whatever is in it."""
 
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
@@ -64,7 +62,7 @@ class Conflict(KuryrError):
 
 
 class PortNotAdoptable(Conflict):
-    """The address belongs to a Neutron port that is not free to be taken over."""
+    """The address belongs to a Neutron port that cannot be adopted."""
 
     code = "port-not-adoptable"
 
@@ -81,7 +79,7 @@ class Busy(KuryrError):
 class NeutronError(KuryrError):
     """Neutron or Keystone answered with an error, or not at all.
 
-    ``kind``: the type in Neutron's error body; "" where it did not answer so, or where the text explains it already.
+    ``kind``: the type in Neutron's error body; "" if there is none, or if the text explains it already.
     """
 
     code = "neutron"
@@ -121,7 +119,7 @@ class AddressTaken(NeutronConflict):
 
 
 class NoFreeAddress(NeutronConflict):
-    """A subnet, or the range of it that the user gave, is full."""
+    """A subnet, or the user's ``--ip-range`` in it, is full."""
 
     code = "no-free-address"
 
@@ -154,7 +152,7 @@ class UnsupportedVif(KuryrError):
 
 
 class ParentPortError(KuryrError):
-    """The Neutron port of the virtual machine, on which containers are to stand, cannot be told or used."""
+    """The Neutron port of the virtual machine, as the parent of containers' ports, cannot be found or used."""
 
     code = "parent-port"
 
@@ -176,7 +174,7 @@ class HostError(KuryrError):
 
 
 class UnsafePath(HostError):
-    """A file or folder that others could replace or have prepared, so that the service would read or write theirs."""
+    """A file or folder that others could replace or have created, so that the service would read or write theirs."""
 
     code = "unsafe-path"
 
@@ -200,7 +198,7 @@ class LinkExists(LinkError):
 
 
 class DeviceError(HostError):
-    """A PCI function cannot be bound, unbound, divided or found in sysfs."""
+    """A PCI function cannot be found in sysfs, bound, unbound, or given VFs."""
 
     code = "device"
 
@@ -224,7 +222,7 @@ class OvsdbUnavailable(OvsdbError):
 
 
 class SwitchSilent(OvsdbError):
-    """Open vSwitch's switch (ovs-vswitchd) has not connected an interface that is in its database."""
+    """Open vSwitch's daemon (ovs-vswitchd) has not connected an interface that is in its database."""
 
     code = "switch-silent"
 
@@ -242,7 +240,7 @@ class JournalError(HostError):
 
 
 class AddressInUse(HostError):
-    """Somebody else listens where we are to listen; no error of the configuration, for it may pass."""
+    """Another program listens on our address; not a configuration error, because it may be temporary."""
 
     code = "address-in-use"
 

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the service's threads are doing, and the boundary that keeps them alive.
 
-A leaf. Each thread of the background says when it was last at work (:meth:`Health.beat`). An exception that nobody
-foresaw is logged with its traceback and counted (:meth:`Health.unforeseen`), and the thread goes on: a service whose
-background has died looks well, and removes nothing any more.
+A leaf. Each thread of the background reports that it is at work (:meth:`Health.beat`). An unforeseen exception is
+logged with its traceback and counted (:meth:`Health.unforeseen`), and the thread goes on: a service whose background
+has died looks healthy, and removes nothing any more.
 
-Tracebacks show lines of code, never values of variables, so that no secret gets into the log with them.
+Tracebacks show lines of code, never values of variables, so no secret gets into the log with them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from dataclasses import dataclass, replace
 
 LOG = logging.getLogger(__name__)
 PAUSE = 1.0
-"""Seconds until a thread whose whole work has failed begins it again."""
+"""Seconds until a thread whose whole work has raised begins it again."""
 
 
 @dataclass(frozen=True)
 class ThreadState:
-    """``last_beat``: seconds of the clock; None before the first, and once the thread's work is done.
+    """``last_beat``: by the clock of :class:`Health`; None before the first, and once the thread's work is done.
 
-    ``last_error``: of the last unforeseen exception, "" if none.
+    ``last_error``: one line about the last unforeseen exception; "" if none.
     """
 
     last_beat: float | None = None
@@ -36,7 +36,7 @@ class ThreadState:
 
 
 class Health:
-    """Safe for many threads. ``now``: seconds, of any clock that runs on."""
+    """Safe for many threads. ``now``: monotonic seconds."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -58,7 +58,7 @@ class Health:
         return {name: seconds for name, seconds in since.items() if seconds > limit}
 
     def unforeseen(self, thread: str, doing: str, error: BaseException, *, log: bool = True) -> None:
-        """Count an exception that is none of ours. Without ``log`` it was told before."""
+        """Count an exception that is not one of ours; log it, unless ``log`` is false because it was logged before."""
         with self._lock:
             state = self._states.get(thread, ThreadState())
             self._states[thread] = replace(state, unforeseen=state.unforeseen + 1, last_error=described(error))
@@ -66,12 +66,12 @@ class Health:
             LOG.error("%s: %s: unexpected error", thread, doing, exc_info=error)
 
     def report(self) -> dict[str, ThreadState]:
-        """By the name of the thread."""
+        """The states by the names of the threads."""
         with self._lock:
             return dict(self._states)
 
     def thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
-        """A thread that ends when ``work`` returns. Should that raise, it begins again after a pause."""
+        """A thread that ends when ``work`` returns. If ``work`` raises, it begins again after a pause."""
 
         def run() -> None:
             while True:
@@ -88,18 +88,18 @@ class Health:
         return threading.Thread(target=run, name=name, daemon=True)
 
     def watch_all_threads(self) -> None:
-        """What ends a thread that has no boundary of its own is logged and counted as well."""
+        """Log and count exceptions that end a thread without a boundary of its own, as well."""
         threading.excepthook = self._on_thread_end
 
     def _on_thread_end(self, ended: threading.ExceptHookArgs) -> None:
         if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
             name = ended.thread.name if ended.thread is not None else "unknown"
             LOG.error("%s: the thread has ended: unexpected error", name, exc_info=ended.exc_value)
-            # Threads of one kind are numbered, and there may be thousands of them in the life of the service.
+            # Threads of one kind are numbered, and a service may have thousands of them in its lifetime.
             self.unforeseen(re.sub("[0-9]+", "N", name), "", ended.exc_value, log=False)
 
 
 def described(error: BaseException) -> str:
-    """One short line."""
+    """One short line about an exception."""
     line = " ".join(f"{type(error).__name__}: {error}".split())
     return line if len(line) <= 200 else f"{line[:199]}…"

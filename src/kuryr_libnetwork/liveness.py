@@ -1,10 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the service still moves, asked by the watchdog.
+"""Whether the service hangs, for the watchdog.
 
-What is asked must never be what a busy or unlucky service does for a while: Neutron that does not answer, a slow
-script, a full disk. A new process would not mend these. What it does mend is a lock that nobody gives back, and a disk
-that a thread waits for without end.
+Only what a restart cures may count as hanging: a lock that is never released, or a thread that waits for the disk
+forever; not a Neutron that does not answer, a slow script or a full disk.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ LOG = logging.getLogger(__name__)
 
 
 class Pulse:
-    """A short piece of work that comes to its end as long as the part of the service that does it moves.
+    """A short piece of work that ends as long as a part of the service does not hang.
 
-    It is done by a thread of its own, again with each question. ``limit``: seconds within which it ends on any host.
-    What it raises is no reason to start anew (:attr:`trouble`). ``now``: seconds, of any clock that runs on.
+    Each question runs it in a thread of its own. ``limit``: seconds within which it ends on any host. If it raises,
+    that is no reason for a restart (:attr:`trouble`). ``now``: monotonic seconds.
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class Pulse:
         self._thread: threading.Thread | None = None
 
     def hangs(self) -> str:
-        """What does not move, in words; "" if nothing is known against it. Does not wait."""
+        """A text if the part hangs; "" if that is not known. Does not wait."""
         if self._thread is None or not self._thread.is_alive():
             self._begun = self._now()
             self._thread = threading.Thread(target=self._beat, name=f"pulse of {self._part}", daemon=True)
@@ -48,7 +47,7 @@ class Pulse:
 
     @property
     def trouble(self) -> str:
-        """Why the work failed the last time that it came to its end; "" if it did not."""
+        """Why the work failed when it last ended; "" if it succeeded."""
         return self._error
 
     def _beat(self) -> None:

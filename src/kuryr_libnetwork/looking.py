@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""A round of the background looks once at the interfaces of this host, and not once for each container.
+"""A round of the background lists the interfaces of this host once, not once for each container.
 
-A leaf. Whoever looks at many things opens a look around it (:func:`one_look`), and what is asked of the host inside is
-asked once (:func:`looked`). What is changed on the strength of it has to be looked at again, outside.
+A leaf. Whoever examines many things opens a look around it (:func:`one_look`); inside, the host is asked each question
+only once (:func:`looked`). Before a change is made because of the answer, the host has to be asked again, outside.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def is_one_look() -> bool:
 
 
 def looked(key: Hashable, look: Callable[[], T]) -> T:
-    """What was seen before in this look, under the same key; outside of one it is looked at each time."""
+    """The result of ``look``, kept by ``key`` within one look; outside of one ``look`` is called each time."""
     seen = _seen.get()
     if seen is None:
         return look()

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""One piece of work waits once for a party that does not answer, and not once for each of its questions.
+"""One piece of work waits once for a party that does not answer, not once for each of its questions.
 
-A leaf. Each adapter has a time-out for one question. A call of Docker asks several, and its way back some more; while
-Neutron is frozen, each of them would wait for the whole time-out. So whoever begins a piece of work opens a patience
-around it (:func:`one_patience`), and the adapters take their time from it (:func:`waiting_for`). An answer makes up for
-everything: a slow party is waited for as before.
+A leaf. Each adapter has a time-out for one question. A call of Docker asks several, and undoing it some more; if
+Neutron hangs, each of them would wait for the whole time-out. So whoever begins a piece of work opens a patience around
+it (:func:`one_patience`), and the adapters take their time from it (:func:`waiting_for`). After an answer the full
+time-out applies again, so a slow party is still waited for.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 SPARE = 5.0
-"""Seconds for the way back of a call that has waited in vain: whoever was silent may answer by then."""
+"""Seconds for undoing a call that has waited without an answer: the silent party may answer by then."""
 _AGAIN = 2.0
 """Seconds of these for one question."""
 
 
 class Patience:
-    """Safe for several threads of one piece of work: at worst one of them waits a little longer."""
+    """The time that one piece of work may wait. Safe for its threads: at worst one waits a little longer."""
 
     def __init__(self, spare: float = SPARE) -> None:
         self._spare = spare
         self._silent: dict[str, float] = {}
 
     def seconds(self, party: str, timeout: float) -> float:
-        """How long the next question may wait for an answer; 0: it is not to be asked."""
+        """How long the next question may wait for an answer; 0: do not ask it."""
         silent = self._silent.get(party, 0.0)
         again = min(_AGAIN, timeout)
         if timeout - silent >= again:
@@ -38,7 +38,7 @@ class Patience:
         return min(again, left) if left > 0 and self._spare else 0.0
 
     def waited(self, party: str, seconds: float) -> None:
-        """In vain."""
+        """The party has not answered for ``seconds``."""
         self._silent[party] = self._silent.get(party, 0.0) + seconds
 
     def answered(self, party: str) -> None:
@@ -50,7 +50,7 @@ _patience: ContextVar[Patience | None] = ContextVar("kuryr_patience", default=No
 
 @contextmanager
 def one_patience(spare: float = SPARE) -> Iterator[Patience]:
-    """What is asked in this context, and in threads that get a copy of it, is one piece of work."""
+    """All questions in this context, and in threads with a copy of it, belong to one piece of work."""
     patience = Patience(spare)
     token = _patience.set(patience)
     try:
@@ -61,8 +61,8 @@ def one_patience(spare: float = SPARE) -> Iterator[Patience]:
 
 @contextmanager
 def waiting_for(party: str, timeout: float, silence: type[Exception]) -> Iterator[float]:
-    """For one question: gives the seconds that it may wait, 0 where it is not to be asked. ``silence``: what the body
-    raises if there was no answer.
+    """For one question: yields the seconds that it may wait; 0: do not ask it. ``silence``: what the body raises if
+    there was no answer.
     """
     patience = _patience.get()
     if patience is None:

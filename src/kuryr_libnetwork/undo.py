@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Steps back: what has been done so far is undone, last first, when a later step fails.
+"""Undoes the steps taken so far, last first, if a later step fails.
 
-A leaf. Every step is taken whatever another one raises, and the first error is the one that the caller gets: a failed
-clean-up never hides the cause.
+A leaf. Every step is undone, whatever another one raises, and the caller gets the first error: a failed clean-up never
+hides the cause.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Step = Callable[[], object]
 
 
 class Undo:
-    """A context that collects one step back per step forward, and takes them if its body raises.
+    """A context that collects an undo for each step, and runs them if its body raises.
 
-    What a failed step leaves behind stands in the journal for the reconciler.
+    What a failed undo leaves behind is in the journal, for the reconciler.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Undo:
 
 
 def take_all(steps: Mapping[str, Step]) -> None:
-    """Take every step (by what it does) in this order; then raise the first error, if there was one."""
+    """Run all steps in this order, whatever they raise; then raise the first error, if any. Keys say what each does."""
     later = list(steps.items())
     for step in steps.values():
         with Undo() as undo:
