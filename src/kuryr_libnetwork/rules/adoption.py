@@ -2,17 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Adopting a user's port for a container, and giving it back exactly as it was.
 
-An address that a port of the user already holds means that port. It is bound by one PUT that says no more than what
-differs: a port that is bound to this host already, as Zun prepares them (docs/notes/upstream.md, "How Zun uses the
-plugin"), needs none. What the PUT changes is remembered, in the journal and, by the same PUT, in the port's own binding
-profile (:mod:`~.ownership`), and put back at the end; what the owner does to his port meanwhile stays.
+An address that a user's port already has means that port. It is bound by one PUT with only what differs; a port that is
+bound to this host already, as Zun prepares them (docs/notes/upstream.md, "How Zun uses the plugin"), needs none. What
+the PUT changes is stored in the journal and, by the same PUT, in the port's own binding profile (:mod:`~.ownership`),
+and restored at the end; what the owner changes on his port meanwhile stays.
 
-Two hosts must never get one port. Neutron lets two simultaneous changes both through, also when they rest on the same
-revision of the port (seen with release 29: 40 of 40), and the second one's profile replaces the first one's. So before
-the PUT each host claims the port: by tags on a subnetpool of its own, which nobody else writes to, and then it looks
-who else claims it. Of two that see each other the one with the larger endpoint id gives way. The claim is needed until
-the PUT is done: from then on the port's revision has changed, and it is bound. One that is left by a host that died
-counts for some minutes only.
+Two hosts must never get one port. Neutron accepts two simultaneous changes, even if both are based on the same revision
+of the port (seen with release 29: 40 of 40), and the second one's profile replaces the first one's. So before the PUT
+each host claims the port, by tags on a subnetpool of its own, where nobody else can write, and then looks who else
+claims it. Of two that see each other the one with the larger endpoint id gives way. The claim is needed until the PUT
+is done: then the port is bound, and its revision has changed. A claim left by a dead host counts for some minutes only.
 """
 
 from __future__ import annotations
@@ -43,8 +42,7 @@ CHANGED = frozenset({HOST_ID, OWNER, DEVICE, MAC, GROUPS, QOS, UP, "port_securit
 """The attributes that a binding may change on an adopted port, besides its profile; only these are ever restored."""
 
 CLAIM, CLAIMANT = "kuryr.claim:", "kuryr.claimant:"
-"""The two tags of a claim: by the first, which names the port, it is found; the second says whose it is, and since
-when.
+"""The two tags of a claim: the first names the port, and is searched for; the second names the claimant and the time.
 """
 CLAIM_MINUTES = 10
 """How long a claim counts. The calls between it and the PUT take only seconds."""
@@ -52,17 +50,18 @@ _PORT_DIGITS, ENDPOINT_DIGITS = 8, 24
 
 
 def may_adopt(port: Port, project: OwnProject, host: str, leased: Iterable[str]) -> None:
-    """Refuse a port that somebody uses; the owner is named.
+    """Refuse a port that somebody uses, and name the owner.
 
-    1. A container of this host has it already. 2. Kuryr made it: for a container of another host, or one that is about
-       to
-    be cleaned up here. 3. The binding is not visible: we cannot know. 4. Neutron's own ports (routers, DHCP …) are
-    never given away. 5. Zun's, which prepares ports for us with its own container as the device: free. 6. Bound to a
-    host: in use.
-    7. Not bound, but with an owner (a trunk's subport has no device): somebody is about to use it. 8. With a device
-       alone: free.
-    Zun makes such ports for the networks that a running container is connected to, and upstream leaves the id of the
-    last endpoint there. A virtual machine's or a load balancer's port gets its owner together with its device.
+    1. A container of this host has it: refused.
+    2. Kuryr made it, for a container of another host, or for one that is about to be cleaned up here: refused.
+    3. The binding is not visible, so we cannot know: refused.
+    4. Neutron's own ports (routers, DHCP …): refused.
+    5. Zun's ports, which it prepares for us with its own container as the device: free.
+    6. Bound to a host: refused, it is in use.
+    7. Not bound, but with an owner (a trunk's subport has no device): refused, somebody is about to use it.
+    8. With a device alone: free. Zun creates such ports for the networks that a running container is connected to, and
+       upstream leaves the id of the last endpoint there. A virtual machine's or a load balancer's port gets its owner
+       together with its device.
     """
     what = f"port {port.id} ({', '.join(ip.ip_address for ip in port.fixed_ips)})"
     own = project.port(port)
@@ -85,7 +84,7 @@ def may_adopt(port: Port, project: OwnProject, host: str, leased: Iterable[str])
 
 
 def as_found(port: Port) -> Port:
-    """The port as it is to be given back: without the device that upstream's last container has left on it."""
+    """The port as it has to be given back: without the device that upstream's last container left on it."""
     if port.host_id or port.device_owner or not is_docker_id(port.device_id):
         return port
     return msgspec.structs.replace(port, device_id="")
@@ -95,15 +94,13 @@ def as_found(port: Port) -> Port:
 
 
 def claim_tags(port_id: str, endpoint_id: str, now: float) -> tuple[str, str]:
-    """The tags by which a subnetpool of ours says that a port is about to be bound for an endpoint. ``now``:
-    seconds.
-    """
+    """The tags on a subnetpool of ours that claim a port for an endpoint. ``now``: seconds since the epoch."""
     return CLAIM + port_id, f"{_claimant_of(port_id)}{endpoint_id[:ENDPOINT_DIGITS]}:{int(now // 60):x}"
 
 
 def claims_to_come(pools: Iterable[OwnSubnetPool], port_id: str, now: float) -> set[str]:
-    """The tags of claims of a port that say a time to come: one of the hosts' clocks was wrong, and they would count
-    until then.
+    """The tags of claims of a port that are dated in the future: a host's clock was wrong, and they would count until
+    then.
     """
     prefix, latest = _claimant_of(port_id), now // 60 + CLAIM_MINUTES
     found = {tag for pool in pools for tag in pool.tags if tag.startswith(prefix)}
@@ -113,9 +110,9 @@ def claims_to_come(pools: Iterable[OwnSubnetPool], port_id: str, now: float) -> 
 def rivals(
     pools: Iterable[OwnSubnetPool], port_id: str, mine: Iterable[str], now: float, over: Container[str] = ()
 ) -> set[str]:
-    """The endpoints (beginnings of their ids) that claim a port on these pools, but ``mine``, those of this host.
+    """The endpoints (prefixes of their ids) that claim a port on these pools, except ``mine``, those of this host.
 
-    ``over``: tags of claims that are known to count no more.
+    ``over``: tags of claims that are known to count no longer.
     """
     prefix, oldest = _claimant_of(port_id), now // 60 - CLAIM_MINUTES
     tags = [tag for pool in pools for tag in pool.tags if tag.startswith(prefix) and tag not in over]
@@ -134,9 +131,9 @@ def claimants(pool: OwnSubnetPool) -> set[str]:
 
 
 def finished_claims(pool: OwnSubnetPool, finished: Iterable[str], now: float) -> list[str]:
-    """The tags to be taken off a pool: of ``finished`` endpoints of this host, and what does not count any more.
+    """The tags to remove from a pool: those of ``finished`` endpoints of this host, and those that no longer count.
 
-    The tag that names a port goes with its last claimant.
+    The tag that names a port is removed with its last claimant's.
     """
     over, oldest = {endpoint_id[:ENDPOINT_DIGITS] for endpoint_id in finished}, now // 60 - CLAIM_MINUTES
     told = [tag for tag in pool.tags if tag.startswith(CLAIMANT)]
@@ -155,7 +152,7 @@ def finished_claims(pool: OwnSubnetPool, finished: Iterable[str], now: float) ->
 def must_wait(others: Iterable[str], port: Port, endpoint_id: str) -> bool:
     """Whether another host is about to give way to our claim; ``False``: nobody else claims the port.
 
-    Raises :class:`PortNotAdoptable` where one with a smaller id claims it: give way.
+    Raises :class:`PortNotAdoptable` if one with a smaller id claims it: then we give way.
     """
     others = set(others)
     if others and endpoint_id[:ENDPOINT_DIGITS] > min(others):
@@ -177,8 +174,8 @@ def _minutes(text: str) -> int:
 def why_not_by_mac(
     port: Port, mac: str, given: Iterable[FixedIp], project: OwnProject, host: str, leased: Iterable[str]
 ) -> str:
-    """``--mac-address`` of a port that exists: what the user can do. Docker tells the MAC after it has chosen an
-    address.
+    """What the user can do if his ``--mac-address`` is an existing port's; Docker names the MAC only after it has
+    chosen an address.
     """
     has = ", ".join(ip.ip_address for ip in port.fixed_ips) or "none"
     got = ", ".join(ip.ip_address for ip in given)
@@ -200,15 +197,15 @@ def why_not_by_mac(
 
 
 def binding(port: Port, endpoint_id: str, host: str, mac: str) -> dict[str, Any]:
-    """What an adopted port must say for its container: it keeps its name, and a device that it has (Zun finds it by
-    that).
+    """The attributes that an adopted port must have for its container. It keeps its name, and an existing device, by
+    which Zun finds it.
     """
     wanted = {HOST_ID: host, OWNER: DEVICE_OWNER, DEVICE: port.device_id or endpoint_id, UP: True}
     return wanted | ({MAC: mac.lower()} if mac else {})
 
 
 def by_neutron(port: Port, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """What Neutron changes besides: a whole PF keeps its own MAC, which the port gets."""
+    """What Neutron changes in addition: a whole PF keeps its own MAC, which the port gets."""
     mac = given_mac(wanted.get(PROFILE, port.profile))
     return {MAC: mac} if port.vnic_type == "direct-physical" and mac else {}
 
@@ -221,17 +218,17 @@ def changes_of(port: Port, wanted: Mapping[str, Any]) -> tuple[Change, ...]:
 
 
 def attributes_of(changes: Iterable[Change]) -> dict[str, Any]:
-    """The PUT that makes the changes."""
+    """The attributes of the PUT that makes the changes."""
     return {change.name: change.ours for change in changes}
 
 
 def restoration(changes: Iterable[Change]) -> list[dict[str, Any]]:
-    """The PUTs that take the changes back.
+    """The PUTs that revert the changes.
 
-    The MAC needs a second one: Neutron looks at the binding before the PUT, and refuses a new MAC while there is one
-    (409 PortBound), also in the very PUT that ends it. A port that was bound before kept its MAC for the same reason.
-    Until then the port stays ours, and its profile tells the MAC. The port of a whole PF is the exception: Neutron
-    gives it a MAC when its owner goes.
+    The MAC needs a second one: Neutron refuses a new MAC while the port is bound (409 PortBound), even in the PUT that
+    unbinds it. A port that was bound before has kept its MAC for the same reason. Until the second PUT the port stays
+    ours, and its profile has the MAC. The port of a whole PF is the exception: Neutron gives it a MAC when its owner is
+    removed.
     """
     changes = list(changes)
     before = {change.name: change.before for change in changes}
@@ -242,15 +239,15 @@ def restoration(changes: Iterable[Change]) -> list[dict[str, Any]]:
 
 
 def untouched(changes: Iterable[Change], port: Port) -> bool:
-    """Whether what we are about to change is still as we found it."""
+    """Whether all that we are about to change still has the value that we read."""
     shown = _shown(port)
     return all(shown.get(change.name) == change.before for change in changes)
 
 
 def standing(changes: Iterable[Change], port: Port, host: str, exposed: Iterable[str] = ()) -> tuple[Change, ...]:
-    """Those of our changes that nobody has touched since. A port that has gone to another host is its owner's.
+    """Those of our changes that nobody has changed since; none on a port that has moved to another host.
 
-    ``exposed``: groups for exposed ports, which come and go by themselves.
+    ``exposed``: groups for exposed ports, which are added and removed separately.
     """
     if port.host_id not in {"", host}:
         return ()
@@ -268,7 +265,7 @@ def standing(changes: Iterable[Change], port: Port, host: str, exposed: Iterable
 
 
 def _profile_back(change: Change, port: Port) -> Change:
-    """Key by key: what somebody else has written into the profile meanwhile stays."""
+    """The change of the profile, key by key: what others have written into the profile meanwhile stays."""
     mine = {key for key in {*change.before, *change.ours} if change.before.get(key) != change.ours.get(key)}
     untouched = {key for key in mine if port.profile.get(key) == change.ours.get(key)}
     kept = {key: value for key, value in port.profile.items() if key not in untouched}
@@ -280,7 +277,7 @@ def _profile_back(change: Change, port: Port) -> Change:
 
 
 def with_profile(changes: Iterable[Change], original: Port, host: str, endpoint_id: str) -> tuple[Change, ...]:
-    """The changes, and the memory of them as one more, in the profile; none where nothing is changed."""
+    """The changes, and one more that stores them in the profile; none if nothing is changed."""
     changes = tuple(changes)
     if not changes:
         return ()
@@ -308,7 +305,7 @@ def without_profile(changes: Iterable[Change]) -> tuple[Change, ...]:
 
 
 def remembered(port: Port, memory: PortMemory) -> tuple[Change, ...]:
-    """What we have changed on a port, from the port alone: after a crash, or without the journal."""
+    """Our changes on a port, from the port alone: for after a crash, or without the journal."""
     shown = _shown(port)
     was = {name: _plain(value) for name, value in memory.was.items() if name in CHANGED and name in shown}
     changes = [Change(name=name, before=value, ours=shown[name]) for name, value in was.items() if shown[name] != value]
@@ -318,7 +315,7 @@ def remembered(port: Port, memory: PortMemory) -> tuple[Change, ...]:
 
 
 def unbinding(port: Port) -> tuple[Change, ...]:
-    """The changes of a port that upstream adopted, which remembers nothing: no host, no owner, no device."""
+    """The changes that unbind a port adopted by upstream, which stores nothing: no host, no owner, no device."""
     return tuple(
         Change(name=name, before="", ours=value)
         for name, value in ((HOST_ID, port.host_id), (OWNER, port.device_owner), (DEVICE, port.device_id))
@@ -327,13 +324,13 @@ def unbinding(port: Port) -> tuple[Change, ...]:
 
 
 def _shown(port: Port) -> dict[str, Any]:
-    """The port in Neutron's own words, in a form that can be compared and kept."""
+    """The port with Neutron's attribute names, in a form that can be compared and stored."""
     shown: dict[str, Any] = msgspec.to_builtins(port)
     return {name: _plain(value) for name, value in shown.items()}
 
 
 def _plain(value: Any) -> Any:
-    """Lists of ids have no order in Neutron."""
+    """A value in a comparable form; lists of ids have no order in Neutron."""
     return sorted(value) if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value) else value
 
 

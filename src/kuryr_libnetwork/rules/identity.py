@@ -2,18 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """How Docker's ids and our ownership are written into Neutron: tags, names, descriptions.
 
-Neutron limited a tag to 60 characters, so upstream cuts a Docker id (64 hex, or 25 in swarm) into a lower half, its
-first 32 characters, and an upper half, the rest. Networks carry the halves of the Docker network id, ports those of the
-endpoint id, under the same two keys. The values must match upstream's byte for byte (docs/notes/upstream.md, "Tags" and
-"Names in Neutron").
+Neutron used to limit a tag to 60 characters, so upstream cuts a Docker id (64 hex digits, or 25 characters in swarm)
+into a lower half, its first 32 characters, and an upper half, the rest. Networks carry the halves of the Docker network
+id, ports those of the endpoint id, under the same two keys. The values must match upstream's byte for byte
+(docs/notes/upstream.md, "Tags" and "Names in Neutron").
 
 Neutron also limits a resource to 50 tags, so a Neutron network has room for 16 Docker networks, and a subnet for 50
-pools. But each Docker network has a subnetpool of its own for each of its subnets, and that one has room: where network
-or subnet are taken already, or belong to another project, the pool carries the halves, and which Neutron network it is
-on.
+pools. But each Docker network has a subnetpool of its own for each of its subnets, and that has room: if network or
+subnet are used already, or belong to another project, the pool carries the halves, and the id of the Neutron network.
 
-Anybody can write the same marks on his own things. So nothing here reads them but from resources of the service's own
-project (:mod:`~.ownership`).
+Anybody can write the same marks on his own resources. So they are read only from resources of the service's own project
+(:mod:`~.ownership`).
 """
 
 from __future__ import annotations
@@ -33,55 +32,51 @@ EXISTING_NETWORK = "kuryr.net.existing:"
 EXISTING_POOL = "kuryr.subnetpool.existing"
 EXISTING_PORT = "kuryr.port.existing"
 WAS = "kuryr.was:"
-"""Begins tags by which earlier versions remembered what an adopted port was before; they are taken off, never
-believed.
-"""
+"""Prefix of the tags in which earlier versions stored an adopted port's former state; removed, never believed."""
 OWN_PORT = "compute:kuryr"
 DEVICE_OWNER = "compute:kuryr"
 SUBPORT_OWNER = "trunk:subport"
-"""What Neutron writes on a port that is put on a trunk."""
+"""The ``device_owner`` that Neutron writes on a port that is put on a trunk."""
 UNBOUND_PORT_NAME = "kuryr-unbound-port"
 SUBNET_PREFIX = "kuryr-subnet-"
 LEFT_BEHIND = "kuryr.net.left"
-"""The tag of a network or subnet of which a Docker network that is gone had to leave something, for others used it."""
+"""The tag of a network or subnet that a removed Docker network had to leave behind, because others used it."""
 MORE_USERS = "kuryr.net.more"
-"""The tag of a Neutron network that is full of tags: further Docker networks are recorded on their pools only."""
+"""The tag of a Neutron network without room for more tags: other Docker networks are recorded on their pools only."""
 ON_NETWORK = "kuryr.net.on:"
 IP_RANGE = "kuryr.range:"
 AUX_PORT_NAME = "kuryr-aux-address"
 AUX_OWNER = "kuryr:aux-address"
-"""``device_owner`` of a port that keeps an auxiliary address; its device is the Docker network."""
+"""``device_owner`` of a port that keeps an auxiliary address; its ``device_id`` is the Docker network's id."""
 _MADE_ON = "made by kuryr-libnetwork on "
 _FOR = " for Docker network "
 _LONGEST_DESCRIPTION = 255
 _DOCKER_ID = re.compile(r"[0-9a-f]{64}|[0-9a-z]{25}")
 MAX_TAGS = 50
-"""Tags per resource (neutron/extensions/tagging.py)."""
+"""Most tags of a resource (neutron/extensions/tagging.py)."""
 
 
 def id_tags(docker_id: str) -> tuple[str, ...]:
-    """The tags that stand for a Docker id; one tag when it is not longer than a half."""
+    """The tags for a Docker id; only one if the id is not longer than a half."""
     lower, upper = docker_id[:HALF], docker_id[HALF:]
     return (LOWER_HALF + lower, UPPER_HALF + upper) if upper else (LOWER_HALF + lower,)
 
 
 def is_of_one_host(docker_id: str) -> bool:
-    """Whether a Docker network with this id is on one host only. Those of a swarm, whose ids are shorter, may be on
-    any.
-    """
+    """Whether a Docker network with this id is on one host only. Swarm's networks, with shorter ids, may be on any."""
     return len(docker_id) == 64 and is_docker_id(docker_id)
 
 
 def is_docker_id(text: str) -> bool:
-    """Whether the text has the form of an id of Docker. Devices of others (Nova, Zun) are UUIDs with hyphens."""
+    """Whether the text has the form of a Docker id. Other services' device ids (Nova, Zun) are UUIDs with hyphens."""
     return _DOCKER_ID.fullmatch(text) is not None
 
 
 def docker_id_of(resource: OwnNetwork | OwnSubnetPool | OwnPort) -> str | None:
-    """The Docker id in the tags of one resource of ours; ``None`` when there is none, or more than one.
+    """The Docker id in the tags of one resource of ours; ``None`` if there is none, or more than one.
 
-    A swarm id fills no half: an upper half beside it is what a crash left of another one. And a full lower half alone
-    is half an id.
+    A swarm id does not fill a half: an upper half beside it was left from another id by a crash. A full lower half
+    alone is only half an id, and does not count.
     """
     lower = [tag.removeprefix(LOWER_HALF) for tag in resource.tags if tag.startswith(LOWER_HALF)]
     upper = [tag.removeprefix(UPPER_HALF) for tag in resource.tags if tag.startswith(UPPER_HALF)]
@@ -101,7 +96,7 @@ def network_tags(docker_id: str, *, existing: bool) -> tuple[str, ...]:
 def other_users(network: OwnNetwork, docker_id: str) -> int:
     """How many other Docker networks (of any host) use a Neutron network, by its tags.
 
-    Upstream sets and takes its tags one by one, so any of the three may stand alone: each kind is counted.
+    Upstream sets and removes its tags one by one, so any of the three may be there alone: each kind is counted.
     """
     others = set(network.tags) - set(network_tags(docker_id, existing=True))
     kinds = (LOWER_HALF, UPPER_HALF, EXISTING_NETWORK)
@@ -109,7 +104,7 @@ def other_users(network: OwnNetwork, docker_id: str) -> int:
 
 
 def room_for(network: OwnNetwork, new: Iterable[str]) -> bool:
-    """Whether a Neutron network can take these tags, and still the one that says that it is full."""
+    """Whether a Neutron network has room for these tags, and for the one that says that it is full."""
     return len({*network.tags, *new, MORE_USERS}) <= MAX_TAGS
 
 
@@ -124,7 +119,7 @@ def on_network(neutron_id: str) -> str:
 
 
 def network_of_pool(pool: OwnSubnetPool) -> str:
-    """The id of the Neutron network that a pool is recorded on; "" when it is not."""
+    """The id of the Neutron network that a pool records; "" if it records none."""
     return next((tag.removeprefix(ON_NETWORK) for tag in pool.tags if tag.startswith(ON_NETWORK)), "")
 
 
@@ -133,19 +128,19 @@ def range_of_pool(pool: OwnSubnetPool) -> str:
 
 
 def pool_marks(subnet: OwnSubnet) -> tuple[str, ...]:
-    """The tags of a subnet that may be ids of pools: bare UUIDs. (The user's own tags may look so as well.)"""
+    """The tags of a subnet that may be ids of pools: bare UUIDs. (The user's own tags may look like one.)"""
     return tuple(tag for tag in subnet.tags if UUID.fullmatch(tag))
 
 
 def is_marked(port: Port) -> bool:
-    """Whether a port has tags such as this service or upstream's put there. It proves nothing: they can only be taken
-    off.
+    """Whether a port has tags like those of this service or upstream's. That proves nothing, and only allows us to
+    remove them.
     """
     return len(owners_tags(port)) < len(port.tags)
 
 
 def owners_tags(port: Port) -> tuple[str, ...]:
-    """The tags of a port without those."""
+    """The tags of a port, without those of this service or upstream's."""
     marks = (LOWER_HALF, UPPER_HALF, WAS)
     return tuple(tag for tag in port.tags if tag not in {OWN_PORT, EXISTING_PORT} and not tag.startswith(marks))
 
@@ -159,7 +154,7 @@ def subnet_name(cidr: str) -> str:
 
 
 def pool_name(prefix: str, cidr: str, distinction: str = "") -> str:
-    """Upstream looks for the plain name and expects at most one pool of it, so every further one is told apart."""
+    """Upstream looks up the plain name and expects at most one pool with it, so others end in a ``distinction``."""
     return f"{prefix}-{cidr}-{distinction}" if distinction else f"{prefix}-{cidr}"
 
 
@@ -168,33 +163,31 @@ def port_name(endpoint_id: str) -> str:
 
 
 def intent_description(host: str, token: str) -> str:
-    """The ``description`` of what we make: readable for the cloud's operators, unique for our own search."""
+    """The ``description`` of what we create: readable for the cloud's operators, unique for our own search."""
     return f"{_MADE_ON}{host}, {token}"
 
 
 def intent_token(host: str, random: str, docker_id: str) -> str:
-    """The part of a description that tells one intent from all others; with the Docker network that it is for, where
-    there is room.
-    """
+    """The unique part of a description; it names the Docker network as well, if there is room."""
     whole = f"{random}{_FOR}{docker_id}"
     fits = len(intent_description(host, whole)) <= _LONGEST_DESCRIPTION
     return whole if is_docker_id(docker_id) and fits else random
 
 
 def token_of(description: str | None) -> str:
-    """The same of a resource; "" for one that this service did not make."""
+    """The token in a resource's description; "" if this service did not create the resource."""
     text = description or ""
     return text.rpartition(", ")[2] if text.startswith(_MADE_ON) and ", " in text else ""
 
 
 def made_for(resource: OwnNetwork | OwnSubnet) -> str:
-    """The Docker network for which this service made it; "" where its description does not tell."""
+    """The id of the Docker network for which this service created it; "" if its description does not say."""
     docker_id = token_of(resource.description).partition(_FOR)[2]
     return docker_id if is_docker_id(docker_id) else ""
 
 
 def made_on(resource: OwnNetwork | OwnSubnet | OwnSubnetPool | OwnPort) -> str:
-    """The host whose service made a resource of our project; "" for one that this service did not make."""
+    """The host whose service created a resource of our project; "" if this service did not create it."""
     description = resource.description or ""
     if not description.startswith(_MADE_ON):
         return ""
@@ -204,10 +197,11 @@ def made_on(resource: OwnNetwork | OwnSubnet | OwnSubnetPool | OwnPort) -> str:
 def made_by_us(port: OwnPort) -> bool:
     """Whether kuryr (this service or upstream's) created the port, so that it may be deleted with its endpoint.
 
-    1. Adopted ports of upstream's say so by a tag. 2. Another owner says that somebody else has taken the port. 3.
-       Created ones
-    have the tag ``compute:kuryr`` or, 4. without it (clouds that cannot tag in the create call), the name that the
-    binding gave them. 5. Not yet bound: the name from the create.
+    1. No, if a tag of upstream's says that it was adopted.
+    2. No, if it has another owner: somebody else has taken it.
+    3. Yes, with the tag ``compute:kuryr``.
+    4. Without it (some clouds cannot tag in the create call): if it has the name that the binding gave it, or
+    5. if it is not bound yet, the name from its creation.
     """
     if EXISTING_PORT in port.tags or port.device_owner not in {"", DEVICE_OWNER, SUBPORT_OWNER}:
         return False
@@ -224,7 +218,7 @@ def subnet_made_by_us(subnet: OwnSubnet) -> bool:
 
 
 def pool_made_by_us(pool: OwnSubnetPool, prefix: str) -> bool:
-    """Whether a subnetpool has the shape of those that kuryr makes for one CIDR."""
+    """Whether a subnetpool has the form of those that kuryr creates for one CIDR."""
     if EXISTING_POOL in pool.tags or len(pool.prefixes) != 1:
         return False
     plain = pool_name(prefix, canonical_cidr(pool.prefixes[0]))

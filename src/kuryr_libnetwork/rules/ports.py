@@ -3,13 +3,13 @@
 """The life of a Neutron port under a container.
 
 Docker asks for an address first (RequestAddress), when neither the endpoint's id, nor a MAC, nor any option of the
-container is known; CreateEndpoint brings these. Most containers bring nothing but the id. So an ordinary port is made
-bound to this host, by the one POST that the container waits for, and the endpoint's id is written on it beside the
-container's start (:func:`labels`). Where more is asked, one PUT says all of it, before the interface is made; a MAC or
-a ``vnic_type`` needs another one before that, for Neutron changes neither on a bound port. Ports that need a device of
-this host, or are bound by a trunk or by nobody, are made unbound, and one PUT binds them: MAC, device and host in one
-update. (Owner and host change in one update, as DVR wants it.) An address that a port of the user already holds means
-that port (:mod:`~.adoption`).
+container is known; these come with CreateEndpoint. Most containers have nothing but the id. So an ordinary port is
+created bound to this host, by the only POST that the container waits for, and the endpoint's id is written on it while
+the container starts (:func:`labels`). If more is asked, one PUT sets all of it before the interface is made; a MAC or a
+``vnic_type`` needs another PUT before that, because Neutron changes neither on a bound port. Ports that need a device
+of this host, or are bound by a trunk or by nobody, are created unbound, and one PUT binds them: MAC, device and host in
+one update. (DVR needs owner and host to change in one update.) An address that a user's port already has means that
+port (:mod:`~.adoption`).
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from kuryr_libnetwork.rules.parsing import DNS_LABEL
 
 _MISSING = ("could not be found", "included invalid subnet")
 _NO_SUBNETS = "IP allocation requires subnets for network"
-"""What Neutron says to a POST of a port (neutron/db/ipam_backend_mixin.py)."""
+"""Parts of Neutron's messages that refuse a new port (neutron/db/ipam_backend_mixin.py)."""
 
 
 def dns_label(container_name: str) -> str:
-    """The port's ``dns_name`` for a container name: "" where it is no DNS label (RFC 1123) after lower-casing."""
+    """The port's ``dns_name`` for a container name; "" if that, in lower case, is not a DNS label (RFC 1123)."""
     label = container_name.strip("/").lower().replace("_", "-")
     return label if DNS_LABEL.fullmatch(label) else ""
 
@@ -53,9 +53,9 @@ def new_port(
     vnic_type: str = "",
     host: str = "",
 ) -> dict[str, Any]:
-    """Attributes of a port that holds addresses; subnets without ``ip_address`` get one from Neutron.
+    """Attributes of a new port with addresses; Neutron chooses one for each subnet without ``ip_address``.
 
-    ``host``: where it is bound; "": nowhere yet.
+    ``host``: where to bind it; "": nowhere yet.
     """
     attributes: dict[str, Any] = {
         "name": UNBOUND_PORT_NAME,
@@ -74,29 +74,27 @@ def new_port(
 
 
 def labels(endpoint_id: str) -> dict[str, Any]:
-    """What a port says of the endpoint that has it. By the name upstream, too, knows it as its own where it has no
-    tag.
-    """
+    """The attributes that name a port's endpoint. If the port has no tag, upstream recognises it by the name, too."""
     return {"device_id": endpoint_id, "name": port_name(endpoint_id)}
 
 
 def suffices(made: Port, mac: str, device: Mapping[str, Any]) -> bool:
-    """Whether a port that was made bound is all that its endpoint asks for, but for its labels."""
+    """Whether a port that was created bound has all that its endpoint asks for, except its labels."""
     return not device and mac.lower() in ("", made.mac_address.lower())
 
 
 def must_be_unbound(made: Port, mac: str, device: Mapping[str, Any]) -> bool:
-    """Whether Neutron refuses what the endpoint asks for while the port is bound."""
+    """Whether the endpoint asks for something that Neutron refuses while the port is bound."""
     return mac.lower() not in ("", made.mac_address.lower()) or "binding:vnic_type" in device
 
 
 def is_unlabelled(port: Port) -> bool:
-    """Whether a port was made for an endpoint, and nobody has told Neutron for which one."""
+    """Whether a port was created for an endpoint, and Neutron has not been told for which one."""
     return port.name == UNBOUND_PORT_NAME and not port.device_id
 
 
 def binding(port: LeaseRecord, endpoint_id: str, host: str, mac: str) -> dict[str, Any]:
-    """The one PUT that binds a port of ours to this host for an endpoint."""
+    """The attributes of the PUT that binds a port of ours to this host for an endpoint."""
     attributes: dict[str, Any] = {
         "binding:host_id": host,
         "device_owner": DEVICE_OWNER,
@@ -109,8 +107,8 @@ def binding(port: LeaseRecord, endpoint_id: str, host: str, mac: str) -> dict[st
 
 
 def address_on(port: Port, subnet_id: str, asked: str = "") -> FixedIp:
-    """The address that a port was to have on a subnet; an answer of Neutron's with another one, or none, is not relied
-    upon.
+    """The address that a port has on a subnet. Raises :class:`~kuryr_libnetwork.errors.NeutronUnavailable` if Neutron
+    answered with none, or with another one than was asked for.
     """
     for fixed_ip in port.fixed_ips:
         if fixed_ip.subnet_id == subnet_id and asked in ("", canonical_ip(fixed_ip.ip_address)):
@@ -120,7 +118,7 @@ def address_on(port: Port, subnet_id: str, asked: str = "") -> FixedIp:
 
 
 def refuse_automatic(subnet: SubnetRecord, address: str) -> None:
-    """``--ip6`` where Neutron lets nobody choose, and no port has the address already."""
+    """Refuse ``--ip6`` on a subnet whose addresses cannot be chosen, if no port has the address already."""
     if subnet.automatic:
         raise InvalidOption(
             "--ip6",
@@ -131,18 +129,18 @@ def refuse_automatic(subnet: SubnetRecord, address: str) -> None:
 
 
 def is_made_first(network: NetworkRecord, subnet: SubnetRecord) -> bool:
-    """Whether a port is made for an address that the user chose before anybody has looked whether one has it.
+    """Whether to create a port for an address that the user chose without first looking for a port that has it.
 
-    Neutron refuses the second one. So this costs a call less where the address is free, as nearly always on a network
-    that kuryr made, and one more where it is not: on their own networks users, and Zun, make ports for containers.
-    Where an address follows from a MAC, only one that is there can have it.
+    Neutron refuses a second port. So this saves a call if the address is free, as it nearly always is on a network that
+    kuryr made, and costs one more if it is not: on their own networks users, and Zun, create ports for containers. If
+    addresses follow from MACs, only an existing port can have the address.
     """
     return network.made and not subnet.automatic
 
 
 def refuse_other_answer(port: Port, told: Iterable[str], mac: str) -> None:
-    """Docker knows these addresses, and this MAC if the user gave one; with others Neutron would drop all of its
-    traffic.
+    """Refuse a port with other addresses, or another MAC, than Docker was told: Neutron would drop all traffic of the
+    container.
     """
     has = {canonical_ip(ip.ip_address) for ip in port.fixed_ips}
     lost = [ip for ip in told if ip not in has]
@@ -159,12 +157,12 @@ def refuse_other_answer(port: Port, told: Iterable[str], mac: str) -> None:
 
 
 def steps(attributes: Mapping[str, Any], by: BoundBy) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The PUT of a binding, before and after the interface is made.
+    """The PUTs of a binding, before and after the interface is made.
 
-    1. Bound by this host: all of it before. 2. By nobody: no host. Its name stays, as upstream's does: so it is found
-       where no
-    host stands on it. 3. By its trunk: the MAC before, for it cannot be changed later; the device after, for a port
-    with one is refused there; its owner is Neutron's affair.
+    1. Bound by this host: everything before.
+    2. Bound by nobody: no host. The name stays, as with upstream, because the port cannot be found by its host.
+    3. Bound by its trunk: the MAC before, because it cannot be changed later; the device after, because a trunk refuses
+       a port that has one; Neutron itself sets the owner.
     """
     if by == "host":
         return dict(attributes), {}
@@ -176,7 +174,7 @@ def steps(attributes: Mapping[str, Any], by: BoundBy) -> tuple[dict[str, Any], d
 
 
 def unbound(port: LeaseRecord) -> Port:
-    """A port as its lease knows it: where nothing has to be changed yet, nothing has to be asked."""
+    """A port as its lease describes it, for when nothing has to be changed yet: this saves a call."""
     return Port(
         id=port.port_id,
         network_id=port.neutron_network_id,
@@ -187,10 +185,10 @@ def unbound(port: LeaseRecord) -> Port:
 
 
 class Unknown(NamedTuple):
-    """A port that the journal does not know, and what is to become of it. ``made``: delete it; else take ``changes``
-    back.
+    """How to release a port that the journal does not know. ``made``: delete it; else revert ``changes``.
 
-    ``claim``: the endpoint that it was adopted for. ``proven``: by Neutron alone, not only by Docker's naming it.
+    ``claim``: the id of the endpoint that it was adopted for. ``proven``: by Neutron alone, not only because Docker has
+    named it.
     """
 
     made: bool
@@ -203,12 +201,13 @@ def release_of_unknown(port: Port, project: OwnProject, host: str, *, named: boo
     """Whether a port that only Neutron knows is ours to release on this host. ``named``: Docker has just named its
     address or its endpoint.
 
-    1. Bound to another host: no. 2. Adopted, as its profile says, which only this service writes, and for a container
-       of this
-    host: give it back. 3. Made by kuryr in its own project: delete it, but not where it is unbound and another host has
-    made it, which is about to use it. 4. Bound to this host for an endpoint of Docker's, and Docker names it:
-    upstream's service adopted it; unbind it, and no more than that. 5. Anything else is somebody else's, whatever its
-    name and tags say.
+    1. Bound to another host: no.
+    2. Adopted for a container of this host, as its profile says, which only this service writes: give it back.
+    3. Made by kuryr in its own project: delete it, unless it is unbound and another host made it, which is about to use
+       it.
+    4. Bound to this host for an endpoint of Docker's, and named by Docker: upstream's service adopted it; unbind it,
+       and no more than that.
+    5. Anything else belongs to somebody else, whatever its name and tags say.
     """
     if port.host_id is None or port.host_id not in {"", host}:
         return None
@@ -236,10 +235,11 @@ def lease_of(
     *,
     unknown: Unknown | None = None,
 ) -> LeaseRecord:
-    """The lease of a port for the subnet ``asked``: that address is held, others on the network's subnets are spare.
+    """The lease of a port for the subnet ``asked``: the address there is held, those on the network's other subnets are
+    spare.
 
-    ``address`` tells which, where an adopted port has several on one subnet. ``unknown``: what has been found out of a
-    port that the journal did not know; without it the port is one to be adopted.
+    ``address``: which one, if an adopted port has several on the subnet. ``unknown``: what was found out about a port
+    that the journal did not know; without it the port is to be adopted.
     """
     ours = {subnet.subnet_id for subnet in subnets}
     on_network = [ip for ip in port.fixed_ips if ip.subnet_id in ours]
@@ -266,7 +266,7 @@ def lease_of(
 
 
 def deleted_in_neutron(network: NetworkRecord, message: str) -> UnknownObject | None:
-    """What of a Docker network's is meant by Neutron's refusal of a port; ``None``: nothing of it is missing."""
+    """The error if Neutron refuses a port because the Docker network's subnet or network is gone; else ``None``."""
     things = [(f"Neutron subnet {subnet.subnet_id} ({subnet.cidr})", subnet.subnet_id) for subnet in network.subnets]
     things.append((f"Neutron network {network.neutron_id}", network.neutron_id))
     named = [what for what, its_id in things if its_id in message and any(words in message for words in _MISSING)]
@@ -295,11 +295,11 @@ def without_ipv6(leases: Iterable[LeaseRecord], network: NetworkRecord, subnet: 
 def pending_spare(
     leases: Iterable[LeaseRecord], network: NetworkRecord, subnet: SubnetRecord
 ) -> tuple[LeaseRecord, FixedIp] | None:
-    """The lease whose IPv6 address Docker asks for now, be it on another of the network's IPv6 subnets.
+    """The lease whose IPv6 address Docker asks for now, even if that is on another IPv6 subnet of the network.
 
-    Docker makes one endpoint after the other on a network, the addresses of an endpoint one after the other, IPv4
-    first, and CreateEndpoint last (docs/notes/docker-plugin.md, "Order of calls" and "Calls at the same time"); so it
-    is the newest lease of the network without an endpoint.
+    Docker creates the endpoints of a network one after the other, and for each requests its addresses one by one, IPv4
+    first, before CreateEndpoint (docs/notes/docker-plugin.md, "Order of calls" and "Calls at the same time"). So it is
+    the newest lease of the network without an endpoint.
     """
     if subnet.ip_version == 4:
         return None

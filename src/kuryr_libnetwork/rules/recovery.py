@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What this host made in Neutron and its journal does not know: its disk was lost, or its last step was never written.
+"""What this host created in Neutron and its journal does not know, because it was lost, or its last step not written.
 
-Neutron tells which Docker networks use a network, but not on which host each of them is. So a Docker network counts as
-one of this host only where something that this host made says so: a pool that records it, or the description of the
-network or of a subnet that was made for it. Whether it is still there only Docker can say. Networks of a swarm, which
-may be on any host, are left to their own hosts' word.
+Neutron shows which Docker networks use a network, but not on which host each of them is. So a Docker network counts as
+one of this host only if something that this host created says so: a pool that records it, or the description of the
+network or a subnet that was created for it. Only Docker knows whether it still exists. Networks of a swarm, which may
+be on any host, are left to the engines of those hosts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from kuryr_libnetwork.rules.ownership import OwnNetwork, OwnPort, OwnSubnet, Own
 
 
 class There(NamedTuple):
-    """The service's own things, of all hosts. ``aux_ports``: those that keep auxiliary addresses."""
+    """The service's own resources, of all hosts. ``aux_ports``: the ports that keep auxiliary addresses."""
 
     networks: Sequence[OwnNetwork]
     subnets: Sequence[OwnSubnet]
@@ -36,7 +36,7 @@ class There(NamedTuple):
     aux_ports: Sequence[OwnPort]
 
     def of(self, host: str) -> There:
-        """Those that this host made."""
+        """The resources that this host created."""
         return There(
             [each for each in self.networks if made_on(each) == host],
             [each for each in self.subnets if made_on(each) == host],
@@ -46,7 +46,7 @@ class There(NamedTuple):
 
 
 def recorded_networks(host: str, there: There) -> Mapping[str, OwnNetwork | None]:
-    """The Docker networks of this host that Neutron records, each with its network where that is one of ours."""
+    """The ids of this host's Docker networks that Neutron records, each with its Neutron network if that is ours."""
     found: dict[str, OwnNetwork | None] = {}
     for docker_id in sorted(set(filter(is_of_one_host, _of_host(there.of(host))))):
         tags = {*network_tags(docker_id, existing=True)}
@@ -79,10 +79,9 @@ def unused_pools(host: str, there: There, alive: Collection[str]) -> list[OwnSub
 def cut_off(
     host: str, there: There, known: Iterable[NetworkRecord], alive: Collection[str]
 ) -> list[tuple[TagOwner, str]]:
-    """What this host made for Docker networks that are not ``alive``, and that nothing records: its kind and
-    description.
+    """Kind and description of what this host created for Docker networks that are not ``alive``, and nothing records.
 
-    What was left to others on purpose has a tag.
+    What was left to others on purpose has a tag, and is not among them.
     """
     made, known = there.of(host), list(known)
     in_use = {subnet.subnet_id for network in known for subnet in network.subnets}

@@ -3,9 +3,9 @@
 """What Neutron's refusals mean to a Docker user, and what he can do.
 
 Neutron names its own resources, mostly by their ids. A Docker user knows his Docker network, his options and his
-addresses, and meets whatever Neutron refuses below them: so each refusal that our calls can meet is named here, by the
-type in Neutron's answer. Neutron's own words stay at the end of the line, for whoever knows the cloud. The types are
-those of the installed Neutron (``tests/cloud/test_refusals.py``); one that is not known is explained by its status.
+addresses, whatever Neutron refuses below them. So each refusal that our calls can get is explained here, by the type in
+Neutron's answer. Neutron's own message stays at the end of the line, for those who know the cloud. The types are those
+of the installed Neutron (``tests/cloud/test_refusals.py``); an unknown one is explained by its status.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ MEANINGS: Mapping[str, str] = {
     "AllowedAddressPairExhausted": _PAIRS,
     "DuplicateAddressPairInRequest": _PAIRS,
 }
-"""By the type of Neutron's error."""
+"""Explanations by the type of Neutron's error."""
 WORDS: Mapping[str, str] = {
     "overlaps with another subnet": (
         "the Neutron network has a subnet that overlaps; give --subnet of one that is there, or a free prefix"
@@ -152,7 +152,7 @@ WORDS: Mapping[str, str] = {
     "IP allocation requires subnets": "the Neutron network has no subnet; give --subnet, or have one made",
     "included invalid subnet": "the Neutron subnet was deleted; remove the Docker network and create it again",
 }
-"""By what is in the message, where the type (InvalidInput, BadRequest) says too little."""
+"""Explanations by a part of the message, if the type (InvalidInput, BadRequest) says too little."""
 _BY_CLASS: Mapping[type[NeutronError], str] = {
     NoFreeAddress: _FULL,
     NeutronConflict: "it contradicts what is in Neutron by now; look at that, and try again",
@@ -163,7 +163,7 @@ _BY_CLASS: Mapping[type[NeutronError], str] = {
 
 
 def meaning(error: NeutronError) -> str:
-    """What to tell of the error; "" where it is none of Neutron's refusals, or was explained already."""
+    """The explanation of an error; "" if it is not a refusal of Neutron's, or was explained already."""
     if not error.kind:
         return ""
     found = MEANINGS.get(error.kind) or next((text for words, text in WORDS.items() if words in str(error)), "")
@@ -171,13 +171,13 @@ def meaning(error: NeutronError) -> str:
 
 
 def explained(error: NeutronError, subject: str) -> NeutronError | None:
-    """The error as a Docker user can read it, or ``None``: there is nothing to add. ``subject``: what he asked for."""
+    """The error in a Docker user's words; ``None`` if there is nothing to add. ``subject``: what he asked for."""
     text = meaning(error)
     return type(error)(f"{subject}: {text} ({str(error).rstrip('.')})") if text else None
 
 
 def network_subject(docker_id: str, record: NetworkRecord | None) -> str:
-    """A Docker network, and what it is in Neutron as far as that is known."""
+    """A Docker network, with its Neutron network and CIDRs if they are known."""
     if record is None or not record.neutron_id:
         return f"Docker network {docker_id[:12]}"
     cidrs = _listed(subnet.cidr for subnet in record.subnets)
