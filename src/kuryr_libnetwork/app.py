@@ -128,7 +128,7 @@ class App:
             found = [text for text in (pulse.hangs() for pulse in self._pulses) if text]
         stuck = self._server.stuck()
         if stuck > CALLS_LIMIT:
-            found.append(f"no call of Docker has been taken up for {stuck:.0f} s, though some wait")
+            found.append(f"no call of Docker has been started for {stuck:.0f} s, though some wait")
         silent = self._health.silent(BEAT_LIMIT)
         return found + [f"the thread {name} has not moved for {seconds:.0f} s" for name, seconds in silent.items()]
 

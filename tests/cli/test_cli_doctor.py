@@ -453,9 +453,9 @@ def test_mtu(bench: Bench, cloud: FakeNeutron) -> None:
     ("answer", "words"),
     [
         (b'HTTP/1.1 200 OK\r\n\r\n{"Implements": ["NetworkDriver", "IpamDriver"]}', ""),
-        (b'HTTP/1.1 200 OK\r\n\r\n{"Implements": ["VolumeDriver"]}', "is no network plugin"),
-        (b"HTTP/1.1 200 OK\r\n\r\n[]", "is no network plugin"),
-        (b"hello", "is no network plugin: hello"),
+        (b'HTTP/1.1 200 OK\r\n\r\n{"Implements": ["VolumeDriver"]}', "is not a network plugin"),
+        (b"HTTP/1.1 200 OK\r\n\r\n[]", "is not a network plugin"),
+        (b"hello", "is not a network plugin: hello"),
     ],
 )
 def test_what_answers_at_the_socket(tmp_path: Path, answer: bytes, words: str) -> None:

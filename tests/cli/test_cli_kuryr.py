@@ -140,7 +140,7 @@ def test_repair_of_a_lost_vf(bench: Bench) -> None:
     bench.nic.move("pf0v0", "/netns", "eth0")
     assert "in another namespace; if no container there needs it, say --lost" in bench.refused("vf", "repair", VF0)
     code, out, _ = bench.run("vf", "repair", VF0, "--lost")
-    assert (code, out) == (0, f"VF {VF0} was given to driver igbvf anew; its network device is pf0v0\n")
+    assert (code, out) == (0, f"VF {VF0} was bound to driver igbvf again; its network device is pf0v0\n")
 
 
 def test_repair_of_a_vf_without_driver(bench: Bench) -> None:
@@ -166,7 +166,7 @@ def test_the_command_that_a_refusal_names_works_for_each_family(profile: Profile
 def test_a_vf_is_given_to_a_program(bench: Bench) -> None:
     """The operator would wait for a network device that never comes, and read of an error."""
     code, out, _ = bench.run("vf", "repair", VF0, "--driver", "vfio-pci")
-    told = f"VF {VF0} was given to driver vfio-pci anew; it has no network device: it is for a program\n"
+    told = f"VF {VF0} was bound to driver vfio-pci again; it has no network device: it is for a program\n"
     assert (code, out) == (0, told)
     assert bench.nic.functions[VF0].driver == "vfio-pci"
 

@@ -211,8 +211,8 @@ def test_a_service_that_is_not_there(tmp_path: Path, words: tuple[str, ...]) -> 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (b"hello", "is no kuryr-server: hello"),
-        (b"HTTP/1.1 200 OK\r\n\r\n[]", "is no kuryr-server: b'[]'"),
+        (b"hello", "is not a kuryr-server: hello"),
+        (b"HTTP/1.1 200 OK\r\n\r\n[]", "is not a kuryr-server: b'[]'"),
         (b'HTTP/1.1 200 OK\r\n\r\n{"networks": 7}', "it may be of another release: Expected `array`, got `int`"),
         (b'HTTP/1.1 200 OK\r\n\r\n{"networks": [{}]}', "it may be of another release: "),
         (b'HTTP/1.1 503 No\r\n\r\n{"error": "the journal has not answered within 5 s"}', "within 5 s"),

@@ -51,7 +51,7 @@ def test_all_is_in_it_also_where_all_is_broken(bench: Bench, tmp_path: Path) -> 
     assert json.loads(found["journal.json"])["devices"][0]["state"] == "leased"
     assert [row["name"] for row in json.loads(found["devices.json"])["pfs"]] == ["pf0"]
     assert any(row["link"] == "the service" for row in json.loads(found["doctor.json"]))
-    assert found["service/healthz.txt"].startswith("cannot be had: HostError: the service does not answer at ")
+    assert found["service/healthz.txt"].startswith("not available: HostError: the service does not answer at ")
     assert found["openvswitch/bridges.txt"] == "ovs-vsctl is not installed\n"
     assert {"kernel/links.txt", "docker/info.txt", "service/metrics.txt"} <= set(found)
 

@@ -137,7 +137,7 @@ def test_a_subnet_that_overlaps(user: User, h1: Host, network: dict[str, Any]) -
     cidr = unique_cidr()
     choice = with_subnet(user, network, cidr)
     said = refused(user, h1, *create(f"--subnet={cidr.replace('.0/24', '.0/25')}", *choice))
-    assert "the Neutron network has a subnet that overlaps; give --subnet of one that is there" in said
+    assert "the Neutron network has a subnet that overlaps; give the --subnet of an existing one" in said
 
 
 @pytest.mark.usefixtures("service_admin")

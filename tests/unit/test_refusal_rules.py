@@ -53,10 +53,10 @@ def test_what_only_the_message_tells(words: str, meaning: str) -> None:
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
-        (404, "NewNotFound", "is not in Neutron any more"),
+        (404, "NewNotFound", "is no longer in Neutron"),
         (403, "NewForbidden", "roles of the service's user"),
-        (409, "NewConflict", "contradicts what is in Neutron"),
-        (400, "NewInvalid", "its own words say why"),
+        (409, "NewConflict", "conflicts with what is in Neutron"),
+        (400, "NewInvalid", "its own message says why"),
     ],
 )
 def test_a_type_of_a_later_release(status: int, kind: str, words: str) -> None:

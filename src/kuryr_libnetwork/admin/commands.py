@@ -38,5 +38,5 @@ def set_log_level(body: bytes) -> LogLevel:
     if wanted.level not in LEVELS:
         raise InvalidRequest(f"log-level: {shown(wanted.level)}: must be one of {', '.join(LEVELS)}")
     logging.getLogger().setLevel(LEVELS[wanted.level])
-    LOG.warning("the log level is %s now, by an operator's word", wanted.level)
+    LOG.warning("the log level is %s now, on an operator's request", wanted.level)
     return wanted

@@ -98,7 +98,7 @@ def _exchange(path: Path, what: str, asked: tuple[str, str, str], seconds: float
     except OSError as error:
         raise HostError(f"the service does not answer at {path}: {error.strerror or error}") from error
     except http.client.HTTPException as error:
-        raise HostError(f"what answers at {path} is no {what}: {error}") from error
+        raise HostError(f"what answers at {path} is not a {what}: {error}") from error
     finally:
         connection.close()
 
@@ -108,5 +108,5 @@ def _decoded(path: Path, data: bytes, what: str) -> dict[str, Any]:
         told: dict[str, Any] = json.loads(data)
         told.get("")
     except (ValueError, AttributeError):
-        raise HostError(f"what answers at {path} is no {what}: {data[:40]!r}") from None
+        raise HostError(f"what answers at {path} is not a {what}: {data[:40]!r}") from None
     return told

@@ -86,7 +86,7 @@ def distributions(facts: UpgradeFacts) -> Result:
     old = [f"{name} {version}" for name, version in facts.distributions if name == "kuryr-lib"]
     if old:
         text = (
-            f"{old[0]} is installed beside kuryr-libnetwork, which needs none of it, and both own files below "
+            f"{old[0]} is installed beside kuryr-libnetwork, which does not need it, and both own files below "
             "kuryr/lib: pip uninstall kuryr-lib, then install kuryr-libnetwork once more"
         )
         return Result(check=check, code=Code.WARNING, details=text)
@@ -191,8 +191,8 @@ def foreign_networks(facts: UpgradeFacts) -> Result:
     lines = [_on(each) for each in cloud.foreign]
     if any(each.named for each in cloud.foreign):
         lines.append(
-            "start the service while Docker runs, and before Docker is restarted: it takes up on Docker's own word "
-            "what Docker's users chose, and its log says so"
+            "start the service while Docker runs, and before Docker is restarted: it recovers what Docker's users "
+            "chose on Docker's own word, and its log says so"
         )
     if not all(each.named for each in cloud.foreign):
         lines.append("what was made in another project is not believed: let [neutron] log in to that project")

@@ -44,7 +44,7 @@ def opened(path: str) -> Iterator[int]:
             pinned = os.open(path, os.O_PATH | os.O_CLOEXEC)
             stack.callback(os.close, pinned)
             if os.fstat(pinned).st_dev != os.stat(OWN).st_dev:  # all namespaces are in one file system of the kernel's
-                raise LinkNotFound(f"{shown(path)} is no namespace, or none any more")
+                raise LinkNotFound(f"{shown(path)} is not a namespace, or no longer one")
             handle = os.open(f"/proc/self/fd/{pinned}", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise _translated(path, error.errno or 0) from error

@@ -306,7 +306,7 @@ def _base(adapter: Adapter) -> str:
         place = f"interface {adapter.interface}, region {adapter.region_name or 'any'}"
         raise exceptions.EndpointNotFound(f"Keystone's catalog has no endpoint of type network ({place})")
     if not _is_url(endpoint):
-        raise exceptions.EndpointNotFound(f"Neutron's endpoint is no URL: {shown(endpoint)}")
+        raise exceptions.EndpointNotFound(f"Neutron's endpoint is not a URL: {shown(endpoint)}")
     return endpoint.rstrip("/").removesuffix(_API)
 
 

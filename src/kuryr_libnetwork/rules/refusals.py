@@ -26,16 +26,14 @@ _QUOTA = (
     "a quota of the service's project is used up; remove what is not needed, or have the operator raise it ('openstack "
     "quota show', 'openstack quota set')"
 )
-_SIZE = (
-    "the subnetpool gives no prefix of this length; give another --subnet, or another subnetpool (neutron.pool.name)"
-)
+_SIZE = "the subnetpool has no prefix of this length; give another --subnet, or another subnetpool (neutron.pool.name)"
 _GROUPS = (
     "security groups need port security and an address, and the Neutron network or the port has port security turned "
     "off; add neutron.port_security=true, or neutron.security_groups=none"
 )
 _ROLE = (
-    "the roles of the service's user do not suffice for that; docs/configuration.md, \"The service's user\", says "
-    "which are needed for what"
+    "the roles of the service's user do not allow that; docs/configuration.md, \"The service's user\", says which "
+    "are needed for what"
 )
 _AGAIN = "somebody else changed it in the same moment; try again"
 _RANGE = "--ip, --ip-range, --aux-address or --gateway does not fit the Neutron subnet; give one that does"
@@ -46,8 +44,8 @@ _DNS = "the cloud's DNS service refuses the container's name or its domain; choo
 _BACKEND = "a part of Neutron below its API failed; the cloud's operator finds the reason in Neutron's log"
 _TRUNK = "the virtual machine's trunk port cannot take the container; see docs/nested.md"
 _PAIRS = "the virtual machine's port cannot take the container's address; see docs/nested.md"
-_GROUP_GONE = "a security group that the container is to have is not there; correct neutron.security_groups"
-_POLICY_GONE = "the QoS policy that the container is to have is not there; correct neutron.qos_policy"
+_GROUP_GONE = "a security group for the container does not exist; correct neutron.security_groups"
+_POLICY_GONE = "the QoS policy for the container does not exist; correct neutron.qos_policy"
 
 MEANINGS: Mapping[str, str] = {
     "OverQuota": _QUOTA,
@@ -62,8 +60,8 @@ MEANINGS: Mapping[str, str] = {
     "IpAddressGenerationFailure": _FULL,
     "IpAddressGenerationFailureAllSubnets": _FULL,
     "IpAddressGenerationFailureNoMatchingSubnet": (
-        "no subnet of the Neutron network is for ports of containers (service types); have the operator take "
-        "compute:kuryr in, or name another network"
+        "no subnet of the Neutron network accepts ports of containers (service types); have the operator add "
+        "compute:kuryr, or name another network"
     ),
     "IpAddressAlreadyAllocated": "another port has the address; give another --ip, or none",
     "IpAddressInUse": "another port has the address; give another --ip, or none",
@@ -78,15 +76,15 @@ MEANINGS: Mapping[str, str] = {
     "AllocationOnAutoAddressSubnet": _AUTOMATIC,
     "IPAddressChangeNotAllowed": _AUTOMATIC,
     "SubnetAllocationError": (
-        "the subnetpool has not this prefix free; give another --subnet, or another subnetpool (neutron.pool.name)"
+        "this prefix is not free in the subnetpool; give another --subnet, or another subnetpool (neutron.pool.name)"
     ),
     "MinPrefixSubnetAllocationError": _SIZE,
     "MaxPrefixSubnetAllocationError": _SIZE,
     "IllegalSubnetPoolPrefixBounds": _SIZE,
     "UnsupportedMinSubnetPoolPrefix": "Neutron makes no subnet of this length; give a smaller --subnet",
     "NetworkSubnetPoolAffinityError": (
-        "the subnets of one Neutron network and family come all from one subnetpool, or all from none; give --subnet "
-        "of one that is there, or name that subnetpool (neutron.pool.name)"
+        "all subnets of one Neutron network and family come from one subnetpool, or all from none; give the --subnet "
+        "of an existing one, or name that subnetpool (neutron.pool.name)"
     ),
     "NetworkMTUSubnetConflict": (
         "the Neutron network's MTU is too small for IPv6, which needs 1280; leave --ipv6 out, or have the MTU raised"
@@ -106,7 +104,7 @@ MEANINGS: Mapping[str, str] = {
         "the Neutron port is bound already, so its MAC and kind cannot be changed; leave --mac-address out, or name a "
         "port that is not bound"
     ),
-    "UnsupportedPortDeviceOwner": "the Neutron port belongs to something else of Neutron's; name another one",
+    "UnsupportedPortDeviceOwner": "Neutron itself uses the Neutron port; name another one",
     "DeviceIDNotOwnedByProject": "Neutron takes the container's id for a router's; start the container again",
     "DeviceIDNotOwnedByTenant": "Neutron takes the container's id for a router's; start the container again",
     "PortSecurityPortHasSecurityGroup": (
@@ -115,7 +113,7 @@ MEANINGS: Mapping[str, str] = {
     "PortSecurityAndIPRequiredForSecurityGroups": _GROUPS,
     "AddressPairAndPortSecurityRequired": (
         "the port has allowed address pairs, which need port security; leave neutron.port_security=false out, or have "
-        "the pairs taken off"
+        "the pairs removed"
     ),
     "SecurityGroupNotFound": _GROUP_GONE,
     "SecurityGroupRuleExists": _AGAIN,
@@ -124,7 +122,7 @@ MEANINGS: Mapping[str, str] = {
     "QosRuleNotSupported": (
         "the QoS policy has a rule that ports of this kind do not support; name another one (neutron.qos_policy)"
     ),
-    "QosPlacementAllocationConflict": "the host has not the bandwidth that the QoS policy guarantees; name another one",
+    "QosPlacementAllocationConflict": "the host lacks the bandwidth that the QoS policy guarantees; name another one",
     "NetworkNotFound": "the Neutron network was deleted; remove the Docker network and create it again",
     "SubnetNotFound": "the Neutron subnet was deleted; remove the Docker network and create it again",
     "SubnetPoolNotFound": "the subnetpool was deleted; create the Docker network again",
@@ -147,18 +145,18 @@ MEANINGS: Mapping[str, str] = {
 """Explanations by the type of Neutron's error."""
 WORDS: Mapping[str, str] = {
     "overlaps with another subnet": (
-        "the Neutron network has a subnet that overlaps; give --subnet of one that is there, or a free prefix"
+        "the Neutron network has a subnet that overlaps; give the --subnet of an existing one, or a free prefix"
     ),
-    "IP allocation requires subnets": "the Neutron network has no subnet; give --subnet, or have one made",
+    "IP allocation requires subnets": "the Neutron network has no subnet; give --subnet, or have one created",
     "included invalid subnet": "the Neutron subnet was deleted; remove the Docker network and create it again",
 }
 """Explanations by a part of the message, if the type (InvalidInput, BadRequest) says too little."""
 _BY_CLASS: Mapping[type[NeutronError], str] = {
     NoFreeAddress: _FULL,
-    NeutronConflict: "it contradicts what is in Neutron by now; look at that, and try again",
+    NeutronConflict: "it conflicts with what is in Neutron now; check that, and try again",
     NeutronForbidden: _ROLE,
-    NeutronNotFound: "what it needs is not in Neutron any more; remove the Docker network and create it again",
-    NeutronRefused: "Neutron does not take what was asked for; its own words say why",
+    NeutronNotFound: "what it needs is no longer in Neutron; remove the Docker network and create it again",
+    NeutronRefused: "Neutron does not accept the request; its own message says why",
 }
 
 

@@ -158,7 +158,7 @@ def test_a_refusal_of_a_later_release(call: str) -> None:
     world.fail(call, "SomethingNew", 409)
     said = world.refused(world.create if net is None else lambda: world.docker.run(net, expose=[(6, 80)]))
     assert "Docker network " in said
-    assert "contradicts what is in Neutron by now" in said
+    assert "conflicts with what is in Neutron now" in said
     assert said.endswith("Thing 5f0c could not be done)")
 
 

@@ -96,7 +96,7 @@ def _had(get: Callable[[], str]) -> str:
     try:
         return get()
     except Exception as error:  # noqa: BLE001  # a boundary: what fails is reported, and the rest still collected
-        return f"cannot be had: {type(error).__name__}: {error}\n"
+        return f"not available: {type(error).__name__}: {error}\n"
 
 
 def without_secrets(text: str) -> str:

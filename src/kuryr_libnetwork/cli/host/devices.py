@@ -188,7 +188,7 @@ class VfRepair(Action):
             host.pci.bind(vf.pci_address, vf.driver, BIND_TIMEOUT)
             raise DeviceError(f"{error}; it has its driver {vf.driver} again") from error
         has = f"its network device is {name}" if name else "it has no network device: it is for a program"
-        self.say(f"VF {vf.pci_address} was given to driver {driver} anew; {has}")
+        self.say(f"VF {vf.pci_address} was bound to driver {driver} again; {has}")
 
 
 def repair_refusal(vf: VirtualFunction, lease: DeviceLease | None, used: str, *, lost: bool) -> str:

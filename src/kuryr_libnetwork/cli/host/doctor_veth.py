@@ -70,7 +70,7 @@ def open_vswitch(facts: DoctorFacts) -> Finding:
     if not facts.bridges_error:
         return ok(link, facts.settings.ovs.ovsdb_connection)
     if here is None:
-        return unchecked(link, f"{facts.bridges_error} (which does no harm if Neutron's agent does without)")
+        return unchecked(link, f"{facts.bridges_error} (harmless if Neutron's agent does not use it)")
     return wrong(link, facts.bridges_error, "systemctl status openvswitch-switch; check [ovs] ovsdb_connection")
 
 

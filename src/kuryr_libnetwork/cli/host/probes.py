@@ -72,4 +72,4 @@ def ask_plugin(path: Path, folders: Sequence[str] = SOCKET_FOLDERS, seconds: flo
         served = call(path, "/Plugin.Activate", seconds=seconds).get("Implements", [])
     except HostError as error:
         return str(error)
-    return "" if "NetworkDriver" in served else f"what answers at {path} is no network plugin: it serves {served}"
+    return "" if "NetworkDriver" in served else f"what answers at {path} is not a network plugin: it serves {served}"

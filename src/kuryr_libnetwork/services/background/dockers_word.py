@@ -74,7 +74,7 @@ class DockersWord:
             try:
                 found = self._meant(docker_id, word)
             except KuryrError as error:
-                LOG.warning("Docker network %s is not taken up for now: %s", docker_id[:12], error)
+                LOG.warning("Docker network %s is not recovered for now: %s", docker_id[:12], error)
                 continue
             if found is None:
                 not_ours.add(docker_id)
@@ -123,7 +123,7 @@ class DockersWord:
         unknown = [subnet.cidr for subnet in subnets if (docker_id, subnet.id) not in pools]
         if unknown:
             LOG.warning(
-                "Docker network %s: which subnetpool stands for %s cannot be told, so it takes no new containers; "
+                "Docker network %s: it is not known which subnetpool stands for %s, so it takes no new containers; "
                 "remove the Docker network and create it again",
                 docker_id[:12],
                 " and ".join(unknown),

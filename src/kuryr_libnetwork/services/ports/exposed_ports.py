@@ -98,9 +98,7 @@ class ExposedPorts:
             for part in rules.new_rules(group.id, ranges):
                 self._neutron.create_security_group_rules(part)
         except (NeutronConflict, NeutronForbidden, NeutronNotFound, NeutronRefused) as error:
-            text = (
-                f"the ports that the container exposes cannot be opened: {str(error).rstrip('.')}; mend that, {_HINT}"
-            )
+            text = f"the ports that the container exposes cannot be opened: {str(error).rstrip('.')}; fix that, {_HINT}"
             raise type(error)(text) from error
         return group
 
