@@ -8,6 +8,7 @@ import pytest
 
 from lab.api import Host, Lab
 from lab.people import ADMIN, KURYR, TENANT_MEMBER
+from lab.process import wait_for
 from tests.cloud.test_adoption import Ground, calls
 from tests.cloud.test_restarts import lose_journal
 from tests.cloud.user import User, unique_cidr
@@ -34,8 +35,9 @@ def test_groups_decide_who_reaches_a_container(user: User, h1: Host, lab: Lab) -
     """A container would be open to its neighbours, or closed to everybody, whatever its groups say."""
     group = user.open_group(by=KURYR)
     net = user.network(h1, f"--subnet={unique_cidr()}", *options(security_groups="none"))
+    at = lab.neutron_log_position()
     closed = user.run(h1, net)
-    user.port_of(h1, closed, net)  # labelled beside its start
+    assert wait_for(lambda: len(calls(lab, at)) == 2, 30)  # the second one beside its start
     at = lab.neutron_log_position()
     opened = start(user, h1, net, security_groups=group["name"])
     assert len(calls(lab, at)) == 3
@@ -60,8 +62,8 @@ def test_all_of_a_networks_options_in_the_budget(user: User, h1: Host, lab: Lab)
     net = user.network(h1, f"--subnet={unique_cidr()}", *given)
     at = lab.neutron_log_position()
     box = user.run(h1, net)
+    assert wait_for(lambda: len(calls(lab, at)) == 2, 30), calls(lab, at)
     port = user.port_of(h1, box, net)
-    assert len(calls(lab, at)) == 2
     assert (port["security_groups"], port["qos_policy_id"]) == ([group["id"]], policy["id"])
     assert (port["dns_domain"], port["port_security_enabled"]) == ("example.org.", True)
     at = lab.neutron_log_position()
