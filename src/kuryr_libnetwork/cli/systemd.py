@@ -60,7 +60,7 @@ class Watchdog:
             notify("\n".join(["WATCHDOG=1", *self._status_line()]))
         elif not self._told:
             self._told = True
-            LOG.error("%s: systemd is going to start the service anew; what each thread is at:", "; ".join(hanging))
+            LOG.error("%s: systemd is going to restart the service; what each thread is doing:", "; ".join(hanging))
             try:
                 self._report()
             except Exception:  # a boundary: the main thread goes on whatever happens in the report

@@ -376,9 +376,9 @@ def test_a_service_that_hangs_says_what_and_is_not_fed(folder: Path, start: Star
     server.process.send_signal(signal.SIGTERM)
     code, out, err = server.end()
     assert code == 0
-    lines = [line for line in out.splitlines() if "is going to start the service anew" in line]
+    lines = [line for line in out.splitlines() if "is going to restart the service" in line]
     assert len(lines) == 1
-    assert "the journal hangs: systemd is going to start the service anew; what each thread is at:" in lines[0]
+    assert "the journal hangs: systemd is going to restart the service; what each thread is doing:" in lines[0]
     assert err.count("Guru Meditation") == 1
 
 

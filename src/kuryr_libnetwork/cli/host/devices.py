@@ -134,7 +134,7 @@ def create_refusal(found: FoundPf, count: int, leases: Mapping[str, DeviceLease]
         return "its network device is in another namespace" if pf.netdev_elsewhere else "it has no network driver"
     busy = [f"{vf.pci_address} {why}" for vf in found.vfs if (why := _busy(found, vf, leases))]
     if busy:
-        return f"all VFs would be made anew, and {len(busy)} in use: {'; '.join(busy)}"
+        return f"all VFs would be replaced, and {len(busy)} in use: {'; '.join(busy)}"
     if found.vfs and pf.pci_address in leases:
         return f"it is itself given to port {leases[pf.pci_address].port_id}"
     if pf_used not in ("", "is up"):
