@@ -175,7 +175,7 @@ def test_a_host_for_vfs_alone(bench: Bench, cloud: FakeNeutron) -> None:
     cloud.seed_agent("elsewhere", "Open vSwitch agent", alive=True)
     cloud.seed_agent(HOST, "NIC Switch agent", alive=True, configurations={"device_mappings": {"physnet2": ["pf0"]}})
     status, _, advice = links(bench, 0)["Neutron's agent"]
-    assert (status, f"none on host {HOST} but that for SR-IOV" in advice) == ("not checked", True)
+    assert (status, f"none on host {HOST} except SR-IOV's" in advice) == ("not checked", True)
 
 
 def test_open_vswitch(bench: Bench, cloud: FakeNeutron) -> None:

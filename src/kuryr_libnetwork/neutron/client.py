@@ -277,7 +277,9 @@ def _id(text: str) -> str:
 
 
 def _fits_a_path(tag: str) -> bool:
-    """Neutron takes what ends like a file for a format, and a quoted slash is a slash again behind some web servers."""
+    """Whether a tag can be a part of a path. Neutron takes the ending of a file for a format, and some web servers turn
+    a quoted slash into a slash again.
+    """
     return "/" not in tag and not tag.endswith((".json", ".xml"))
 
 

@@ -51,7 +51,7 @@ def agent(facts: DoctorFacts) -> Finding:
         return unchecked(link, f"{hint}: openstack network agent list --host {host}")
     here = agent_of(host, cloud.vswitches)
     if here is None and agent_of(host, cloud.agents) is not None:
-        return unchecked(link, f"none on host {host} but that for SR-IOV: containers can have VFs here, no other ports")
+        return unchecked(link, f"none on host {host} except SR-IOV's: containers can have VFs here, but no other ports")
     if here is None:
         return wrong(link, f"none on host {host}", unknown_host(host, cloud.vswitches))
     if not here.alive:

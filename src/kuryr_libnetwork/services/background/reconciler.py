@@ -62,8 +62,8 @@ class Stop(Protocol):
 
 
 class Reconciler:
-    """``uses``: what looks after what is in use, in each look, by its name in the log. ``grace``: seconds for which
-    something must have been unused before it is removed. ``clock``: seconds, of a clock that is never set.
+    """``uses``: the upkeep of what is in use, done in each look, by its name in the log. ``grace``: seconds for which
+    something must have been unused before it is removed. ``clock``: monotonic seconds.
     """
 
     def __init__(

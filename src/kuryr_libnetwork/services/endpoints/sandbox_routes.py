@@ -94,7 +94,7 @@ class SandboxRoutes(AfterJoin[RouteTask]):
         return msgspec.structs.replace(endpoint, routes=fit.routes, kept_back=fit.kept_back), fit.answer
 
     def _bridges(self) -> list[str]:
-        """The subnets of Docker's own networks: whether the container is started on one as well, no engine tells."""
+        """The subnets of Docker's own networks; no engine says whether the container will be on one of them as well."""
         try:
             return self._sandboxes.subnets_of_bridges()
         except LinkError as error:
