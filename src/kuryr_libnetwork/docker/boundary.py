@@ -117,8 +117,6 @@ class Boundary:
     def _named(self, request: Message, answer: Message | None) -> str:
         try:
             return self._whom(request, answer)
-        except KuryrError:
-            return ""
         except Exception:  # a boundary: a call does not fail for the words of its line in the log
             LOG.exception("for whom a call is: unexpected error")
             return ""

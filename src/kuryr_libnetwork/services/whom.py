@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from kuryr_libnetwork.errors import KuryrError
 from kuryr_libnetwork.interfaces.journal import Journal
-from kuryr_libnetwork.model.records import LeaseRecord
+from kuryr_libnetwork.model.indexes import LEASES_BY_ADDRESS, address_key
 from kuryr_libnetwork.protocol.messages import Message
 from kuryr_libnetwork.text import shown
 
@@ -50,9 +50,10 @@ class Whom:
             for subnet in network.subnets
             if subnet.pool_id == pool_id
         }
-        held = [lease for lease in self._journal.leases.all() if _holds(lease, subnets, address)]
-        return f"port {held[0].port_id}" if len(held) == 1 else ""
-
-
-def _holds(lease: LeaseRecord, subnets: set[str], address: str) -> bool:
-    return any(fixed.ip_address == address and fixed.subnet_id in subnets for fixed in lease.held)
+        leases = self._journal.leases
+        found = {
+            lease.port_id
+            for subnet_id in subnets
+            for lease in leases.find(LEASES_BY_ADDRESS, address_key(subnet_id, address))
+        }
+        return f"port {found.pop()}" if len(found) == 1 else ""
