@@ -346,6 +346,54 @@ def test_groups_that_come_and_go_do_not_hide_those_of_the_container(now: list[st
 
 
 @pytest.mark.parametrize(
+    ("now", "groups", "as_left"),
+    [
+        ({}, None, True),
+        ({"name": "other", "status": "ACTIVE", "tags": ("new",)}, None, True),
+        ({"device_owner": "compute:nova"}, None, False),
+        ({"profile": {"theirs": "new"}}, None, False),
+        ({"host_id": ""}, None, False),
+        ({"security_groups": ("other",)}, None, True),
+        ({"security_groups": ("other",)}, ["b", "a"], False),
+        ({"security_groups": ("b", "exposed", "a")}, ["b", "a"], True),
+        ({"security_groups": ("exposed", "a")}, ["b", "a"], False),
+    ],
+)
+def test_a_port_that_is_not_as_it_was_left_is_looked_at_again(
+    now: dict[str, Any], groups: list[str] | None, as_left: bool
+) -> None:
+    """A wrong answer would be taken for what the port's owner did, and the port would stay a container's in part."""
+    there, changes = bound(PORT, ENDPOINT_ID, rules.binding(PORT, ENDPOINT_ID, HOST, ""))
+    assert rules.as_left(changes, replace(there, **now), groups, ["exposed"]) is as_left
+
+
+def test_groups_that_the_binding_has_chosen_are_those_it_left() -> None:
+    """Each port with groups of its own for a container would be looked at twice."""
+    changes = rules.changes_of(PORT, {"security_groups": ["c"]})
+    there = replace(PORT, security_groups=("c", "exposed"))
+    assert rules.as_left(changes, there, ["a", "b"], ["exposed"])
+    assert not rules.as_left(changes, there, ["a", "b"], [])
+
+
+@given(any_port, docker_ids, st.sampled_from(["", "02:42:ac:11:00:02"]), extras)
+def test_a_lease_made_from_the_port_alone_is_known(
+    port: Port, endpoint_id: str, mac: str, more: dict[str, Any]
+) -> None:
+    """What one answer says of a port would be put back without a second one; or each port would be looked at twice."""
+    there, changes = bound(port, endpoint_id, rules.binding(port, endpoint_id, HOST, mac) | more)
+    assert not rules.is_rebuilt(changes, port)
+    memory = memory_of(there)
+    assert rules.is_rebuilt(rules.remembered(there, memory) if memory else (), there) is bool(memory)
+
+
+def test_two_answers_about_one_port_are_compared() -> None:
+    """A port would be given back by an answer that the next one does not confirm."""
+    other = replace(PORT, name="x", status="ACTIVE", device_owner="x", profile={"x": 1}, security_groups=("a",))
+    assert rules.differences(PORT, other) == ["binding:profile", "device_owner", "security_groups"]
+    assert rules.differences(replace(PORT, security_groups=("b", "a")), replace(PORT, security_groups=("a", "b"))) == []
+
+
+@pytest.mark.parametrize(
     ("vnic_type", "profile", "mac"),
     [
         ("direct-physical", {"device_mac_address": "AA:BB:CC:00:00:01"}, {"mac_address": "aa:bb:cc:00:00:01"}),

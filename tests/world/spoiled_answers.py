@@ -71,13 +71,18 @@ class _OwnProject(NeutronClient):
 
 
 class SpoiledRig(Rig):
-    """``spoils``: how to spoil which answer, by its number since :meth:`spoil`. ``others``: ids to put into them."""
+    """``spoils``: how to spoil which answer, by its number since :meth:`spoil`. ``others``: ids to put into them.
+
+    ``wrong`` changes any answer before that. ``log``: the questions whose answers were spoiled, with the right answer
+    and the one that was given.
+    """
 
     def __init__(self, **cloud: Any) -> None:
         self.spoils: Mapping[int, Spoil] = {}
         self.asked = 0
         self.others: list[str] = []
-        self.log: list[tuple[Request, Answer]] = []
+        self.log: list[tuple[Request, Answer, Answer]] = []
+        self.wrong: Callable[[Request, Answer], Answer] = lambda _, answer: answer
         super().__init__(**cloud)
 
     def spoil(self, spoils: Mapping[int, Spoil]) -> None:
@@ -93,10 +98,11 @@ class SpoiledRig(Rig):
         return adapter
 
     def _answer(self, request: Request) -> Answer:
-        answer = self._front.answer(request)
+        answer = self.wrong(request, self._front.answer(request))
         spoil = self.spoils.get(self.asked)
         self.asked += 1
         if spoil is not None:
-            answer = spoiled(answer, spoil, self.others, made=request.method == "POST")
-            self.log.append((request, answer))
+            right = answer
+            answer = spoiled(right, spoil, self.others, made=request.method == "POST")
+            self.log.append((request, right, answer))
         return answer

@@ -16,7 +16,7 @@ is done: then the port is bound, and its revision has changed. A claim left by a
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -251,17 +251,46 @@ def standing(changes: Iterable[Change], port: Port, host: str, exposed: Iterable
     """
     if port.host_id not in {"", host}:
         return ()
-    shown, besides = _shown(port), set(exposed)
-
-    def own(name: str, value: Any) -> Any:
-        return [each for each in value if each not in besides] if name == GROUPS else value
+    shown = _shown(port)
 
     def is_ours(change: Change) -> bool:
-        return bool(own(change.name, shown.get(change.name)) == own(change.name, change.ours))
+        return _is_said(shown, change.name, change.ours, exposed)
 
     others = [change for change in changes if change.name != PROFILE and is_ours(change)]
     profiles = [_profile_back(change, port) for change in changes if change.name == PROFILE]
     return (*others, *(change for change in profiles if change.before != change.ours))
+
+
+def as_left(changes: Iterable[Change], port: Port, groups: Iterable[str] | None, exposed: Collection[str] = ()) -> bool:
+    """Whether the port says what the binding made it say. ``groups``: what it has besides those ``exposed``, where they
+    are about to be written; ``None``: they are not.
+    """
+    shown = _shown(port)
+    said = {} if groups is None else {GROUPS: sorted(groups)}
+    said |= {change.name: change.ours for change in changes}
+    return all(_is_said(shown, name, value, exposed) for name, value in said.items())
+
+
+def is_rebuilt(changes: Iterable[Change], original: Port) -> bool:
+    """Whether a lease was made from the port as a binding had left it, so that one answer of Neutron's is all that is
+    known of its former state. (The original of a lease that is made for a new binding says what is to come back.)
+    """
+    return not untouched(changes, original)
+
+
+def differences(port: Port, other: Port) -> list[str]:
+    """Of what a binding changes: that of which the two say different things."""
+    one, two = _shown(port), _shown(other)
+    return sorted(name for name in CHANGED | {PROFILE} if one.get(name) != two.get(name))
+
+
+def _is_said(shown: Mapping[str, Any], name: str, value: Any, exposed: Iterable[str]) -> bool:
+    besides = set(exposed) if name == GROUPS else set[str]()
+
+    def own(value: Any) -> Any:
+        return [each for each in value if each not in besides] if besides else value
+
+    return bool(own(shown.get(name)) == own(value))
 
 
 def _profile_back(change: Change, port: Port) -> Change:

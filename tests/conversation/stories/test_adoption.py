@@ -142,6 +142,19 @@ def test_every_attribute_comes_back(attributes: dict[str, Any], lost: bool) -> N
     world.assert_as_before()
 
 
+@pytest.mark.parametrize(("lost", "looks"), [(False, 0), (True, 1)], ids=["", "journal-lost"])
+def test_a_port_is_looked_at_again_only_without_the_journal(world: World, lost: bool, looks: int) -> None:
+    """Each container's end would cost a call more; or one answer of Neutron's would say what a port was."""
+    box = world.run()
+    if lost:
+        world.rigs[0].revive(lose_journal=True)
+    world.neutron.calls.clear()
+    world.rm(box)
+    again = [call for call in world.neutron.calls if call[0] == "find_ports" and "id" in dict(call[1])]
+    assert len(again) == looks
+    world.assert_as_before()
+
+
 @pytest.mark.parametrize("lost", [False, True], ids=["", "journal-lost"])
 def test_what_the_owner_changes_meanwhile_stays(world: World, lost: bool) -> None:
     """A name, a group or a tag that the owner gave his port while a container had it would be lost."""

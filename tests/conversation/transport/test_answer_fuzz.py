@@ -7,6 +7,7 @@ touched.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from kuryr_libnetwork.rules.adoption import CHANGED, PROFILE
+from tests.fakes.loopback import Answer
 from tests.fakes.neutron import PROJECT
 from tests.fakes.neutron.store import copied
 from tests.fakes.spoiled import JUNK, WAYS, Spoil
@@ -23,7 +26,8 @@ from tests.world.spoiled_answers import SpoiledRig
 
 EXAMPLES = 80
 CIDR, V6, THEIRS, MINE = "10.1.0.0/24", "fd00:1::/64", "10.66.0.0/24", "10.66.0.20"
-REQUESTS = 60
+REQUESTS = 100
+RESTORED = CHANGED | {PROFILE}
 
 
 class Story:
@@ -117,6 +121,19 @@ class Story:
         """The port that the user may use, without its revision."""
         return copied(self.rig.neutron.store.tables["ports"][self.prepared]) | {"revision_number": 0}
 
+    def known(self, lent: dict[str, Any]) -> dict[str, list[Any]]:
+        """What the service can know of ``lent``, how the port that the user may use was: for each attribute that, or
+        what the one answer said by which the port was found. The binding replaces it, so that no other answer ever
+        tells. Of all that is said later there are two answers.
+        """
+        known = {name: [value] for name, value in lent.items()}
+        for _, right, spoilt in self.rig.log:
+            found, said = (_ports(answer).get(self.prepared, {}) for answer in (right, spoilt))
+            if found.get("binding:host_id") == "":
+                for name in RESTORED & said.keys():
+                    known[name].append(said[name])
+        return known
+
     def left(self) -> dict[str, list[str]]:
         """The service's own resources."""
         tables = self.rig.neutron.store.tables
@@ -126,6 +143,15 @@ class Story:
             for what in kinds
             if any(row["project_id"] == PROJECT for row in tables[what].values())
         }
+
+
+def _ports(answer: Answer) -> dict[str, dict[str, Any]]:
+    """The ports of an answer by their ids; none where it is not of the right form."""
+    try:
+        found = json.loads(answer.body)["ports"]
+        return {port["id"]: port for port in found}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return {}
 
 
 @pytest.mark.usefixtures("uncounted")
@@ -158,7 +184,8 @@ def test_whatever_neutron_answers(
     story.away()
     story.rig.settle()
     assert story.theirs() == before
-    assert story.lent() == lent
+    known = story.known(lent)
+    assert {name: value for name, value in story.lent().items() if value not in known[name]} == {}
     assert story.left() == left
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
     assert "internal error" not in caplog.text

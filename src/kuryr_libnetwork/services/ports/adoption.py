@@ -17,14 +17,21 @@ from typing import Any
 import msgspec
 import tenacity
 
-from kuryr_libnetwork.errors import Conflict, NeutronChanged, NeutronForbidden, NeutronNotFound, PortNotAdoptable
+from kuryr_libnetwork.errors import (
+    Conflict,
+    NeutronChanged,
+    NeutronForbidden,
+    NeutronNotFound,
+    NeutronUnavailable,
+    PortNotAdoptable,
+)
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import Change, LeaseRecord
 from kuryr_libnetwork.rules import adoption as rules
 from kuryr_libnetwork.rules.identity import id_tags, owners_tags
-from kuryr_libnetwork.rules.ownership import without_memory
+from kuryr_libnetwork.rules.ownership import memory_of, without_memory
 from kuryr_libnetwork.services.ports.claims import Claims
 from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
 from kuryr_libnetwork.services.state.own_things import OwnThings
@@ -172,19 +179,48 @@ class Adoption:
         if lease.claim and (original.host_id != self._host or any(c.name == rules.HOST_ID for c in lease.changes)):
             self._claims.leave(lease)
         groups = lease.exposed_groups is not None or any(change.name == rules.GROUPS for change in lease.changes)
-        if look or groups or not lease.bound or not lease.changes:
+        rebuilt = rules.is_rebuilt(lease.changes, original)
+        if look or groups or rebuilt or not lease.bound or not lease.changes:
             port = self._look(lease.port_id)
+            if port is not None and rebuilt:
+                lease = self._sure_memory(lease, original, port)
             if port is not None:
-                self._give_back_rest(lease, port)
+                self._give_back_rest(lease, port, sure=rebuilt)
             return
         port = original
         for attributes in rules.restoration(lease.changes):
             port = self._put(lease.port_id, attributes, None, optional=True)
         self._untag(port, lease.claim)
 
-    def _give_back_rest(self, lease: LeaseRecord, port: Port) -> None:
+    def _sure_memory(self, lease: LeaseRecord, original: Port, port: Port) -> LeaseRecord:
+        """The lease of a port that the journal did not know, with what two answers of Neutron's say of it."""
+        if rules.differences(original, port):
+            self._confirm(port)
+            lease = self._exposed_ports.recognised(lease, port)
+        memory = memory_of(port)
+        if memory is None or memory.host != self._host:
+            return lease
+        return msgspec.structs.replace(lease, changes=rules.remembered(port, memory))
+
+    def _confirm(self, port: Port) -> None:
+        """Somebody has changed the port since it was bound, or the answer is wrong: only a second one tells."""
+        again = self._look(port.id)
+        if again is None:
+            raise NeutronNotFound(f"port {port.id} does not exist any more")
+        unsure = rules.differences(port, again)
+        if unsure:
+            raise NeutronUnavailable(
+                f"no usable answer from Neutron: within a moment it said two different things about "
+                f"{', '.join(unsure)} of port {port.id}; the port is given back later"
+            )
+
+    def _give_back_rest(self, lease: LeaseRecord, port: Port, *, sure: bool) -> None:
+        """``sure``: more than one answer of Neutron's said what the port looks like."""
         off = self._exposed_ports.taken_off(lease, port)
         exposed = set(port.security_groups) - set(off.get(rules.GROUPS, port.security_groups))
+        groups = None if lease.exposed_groups is None else lease.security_groups
+        if not sure and not rules.as_left(lease.changes, port, groups, exposed):
+            self._confirm(port)
         changes = rules.standing(lease.changes, port, self._host, exposed)
         puts = rules.restoration(changes)
         if off and not any(rules.GROUPS in attributes for attributes in puts):
