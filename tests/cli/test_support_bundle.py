@@ -93,6 +93,20 @@ def test_nothing_is_written_over_or_through_a_link(bench: Bench, tmp_path: Path)
     assert (there.read_text(), (tmp_path / "elsewhere").exists()) == ("mine", False)
 
 
+@pytest.mark.parametrize("error", [OSError("no space left on device"), KeyboardInterrupt()])
+def test_half_a_bundle_does_not_stay(tmp_path: Path, error: BaseException) -> None:
+    """The next attempt would be refused, and half a bundle be sent in place of a whole one."""
+    path = tmp_path / "out.tar.gz"
+
+    def say(name: str) -> None:
+        if name == "second":
+            raise error
+
+    with pytest.raises(type(error)):
+        bundle.write(path, [("first", lambda: "text"), ("second", lambda: "text")], say)
+    assert not path.exists()
+
+
 def test_a_program_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its error would be lost, or the bundle with it; one that does not end would keep the operator waiting."""
     assert bundle.run_program(("/bin/sh", "-c", "echo one; echo two >&2; exit 3")) == (

@@ -11,7 +11,8 @@ from typing import Protocol
 import pytest
 
 from kuryr_libnetwork.errors import LinkError, LinkExists, LinkNotFound
-from kuryr_libnetwork.host.sandboxes import KernelSandboxes
+from kuryr_libnetwork.host import dumps
+from kuryr_libnetwork.host.sandboxes import BRIDGES_ONLY, KernelSandboxes
 from kuryr_libnetwork.interfaces.host import Sandboxes
 from kuryr_libnetwork.model.links import SandboxRoute
 from tests.fakes.host import FakeSandboxes, Namespace as FakeNamespace
@@ -184,7 +185,7 @@ def test_what_cannot_be_is_an_error_of_ours(box: Container) -> None:
 
 
 def test_subnets_of_bridges() -> None:
-    """To engines before 28 a route would be told that keeps Docker from setting the address of a bridge network."""
+    """Docker would be told a route that keeps it from setting the address of a bridge network."""
     with namespace() as host:
         host.command("ip", "link", "add", "plain0", "type", "veth", "peer", "name", "far0")
         host.command("ip", "address", "add", "10.1.0.1/24", "dev", "plain0")
@@ -195,3 +196,12 @@ def test_subnets_of_bridges() -> None:
             host.command("ip", "address", "add", text, "dev", "docker0")
         found = host.run(KernelSandboxes().subnets_of_bridges)
         assert found == ["172.17.0.0/16", "172.18.4.0/24", "fd00:17::/64"]
+
+
+def test_only_bridges_are_read_to_find_them() -> None:
+    """Each start would read the pairs of all containers, and on a host with thousands find no bridge at all."""
+    with namespace() as host:
+        for number in range(5):
+            host.command("ip", "link", "add", f"plain{number}", "type", "veth", "peer", "name", f"far{number}")
+        host.command("ip", "link", "add", "docker0", "type", "bridge")
+        assert len(host.run(lambda: dumps.dump(dumps.RTM_GETLINK, BRIDGES_ONLY))) == 1

@@ -35,6 +35,10 @@ _LINK = struct.Struct("=BxHiII")
 _ADDRESS = struct.Struct("=4BI")
 """struct ifaddrmsg: family, prefix length, flags, scope; index of the interface."""
 
+BRIDGES_ONLY = bytes(dumps.SIZES[dumps.RTM_GETLINK]) + dumps.attribute(
+    IFLA_LINKINFO, dumps.attribute(IFLA_INFO_KIND, b"bridge\0")
+)
+
 
 class KernelSandboxes:
     """Implements :class:`~kuryr_libnetwork.interfaces.host.Sandboxes`."""
@@ -69,8 +73,9 @@ def _routes(family: int) -> list[dumps.Entry]:
 
 
 def _bridges() -> list[str]:
+    """A container's Join waits for this, so the kernel picks the bridges out of the pairs of all containers."""
     with told_as("look at the bridges of this host"):
-        links = dumps.dump(dumps.RTM_GETLINK, bytes(dumps.SIZES[dumps.RTM_GETLINK]))
+        links = dumps.dump(dumps.RTM_GETLINK, BRIDGES_ONLY)
         bridges = {_LINK.unpack(entry.fixed)[2] for entry in links if _kind(entry) == "bridge"}
         addresses = dumps.dump(dumps.RTM_GETADDR, _ADDRESS.pack(0, 0, 0, 0, 0))
     found = {_subnet(entry) for entry in addresses if _address(entry)[1] in bridges}

@@ -31,6 +31,8 @@ LEASES_BY_NETWORK = Index[LeaseRecord](lambda lease: [lease.docker_network_id])
 LEASES_BY_NEUTRON_NETWORK = Index[LeaseRecord](lambda lease: [lease.neutron_network_id])
 WAITING_LEASES_BY_NETWORK = Index[LeaseRecord](lambda lease: [] if lease.endpoint_id else [lease.docker_network_id])
 """Those that no endpoint has."""
+UNLABELLED_LEASES = Index[LeaseRecord](lambda lease: [""] if lease.unlabelled else [])
+"""All under one key: those of which Neutron has still to be told the endpoint."""
 ENDPOINTS_BY_NETWORK = Index[EndpointRecord](lambda endpoint: [endpoint.docker_network_id])
 ENDPOINTS_BY_SANDBOX = Index[EndpointRecord](lambda endpoint: [endpoint.sandbox_key] if endpoint.sandbox_key else [])
 BROKEN_ENDPOINTS = Index[EndpointRecord](lambda endpoint: [] if endpoint.state == "ready" else [""])

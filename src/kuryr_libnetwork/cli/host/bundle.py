@@ -80,8 +80,18 @@ def programs(host: Host) -> dict[str, tuple[str, ...]]:
 
 
 def write(path: Path, wanted: Iterable[tuple[str, Callable[[], str]]], say: Callable[[str], object]) -> None:
-    """Write a new file that only its owner can read; raises ``OSError``, also if it exists already."""
+    """Write a new file that only its owner can read; raises ``OSError``, also if it exists already. A file that is
+    interrupted, or finds no room, does not stay.
+    """
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        _fill(file, wanted, say)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _fill(file: int, wanted: Iterable[tuple[str, Callable[[], str]]], say: Callable[[str], object]) -> None:
     now = int(time.time())
     with os.fdopen(file, "wb") as target, tarfile.open(fileobj=target, mode="w:gz") as bundle:
         for name, get in wanted:

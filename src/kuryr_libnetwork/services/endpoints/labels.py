@@ -19,6 +19,7 @@ from kuryr_libnetwork.errors import NeutronNotFound
 from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
+from kuryr_libnetwork.model.indexes import UNLABELLED_LEASES
 from kuryr_libnetwork.model.records import LeaseRecord
 from kuryr_libnetwork.patience import one_patience
 from kuryr_libnetwork.rules.ports import labels
@@ -58,9 +59,9 @@ class Labels(AfterJoin[Task]):
 
     def repeat(self) -> None:
         """Label the ports that this thread, or an earlier process, could not label."""
-        for lease in self._journal.leases.all():
+        for lease in self._journal.leases.find(UNLABELLED_LEASES, ""):
             what = f"label port {lease.port_id} in Neutron"
-            if lease.unlabelled and self._attempts.is_due(what):
+            if self._attempts.is_due(what):
                 self._attempts.run(what, partial(self._label, lease.port_id))
 
     def _described(self, task: Task) -> str:
