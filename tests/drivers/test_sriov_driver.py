@@ -12,6 +12,7 @@ import pytest
 from kuryr_libnetwork.errors import KuryrError, LinkError, NoFreeDevice, UnsupportedVif
 from kuryr_libnetwork.model.links import BindingRequest
 from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.sriov import VfSettings
 from kuryr_libnetwork.rules.device_spec import parse_device_spec
 from tests.fakes.host import NEW
 from tests.fakes.sriov_profiles import IGB, Profile
@@ -54,6 +55,26 @@ def test_a_vf_in_an_unknown_namespace_is_fetched_by_a_rebind(profile: Profile) -
     host.driver.unplug(plug, SANDBOX)
     assert host.journal.devices.all() == []
     assert host.picture()[1] == host.expected()[1]
+
+
+def test_a_vf_that_comes_back_leaves_the_kernels_name_at_once() -> None:
+    """Of two VFs that come back at the same moment each may get the other's name, and both would wait for ever."""
+    host = Host(IGB)
+    plug = host.take()
+    names: list[str] = []
+    control = host.nic.control
+    apply = control.apply
+
+    def watched(pf_netdev: str, index: int, wanted: VfSettings) -> VfSettings:
+        found = host.nic.pci.virtual_function(host.nic.vf_address(0))
+        names.append("/".join(found.netdevs) if found is not None else "")
+        return apply(pf_netdev, index, wanted)
+
+    control.apply = watched  # type: ignore[method-assign]
+    host.nic.move(plug.container_ifname, SANDBOX, "eth0")
+    host.driver.unplug(plug, SANDBOX)
+    assert names == ["", plug.container_ifname, names[-1]]  # without a driver, off the kernel's name, as it was
+    assert host.is_as_before()
 
 
 def test_rebind_always_and_never() -> None:

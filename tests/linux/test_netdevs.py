@@ -9,6 +9,7 @@ import os
 import socket
 import stat
 import struct
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -257,6 +258,15 @@ def test_a_name_that_is_its_own_altname_is_taken(host: Namespace, netdevs: Kerne
     host.command("ip", "link", "property", "add", "dev", "vf0", "altname", "enp1s0f0v0")
     host.run(partial(netdevs.configure, "vf0", new_name="enp1s0f0v0"))
     assert host.run(netdevs.state, "enp1s0f0v0") is not None
+
+
+def test_a_name_that_is_taken_for_a_moment(host: Namespace, netdevs: KernelNetdevs) -> None:
+    """Of two VFs that are bound anew at the same moment one may get the other's name, which would be quarantined."""
+    host.command("ip", "link", "set", "wire0", "down")
+    leaves = host.run(subprocess.Popen, ["sh", "-c", "sleep 0.3; ip link set wire0 name gone0"])
+    host.run(partial(netdevs.configure, "vf0", new_name="wire0"))
+    assert leaves.wait() == 0
+    assert host.run(netdevs.state, "vf0") is None
 
 
 def test_a_taken_name_is_said(host: Namespace, netdevs: KernelNetdevs) -> None:

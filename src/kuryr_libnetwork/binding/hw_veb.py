@@ -228,7 +228,7 @@ class VfBinding:
         pf_netdev = self.pf_netdev(lease)
         state = lease.original_netdev
         if state is not None:
-            self._configure(lease)
+            self._step_aside(lease)
         wrong = ""
         if lease.original_settings is not None:
             wrong = self._restore_settings(pf_netdev, lease, restored(lease.original_settings))
@@ -260,7 +260,14 @@ class VfBinding:
             if self._rebind == "never":
                 raise
             self._rebind_now(lease)
+            self._step_aside(lease)
             self._put(lease, state)
+
+    def _step_aside(self, lease: DeviceLease) -> None:
+        """Take the device off the name that the kernel chose at the bind: another VF may be waiting for it as its own,
+        and this one for that of the other.
+        """
+        self._configure(lease, new_name=lease.temporary_name)
 
     def _put(self, lease: DeviceLease, state: NetdevState, *, patient: bool = True) -> None:
         self._configure(

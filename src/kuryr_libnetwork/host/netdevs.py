@@ -190,15 +190,16 @@ class _Device:
 
     def rename(self, new_name: str) -> None:
         """Rename the device. Before Linux 6.2 it has to be down, and network managers set devices up again that go
-        down.
+        down. The name may be taken for a moment: the kernel gives free names to the devices of other VFs being rebound.
         """
         self.drop_altname(new_name)
         code = errno.EBUSY
         for _ in range(RETRIES):
             code = refusal(partial(self._socket.link, "set", index=self.index, ifname=new_name))
-            if code != errno.EBUSY:
+            if code == errno.EBUSY:
+                self.down()
+            elif code != errno.EEXIST:
                 break
-            self.down()
             time.sleep(PAUSE)
         if code:
             raise translated(f"rename device {self._name} to {new_name}", code)
