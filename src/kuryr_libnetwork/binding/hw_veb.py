@@ -22,6 +22,7 @@ from kuryr_libnetwork.model.links import NO_MAC
 from kuryr_libnetwork.model.observed import Repaired, ignore
 from kuryr_libnetwork.model.settings import Rebind, Unsupported
 from kuryr_libnetwork.model.sriov import (
+    MACVTAP,
     REFUSES_FOR_GOOD,
     DeviceLease,
     NetdevState,
@@ -265,9 +266,9 @@ class VfBinding:
 
     def _step_aside(self, lease: DeviceLease) -> None:
         """Take the device off the name that the kernel chose at the bind: another VF may be waiting for it as its own,
-        and this one for that of the other.
+        and this one for that of the other. The temporary name of a macvtap is that of the device on the VF.
         """
-        self._configure(lease, new_name=lease.temporary_name)
+        self._configure(lease, new_name="" if lease.vnic_type == MACVTAP else lease.temporary_name)
 
     def _put(self, lease: DeviceLease, state: NetdevState, *, patient: bool = True) -> None:
         self._configure(

@@ -45,6 +45,10 @@ def in_user_space(driver: str) -> bool:
     return driver in USER_SPACE_DRIVERS
 
 
+DIRECT, MACVTAP = "direct", "macvtap"
+"""``vnic_type`` of ports that have a VF."""
+
+
 class PhysicalFunction(Value, frozen=True):
     """A PF as sysfs shows it. ``netdevs``: its own devices in our network namespace, the first port's first;
     ``netdev_elsewhere``: it has one in another namespace. ``representors``: its VFs' representors (switchdev mode).

@@ -23,7 +23,7 @@ from kuryr_libnetwork.errors import DeviceError
 from kuryr_libnetwork.model.links import BindingRequest, BoundBy
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
-from kuryr_libnetwork.model.sriov import DeviceLease, in_user_space
+from kuryr_libnetwork.model.sriov import DIRECT, MACVTAP, DeviceLease, in_user_space
 from kuryr_libnetwork.port_driver.enforcement import VfEnforcer
 from kuryr_libnetwork.port_driver.parts import SriovParts
 from kuryr_libnetwork.port_driver.stock import DeviceStock
@@ -33,7 +33,6 @@ from kuryr_libnetwork.rules.devices import PHYSICAL, forbidden
 from kuryr_libnetwork.undo import Undo
 
 LOG = logging.getLogger(__name__)
-DIRECT, MACVTAP = "direct", "macvtap"
 _BINDINGS = {DIRECT: VfBinding.name, MACVTAP: MacvtapBinding.name, PHYSICAL: PfBinding.name}
 _VNIC_TYPES = {binding: vnic_type for vnic_type, binding in _BINDINGS.items()}
 
