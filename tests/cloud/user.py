@@ -169,7 +169,10 @@ class User:
 
 
 def leftovers(lab: Lab) -> list[str]:
-    """Everything of kuryr that is still on a host, in Open vSwitch or in Neutron."""
+    """Everything of kuryr that is still on a host, in Open vSwitch or in Neutron.
+
+    Ports are told by their ids: the name comes beside the container's start, so that two looks may see two of it.
+    """
     found = []
     for host in lab.hosts.values():
         links = json.loads(host.run(["ip", "-json", "link"]).stdout)
@@ -190,7 +193,7 @@ def leftovers(lab: Lab) -> list[str]:
     found += [f"Neutron: security group {group['name']}" for group in groups if group["name"].endswith("exposed_ports")]
     ports = lab.neutron("GET", "/v2.0/ports")["ports"]
     found += [
-        f"Neutron: port {p['name']}"
+        f"Neutron: port {p['id']}"
         for p in ports
         if p["device_owner"] == "compute:kuryr" or p["name"] == "kuryr-unbound-port"
     ]
