@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from kuryr_libnetwork.errors import BridgeNotFound, OvsdbError
+from kuryr_libnetwork.errors import BridgeNotFound, OvsdbError, SwitchSilent
 from kuryr_libnetwork.host.ovs_schema import SCHEMA
 from kuryr_libnetwork.host.ovsdb import OvsDatabase
 from kuryr_libnetwork.model.links import OvsInterface
@@ -250,6 +250,36 @@ def test_answers_that_are_none(server: Server, database: OvsDatabase, answer: An
     server.answer = done
     assert any(attempt(database.owned) == "" for _ in range(5))
     assert database.owned() == [THERE]
+
+
+def test_who_waits_for_an_interface_outlives_the_connection(server: Server, tmp_path: Path) -> None:
+    """One wrong answer to another call would fail the container that is just being connected."""
+    database = OvsDatabase(f"unix:{tmp_path}/db.sock", LIMIT)
+    assert database.owned() == [THERE]  # with no number yet
+    waiting = threading.Thread(target=lambda: ended.append(attempt(lambda: database.wait_connected("tap9"))))
+    ended: list[str] = []
+    waiting.start()
+    server.answer = ANSWERS["a long number"]
+    assert attempt(database.owned)
+    server.rows, server.answer = rows(interface_ofport=7), done
+    assert database.owned() == [THERE]
+    waiting.join(LIMIT)
+    assert ended == [""]
+    database.close()
+
+
+def test_a_number_of_an_earlier_connection_does_not_count(server: Server, tmp_path: Path) -> None:
+    """Open vSwitch may have been set up anew meanwhile: a container would start before it is connected."""
+    database = OvsDatabase(f"unix:{tmp_path}/db.sock", TIMEOUT)
+    server.rows = rows(interface_ofport=7)
+    assert database.owned() == [THERE]
+    database.wait_connected("tap9")
+    database.close()
+    server.rows = rows()
+    assert database.owned() == [THERE]
+    with pytest.raises(SwitchSilent):
+        database.wait_connected("tap9")
+    database.close()
 
 
 def test_one_piece_of_work_waits_once(tmp_path: Path) -> None:

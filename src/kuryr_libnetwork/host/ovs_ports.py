@@ -10,6 +10,7 @@ changes. The replica of the database shows both, so whoever plugs an interface w
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 INTERFACE = "Interface"
@@ -26,18 +27,33 @@ NOTHING = _Told("", 0, "")
 
 
 class PortNumbers:
-    """Written by the thread that keeps the replica, and read by others."""
+    """Written by the thread that keeps the replica, and read by others. Outlives connections, as those who wait do."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._told: dict[str, _Told] = {}
+        self._connection = 0
 
-    def note(self, event: str, row: Any, updates: Any = None) -> None:  # noqa: ARG002  - ovs.db.idl.Idl.notify
+    def begin(self) -> Callable[..., None]:
+        """What a new connection calls for each row (``ovs.db.idl.Idl.notify``); what an earlier one told is forgotten."""
+        with self._changed:
+            self._told.clear()
+            self._connection += 1
+            mine = self._connection
+
+        def notify(event: str, row: Any, updates: Any = None) -> None:  # noqa: ARG001
+            self._note(mine, event, row)
+
+        return notify
+
+    def _note(self, connection: int, event: str, row: Any) -> None:
         """A row is new, has changed, or is gone. If a row replaces another one, both events come, in any order."""
         if row._table.name != INTERFACE or not isinstance(row.name, str):  # the table has no public name
             return
         key = str(row.uuid)
         with self._changed:
+            if connection != self._connection:
+                return
             if event != DELETED:
                 self._told[row.name] = _Told(key, number_of(row), error_of(row))
             elif self._told.get(row.name, NOTHING).row == key:

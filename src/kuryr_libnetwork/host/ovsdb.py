@@ -200,8 +200,7 @@ class OvsDatabase:
         helper = SchemaHelper(schema_json=SCHEMA)
         helper.register_all()
         idl = connection.OvsdbIdl(self._address, helper)
-        self._numbers = PortNumbers()
-        idl.notify = self._numbers.note
+        idl.notify = self._numbers.begin()
         idl._session.reconnect.set_backoff(*BACKOFF)  # ovsdbapp has no public way to set it
         made = connection.Connection(idl, seconds)
         try:
