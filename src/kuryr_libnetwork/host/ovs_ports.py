@@ -35,7 +35,8 @@ class PortNumbers:
         self._connection = 0
 
     def begin(self) -> Callable[..., None]:
-        """What a new connection calls for each row (``ovs.db.idl.Idl.notify``); what an earlier one told is forgotten."""
+        """Forget what earlier connections told. Returns what the new one calls for each row (``ovs.db.idl.Idl.notify``).
+        """
         with self._changed:
             self._told.clear()
             self._connection += 1

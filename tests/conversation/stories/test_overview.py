@@ -143,6 +143,16 @@ def test_an_operator_has_the_background_look_now(rig: Rig) -> None:
     assert overview.rounds().begun == 2
 
 
+def test_all_agents_of_the_cloud_are_listed_once(rig: Rig) -> None:
+    """A host by a wrong name would have Neutron list the agents of a thousand hosts every minute."""
+    for agent in rig.neutron.store.tables["agents"].values():
+        agent["host"] = "elsewhere"
+    for _ in range(3):
+        rig.services.reconciler.round()
+    assert rig.services.findings.agents() == ()
+    assert [query for _, query in rig.neutron.called("find_agents") if not query.get("host")] == [{}]
+
+
 def test_whoever_is_shown_no_agents_asks_for_none() -> None:
     """With the least roles every host would be called sick."""
     rig = Rig()

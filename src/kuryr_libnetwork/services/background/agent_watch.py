@@ -13,11 +13,13 @@ class AgentWatch:
         self._neutron = neutron
         self._findings = findings
         self._host = host
+        self._shows_agents = False
 
     def round(self) -> None:
-        """One Neutron call, two if this host has no agent; none for a user to whom Neutron shows no agents."""
+        """One Neutron call; until it has shown an agent, two. None for a user to whom Neutron shows no agents."""
         account = self._neutron.account()
         shown = account is None or account.is_admin
         here = self._neutron.find_agents(host=self._host) if shown else []
-        known = bool(here) or (shown and bool(self._neutron.find_agents()))  # else Neutron shows this user none at all
-        self._findings.note_agents(here if known else None)
+        if shown and not self._shows_agents:  # no agent may also mean that this user is shown none at all
+            self._shows_agents = bool(here) or bool(self._neutron.find_agents())
+        self._findings.note_agents(here if shown and self._shows_agents else None)
