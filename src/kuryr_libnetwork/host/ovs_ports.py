@@ -35,8 +35,7 @@ class PortNumbers:
         self._connection = 0
 
     def begin(self) -> Callable[..., None]:
-        """Forget what earlier connections told. Returns what the new one calls for each row (``ovs.db.idl.Idl.notify``).
-        """
+        """Forget what earlier connections told. Returns what the new one calls for each row: ``Idl.notify`` of ovs."""
         with self._changed:
             self._told.clear()
             self._connection += 1
