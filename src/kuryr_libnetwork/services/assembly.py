@@ -39,6 +39,7 @@ from kuryr_libnetwork.services.networks.teardown import Teardown
 from kuryr_libnetwork.services.operator import Operator
 from kuryr_libnetwork.services.overview import Overview
 from kuryr_libnetwork.services.ports.adoption import Adoption
+from kuryr_libnetwork.services.ports.binder import Binder
 from kuryr_libnetwork.services.ports.claims import Claims
 from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
 from kuryr_libnetwork.services.ports.lifecycle import Ports
@@ -141,6 +142,7 @@ class _Parts:
         self._port_options = PortOptions(neutron, self._own)
         exposing = settings.process_external_connectivity
         self._exposed_ports = ExposedPorts(neutron, journal, self._own, self._attempts, enabled=exposing)
+        self._adoption = Adoption(neutron, journal, self._own, self._claims, self._exposed_ports, settings.host)
         self._pools = PoolKeeper(
             neutron, journal, self._own, settings.subnetpool_name_prefix, self.locks, self._dates, self._ages
         )
@@ -153,9 +155,7 @@ class _Parts:
             own=self._own,
             intents=self._intents,
             drivers=self._drivers,
-            adoption=Adoption(
-                self._neutron, self._journal, self._own, self._claims, self._exposed_ports, self._settings.host
-            ),
+            adoption=self._adoption,
             exposed_ports=self._exposed_ports,
             locks=self.locks,
             host=self._settings.host,
@@ -216,6 +216,7 @@ class _Parts:
             settings=settings,
             lookup=self._lookup,
             ports=self._ports,
+            binder=Binder(self._neutron, self._journal, self._own, self._adoption, settings.host),
             drivers=self._drivers,
             exposed_ports=self._exposed_ports,
             port_options=self._port_options,

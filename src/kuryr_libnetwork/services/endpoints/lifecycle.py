@@ -60,6 +60,7 @@ from kuryr_libnetwork.services.endpoints.announcer import Announcer
 from kuryr_libnetwork.services.endpoints.labels import Labels
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.endpoints.sandbox_routes import SandboxRoutes
+from kuryr_libnetwork.services.ports.binder import Binder
 from kuryr_libnetwork.services.ports.binding import Binding
 from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
 from kuryr_libnetwork.services.ports.lifecycle import Ports
@@ -89,6 +90,7 @@ class Endpoints:
         settings: ServiceSettings,
         lookup: Lookup,
         ports: Ports,
+        binder: Binder,
         drivers: Drivers,
         exposed_ports: ExposedPorts,
         port_options: PortOptions,
@@ -105,6 +107,7 @@ class Endpoints:
         self._settings = settings
         self._lookup = lookup
         self._ports = ports
+        self._binder = binder
         self._drivers = drivers
         self._exposed_ports = exposed_ports
         self._port_options = port_options
@@ -226,7 +229,7 @@ class Endpoints:
             asked = Binding(
                 lease=mine, endpoint_id=record.endpoint_id, mac=record.mac_address, device=dict(device), by=by
             )
-            binding = self._ports.intend(asked)
+            binding = self._binder.intend(asked)
             self._journal.leases.put(binding.lease)
         undo.add("forget the endpoint", lambda: self._forget(record.endpoint_id))
         record, port = self._plug(network, binding, record, undo)
@@ -249,7 +252,7 @@ class Endpoints:
     ) -> tuple[EndpointRecord, Port]:
         """Bind in Neutron and make the interface here, in the order that the driver's kind of binding needs."""
         driver = self._driver(_vnic_type(binding.lease, binding.device))
-        port = self._ports.bind(binding)
+        port = self._binder.bind(binding)
         told = [canonical_ip(text) for text in (record.address, record.address_ipv6) if text]
         refuse_other_answer(port, told, record.mac_address)
         if binding.by == "host":
@@ -260,7 +263,7 @@ class Endpoints:
         undo.add("unplug", lambda: driver.unplug(plug))
         driver.plug(plug, port, record.endpoint_id, network.container_mtu)
         if binding.by == "trunk":
-            port = self._ports.give_device(binding)
+            port = self._binder.give_device(binding)
         if binding.by != "nobody":
             self._plugged.wait(port)
         return record, port
