@@ -19,6 +19,7 @@ from typing import Any
 from lab.paths import LabPaths
 from lab.process import run
 from lab.progress import step
+from lab.release import tree
 from lab.sriov import packages as sriov_packages
 from lab.sriov.image import network_environment
 
@@ -117,10 +118,7 @@ def build(paths: LabPaths, target: Path) -> Path:
 def _install_service(paths: LabPaths, draft: Path) -> None:
     """Built from a copy: files that setuptools leaves in a tree, even of deleted modules, get into the next wheel."""
     with TemporaryDirectory(dir=draft.parent) as name:
-        source = Path(name)
-        shutil.copytree(paths.repo / "src", source / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
-        for file in ("pyproject.toml", "README.md"):
-            shutil.copy(paths.repo / file, source)
+        tree.copy(Path(name), paths.repo)
         _pip(paths, draft / "rootfs" / SITE, "--no-deps", name)
 
 

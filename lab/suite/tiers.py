@@ -59,6 +59,7 @@ TIERS = (
     Tier("drivers"),
     Tier("cli"),
     Tier("names"),
+    Tier("release"),
     Tier("systemd", Needs.LAB),
     Tier("cloud", Needs.LAB),
     Tier("sriov", Needs.SRIOV, whole=False),
