@@ -191,10 +191,22 @@ def test_kolla(tmp_path: Path) -> None:
     assert found.conf.log_dir == str(tmp_path)
 
 
-def test_kolla_on_an_address_of_the_network(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_kolla_on_an_address_of_the_network(tmp_path: Path, scheme: str) -> None:
     """Fails if the plugin is opened to the network without TLS, or the operator is not told what to write instead."""
-    with pytest.raises(ConfigError, match=r"kuryr_uri = http://192\.0\.2\.20:23750: .*leave kuryr_uri out"):
-        read(tmp_path, KOLLA.format(address="192.0.2.20", folder=tmp_path))
+    text = KOLLA.format(address="192.0.2.20", folder=tmp_path).replace("kuryr_uri = http:", f"kuryr_uri = {scheme}:")
+    with pytest.raises(
+        ConfigError, match=rf"kuryr_uri = {scheme}://192\.0\.2\.20:23750: .*leave kuryr_uri out, or empty"
+    ):
+        read(tmp_path, text)
+
+
+def test_kolla_with_an_override(tmp_path: Path) -> None:
+    """Fails if the line that an operator adds does not do: kolla-ansible merges values, and removes no line."""
+    text = KOLLA.format(address="192.0.2.20", folder=tmp_path).replace("[binding]", "kuryr_uri =\n[binding]")
+    found = read(tmp_path, text)
+    assert complaints(found) == []
+    assert found.settings.plugin.tcp is None
 
 
 def test_openstack_ansible(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ _ENGINE_SOCKET = Checked(
 )
 _DRIVER = Checked("a driver's name or full module path", _matches(_DRIVER_NAME))
 _VIF_TYPE = Checked("a binding:vif_type, as ovs, bridge or tap", _matches(VIF_TYPE))
+_TEXT_OR_EMPTY = Checked("a text of visible characters, or empty", lambda t: not t or _matches(_PRINTABLE)(t))
 _TEXT = Checked("a text that is not empty", _matches(_PRINTABLE))
 _POOL_PREFIX = Checked("a text of 1 to 200 characters", lambda t: 1 <= len(t.strip()) <= 200)
 
@@ -94,10 +95,10 @@ def _docker_options() -> list[cfg.Opt]:
     return [
         cfg.Opt(
             "kuryr-uri",
-            type=_TEXT,
+            type=_TEXT_OR_EMPTY,
             help="Also listen on TCP at this URI, http://ADDRESS:PORT (https:// or enable_ssl = true for TLS). Without "
-            "TLS only loopback addresses are allowed. Not set: the Unix socket only. The environment variable "
-            "OS_KURYR_URI gives the default. (Upstream listened on http://127.0.0.1:23750 by default.)",
+            "TLS only loopback addresses are allowed. Not set, or empty: the Unix socket only. The environment "
+            "variable OS_KURYR_URI gives the default. (Upstream listened on http://127.0.0.1:23750 by default.)",
         ),
         cfg.StrOpt(
             "capability_scope",

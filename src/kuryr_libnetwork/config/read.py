@@ -49,6 +49,7 @@ PROJECT = "kuryr"
 SECTIONS = ("DEFAULT", "binding", "neutron", "ovs", config_sriov.SECTION, config_admin.SECTION)
 _ON_COMMAND_LINE = frozenset({"kuryr_uri", "host", "state_path", "socket_path"})
 # pyroute2 sets its logger "pyroute2" to log everything when it is imported; levels of loggers below it are kept.
+_OR_NONE = "leave kuryr_uri out, or empty (Unix socket)"
 _QUIET = ("asyncio=WARN", "docker=WARN", "pyroute2.netlink=WARN", "ovsdbapp.backend.ovs_idl.vlog=WARN")
 
 
@@ -276,14 +277,16 @@ def _tcp(reader: Reader) -> TcpSettings | None:
     uri, port = _split(reader, text)
     host = uri.hostname or ""
     if uri.scheme == "https" and not secure:
-        reader.refuse("kuryr_uri", "DEFAULT", "https needs enable_ssl = true, ssl_cert_file and ssl_key_file")
+        reader.refuse(
+            "kuryr_uri", "DEFAULT", f"https needs enable_ssl = true, ssl_cert_file and ssl_key_file; {_OR_NONE}"
+        )
     if not secure:
         if not is_loopback(host):
             reader.refuse(
                 "kuryr_uri",
                 "DEFAULT",
                 "an address that other machines reach needs enable_ssl = true; "
-                "for Docker on this host use http://127.0.0.1:PORT, or leave kuryr_uri out (Unix socket)",
+                f"for Docker on this host use http://127.0.0.1:PORT, or {_OR_NONE}",
             )
         return TcpSettings(host=host, port=port, users=_users(reader))
     certified = bool(reader.get("ssl_ca_file"))
@@ -292,7 +295,7 @@ def _tcp(reader: Reader) -> TcpSettings | None:
             "kuryr_uri",
             "DEFAULT",
             "an address that other machines reach needs ssl_ca_file, the authority of the certificate that Docker "
-            "shows; for Docker on this host use 127.0.0.1, or leave kuryr_uri out (Unix socket)",
+            f"shows; for Docker on this host use 127.0.0.1, or {_OR_NONE}",
         )
     return TcpSettings(
         host=host,
