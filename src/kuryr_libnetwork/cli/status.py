@@ -50,7 +50,7 @@ class Places(NamedTuple):
 def main(argv: Sequence[str] | None = None, stdout: TextIO | None = None, places: Places | None = None) -> int:
     """Run ``kuryr-status``; returns the exit code: 0 nothing to do, 1 something to look at, 2 would not start."""
     words, rest = _config_words(sys.argv[1:] if argv is None else argv)
-    wanted = _parser().parse_args(rest)
+    wanted = option_parser().parse_args(rest)
     results = judge(gather(words, places or Places()))
     show = as_json if wanted.json else as_table
     print(show(results), file=stdout or sys.stdout)
@@ -67,7 +67,7 @@ def _config_words(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return [word for flag, names in given.items() for name in names for word in (flag, name)], rest
 
 
-def _parser() -> argparse.ArgumentParser:
+def option_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kuryr-status", epilog="--config-file FILE and --config-dir DIR are as for kuryr-server."
     )

@@ -24,14 +24,15 @@ def options() -> list[cfg.Opt]:
         cfg.StrOpt(
             "socket",
             default="/run/kuryr/admin.sock",
-            help="Unix socket, for root, on which kuryr-server tells how it is and what it has: /healthz, /metrics, "
-            "/v1/networks and so on; the command kuryr asks it. Empty: none. New in 19.",
+            help="Unix socket, for root only, on which kuryr-server answers operators' questions: /healthz, /metrics, "
+            "/v1/networks and so on. The command kuryr asks there. Empty: none. New in 19.",
         ),
         cfg.StrOpt(
             "listen",
             default="",
-            help="Also answer questions at this address, ADDRESS:PORT, such as 127.0.0.1:9697 for Prometheus. Loopback "
-            "addresses only; every user of this host can read there, and change nothing. Empty: not. New in 19.",
+            help="Also answer at this address, ADDRESS:PORT, such as 127.0.0.1:9697 for Prometheus. Only loopback "
+            "addresses are allowed; every user of this host can read there, and nothing can be changed. Empty: "
+            "not. New in 19.",
         ),
     ]
 

@@ -96,8 +96,8 @@ def _docker_options() -> list[cfg.Opt]:
         cfg.Opt(
             "kuryr-uri",
             type=_TEXT_OR_EMPTY,
-            help="Also listen on TCP at this URI, http://ADDRESS:PORT (https:// or enable_ssl = true for TLS). Without "
-            "TLS only loopback addresses are allowed. Not set, or empty: the Unix socket only. The environment "
+            help="Also listen on TCP at this URI: http://127.0.0.1:23750, or any address with TLS and ssl_ca_file. "
+            "Without TLS only loopback addresses are allowed. Not set, or empty: the Unix socket only. The environment "
             "variable OS_KURYR_URI gives the default. (Upstream listened on http://127.0.0.1:23750 by default.)",
         ),
         cfg.StrOpt(
@@ -105,21 +105,20 @@ def _docker_options() -> list[cfg.Opt]:
             choices=[("local", "networks of one host"), ("global", "networks of a swarm")],
             ignore_case=True,
             default="local",
-            help="The scope that Docker is told. 'global' is for swarm. The environment variable CAPABILITY_SCOPE "
-            "gives "
-            "the default.",
+            help="The scope that Docker is told. It stays 'local' for networks of a swarm as well. The environment "
+            "variable CAPABILITY_SCOPE gives the default.",
         ),
         cfg.Opt(
             "local_default_address_space",
             type=_TEXT,
             default="no_address_space",
-            help="Name of the address space for networks of local scope, as Docker is told.",
+            help="Name of the address space for networks of local scope, as reported to Docker.",
         ),
         cfg.Opt(
             "global_default_address_space",
             type=_TEXT,
             default="no_address_space",
-            help="Name of the address space for networks of global scope, as Docker is told.",
+            help="Name of the address space for networks of global scope, as reported to Docker.",
         ),
     ]
 
@@ -130,33 +129,35 @@ def _driver_options() -> list[cfg.Opt]:
             "default_port_driver",
             type=_DRIVER,
             default="kuryr_libnetwork.port_driver.drivers.veth",
-            help="Port driver for ports of vnic_type 'normal': full module path or bare name.",
+            help="Port driver for ports of vnic_type 'normal': full module path or bare name. (Without effect in "
+            "upstream.)",
         ),
         cfg.ListOpt(
             "enabled_port_drivers",
             item_type=_DRIVER,
             default=["kuryr_libnetwork.port_driver.drivers.veth"],
-            help="Port drivers that may be used: full module paths or bare names.",
+            help="Port drivers that may be used: full module paths or bare names. An unknown name stops the start. "
+            "(Without effect in upstream.)",
         ),
         cfg.Opt(
             "bindir",
             type=_ABSOLUTE,
             default="/usr/libexec/kuryr",
-            help="Folder with executables named like binding:vif_type that attach interfaces, called as upstream calls "
-            "them. They are run for types that the service does not know; ovs, bridge and tap it does itself, see "
-            "script_vif_types.",
+            help="Folder of executables that attach interfaces. One is run if it is named like the port's "
+            "binding:vif_type and the service does not know that type; ovs, bridge and tap the service attaches "
+            "itself, see script_vif_types.",
         ),
         cfg.BoolOpt(
             "process_external_connectivity",
             default=True,
-            help="Make and remove the security group for ports that a container exposes. Zun does this itself and "
-            "wants false.",
+            help="Open the ports that containers expose, by a security group of their own on the container's port. Zun "
+            "does this itself and wants 'false'. (Without effect in upstream.)",
         ),
         cfg.Opt(
             "subnetpool_name_prefix",
             type=_POOL_PREFIX,
             default="kuryrPool",
-            help="Subnet pools made for Docker are named PREFIX-CIDR.",
+            help="Subnetpools created for Docker are named PREFIX-CIDR.",
         ),
     ]
 
@@ -171,12 +172,12 @@ def _idle_options() -> list[cfg.Opt]:
 
 def _tls_options() -> list[cfg.Opt]:
     return [
-        cfg.BoolOpt("enable_ssl", default=False, help="Use TLS on the TCP address of kuryr_uri."),
+        cfg.BoolOpt("enable_ssl", default=False, help="Use TLS at the TCP address of kuryr_uri."),
         cfg.Opt(
             "ssl_cert_file",
             type=_ABSOLUTE,
             default="/var/lib/kuryr/certs/cert.pem",
-            help="Certificate (chain) of the TCP server, PEM.",
+            help="Certificate (with its chain) of the TCP server, PEM.",
         ),
         cfg.Opt(
             "ssl_key_file",
@@ -188,16 +189,16 @@ def _tls_options() -> list[cfg.Opt]:
             "ssl_ca_file",
             type=_ABSOLUTE_OR_EMPTY,
             default="",
-            help="TCP clients (Docker) have to show a certificate signed by this authority (PEM). Needed where other "
-            "machines reach kuryr_uri. New in 19.",
+            help="Clients at kuryr_uri have to show a certificate of this authority (PEM). Required if other machines "
+            "can reach kuryr_uri. Empty: none is asked for. New in 19.",
         ),
         cfg.ListOpt(
             "kuryr_uri_users",
             item_type=_TEXT,
             default=["root"],
-            help="Users of this host, names or numbers, whose processes are served at kuryr_uri where no client "
-            "certificate is asked for (ssl_ca_file), besides root and the service's own; *: all of them, who can then "
-            "command the network of this host. New in 19.",
+            help="Users of this host, names or numbers, whose processes are served at kuryr_uri if no client "
+            "certificate is required (ssl_ca_file), besides root and the service's own user. '*' means all users, "
+            "who can then control the network of this host. New in 19.",
         ),
     ]
 
@@ -214,27 +215,29 @@ def _place_options() -> list[cfg.Opt]:
             type=Checked("a host name of 1 to 255 visible characters", _matches(_HOST)),
             default=socket.gethostname(),
             sample_default="<this host's name>",
-            help="Name of this host in Neutron's binding:host_id. It has to be the name that the Neutron agent or OVN "
-            "chassis of this host uses. New in 19 (upstream: always the host name).",
+            help="Name of this host in Neutron (binding:host_id). It has to be the name that the Neutron agent or OVN "
+            "chassis of this host uses, as 'openstack network agent list' shows it. New in 19 (upstream: always "
+            "the host's own name).",
         ),
         cfg.Opt(
             "state-path",
             type=_ABSOLUTE,
             default="/var/lib/kuryr",
-            help="Folder for what has to survive a restart. New in 19.",
+            help="Folder of the journal, which has to survive a restart. Only root, or the service's own user, may be "
+            "able to write to it. New in 19.",
         ),
         cfg.Opt(
             "socket-path",
             type=_SOCKET,
             default="/run/docker/plugins/kuryr.sock",
-            help="Unix socket on which Docker finds the plugin. Not used when systemd hands over a socket. New in 19.",
+            help="Unix socket on which Docker finds the plugin. Not used if systemd hands over a socket. New in 19.",
         ),
         cfg.Opt(
             "docker_socket",
             type=_ENGINE_SOCKET,
             default="/var/run/docker.sock",
-            help="Docker's Engine API, asked in the background which endpoints still exist. Empty: not asked. "
-            "New in 19.",
+            help="Docker's Engine API, which is asked in the background which endpoints still exist. Empty: it is not "
+            "asked. New in 19.",
         ),
     ]
 
@@ -246,22 +249,22 @@ def _pace_options() -> list[cfg.Opt]:
             min=0,
             max=86400,
             default=60,
-            help="Seconds between looks for leftovers of dead containers; 0: only at the start. The VFs, routes and "
-            "address pairs of living containers are looked after each minute even then. New in 19.",
+            help="Seconds between looks for leftovers of containers; 0: only at the start. Even then VFs, routes and "
+            "address pairs in use are repaired every minute, and devices given back. New in 19.",
         ),
         cfg.IntOpt(
             "reconcile_grace",
             min=0,
             max=86400,
             default=120,
-            help="Seconds for which something new is left alone although no container seems to use it. New in 19.",
+            help="Seconds for which something must have been unused before it is removed. New in 19.",
         ),
         cfg.IntOpt(
             "worker_threads",
             min=2,
             max=512,
             default=32,
-            help="How many calls from Docker are worked on at once. New in 19.",
+            help="How many calls from Docker are processed at the same time. New in 19.",
         ),
     ]
 
@@ -273,7 +276,7 @@ def binding_options() -> list[cfg.Opt]:
             "veth_dst_prefix",
             type=Checked("1 to 11 of the characters A-Z a-z 0-9 _ . - with a letter first", _matches(_DST_PREFIX)),
             default="eth",
-            help="Interfaces inside containers are named PREFIX0, PREFIX1 ...",
+            help="Interfaces in containers are named PREFIX0, PREFIX1 and so on.",
         ),
         cfg.Opt(
             "default_driver",
@@ -292,16 +295,15 @@ def binding_options() -> list[cfg.Opt]:
             "link_iface",
             type=Checked("an interface name of at most 15 characters, or empty", _matches(_IFNAME)),
             default="",
-            help="Parent interface of macvlan, ipvlan and vlan interfaces (containers inside a virtual machine). "
-            "Empty: the "
-            "only interface that has the MAC of a Neutron port.",
+            help="The virtual machine's interface on which macvlan, ipvlan and VLAN interfaces of containers are "
+            "created. Empty: the only interface that has a Neutron port.",
         ),
         cfg.ListOpt(
             "script_vif_types",
             item_type=_VIF_TYPE,
             default=[],
-            help="Values of binding:vif_type (ovs, bridge, tap) for which the executable in bindir is run although the "
-            "service could attach the interface itself. New in 19.",
+            help="Values of binding:vif_type (ovs, bridge, tap) for which the executable in bindir is run, although "
+            "the service can attach the interface itself. New in 19.",
         ),
     ]
 
@@ -309,21 +311,21 @@ def binding_options() -> list[cfg.Opt]:
 def neutron_options() -> list[cfg.Opt]:
     """``[neutron]`` without the options of keystoneauth."""
     return [
-        cfg.BoolOpt("enable_dhcp", default=True, help="Turn on DHCP in subnets made for Docker."),
+        cfg.BoolOpt("enable_dhcp", default=True, help="Turn on DHCP in subnets created for Docker."),
         cfg.Opt(
             "default_subnetpool_v4",
             type=_TEXT,
             default="kuryr",
-            help="Name of the subnet pool for IPv4 networks made without --subnet.",
+            help="Name of the subnetpool for IPv4 networks created without --subnet.",
         ),
         cfg.Opt(
             "default_subnetpool_v6",
             type=_TEXT,
             default="kuryr6",
-            help="Name of the subnet pool for IPv6 networks made without --subnet.",
+            help="Name of the subnetpool for IPv6 networks created without --subnet.",
         ),
         *_plugging_options(),
-        cfg.StrOpt("region_name", help="Region of the Neutron endpoint in the service catalog."),
+        cfg.StrOpt("region_name", help="Region of Neutron in the service catalog."),
         cfg.StrOpt(
             "endpoint_type",
             choices=[("public", "the public one"), ("internal", "the internal one"), ("admin", "the admin one")],
@@ -339,15 +341,17 @@ def _plugging_options() -> list[cfg.Opt]:
         cfg.BoolOpt(
             "vif_plugging_is_fatal",
             default=False,
-            help="Let a container start only when Neutron reports its port ACTIVE.",
+            help="Start a container only when Neutron reports its port ACTIVE. Otherwise everything is undone, and the "
+            "error names the port, its status and the state of this host's agents. With a DHCP agent (ML2/OVS) a "
+            "port is ACTIVE only when that agent has reported as well.",
         ),
         cfg.IntOpt(
             "vif_plugging_timeout",
             min=0,
             max=3600,
             default=0,
-            help="Seconds to wait for ACTIVE where vif_plugging_is_fatal is set; 0: the longest sensible time, "
-            f"{VIF_TIMEOUT_CAP} seconds (upstream: for ever, with the container locked in Docker).",
+            help="Seconds to wait for ACTIVE if vif_plugging_is_fatal is set; 0: the maximum, "
+            f"{VIF_TIMEOUT_CAP} (upstream: forever, with the container locked in Docker).",
         ),
         cfg.IntOpt(
             "agent_alive_timeout",
@@ -355,9 +359,9 @@ def _plugging_options() -> list[cfg.Opt]:
             max=600,
             default=60,
             help="Seconds for which the start of a container waits for this host's agent (OVN Controller, Open "
-            "vSwitch, "
-            "NIC Switch) where Neutron cannot bind the port because it is not alive, as after a boot; 0: not at all. "
-            "New in 19.",
+            "vSwitch, NIC Switch) if Neutron cannot bind the port because the agent is not alive: after a boot "
+            "Docker starts containers before the agent has reported, and does not retry them. Counted from when "
+            "the agent was first missed, for all containers together; 0: no wait. New in 19.",
         ),
     ]
 
@@ -369,15 +373,15 @@ def ovs_options() -> list[cfg.Opt]:
             "ovsdb_connection",
             type=Checked("unix:/absolute/path or tcp:ADDRESS:PORT", _matches(_OVSDB)),
             default="unix:/run/openvswitch/db.sock",
-            help="Open vSwitch's configuration database. New in 19.",
+            help="Open vSwitch's database: unix:/PATH or tcp:ADDRESS:PORT. New in 19.",
         ),
         cfg.IntOpt(
             "ovsdb_timeout",
             min=1,
             max=300,
             default=10,
-            help="Seconds after which a call to Open vSwitch's database is given up, and after which a container does "
-            "not start whose interface ovs-vswitchd has not connected. New in 19.",
+            help="Seconds after which a call to Open vSwitch's database is given up, and within which ovs-vswitchd has "
+            "to connect a container's interface, or the container does not start. New in 19.",
         ),
     ]
 

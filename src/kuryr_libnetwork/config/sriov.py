@@ -39,21 +39,24 @@ def _device_options() -> list[cfg.Opt]:
             "physical_device_mappings",
             default=[],
             help="Which PF is on which physical network, as for Neutron's SR-IOV agent: PHYSICAL_NETWORK:DEVICE, "
-            "comma-separated. Not set: the same option of [sriov_nic], if the agent's file is given as a further "
-            "--config-file. Without any mapping and device_spec the VFs of every PF may be used that carries no "
-            "default route. New in 19.",
+            "comma-separated, for example physnet2:eth3,physnet2:eth4. Not set: the same option of [sriov_nic], "
+            "if the agent's file is given as a further --config-file. Without any mapping and device_spec the VFs "
+            "of every PF may be used that carries no default route, not even through a bond, a bridge or a VLAN "
+            "device. New in 19.",
         ),
         cfg.ListOpt(
             "exclude_devices",
             default=[],
             help="VFs that are not to be used, as for Neutron's SR-IOV agent: DEVICE:PCI;PCI, comma-separated, DEVICE "
-            "being the PF. Not set: the same option of [sriov_nic], likewise. New in 19.",
+            "being the PF, for example eth3:0000:07:00.2;0000:07:00.3. Not set: the same option of [sriov_nic], "
+            "likewise. New in 19.",
         ),
         cfg.MultiStrOpt(
             "device_spec",
             default=[],
             help="VFs that may be used, as for Nova: a JSON object with vendor_id, product_id, address or devname, "
-            "physical_network, trusted. May be repeated. New in 19.",
+            'physical_network, trusted, for example {"vendor_id": "8086", "physical_network": "physnet2"}. May be '
+            "repeated. New in 19.",
         ),
     ]
 
@@ -69,13 +72,12 @@ def _permissions() -> list[cfg.Opt]:
             "allow_trust",
             default=[],
             help="Physical networks on which a port may ask for a trusted VF, which may change its MAC and be "
-            "promiscuous, where the VF's entry of device_spec has no key trusted. New in 19.",
+            "promiscuous. A key 'trusted' in the VF's entry of device_spec overrides this. New in 19.",
         ),
         cfg.BoolOpt(
             "allow_vfio",
             default=False,
-            help="Give out VFs that are bound to vfio-pci: the container gets no network device, only the lease. "
-            "New in 19.",
+            help="Let containers get VFs that are bound to vfio-pci: a lease, but no network device. New in 19.",
         ),
     ]
 
@@ -98,14 +100,14 @@ def _behaviour() -> list[cfg.Opt]:
             ],
             ignore_case=True,
             default="if-needed",
-            help="When a VF is taken from its driver and given back to it, which resets it. New in 19.",
+            help="When a VF is reset by unbinding it from its driver and binding it again. New in 19.",
         ),
         cfg.FloatOpt(
             "carrier_timeout",
             min=0,
             max=60,
             default=5,
-            help="Seconds for which a container waits for the carrier of its VF; 0: not at all. New in 19.",
+            help="Seconds for which the start of a container waits for the carrier of its VF; 0: no wait. New in 19.",
         ),
         cfg.StrOpt(
             "unsupported_policy",
@@ -115,9 +117,8 @@ def _behaviour() -> list[cfg.Opt]:
             ],
             ignore_case=True,
             default="error",
-            help="What happens where a port asks for what it cannot have: a setting that the NIC's driver does not "
-            "know, "
-            "trust where allow_trust does not give it, an MTU above the PF's. New in 19.",
+            help="What happens if a port asks for what it cannot have: a setting that the NIC's driver does not "
+            "support, trust that neither allow_trust nor device_spec allows, an MTU above the PF's. New in 19.",
         ),
     ]
 
