@@ -26,6 +26,13 @@ extensions = ["myst_parser", "oslo_config.sphinxext", "cliff.sphinxext", "lab.do
 myst_heading_anchors = 4  # a heading's address, as code hosts make it
 myst_ref_domains = ["std"]  # links in pages go to pages and headings; those of oslo.config cannot be asked
 nitpicky = True
+smartquotes = False  # "--" in the help of a command is two hyphens
+
+autoprogram_cliff_app_dist_name = project
+autoprogram_cliff_ignored = [  # cliff's, in every list: how a table is printed
+    *("-h", "--help", "--quote", "--noindent", "--max-width", "--fit-width", "--print-empty"),
+    *("--sort-column", "--sort-ascending", "--sort-descending", "--prefix", "--variable"),
+]
 
 html_theme = "furo"
 html_title = f"kuryr-libnetwork {release}"
@@ -34,6 +41,7 @@ html_show_sphinx = False
 
 linkcheck_timeout = 20
 linkcheck_workers = 4
+linkcheck_ignore = [r"https?://(127\.0\.0\.1|localhost|[\w.]*example\.org)\b.*"]
 
 man_pages = [
     ("docs/man/kuryr-server", "kuryr-server", "Docker network and IPAM driver for OpenStack Neutron", author, 8),

@@ -4,7 +4,7 @@
 
 import os
 import re
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -63,25 +63,35 @@ def _add_front_door(app: Sphinx, error: Exception | None) -> None:
 
 
 class ProgramOptions(AutoprogramCliffDirective):
-    """``program-options:: NAME``: the options of a program, from its parser; of ``kuryr`` the commands too."""
+    """``program-options:: PROGRAM [COMMAND...]``: options, from the parser; of ``kuryr`` those of its commands too."""
+
+    final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
         self.env = self.state.document.settings.env
         name = self.arguments[0]
-        program = cast("App", SimpleNamespace(parser=_parser_of(name)))
+        program = cast("App", SimpleNamespace(parser=_parser_of(*name.split())))
         found = self._generate_app_node(program, name)
         return found + (self._generate_command_nodes(dict(COMMANDS), name) if name == "kuryr" else [])
 
 
-def _parser_of(program: str) -> ArgumentParser:
+def _parser_of(program: str, *commands: str) -> ArgumentParser:
     parsers: dict[str, Callable[[], ArgumentParser]] = {
         "kuryr": lambda: Application(COMMANDS, real_host, version("kuryr-libnetwork")).parser,
         "kuryr-server": _server_parser,
         "kuryr-status": status.option_parser,
     }
-    return parsers[program]()
+    parser = parsers[program]()
+    for command in commands:
+        parser = next(action.choices[command] for action in parser._actions if isinstance(action.choices, dict))
+    for action in parser._actions:
+        if action.help and action.help != SUPPRESS:
+            action.help = action.help % {**vars(action), "prog": program}
+    return parser
 
 
 def _server_parser() -> ArgumentParser:
     found = config.read(["--config-file", os.devnull], prog=server.PROG, description=server.DESCRIPTION, login=False)
-    return cast("ArgumentParser", found.conf._oparser)  # oslo.config shows it in --help alone
+    parser = cast("ArgumentParser", found.conf._oparser)  # oslo.config shows it in --help alone
+    parser.set_defaults(config_file="the files named above")  # what it finds on the machine that builds the pages
+    return parser
