@@ -30,9 +30,9 @@ ADDRESS = "10.77.0.5"
 
 
 def docs_drop_in(heading: str) -> str:
-    """The drop-in that docs/configuration.md shows below a heading."""
-    text = (CHECKOUT / "docs" / "configuration.md").read_text()
-    found = re.search(rf"^### {re.escape(heading)}$.*?^```ini\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    """The drop-in that docs/service.md shows below a heading."""
+    text = (CHECKOUT / "docs" / "service.md").read_text()
+    found = re.search(rf"^## {re.escape(heading)}$.*?^```ini\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     assert found is not None, heading
     return found[1]
 

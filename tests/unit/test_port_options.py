@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +14,6 @@ from kuryr_libnetwork.errors import InvalidOption
 from kuryr_libnetwork.model.neutron import QosPolicy, SecurityGroup
 from kuryr_libnetwork.model.records import PortSettings
 from kuryr_libnetwork.rules import port_options as rules
-from kuryr_libnetwork.rules.options import ENDPOINT_KNOWN, KNOWN
 from kuryr_libnetwork.rules.ownership import OwnProject
 from kuryr_libnetwork.rules.port_options import DNS_DOMAIN, PORT_SECURITY, PORT_UUID, QOS_POLICY, SECURITY_GROUPS
 from tests.unit.values import LEASE, PORT_ID, RECORD, own_pool, uuids
@@ -247,13 +244,6 @@ def test_what_is_opened_besides_is_added_to_the_containers_groups() -> None:
     lease = rules.effective(replace(LEASE, security_groups=(TWO,), port_security=False), attributes)
     assert (lease.security_groups, lease.port_security) == ((ONE,), True)
     assert rules.effective(lease, {}) == lease
-
-
-def test_every_key_is_described() -> None:
-    """Users would not find an option, or find one that is refused."""
-    text = (Path(__file__).parents[2] / "docs" / "options.md").read_text()
-    described = set(re.findall(r"`((?:neutron|kuryr)\.[a-z_0-9.]+)`", text))
-    assert described == {key for key in (*KNOWN, *ENDPOINT_KNOWN) if ".v6." not in key}
 
 
 # -- one port for one container ------------------------------------------------------------------------------------
