@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +16,10 @@ import tenacity
 
 from kuryr_libnetwork.cli.service_client import AdminClient, get
 from lab.api import Host, Lab
+from lab.prometheus import program
 from tests.cloud.user import User, unique_cidr
 
-PROMTOOL = shutil.which("promtool")
+PROMTOOL = program("promtool")
 
 
 def kuryr(host: Host, *words: str) -> subprocess.CompletedProcess[str]:
@@ -74,7 +74,7 @@ def test_one_word_finds_a_call_in_both_logs(user: User, lab: Lab, h1: Host) -> N
     user.network_rm(h1, net)
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian's package prometheus) is not installed")
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not there; ./dev test downloads it")
 def test_prometheus_understands_the_metrics_of_a_service_that_has_worked(h1: Host) -> None:
     """A name or a value that only real work makes would break every scrape."""
     scraped = AdminClient(h1.paths.admin_socket).raw("/metrics").decode()

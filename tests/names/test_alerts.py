@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,15 @@ import pytest
 import yaml
 
 from kuryr_libnetwork import errors
+from lab.prometheus import program
 from tests.services.test_metrics import filled
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "etc" / "prometheus" / "alerts.yml"
 TRIALS = Path(__file__).with_name("alerts_test.yml")
 RUNBOOK = ROOT / "docs" / "runbook.md"
-PROMTOOL = shutil.which("promtool")
-needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian's package prometheus) is not installed")
+PROMTOOL = program("promtool")
+needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not there; ./dev test downloads it")
 
 
 def rules() -> list[dict[str, Any]]:
