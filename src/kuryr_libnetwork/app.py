@@ -13,6 +13,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from msgspec.structs import replace
 from oslo_config import cfg
 
 from kuryr_libnetwork.admin.assembly import admin_server
@@ -34,6 +35,7 @@ from kuryr_libnetwork.host.sandboxes import KernelSandboxes
 from kuryr_libnetwork.host.scripts import BindingScripts
 from kuryr_libnetwork.host.sysfs import SysfsPci
 from kuryr_libnetwork.host.vf_control import KernelVfControl
+from kuryr_libnetwork.host.vf_statistics import KernelVfStatistics
 from kuryr_libnetwork.interfaces.drivers import Drivers
 from kuryr_libnetwork.interfaces.engine import Engine
 from kuryr_libnetwork.interfaces.journal import Journal
@@ -59,6 +61,7 @@ from kuryr_libnetwork.services.endpoints.announcer import THREAD as ANNOUNCER
 from kuryr_libnetwork.services.endpoints.labels import THREAD as LABELS
 from kuryr_libnetwork.services.endpoints.sandbox_routes import THREAD as ROUTES
 from kuryr_libnetwork.services.state.attempts import Attempts
+from kuryr_libnetwork.services.vf_traffic import TrafficOfVfs
 
 LOG = logging.getLogger(__name__)
 # Seconds after which something counts as hanging, each several times what it takes in the worst case.
@@ -66,6 +69,8 @@ TURN_LIMIT = 30.0
 DISK_LIMIT = 60.0
 CALLS_LIMIT = 300.0
 BEAT_LIMIT = 900.0
+SRIOV = "sriov"
+"""The port driver of VFs, which is imported only where it is enabled."""
 LEAST_SILENCE, SILENT_ROUNDS = 300.0, 3
 """Neutron counts as silent after so many seconds, or rounds of the background if these take longer, without an answer;
 each round asks it.
@@ -217,6 +222,9 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     )
     app = App(server, services, plugin.reconcile_interval, warm_ups, health, pulses, contacts, plugin.host)
     sources = _sources(plugin, app, server, services, contacts)
+    if any(driver.name == SRIOV for driver in drivers.all()):
+        traffic = TrafficOfVfs(parts.sriov.pci, KernelVfStatistics(), journal, services.findings)
+        sources = replace(sources, vfs=traffic.report)
     app.answer_operators(
         admin_server(settings.admin, services.overview, sources, metrics, health, app.look_now, _listen)
     )

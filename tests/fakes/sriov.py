@@ -19,6 +19,7 @@ from kuryr_libnetwork.model.sriov import (
     LinkAttributes,
     NetdevState,
     PhysicalFunction,
+    VfCounters,
     VfSettings,
     VirtualFunction,
     in_user_space,
@@ -383,6 +384,28 @@ class FakeNetdevs(Failing):
             return ready
 
 
+class FakeVfStatistics(Failing):
+    """Implements ``VfStatistics``. ``counted``: by PF and number of the VF; zeros, as of most drivers, where it is
+    empty.
+    """
+
+    def __init__(self, nic: Cards) -> None:
+        super().__init__()
+        self.lock = nic.lock
+        self._nic = nic
+        self.counted: dict[tuple[str, int], VfCounters] = {}
+        self.asked: list[str] = []
+
+    def read(self, pf_netdev: str) -> dict[int, VfCounters]:
+        self.asked.append(pf_netdev)
+        with self.called("read"):
+            device = next((each for each in self._nic.devices.values() if each.name == pf_netdev), None)
+            if device is None or device.sandbox != HOME:
+                raise LinkNotFound(f"cannot read the counters of the VFs of {pf_netdev}: No such device")
+            vfs = [each for each in self._nic.functions.values() if each.parent and each.parent == device.pci]
+            return {each.index: self.counted.get((pf_netdev, each.index), VfCounters()) for each in vfs}
+
+
 class FakeNic(Cards):
     """A host that has one card at first."""
 
@@ -391,4 +414,5 @@ class FakeNic(Cards):
         self.pci = FakePci(self)
         self.control = FakeVfControl(self)
         self.netdevs = FakeNetdevs(self)
+        self.statistics = FakeVfStatistics(self)
         self.add_pf(profile, vfs, address, name)

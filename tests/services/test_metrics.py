@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 import subprocess
 import threading
 from collections.abc import Callable
@@ -19,9 +19,11 @@ from kuryr_libnetwork.admin.pages import Slow
 from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.host.journal import journal_size
 from kuryr_libnetwork.model.observed import NEUTRON, OVS, CallDone, Question
-from kuryr_libnetwork.model.overview import Contact, Counts, RoundRow, Wellbeing
+from kuryr_libnetwork.model.overview import Contact, Counts, RoundRow, VfReport, VfTraffic, VfUse, Wellbeing
+from kuryr_libnetwork.model.sriov import VfCounters
+from lab.prometheus import program
 
-PROMTOOL = shutil.which("promtool")
+PROMTOOL = program("promtool")
 COUNTS = Counts(
     networks={"ready": 2},
     endpoints={"ready": 3, "creating": 1},
@@ -33,6 +35,19 @@ COUNTS = Counts(
     suspects={"lease": 2},
     stuck={"lease": 1},
 )
+VFS = VfReport(
+    uses=(VfUse(pci_address="0000:01:10.1", pf="pf0", vf=1, container="web", network="n", port="p"),),
+    traffic=tuple(
+        VfTraffic(
+            pci_address=f"0000:01:10.{number}",
+            pf="pf0",
+            vf=number,
+            numa_node=number - 1,
+            counted=VfCounters(rx_bytes=1000 + number, tx_dropped=number),
+        )
+        for number in range(2)
+    ),
+)
 SOURCES = Sources(
     version="19.0.0",
     host="h1",
@@ -43,6 +58,7 @@ SOURCES = Sources(
     waiting=lambda: 5,
     counts=lambda: COUNTS,
     journal_size=lambda: 4096,
+    vfs=lambda: VFS,
 )
 
 
@@ -54,9 +70,17 @@ def scraped(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
-def metrics_of(sources: Sources = SOURCES, health: Health | None = None, slow: Slow | None = None) -> Metrics:
+def without_foreign_names(said: str) -> list[str]:
+    """What promtool says, without what it says of ``pciAddr``, a label of sriov-network-metrics-exporter."""
+    known = re.compile(r"(sriov_vf_\w+|kuryr_vf_info) label names should be written in 'snake_case' not 'camelCase'")
+    return [line for line in said.splitlines() if not known.fullmatch(line)]
+
+
+def metrics_of(
+    sources: Sources = SOURCES, health: Health | None = None, slow: Slow | None = None, cards: Slow | None = None
+) -> Metrics:
     metrics = Metrics()
-    metrics.read(sources, health or Health(), slow or Slow())
+    metrics.read(sources, health or Health(), slow or Slow(), cards)
     return metrics
 
 
@@ -137,10 +161,34 @@ def test_size_of_the_journal(tmp_path: Path) -> None:
     assert journal_size(path) == 120
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian's package prometheus) is not installed")
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not there; ./dev test downloads it")
 @pytest.mark.parametrize("make", [metrics_of, filled])
 def test_names_follow_the_rules_of_prometheus(make: Callable[[], Metrics]) -> None:
     """Whoever reads them in Prometheus would take a counter for a gauge, or milliseconds for seconds."""
     words = [str(PROMTOOL), "check", "metrics"]
     done = subprocess.run(words, input=make().show(), capture_output=True, check=False)
-    assert (done.returncode, done.stdout.decode(), done.stderr.decode()) == (0, "", "")
+    assert without_foreign_names(done.stdout.decode() + done.stderr.decode()) == []
+
+
+def test_vfs_have_the_names_that_dashboards_of_others_know() -> None:
+    """Dashboards made for sriov-network-metrics-exporter would stay empty, and no VF be found by its container."""
+    shown = filled().show().decode().splitlines()
+    assert 'sriov_vf_rx_bytes{numa_node="0",pciAddr="0000:01:10.1",pf="pf0",vf="1"} 1001.0' in shown
+    assert 'sriov_vf_tx_dropped{numa_node="",pciAddr="0000:01:10.0",pf="pf0",vf="0"} 0.0' in shown
+    assert {name for name, _ in scraped(filled()) if name.startswith("sriov_")} == {
+        f"sriov_vf_{way}_{what}" for way in ("rx", "tx") for what in ("bytes", "packets", "dropped")
+    }
+    told = 'container="web",network="n",pciAddr="0000:01:10.1",pf="pf0",port="p",vf="1"'
+    assert f"kuryr_vf_info{{{told}}} 1.0" in shown
+
+
+def test_a_card_that_hangs_leaves_the_rest() -> None:
+    """Prometheus would see nothing of a host whose network card has trouble."""
+    gate = threading.Event()
+    metrics = metrics_of(replace(SOURCES, vfs=lambda: (gate.wait() and VFS) or VFS), cards=Slow(seconds=0.01))
+    try:
+        names = {name for name, _ in scraped(metrics)}
+        assert "kuryr_endpoints" in names
+        assert "kuryr_vf_info" not in names
+    finally:
+        gate.set()

@@ -3,8 +3,9 @@
 """What Prometheus scrapes at ``/metrics``.
 
 Each label has few values, which the code knows beforehand: methods of Docker, codes of errors, states, kinds of things,
-physical networks of the host. Only ``kuryr_vf_info``, which says what a VF is used for, has ids: one series for each VF
-in use. Events are counted in :class:`Metrics` as they happen; states are read when Prometheus scrapes.
+physical networks of the host. Only metrics of VFs have ids: of ``sriov_vf_…`` there is one series for each VF of the
+host, of ``kuryr_vf_info``, which says what a VF is used for, one for each VF in use. Events are counted in
+:class:`Metrics` as they happen; states are read when Prometheus scrapes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from kuryr_libnetwork.admin.pages import NotNow, Slow
 from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.model.observed import NEUTRON, CallDone, Question
-from kuryr_libnetwork.model.overview import Contact, Counts, RoundRow, Wellbeing
+from kuryr_libnetwork.model.overview import Contact, Counts, RoundRow, VfReport, Wellbeing
 from kuryr_libnetwork.model.value import Value
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 60.0)
@@ -35,6 +36,16 @@ SUSPECTS = ("endpoint", "group", "lease", "network", "plug", "pool", "port")
 QUOTAS = ("network", "port", "security_group", "security_group_rule", "subnet", "subnetpool", "trunk")
 """The resources that the service creates in its project."""
 STATES = ("creating", "ready", "deleting")
+CARDS_PATIENCE = 3.0
+"""Seconds for the drivers of the PFs, which ask their cards for the counters."""
+VF_COUNTERS = {
+    "rx_bytes": "Bytes received by a VF.",
+    "tx_bytes": "Bytes sent by a VF.",
+    "rx_packets": "Packets received by a VF.",
+    "tx_packets": "Packets sent by a VF.",
+    "rx_dropped": "Received packets of a VF that were dropped.",
+    "tx_dropped": "Packets that a VF was to send and that were dropped.",
+}
 DEVICE_STATES = ("taking", "leased", "returning", "quarantined")
 
 
@@ -52,6 +63,7 @@ class Sources(Value, frozen=True):
     waiting: Callable[[], int]
     counts: Callable[[], Counts]
     journal_size: Callable[[], int]
+    vfs: Callable[[], VfReport] = VfReport
 
 
 class Metrics:
@@ -113,21 +125,22 @@ class Metrics:
     def note_repair(self, kind: str) -> None:
         self._repairs.labels(kind).inc()
 
-    def read(self, sources: Sources, health: Health, slow: Slow) -> None:
-        """From now on show the states of ``sources`` as well."""
-        self._registry.register(_State(sources, health, slow))
+    def read(self, sources: Sources, health: Health, slow: Slow, cards: Slow | None = None) -> None:
+        """From now on show the states of ``sources`` as well. ``slow`` is for the journal, ``cards`` for the PFs."""
+        self._registry.register(_State(sources, health, slow, cards or Slow(CARDS_PATIENCE, 1, "a PF's driver")))
 
     def show(self) -> bytes:
         return generate_latest(self._registry)
 
 
 class _State:
-    """States, read for each scrape. What waits for a disk that hangs is left out; the rest shows that it hangs."""
+    """States, read for each scrape. What waits for a disk or a card that hangs is left out; the rest is shown."""
 
-    def __init__(self, sources: Sources, health: Health, slow: Slow) -> None:
+    def __init__(self, sources: Sources, health: Health, slow: Slow, cards: Slow) -> None:
         self._from = sources
         self._health = health
         self._slow = slow
+        self._cards = cards
 
     def describe(self) -> Iterable[Metric]:
         """Empty, so that nothing is read at registration."""
@@ -143,6 +156,8 @@ class _State:
         with suppress(NotNow):
             size = self._slow.run(self._from.journal_size)
             yield _gauge("kuryr_journal_size_bytes", "Size of the journal's files.", size)
+        with suppress(NotNow):
+            yield from _of_vfs(self._cards.run(self._from.vfs))
 
     def _build(self) -> Metric:
         family = GaugeMetricFamily("kuryr_build_info", "Version, and name of this host.", labels=("version", "host"))
@@ -211,6 +226,24 @@ def _of_counts(counts: Counts) -> Iterable[Metric]:
     }
     devices |= {("free", name): counts.free_devices[name] for name in networks if name in counts.free_devices}
     yield _by("kuryr_vfs", "VFs and PFs by what they are to containers.", ("state", "physical_network"), devices)
+
+
+def _of_vfs(report: VfReport) -> Iterable[Metric]:
+    """Names and labels of the counters are those of sriov-network-metrics-exporter, so that its dashboards work. They
+    lack the ending of a counter, so the type is "untyped".
+    """
+    families = {name: Metric(f"sriov_vf_{name}", text, "unknown") for name, text in VF_COUNTERS.items()}
+    for row in report.traffic:
+        numa = "" if row.numa_node < 0 else str(row.numa_node)
+        labels = {"pf": row.pf, "vf": str(row.vf), "pciAddr": row.pci_address, "numa_node": numa}
+        for name, family in families.items():
+            family.add_sample(family.name, labels, getattr(row.counted, name))
+    yield from families.values() if report.traffic else ()
+    names = ("pciAddr", "pf", "vf", "container", "network", "port")
+    uses = GaugeMetricFamily("kuryr_vf_info", "Which container, network and port of Neutron has a VF.", labels=names)
+    for use in report.uses:
+        uses.add_metric((use.pci_address, use.pf, str(use.vf), use.container, use.network, use.port), 1)
+    yield uses
 
 
 def _filled(counts: Mapping[str, int], names: Iterable[str]) -> dict[tuple[str, ...], int]:

@@ -49,20 +49,21 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class NotNow(Exception):
-    """The journal does not answer."""
+    """The journal, or whoever is asked, does not answer."""
 
 
 class Slow:
-    """Work that waits for the journal, which may hang with its disk."""
+    """Work that waits for somebody else: for the journal, which may hang with its disk, or for ``whom``."""
 
-    def __init__(self, seconds: float = PATIENCE, most: int = MOST_WAITING) -> None:
+    def __init__(self, seconds: float = PATIENCE, most: int = MOST_WAITING, whom: str = "the journal") -> None:
         self._seconds = seconds
+        self._whom = whom
         self._free = threading.BoundedSemaphore(most)
 
     def run(self, work: Callable[[], T]) -> T:
         """The result of the work; raises :class:`NotNow`. Work that was given up keeps its place until it ends."""
         if not self._free.acquire(timeout=PLACE):
-            raise NotNow("the journal has not answered earlier questions yet")
+            raise NotNow(f"{self._whom} has not answered earlier questions yet")
 
         def once(_: object) -> T:
             try:
@@ -73,7 +74,7 @@ class Slow:
         try:
             return run_within(self._seconds, once)
         except GaveUp:
-            raise NotNow(f"the journal has not answered within {self._seconds:g} s") from None
+            raise NotNow(f"{self._whom} has not answered within {self._seconds:g} s") from None
 
 
 class Pages:

@@ -72,6 +72,15 @@ def entries(kind: int, body: bytes, most: int = MOST) -> Iterator[Entry]:
             yield Entry(content[:size], attributes_of(content[size:]))
 
 
+def one(kind: int, body: bytes) -> Entry:
+    """The one entry that ``body`` names."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as route:
+        route.bind((0, 0))
+        route.send(_HEADER.pack(_HEADER.size + len(body), kind, NLM_F_REQUEST, 0, 0) + body)
+        content = next(contents(route))
+        return Entry(content[: SIZES[kind]], attributes_of(content[SIZES[kind] :]))
+
+
 def contents(route: socket.socket) -> Iterator[bytes]:
     """The content of each message of one answer. Raises ``InterruptedError`` if the list changed while it was read."""
     while True:
@@ -96,13 +105,16 @@ def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def attributes_of(data: bytes) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
+    return dict(each_attribute(data))
+
+
+def each_attribute(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Kind and content of each attribute, for lists whose entries are all of one kind."""
     rest = memoryview(data)
     while len(rest) >= _ATTRIBUTE.size:
         length, kind = _ATTRIBUTE.unpack_from(rest)
-        found[kind & _TYPE] = bytes(rest[_ATTRIBUTE.size : length])
+        yield kind & _TYPE, bytes(rest[_ATTRIBUTE.size : length])
         rest = rest[_aligned(max(length, _ATTRIBUTE.size)) :]
-    return found
 
 
 def attribute(kind: int, value: bytes) -> bytes:

@@ -16,6 +16,7 @@ from kuryr_libnetwork.model.sriov import (
     LinkAttributes,
     NetdevState,
     PhysicalFunction,
+    VfCounters,
     VfSettings,
     VirtualFunction,
 )
@@ -63,6 +64,14 @@ class VfControl(Protocol):
         only if the wanted value is the default (spoofchk and trust off, link state auto, no rate). On an error what was
         set is reverted, and :class:`~kuryr_libnetwork.errors.LinkError` names attribute, value and reason.
         """
+        ...
+
+
+class VfStatistics(Protocol):
+    """What PFs count for their VFs (rtnetlink; the PF's device must be in our network namespace)."""
+
+    def read(self, pf_netdev: str) -> dict[int, VfCounters]:
+        """The counters by the number of the VF. Drivers that count nothing for VFs report zeros."""
         ...
 
 

@@ -7,6 +7,7 @@ The names of the members are those of the JSON; they stay as they are.
 
 from __future__ import annotations
 
+from kuryr_libnetwork.model.sriov import VfCounters
 from kuryr_libnetwork.model.value import Value
 
 
@@ -130,6 +131,34 @@ class Counts(Value, frozen=True):
     free_quota: dict[str, int] = {}
     suspects: dict[str, int] = {}
     stuck: dict[str, int] = {}
+
+
+class VfUse(Value, frozen=True):
+    """What a VF is used for. ``pf``: its network device; ``vf``: the number at the PF; ``network`` and ``port`` are
+    Neutron's; ``container``: its name, where Docker has told it.
+    """
+
+    pci_address: str
+    pf: str
+    vf: int
+    container: str
+    network: str
+    port: str
+
+
+class VfTraffic(Value, frozen=True):
+    """What a PF has counted for one of its VFs. ``numa_node``: -1 if there is none."""
+
+    pci_address: str
+    pf: str
+    vf: int
+    numa_node: int
+    counted: VfCounters
+
+
+class VfReport(Value, frozen=True):
+    uses: tuple[VfUse, ...] = ()
+    traffic: tuple[VfTraffic, ...] = ()
 
 
 class Wellbeing(Value, frozen=True):

@@ -106,6 +106,17 @@ class VfSettings(Value, frozen=True):
     max_tx_rate: int | None = None
 
 
+class VfCounters(Value, frozen=True):
+    """What the PF's driver has counted for a VF since it was created (rtnetlink, ``IFLA_VF_STATS``)."""
+
+    rx_bytes: int = 0
+    tx_bytes: int = 0
+    rx_packets: int = 0
+    tx_packets: int = 0
+    rx_dropped: int = 0
+    tx_dropped: int = 0
+
+
 class LinkAttributes(Value, frozen=True):
     """What rtnetlink can set on a network device besides name, MAC, MTU and IP. ``None``: the kernel does not know it.
 
