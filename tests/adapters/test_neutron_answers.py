@@ -273,3 +273,35 @@ def test_a_tag_leads_to_itself(front: NeutronFront, client: NeutronClient, tag: 
         client.remove_tag("ports", "p1", tag)
     assert front.requests[0].path.encode("latin-1").decode() == f"/v2.0/ports/p1/tags/{tag}"
     assert front.requests[0].query == {}
+
+
+# -- free addresses ------------------------------------------------------------------------------------------------
+
+
+def availability(network_id: str, **subnet: Any) -> dict[str, Any]:
+    row = {"subnet_id": "s1", "subnet_name": None, "total_ips": 253, "used_ips": 3, **subnet}
+    return {"network_id": network_id, "subnet_ip_availability": [row]}
+
+
+def free_of(front: NeutronFront, client: NeutronClient, *told: Any) -> list[tuple[str, float]]:
+    client.extensions()
+    front.answers.append(json_answer(200, {"network_ip_availabilities": list(told)}))
+    return [(each.subnet_id, each.free) for each in client.free_addresses(["n1"])]
+
+
+def test_free_addresses_are_those_of_the_networks_asked_about(front: NeutronFront, client: NeutronClient) -> None:
+    """If Neutron ignores a filter, Prometheus would get a series for each subnet of the cloud."""
+    assert free_of(front, client, availability("n1"), availability("n2", subnet_id="s2")) == [("s1", 250.0)]
+
+
+def test_free_addresses_of_ipv6_are_many(front: NeutronFront, client: NeutronClient) -> None:
+    """With one IPv6 subnet the others would not be shown either."""
+    assert free_of(front, client, availability("n1", total_ips=2**80)) == [("s1", float(2**80))]
+    assert free_of(front, client, availability("n1", used_ips=300)) == [("s1", 0.0)]
+
+
+@pytest.mark.parametrize("wrong", [{"subnet_id": "../x"}, {"total_ips": "many"}, {"used_ips": None}])
+def test_free_addresses_of_the_wrong_form(front: NeutronFront, client: NeutronClient, wrong: dict[str, Any]) -> None:
+    """The background would end its round with an error that nobody foresaw."""
+    with pytest.raises(NeutronUnavailable, match="network_ip_availabilities"):
+        free_of(front, client, availability("n1", **wrong))

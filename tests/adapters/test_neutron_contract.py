@@ -198,6 +198,27 @@ class QuotaContract:
         neutron.delete_network(network.id)
 
 
+class AvailabilityContract:
+    """What the service's user is shown of the addresses of a network. Needs the fixture ``neutron``."""
+
+    def test_free_addresses(self, neutron: Neutron) -> None:
+        """An operator would learn that a subnet is full when a container does not start."""
+        network = neutron.create_network({"name": "availability"})
+        other = neutron.create_network({"name": "no subnet"})
+        subnet = neutron.create_subnet(
+            {"network_id": network.id, "cidr": "10.99.7.0/28", "ip_version": 4, "name": "few", "enable_dhcp": False}
+        )
+        (before,) = neutron.free_addresses([network.id, other.id])
+        assert (before.subnet_id, before.subnet_name) == (subnet.id, "few")
+        assert 10 <= before.free <= 13
+        port = neutron.create_port({"network_id": network.id})
+        assert [each.free for each in neutron.free_addresses([network.id])] == [before.free - 1]
+        assert neutron.free_addresses([]) == []
+        neutron.delete_port(port.id)
+        neutron.delete_network(network.id)
+        neutron.delete_network(other.id)
+
+
 class AgentContract:
     """What an administrator is shown. Needs the fixtures ``neutron`` and ``host`` (one that can bind ports)."""
 
@@ -410,7 +431,7 @@ class PortContract:
         assert len(neutron.find_networks(id=network.id)[0].tags) == 50
 
 
-class NeutronContract(NetworkContract, QuotaContract, PortContract):
+class NeutronContract(NetworkContract, QuotaContract, AvailabilityContract, PortContract):
     """All of it."""
 
 

@@ -70,13 +70,10 @@ class NeutronFront(Loopback):
 
     def _route(self, request: Request, parts: list[str]) -> Answer:
         what, rest, body = parts[0].replace("-", "_"), [unquote(part) for part in parts[1:]], request.body
+        if what in ("extensions", "quotas", "network_ip_availabilities"):
+            return self._tell(what, rest, request)
         if what == "qos":
             return self._list("policies", request)
-        if what == "extensions":
-            self.fake.extensions()
-            return json_answer(200, {"extensions": [{"alias": alias} for alias in sorted(self.fake.extension_aliases)]})
-        if what == "quotas":
-            return json_answer(200, {"quota": msgspec.to_builtins(self.fake.quota(rest[0]))})
         if what not in _KINDS:
             return Answer(404, b"<html>The resource could not be found.</html>")
         if len(rest) > 1 and rest[1] == "tags":
@@ -93,6 +90,23 @@ class NeutronFront(Loopback):
             self.fake.update_port(rest[0], body["port"], int(revision) if revision else None)
             return self._show(what, rest[0])
         return self._create(what, body)
+
+    def _tell(self, what: str, rest: list[str], request: Request) -> Answer:
+        """What is no list of resources."""
+        if what == "extensions":
+            self.fake.extensions()
+            return json_answer(200, {what: [{"alias": alias} for alias in sorted(self.fake.extension_aliases)]})
+        if what == "quotas":
+            return json_answer(200, {"quota": msgspec.to_builtins(self.fake.quota(rest[0]))})
+        return json_answer(200, {what: [self._availability(each) for each in request.query["network_id"]]})
+
+    def _availability(self, network_id: str) -> dict[str, Any]:
+        found = self.fake.free_addresses([network_id])
+        rows = [
+            {"subnet_id": each.subnet_id, "subnet_name": each.subnet_name, "total_ips": each.free + 5, "used_ips": 5}
+            for each in found
+        ]
+        return {"network_id": network_id, "subnet_ip_availability": rows}
 
     def _change_trunk(self, trunk_id: str, action: str, subport: dict[str, Any]) -> Answer:
         if action == "add_subports":

@@ -18,6 +18,7 @@ from kuryr_libnetwork.admin.metrics import Metrics, Sources
 from kuryr_libnetwork.admin.pages import Slow
 from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.host.journal import journal_size
+from kuryr_libnetwork.model.neutron import FreeAddresses
 from kuryr_libnetwork.model.observed import NEUTRON, OVS, CallDone, Question
 from kuryr_libnetwork.model.overview import Contact, Counts, RoundRow, VfReport, VfTraffic, VfUse, Wellbeing
 from kuryr_libnetwork.model.sriov import VfCounters
@@ -32,6 +33,7 @@ COUNTS = Counts(
     devices={("leased", "physnet2"): 2},
     free_devices={"physnet2": 6},
     free_quota={"port": 12, "router": 3},
+    addresses=(FreeAddresses(subnet_id="s", subnet_name="front", free=250),),
     suspects={"lease": 2},
     stuck={"lease": 1},
 )
@@ -71,8 +73,13 @@ def scraped(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
 
 
 def without_foreign_names(said: str) -> list[str]:
-    """What promtool says, without what it says of ``pciAddr``, a label of sriov-network-metrics-exporter."""
-    known = re.compile(r"(sriov_vf_\w+|kuryr_vf_info) label names should be written in 'snake_case' not 'camelCase'")
+    """What promtool says, without what it says of ``pciAddr``, a label of sriov-network-metrics-exporter, and of a name
+    of kuryr-kubernetes.
+    """
+    known = re.compile(
+        r"(sriov_vf_\w+|kuryr_vf_info) label names should be written in 'snake_case' not 'camelCase'"
+        r'|kuryr_quota_free_count non-histogram and non-summary metrics should not have "_count" suffix'
+    )
     return [line for line in said.splitlines() if not known.fullmatch(line)]
 
 
@@ -118,8 +125,9 @@ def test_what_there_is_is_read() -> None:
     assert found["kuryr_vfs", ("physnet2", "quarantined")] == 0
     assert (found["kuryr_stuck_removals", ("lease",)], found["kuryr_stuck_removals", ("port",)]) == (1, 0)
     assert found["kuryr_journal_size_bytes", ()] == 4096
-    assert {labels for name, labels in found if name == "kuryr_quota_free"} == {("port",)}
-    assert found["kuryr_quota_free", ("port",)] == 12
+    assert {labels for name, labels in found if name == "kuryr_quota_free_count"} == {("port",)}
+    assert found["kuryr_quota_free_count", ("port",)] == 12
+    assert found["kuryr_port_quota_per_subnet", ("front", "s")] == 250
     assert found["kuryr_rounds_total", ()] == 7
     assert found["kuryr_unforeseen_errors_total", ("routes",)] == 1
     parties = {labels for name, labels in found if name == "kuryr_last_answer_timestamp_seconds"}

@@ -21,7 +21,7 @@ from tests.fakes.sriov import FakeNetdevs, FakeNic, FakePci, FakeVfControl
 
 READS = (
     "members",
-    *("find_", "get", "owned", "extensions", "quota", "unconnected", "all", "addresses", "aliases"),
+    *("find_", "get", "owned", "extensions", "quota", "free_addresses", "unconnected", "all", "addresses", "aliases"),
     *("physical_function", "virtual_function", "read", "state", "in_use", "uses", "carries_", "wait_"),
 )
 

@@ -219,7 +219,10 @@ def _of_counts(counts: Counts) -> Iterable[Metric]:
     text = "How many more of a resource the service's project may have in Neutron; none where there is no limit."
     free = counts.free_quota
     quota: dict[tuple[str, ...], int] = {(kind,): free[kind] for kind in QUOTAS if kind in free}
-    yield _by("kuryr_quota_free", text, ("resource",), quota)
+    yield _by("kuryr_quota_free_count", text, ("resource",), quota)
+    text = "How many addresses of a subnet of a Docker network are free, where Neutron tells the service."
+    subnets: dict[tuple[str, ...], float] = {(each.subnet_id, each.subnet_name): each.free for each in counts.addresses}
+    yield _by("kuryr_port_quota_per_subnet", text, ("subnet_id", "subnet_name"), subnets)
     networks = sorted({name for _, name in counts.devices} | set(counts.free_devices))
     devices: dict[tuple[str, ...], int] = {
         (state, name): counts.devices.get((state, name), 0) for name in networks for state in DEVICE_STATES

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from kuryr_libnetwork.model.links import Trunk
 from kuryr_libnetwork.model.neutron import (
     Agent,
+    FreeAddresses,
     Network,
     Port,
     QosPolicy,
@@ -54,6 +55,14 @@ class Neutron(Protocol):
 
     def quota(self, project_id: str) -> Mapping[str, Quota]:
         """By the kind of resource (``port``, ``security_group`` …); shown to whoever has a role in the project."""
+        ...
+
+    def free_addresses(self, network_ids: Iterable[str]) -> list[FreeAddresses]:
+        """Of each subnet of these networks; shown to the roles service (not in older releases) and admin.
+
+        Empty in a cloud without the extension ``network-ip-availability``. Raises
+        :class:`~kuryr_libnetwork.errors.NeutronForbidden` for other roles.
+        """
         ...
 
     def find_networks(self, **query: str | Iterable[str]) -> list[Network]: ...

@@ -249,6 +249,14 @@ class Agent(Value, frozen=True):
     configurations: dict[str, Any] = {}
 
 
+class FreeAddresses(Value, frozen=True):
+    """How many addresses of a subnet no port has. Of an IPv6 subnet they are more than a 64 bit number holds."""
+
+    subnet_id: str
+    subnet_name: str
+    free: float
+
+
 class Quota(Value, frozen=True):
     """Of one kind of resource in a project; ``limit`` -1: none. Source: Neutron API v2, quotas details."""
 

@@ -7,6 +7,7 @@ The names of the members are those of the JSON; they stay as they are.
 
 from __future__ import annotations
 
+from kuryr_libnetwork.model.neutron import FreeAddresses
 from kuryr_libnetwork.model.sriov import VfCounters
 from kuryr_libnetwork.model.value import Value
 
@@ -117,7 +118,7 @@ class RoundRow(Value, frozen=True):
 class Counts(Value, frozen=True):
     """How much there is of everything. ``devices``: by state and physical network; ``free_devices``: by physical
     network, "" where the operator has named none; ``free_quota``: by kind of resource, where there is a limit;
-    ``stuck``: suspects that could not be removed, by kind.
+    ``addresses``: those free in the subnets of Docker networks; ``stuck``: suspects that could not be removed, by kind.
     """
 
     networks: dict[str, int] = {}
@@ -129,6 +130,7 @@ class Counts(Value, frozen=True):
     devices: dict[tuple[str, str], int] = {}
     free_devices: dict[str, int] = {}
     free_quota: dict[str, int] = {}
+    addresses: tuple[FreeAddresses, ...] = ()
     suspects: dict[str, int] = {}
     stuck: dict[str, int] = {}
 

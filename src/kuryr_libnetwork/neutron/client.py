@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
@@ -15,6 +15,7 @@ from kuryr_libnetwork.errors import NeutronError, NeutronNotFound, NeutronRefuse
 from kuryr_libnetwork.model.links import Trunk
 from kuryr_libnetwork.model.neutron import (
     Agent,
+    FreeAddresses,
     Id,
     Network,
     Port,
@@ -80,6 +81,16 @@ class NeutronClient:
     def quota(self, project_id: str) -> Mapping[str, Quota]:
         told = self._rest.call("GET", f"/quotas/{quote(project_id, safe='')}/details.json").get("quota")
         return answers.convert(told, dict[str, Quota], "quota")
+
+    def free_addresses(self, network_ids: Iterable[str]) -> list[FreeAddresses]:
+        wanted = set(network_ids)
+        if not wanted or "network-ip-availability" not in self.extensions():
+            return []
+        found = []
+        for part in _parts({"network_id": sorted(wanted)}):
+            told = self._rest.call("GET", "/network-ip-availabilities", part).get("network_ip_availabilities")
+            found += answers.convert(told, list[_Availability], "network_ip_availabilities")
+        return [each.free for network in found if network.network_id in wanted for each in network.subnets]
 
     def find_networks(self, **query: str | Iterable[str]) -> list[Network]:
         return self._find("networks", Network, query)
@@ -257,6 +268,25 @@ class NeutronClient:
 
 class _Extension(msgspec.Struct):
     alias: str
+
+
+class _Subnet(msgspec.Struct):
+    subnet_id: Id
+    total_ips: float
+    used_ips: float
+    subnet_name: str | None = None
+
+    @property
+    def free(self) -> FreeAddresses:
+        free = max(0.0, self.total_ips - self.used_ips)
+        return FreeAddresses(subnet_id=self.subnet_id, subnet_name=self.subnet_name or "", free=free)
+
+
+class _Availability(msgspec.Struct):
+    network_id: Id
+    subnets: Annotated[list[_Subnet], msgspec.Meta(max_length=MOST_LISTED)] = msgspec.field(
+        name="subnet_ip_availability", default_factory=list
+    )
 
 
 class _Link(msgspec.Struct):

@@ -8,6 +8,7 @@ RESOURCES = frozenset(
     {
         "agents",
         "extensions",
+        "network-ip-availabilities",
         "networks",
         "policies",
         "ports",

@@ -287,12 +287,15 @@ class _Parts:
             host=self._settings.host,
         )
 
+    def _network_ids(self) -> list[str]:
+        return [each.neutron_id for each in self._journal.networks.all() if each.neutron_id]
+
     @cached_property
     def reconciler(self) -> Reconciler:
         host, neutron = self._settings.host, self._neutron
         watch = VfWatch(neutron, self._drivers, self.locks, self._attempts, self.findings, host)
         agents = AgentWatch(neutron, self.findings, host)
-        quota = QuotaWatch(neutron, self.findings, self._clock)
+        quota = QuotaWatch(neutron, self.findings, self._network_ids, self._clock)
         return Reconciler(
             neutron=self._neutron,
             journal=self._journal,

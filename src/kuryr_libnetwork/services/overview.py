@@ -57,6 +57,7 @@ class Overview:
             devices=dict(Counter((each.state, each.physical_network) for each in journal.devices.all())),
             free_devices=self._findings.free_devices(),
             free_quota=self._findings.quota(),
+            addresses=self._findings.addresses(),
             suspects=dict(Counter(kind for kind, _ in suspects)),
             stuck=dict(Counter(suspect[0] for suspect in suspects if self._trouble(suspect))),
         )

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from kuryr_libnetwork.bell import Bell
-from kuryr_libnetwork.errors import NeutronRefused
+from kuryr_libnetwork.errors import KuryrError, NeutronForbidden, NeutronNotFound, NeutronRefused
 from lab.process import wait_for
 from tests.world.rig import ROUNDS, DirectDocker, Rig
 
@@ -125,6 +125,35 @@ def test_the_quota_is_looked_at_now_and_then(rig: Rig) -> None:
     rig.now += 300
     reconciler.round()
     assert overview.counts().free_quota["port"] < 7
+
+
+def test_free_addresses_are_counted_with_the_quota(rig: Rig) -> None:
+    """A subnet without addresses would be noticed when a container does not start; or each scrape ask Neutron."""
+    docker = DirectDocker(rig)
+    docker.run(docker.network_create("10.77.0.0/24"))
+    rig.now += 300
+    rig.services.reconciler.round()
+    (found,) = rig.services.overview.counts().addresses
+    (subnet,) = rig.neutron.find_subnets(id=found.subnet_id)
+    assert (subnet.cidr, found.subnet_name) == ("10.77.0.0/24", subnet.name)
+    assert 250 <= found.free <= 252
+    assert len(rig.neutron.called("free_addresses")) == 1
+
+
+@pytest.mark.parametrize("error", [NeutronForbidden("no"), NeutronNotFound("no")])
+def test_a_neutron_that_does_not_show_addresses_is_asked_once(rig: Rig, error: KuryrError) -> None:
+    """A question that is always refused would be asked for ever, and hide what is left of the quota."""
+    docker = DirectDocker(rig)
+    docker.network_create()
+    rig.neutron.store.quotas["ports"] = 7
+    rig.neutron.fail_next("free_addresses", error)
+    for _ in range(3):
+        rig.now += 300
+        rig.services.reconciler.round()
+    counts = rig.services.overview.counts()
+    assert counts.addresses == ()
+    assert counts.free_quota.keys() == {"port"}
+    assert len(rig.neutron.called("quota")) == 3
 
 
 def test_an_operator_has_the_background_look_now(rig: Rig) -> None:

@@ -508,6 +508,6 @@ def test_a_round_is_cheap(rig: Rig, docker: DirectDocker) -> None:
     look(rig)
     rig.outside.disarm()
     calls = [name for name in rig.outside.names if name.startswith("neutron.")]
-    assert len(calls) <= 5, calls
+    assert len(calls) <= 6, calls  # two of them, about quota and addresses, only every five minutes
     changes = [name for name in rig.outside.names if not is_read(name)]
     assert not changes

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_address
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,6 +19,7 @@ from kuryr_libnetwork.errors import KuryrError
 from kuryr_libnetwork.model.links import Trunk
 from kuryr_libnetwork.model.neutron import (
     Agent,
+    FreeAddresses,
     Network,
     Port,
     QosPolicy,
@@ -47,6 +49,7 @@ DEFAULT_EXTENSIONS = frozenset(
         "dns-integration",
         "filter-validation",
         "net-mtu",
+        "network-ip-availability",
         "pagination",
         "port-security",
         "qos",
@@ -144,6 +147,32 @@ class FakeNeutron:
 
     def _used(self, kind: str) -> int:
         return sum(row.get("project_id") == PROJECT for row in self.store.tables[kind].values())
+
+    def free_addresses(self, network_ids: Iterable[str]) -> list[FreeAddresses]:
+        wanted = set(network_ids)
+        if not wanted or "network-ip-availability" not in self.extensions():
+            return []
+        path = "/network-ip-availabilities"
+        return self._call("free_addresses", (tuple(sorted(wanted)),), "GET", path, lambda: self._free(wanted))
+
+    def _free(self, network_ids: set[str]) -> list[FreeAddresses]:
+        subnets = [row for row in self.store.tables["subnets"].values() if row["network_id"] in network_ids]
+        return [
+            FreeAddresses(
+                subnet_id=row["id"],
+                subnet_name=row["name"],
+                free=sum(self._size(pool) for pool in row["allocation_pools"]) - self._taken(row["id"]),
+            )
+            for row in subnets
+        ]
+
+    @staticmethod
+    def _size(pool: Mapping[str, str]) -> int:
+        return int(ip_address(pool["end"])) - int(ip_address(pool["start"])) + 1
+
+    def _taken(self, subnet_id: str) -> int:
+        fixed = [each for port in self.store.tables["ports"].values() for each in port["fixed_ips"]]
+        return sum(each["subnet_id"] == subnet_id for each in fixed)
 
     def find_networks(self, **query: str | Iterable[str]) -> list[Network]:
         return self._find("networks", Network, query)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from kuryr_libnetwork.model.neutron import Agent
+from kuryr_libnetwork.model.neutron import Agent, FreeAddresses
 from kuryr_libnetwork.model.overview import RoundRow
 from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules.leftovers import Suspect
@@ -24,6 +24,7 @@ class Findings:
         self._agents: tuple[Agent, ...] | None = None
         self._free: dict[str, int] = {}
         self._quota: dict[str, int] = {}
+        self._addresses: tuple[FreeAddresses, ...] = ()
         self._begun = 0
         self._rounds = 0
         self._ended: float | None = None
@@ -60,6 +61,11 @@ class Findings:
         with self._lock:
             self._quota = dict(free)
 
+    def note_addresses(self, free: Sequence[FreeAddresses]) -> None:
+        """``free``: addresses in the subnets of Docker networks; none where Neutron does not show them."""
+        with self._lock:
+            self._addresses = tuple(free)
+
     def note_begin(self) -> None:
         """A look begins."""
         with self._lock:
@@ -90,6 +96,10 @@ class Findings:
     def quota(self) -> dict[str, int]:
         with self._lock:
             return dict(self._quota)
+
+    def addresses(self) -> tuple[FreeAddresses, ...]:
+        with self._lock:
+            return self._addresses
 
     def free_devices(self) -> dict[str, int]:
         with self._lock:
