@@ -16,6 +16,7 @@ from pathlib import Path
 from msgspec.structs import replace
 from oslo_config import cfg
 
+from kuryr_libnetwork.activity import Activity
 from kuryr_libnetwork.admin.assembly import admin_server
 from kuryr_libnetwork.admin.metrics import Metrics, Sources
 from kuryr_libnetwork.admin.pages import Pages
@@ -197,11 +198,12 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
         endpoint_type=settings.neutron.endpoint_type,
         timeout=settings.neutron.timeout,
     )
-    contacts, metrics = Contacts(), Metrics()
+    contacts, metrics, activity = Contacts(), Metrics(), Activity()
 
     def observe(question: Question) -> None:
         contacts.note(question)
         metrics.note_question(question)
+        activity.note_question(question)
 
     neutron = NeutronClient(adapter, settings.neutron.timeout, observe=observe)
     journal = SqliteJournal(plugin.state_path / JOURNAL_FILE)
@@ -212,7 +214,7 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     health = Health()
     health.watch_all_threads()
     services = _services(settings, neutron, journal, drivers, health, observe)
-    boundary = Boundary(_routes(plugin, services), metrics.note_call, services.whom)
+    boundary = Boundary(_routes(plugin, services), metrics.note_call, services.whom, activity)
     tls = _tls(plugin)
     server = PluginServer(boundary, _listeners(plugin), threads=plugin.worker_threads, tls=tls)
     warm_ups = _warm_ups(settings, neutron, links, ovs, drivers)
@@ -220,13 +222,14 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
         Pulse("the journal", partial(_write_nothing, journal), DISK_LIMIT),
         Pulse("the thread of Docker's socket", server.wait_for_turn, TURN_LIMIT),
     )
+    activity.waiting = lambda: server.waiting
     app = App(server, services, plugin.reconcile_interval, warm_ups, health, pulses, contacts, plugin.host)
     sources = _sources(plugin, app, server, services, contacts)
     if any(driver.name == SRIOV for driver in drivers.all()):
         traffic = TrafficOfVfs(parts.sriov.pci, KernelVfStatistics(), journal, services.findings)
         sources = replace(sources, vfs=traffic.report)
     app.answer_operators(
-        admin_server(settings.admin, services.overview, sources, metrics, health, app.look_now, _listen)
+        admin_server(settings.admin, services.overview, activity, sources, metrics, health, app.look_now, _listen)
     )
     return app
 

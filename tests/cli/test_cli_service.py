@@ -4,21 +4,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kuryr_libnetwork.activity import Activity
 from kuryr_libnetwork.admin.assembly import lists
 from kuryr_libnetwork.admin.commands import commands
 from kuryr_libnetwork.admin.pages import Pages, Slow
 from kuryr_libnetwork.admin.server import AdminServer, Place
 from kuryr_libnetwork.bell import Bell
+from kuryr_libnetwork.cli import kuryr
 from kuryr_libnetwork.cli.service_client import AdminClient
 from kuryr_libnetwork.docker.listeners import unix_listener
 from kuryr_libnetwork.errors import HostError, NeutronUnavailable
@@ -36,6 +41,7 @@ class Service:
 
     def __init__(self, folder: Path) -> None:
         self.bench = Bench(folder)
+        self.activity = Activity()
         self.rig = Rig(role="admin")
         self.docker = DirectDocker(self.rig)
         self.net: DockerNetwork = self.docker.network_create()
@@ -49,6 +55,7 @@ class Service:
             lists(self.rig.services.overview),
             slow=Slow(),
             commands=commands(self.look_now),
+            at_once={"activity": self.activity.report},
         )
         self.server = AdminServer([Place(listener.socket, listener.name, pages, listener.remove)], Health())
         self.server.start()
@@ -247,3 +254,91 @@ def test_who_is_not_root_is_told_so(service: Service) -> None:
             service.bench.admin.get("/healthz")
     finally:
         os.seteuid(0)
+
+
+class Terminal(io.StringIO):
+    """``frames``: after so many the user presses Ctrl-C."""
+
+    def __init__(self, frames: int = 0) -> None:
+        super().__init__()
+        self._frames = frames
+
+    def isatty(self) -> bool:
+        return True
+
+    def flush(self) -> None:
+        self._frames -= 1
+        if not self._frames:
+            raise KeyboardInterrupt
+
+
+def top(service: Service, out: io.StringIO, *words: str) -> tuple[int, str]:
+    err = io.StringIO()
+    code = kuryr.main(("top", *words), service.bench.make_host, out, err)
+    return code, err.getvalue()
+
+
+def test_top_is_one_frame_where_there_is_no_terminal(service: Service) -> None:
+    """A script would never end, or get what only a terminal understands."""
+    with service.activity.call("NetworkDriver.Join", "req-1") as call:
+        call.whom = "web"
+        code, out, err = service.bench.run("top")
+    assert (code, err) == (0, "")
+    assert "1 network, 1 endpoint, 1 call under way" in out
+    assert re.search(r"^Join  +\d+ ms  web$", out, re.MULTILINE)
+    assert service.box.addresses[0].partition("/")[0] in out
+    assert "\033" not in out
+
+
+def test_top_for_programs(service: Service) -> None:
+    """A program would have to read tables."""
+    code, out, _ = service.bench.run("top", "-f", "json", "--count", "2", "--interval", "0.2")
+    first, second = (json.loads(line) for line in out.splitlines())
+    assert (code, first["networks"], len(second["endpoints"])) == (0, 1, 1)
+
+
+def test_top_goes_on_until_ctrl_c(service: Service) -> None:
+    """The terminal would be left in disorder, or show a traceback."""
+    out = Terminal(3)
+    assert top(service, out, "--interval", "0.2") == (0, "")
+    assert out.getvalue().count("\033[H") == 3
+    assert out.getvalue().endswith("\n")
+
+
+def test_top_goes_on_while_the_service_is_restarted(service: Service) -> None:
+    """An operator would have to start it again each time, or take an old frame for the present."""
+    told = service.bench.admin
+
+    class Restarting(AdminClient):
+        asked = 0
+
+        def get(self, page: str) -> dict[str, Any]:
+            self.asked += page == "/healthz"
+            if self.asked == 2:
+                raise HostError("the service does not answer")
+            return told.get(page)
+
+    service.bench.admin = Restarting(None)
+    code, out, _ = service.bench.run("top", "--count", "3", "--interval", "0.2")
+    assert code == 0
+    assert [line for line in out.splitlines() if ": ready, " in line or "answer" in line][
+        1
+    ] == "the service does not answer"
+    service.bench.admin = Restarting(None)
+    assert service.bench.run("top", "--count", "2", "--interval", "0.2")[0] == 1
+
+
+def test_top_without_a_service(service: Service) -> None:
+    """An operator would see an empty frame, and believe that nothing is wrong."""
+    service.server.stop()
+    assert "is it running?" in service.bench.refused("top")
+
+
+@pytest.mark.parametrize("words", [("--interval", "0"), ("--interval", "x"), ("--count", "-1"), ("-f", "csv")])
+def test_top_with_wrong_arguments(service: Service, words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """It would load the service with questions, or end without a word."""
+    with pytest.raises(SystemExit, match="2"):
+        service.bench.run("top", *words)
+    said = capsys.readouterr().err
+    assert words[0] in said
+    assert " _" not in said

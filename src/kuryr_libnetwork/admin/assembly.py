@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from kuryr_libnetwork.activity import Activity
 from kuryr_libnetwork.admin.commands import commands
 from kuryr_libnetwork.admin.metrics import Metrics, Sources
 from kuryr_libnetwork.admin.pages import Pages, Slow
@@ -25,6 +26,7 @@ Application = Callable[..., Pages]
 def admin_server(
     chosen: AdminSettings,
     overview: Overview,
+    activity: Activity,
     sources: Sources,
     metrics: Metrics,
     health: Health,
@@ -39,6 +41,7 @@ def admin_server(
         return Pages(
             sources.wellbeing,
             lists(overview),
+            at_once={"activity": activity.report},
             slow=slow,
             metrics=metrics.show,
             commands={} if local_only else commands(look_now),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -78,7 +79,8 @@ class Slow:
 
 
 class Pages:
-    """``lists``: what ``/v1/NAME`` answers. ``wellbeing``: how the service is; it waits for nothing.
+    """``lists``: what ``/v1/NAME`` answers from the journal; ``at_once``: without it. ``wellbeing``: how the service
+    is; it waits for nothing.
 
     ``local_only``: the pages are served at a TCP address, to which a browser could be led by another site's name: only
     requests that name a loopback address are answered. ``commands``: what a POST to ``/v1/NAME`` does with its body.
@@ -90,6 +92,7 @@ class Pages:
         lists: Mapping[str, Callable[[], object]],
         *,
         slow: Slow,
+        at_once: Mapping[str, Callable[[], object]] | None = None,
         metrics: Callable[[], bytes] = bytes,
         commands: Mapping[str, Callable[[bytes], object]] | None = None,
         local_only: bool = False,
@@ -106,6 +109,8 @@ class Pages:
         }
         for name, rows in lists.items():
             self._pages[f"/v1/{name}"] = self._listing(name, rows)
+        for name, rows in (at_once or {}).items():
+            self._pages[f"/v1/{name}"] = partial(_telling, name, rows)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         method, path = str(environ["REQUEST_METHOD"]), str(environ.get("PATH_INFO") or "/")
@@ -158,6 +163,10 @@ class Pages:
 
     def _listing(self, name: str, rows: Callable[[], object]) -> Callable[[], Page]:
         return lambda: _page({name: self._slow.run(rows)})
+
+
+def _telling(name: str, rows: Callable[[], object]) -> Page:
+    return _page({name: rows()})
 
 
 def _body(environ: Environ) -> bytes:

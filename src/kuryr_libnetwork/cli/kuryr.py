@@ -16,7 +16,7 @@ from cliff.command import Command
 
 from kuryr_libnetwork.cli import docker_plugin
 from kuryr_libnetwork.cli.application import Application, MakeHost
-from kuryr_libnetwork.cli.host import devices, doctor, service_state, settings_commands, support
+from kuryr_libnetwork.cli.host import devices, doctor, service_state, settings_commands, support, top
 from kuryr_libnetwork.cli.host.inventory import Host
 from kuryr_libnetwork.cli.host.probes import real_probes
 from kuryr_libnetwork.cli.service_client import AdminClient, call
@@ -30,6 +30,7 @@ from kuryr_libnetwork.host.vf_control import KernelVfControl
 
 COMMANDS: Mapping[str, type[Command]] = {
     "status": service_state.Status,
+    "top": top.Top,
     "network list": service_state.NetworkList,
     "network show": service_state.NetworkShow,
     "endpoint list": service_state.EndpointList,

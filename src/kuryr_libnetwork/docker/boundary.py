@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from kuryr_libnetwork.activity import Activity, Call
 from kuryr_libnetwork.calls import count_calls, one_request, request_id
 from kuryr_libnetwork.docker.deliveries import Deliveries
 from kuryr_libnetwork.errors import InvalidRequest, KuryrError
@@ -61,10 +62,17 @@ class Answer(msgspec.Struct, frozen=True):
 
 class Boundary:
     """``observe`` is told of each call that is served. ``whom``: for whom a call is, from what it asks and, once there
-    is one, its answer; "" where that is not known.
+    is one, its answer; "" where that is not known. ``activity`` has the calls under way.
     """
 
-    def __init__(self, routes: Routes, observe: ObserveCall = ignore, whom: Whom = _nobody) -> None:
+    def __init__(
+        self,
+        routes: Routes,
+        observe: ObserveCall = ignore,
+        whom: Whom = _nobody,
+        activity: Activity | None = None,
+    ) -> None:
+        self._activity = activity or Activity()
         self._whom = whom
         self._routes = routes
         self._observe = observe
@@ -83,17 +91,17 @@ class Boundary:
         route = self._routes.get(path)
         if route is None or method != "POST":
             return _refuse(method, path, known=route is not None)
-        with one_request():
-            return self._serve(path, route, body)
+        with one_request() as number, self._activity.call(path[1:], number) as call:
+            return self._serve(path, route, body, call)
 
-    def _serve(self, path: str, route: Route[Any, Any], body: bytes) -> Answer:
+    def _serve(self, path: str, route: Route[Any, Any], body: bytes, call: Call) -> Answer:
         started = time.monotonic()
         request: Message = Empty()
         whom = ""
         with count_calls() as calls, one_patience():
             try:
                 request = self._decode(path, route, body)
-                whom = self._named(request, None)
+                whom = call.whom = self._named(request, None)
                 answer, message = self._answer(path, route, request)
                 whom = self._named(request, message) or whom
                 outcome, code = "ok", "ok"
@@ -106,6 +114,7 @@ class Boundary:
                 outcome = f"internal error {number}; the log of kuryr-server has the details"
                 answer, code = Answer(500, error_body(outcome)), "internal"
         seconds = time.monotonic() - started
+        call.whom, call.outcome = whom, code
         self._observe(CallDone(method=path[1:], seconds=seconds, outcome=code))
         level = logging.INFO if answer.status == 200 else logging.WARNING
         text = f"{_ids(request)} {one_line(outcome)}"

@@ -163,6 +163,48 @@ class VfReport(Value, frozen=True):
     traffic: tuple[VfTraffic, ...] = ()
 
 
+class CallRow(Value, frozen=True):
+    """A call of Docker under way. ``request``: its id in the log; ``whom``: the container, port and addresses it is
+    for, as far as they are known.
+    """
+
+    method: str
+    seconds: float
+    request: str = ""
+    whom: str = ""
+
+
+class DoneRow(Value, frozen=True):
+    """A call of Docker that ended ``ago`` seconds ago. ``outcome``: "ok", or the code of the error."""
+
+    method: str
+    seconds: float
+    ago: float
+    outcome: str = "ok"
+    request: str = ""
+    whom: str = ""
+
+
+class NeutronRow(Value, frozen=True):
+    """The requests of one kind to Neutron in the last minute; ``median`` and ``slowest`` in seconds."""
+
+    verb: str
+    resource: str
+    requests: int
+    failed: int
+    median: float
+    slowest: float
+
+
+class ActivityRow(Value, frozen=True):
+    """``waiting``: calls of Docker that no worker has taken yet."""
+
+    waiting: int = 0
+    calls: tuple[CallRow, ...] = ()
+    recent: tuple[DoneRow, ...] = ()
+    neutron: tuple[NeutronRow, ...] = ()
+
+
 class Wellbeing(Value, frozen=True):
     """``live``: nothing hangs; ``ready``: containers can be connected. ``reasons``: what speaks against either."""
 

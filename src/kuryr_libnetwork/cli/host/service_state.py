@@ -65,15 +65,15 @@ class Subnets(FormattableColumn[tuple[SubnetRow, ...]]):
         return msgspec.to_builtins(self._value)
 
 
-class _Asking(OnHost):
+class Asking(OnHost):
     def rows(self, page: str, kind: type[T]) -> list[T]:
-        return _understood(self.host.admin.get(f"/v1/{page}").get(page), list[kind])  # type: ignore[valid-type]
+        return understood(self.host.admin.get(f"/v1/{page}").get(page), list[kind])  # type: ignore[valid-type]
 
     def rounds(self) -> RoundRow:
-        return _understood(self.host.admin.get("/v1/rounds").get("rounds"), RoundRow)
+        return understood(self.host.admin.get("/v1/rounds").get("rounds"), RoundRow)
 
 
-class _AskingOfEndpoints(_Asking):
+class _AskingOfEndpoints(Asking):
     def endpoints(self) -> list[EndpointRow]:
         """With the containers' present names, if Docker answers."""
         names = self.host.containers()
@@ -83,14 +83,14 @@ class _AskingOfEndpoints(_Asking):
         ]
 
 
-def _understood(told: object, kind: type[T]) -> T:
+def understood(told: object, kind: type[T]) -> T:
     try:
         return msgspec.convert(told, kind)
     except msgspec.ValidationError as error:
         raise HostError(f"the service's answer is not understood, it may be of another release: {error}") from None
 
 
-class Status(_Asking):
+class Status(Asking):
     """Say how the service is: one line if all is well, else what is wrong. Exit code 1: something is wrong."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -101,7 +101,7 @@ class Status(_Asking):
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         found = judge(
             Seen(
-                wellbeing=_understood(self.host.admin.get("/healthz"), Wellbeing),
+                wellbeing=understood(self.host.admin.get("/healthz"), Wellbeing),
                 networks=tuple(self.rows("networks", NetworkRow)),
                 endpoints=tuple(self.rows("endpoints", EndpointRow)),
                 devices=tuple(self.rows("devices", DeviceRow)),
@@ -120,7 +120,7 @@ class Status(_Asking):
         return int(bool(found.troubles))
 
 
-class NetworkList(_Asking, Table):
+class NetworkList(Asking, Table):
     """List the Docker networks of this host and their Neutron networks."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], list[Any]]:  # noqa: ARG002
@@ -130,7 +130,7 @@ class NetworkList(_Asking, Table):
         ]
 
 
-class NetworkShow(_Asking, ShowOne):
+class NetworkShow(Asking, ShowOne):
     """Show a Docker network, found by its id or its Neutron network's, or the beginning of either."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -212,7 +212,7 @@ def _one(what: str, wanted: str, names: Sequence[tuple[T, tuple[str, ...]]]) -> 
     raise DeviceError(f"there is no {what} {wanted!r} on this host; kuryr {what} list shows them")
 
 
-class Reconcile(_Asking, Table):
+class Reconcile(Asking, Table):
     """Have the service look for leftovers now, and list what it still suspects. With --dry-run: list only.
 
     What nobody seems to use is removed once that has been so in every look for reconcile_grace seconds.
@@ -237,7 +237,7 @@ class Reconcile(_Asking, Table):
         ]
 
     def _look(self) -> None:
-        asked = _understood(self.host.admin.post("/v1/reconcile", {}), RoundRow)
+        asked = understood(self.host.admin.post("/v1/reconcile", {}), RoundRow)
         end = time.monotonic() + LOOK_SECONDS
         while self.rounds().rounds <= asked.begun:
             if time.monotonic() > end:
