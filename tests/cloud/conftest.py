@@ -23,6 +23,16 @@ from tests.cloud.relay import relay
 from tests.cloud.user import User, somebody
 
 
+HANG = 400
+"""Seconds after which a test is ended that names no time of its own. On a busy machine a slow one takes three times as
+long as otherwise, and what it leaves behind if it is cut off fails all that follow."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if item.get_closest_marker("timeout") is None:
+        item.add_marker(pytest.mark.timeout(HANG))
+
+
 @pytest.fixture(scope="session")
 def lab() -> Lab:
     """If there are several labs, each of pytest's workers (gw0, gw1 …) has its own."""
