@@ -22,7 +22,6 @@ from lab.people import KURYR_ADMIN, KURYR_BY_ROLE, Person
 from tests.cloud.relay import relay
 from tests.cloud.user import User, somebody
 
-
 HANG = 400
 """Seconds after which a test is ended that names no time of its own. On a busy machine a slow one takes three times as
 long as otherwise, and what it leaves behind if it is cut off fails all that follow."""
