@@ -11,6 +11,7 @@ import pytest
 
 from kuryr_libnetwork.cli.kuryr import COMMANDS
 from kuryr_libnetwork.config.options import list_opts
+from lab.docs import picture
 from lab.docs.build import MANUAL, SITE, sphinx
 from lab.docs.extension import toctrees
 
@@ -66,3 +67,8 @@ def test_the_table_of_contents_is_the_index() -> None:
         ("Begin", "one\n../TWO\n"),
         ("End", "x/y\n"),
     ]
+
+
+def test_the_picture_is_current() -> None:
+    """The picture would show what its source no longer says: run python3 -m lab.docs.picture."""
+    assert picture.FILE.read_text() == picture.picture()
