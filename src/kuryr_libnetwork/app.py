@@ -61,6 +61,7 @@ from kuryr_libnetwork.services.background.role_warning import warn_of_roles
 from kuryr_libnetwork.services.endpoints.announcer import THREAD as ANNOUNCER
 from kuryr_libnetwork.services.endpoints.labels import THREAD as LABELS
 from kuryr_libnetwork.services.endpoints.sandbox_routes import THREAD as ROUTES
+from kuryr_libnetwork.services.ports.pool_filler import THREAD as PORT_POOLS
 from kuryr_libnetwork.services.state.attempts import Attempts
 from kuryr_libnetwork.services.vf_traffic import TrafficOfVfs
 
@@ -108,6 +109,7 @@ class App:
         self._announcer = health.thread(ANNOUNCER, services.announcer.run)
         self._routes = health.thread(ROUTES, services.routes.run)
         self._labels = health.thread(LABELS, services.labels.run)
+        self._pool_filler = health.thread(PORT_POOLS, services.pool_filler.run)
 
     def serve(self) -> None:
         """Answer Docker until :meth:`stop`. The background starts once calls are accepted, so none waits for it."""
@@ -115,6 +117,7 @@ class App:
         self._announcer.start()
         self._routes.start()
         self._labels.start()
+        self._pool_filler.start()
         self._server.serve()
 
     def stop(self) -> None:
@@ -125,6 +128,7 @@ class App:
         self._services.announcer.stop()
         self._services.routes.stop()
         self._services.labels.stop()
+        self._services.pool_filler.stop()
         self._server.stop()
         LOG.info("stopped")
 
@@ -349,6 +353,7 @@ def _services(
         vif_plugging_timeout=settings.neutron.vif_plugging_timeout,
         agent_alive_timeout=settings.neutron.agent_alive_timeout,
         reconcile_grace=plugin.reconcile_grace,
+        port_pool=settings.port_pool,
     )
     return assemble(
         neutron=neutron,

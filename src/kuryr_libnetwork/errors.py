@@ -87,9 +87,13 @@ class NeutronError(KuryrError):
 
 
 class NeutronUnavailable(NeutronError):
-    """No usable answer: connection refused, time-out, 502-504, broken body."""
+    """No usable answer: connection refused, time-out, 502-504, broken body.
+
+    ``pause``: seconds after which the answer asks to try again; ``None`` if it does not say.
+    """
 
     code = "neutron-unavailable"
+    pause: float | None = None
 
 
 class NeutronNotFound(NeutronError):

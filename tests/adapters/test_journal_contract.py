@@ -24,6 +24,7 @@ from kuryr_libnetwork.model.records import (
     NetworkRecord,
     PlugRecord,
     PoolRecord,
+    SpareRecord,
     SubnetRecord,
 )
 from kuryr_libnetwork.model.sriov import DeviceLease, NetdevState, VfSettings
@@ -63,6 +64,14 @@ PLUG = PlugRecord(
     driver="veth", binding="veth", port_id="port", vif_type="ovs", host_ifname="tap", container_ifname="t_c"
 )
 ENDPOINT = EndpointRecord(endpoint_id="e1", docker_network_id="n" * 64, port_id="port", state="ready", plug=PLUG)
+SPARE = SpareRecord(
+    port_id="spare",
+    docker_network_id="n" * 64,
+    state="ready",
+    port=Port(id="spare", network_id="net"),
+    plug=PLUG,
+    since=2.5,
+)
 INTENT = IntentRecord(token="t1", resource="ports", created_at=1.5)
 DEVICE = DeviceLease(
     pci_address="0000:01:10.0",
@@ -95,12 +104,14 @@ def test_every_kind_of_record_comes_back_as_it_was(journal: Journal) -> None:
     journal.endpoints.put(ENDPOINT)
     journal.intents.put(INTENT)
     journal.devices.put(DEVICE)
+    journal.spares.put(SPARE)
     assert journal.pools.get("p1") == POOL
     assert journal.networks.get("n" * 64) == NETWORK
     assert journal.leases.get("port") == LEASE
     assert journal.endpoints.get("e1") == ENDPOINT
     assert journal.intents.get("t1") == INTENT
     assert journal.devices.get("0000:01:10.0") == DEVICE
+    assert journal.spares.get("spare") == SPARE
     assert journal.networks.all() == [NETWORK]
 
 

@@ -17,7 +17,7 @@ import pytest
 from kuryr_libnetwork.errors import JournalError
 from kuryr_libnetwork.host.journal import TABLES, SqliteJournal, _Store
 from kuryr_libnetwork.host.journal_view import look
-from tests.adapters.test_journal_contract import DEVICE, ENDPOINT, INTENT, LEASE, NETWORK, POOL
+from tests.adapters.test_journal_contract import DEVICE, ENDPOINT, INTENT, LEASE, NETWORK, POOL, SPARE
 
 LONG = "9" * 5000
 WRONG: list[object] = [{"x": 1}, [[[]]], -1.5, LONG, "no such state", None, True]
@@ -28,6 +28,7 @@ RECORDS = {
     "endpoints": ("endpoint_id", ENDPOINT),
     "intents": ("token", INTENT),
     "devices": ("pci_address", DEVICE),
+    "spares": ("port_id", SPARE),
 }
 VIEWED = ("networks", "endpoints", "devices")
 

@@ -27,8 +27,24 @@ from kuryr_libnetwork.errors import (
     SwitchSilent,
 )
 from kuryr_libnetwork.model.indexes import Index
-from kuryr_libnetwork.model.links import ChildSpec, HostIp, Link, OvsInterface, SandboxRoute, SandboxView, VethSpec
-from kuryr_libnetwork.model.records import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord
+from kuryr_libnetwork.model.links import (
+    ChildSpec,
+    HostIp,
+    Link,
+    OvsInterface,
+    SandboxRoute,
+    SandboxView,
+    SwitchView,
+    VethSpec,
+)
+from kuryr_libnetwork.model.records import (
+    EndpointRecord,
+    IntentRecord,
+    LeaseRecord,
+    NetworkRecord,
+    PoolRecord,
+    SpareRecord,
+)
 from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules.addresses import canonical_cidr, contains, is_default, may_overlap
@@ -344,6 +360,8 @@ class FakeOvs(Failing):
         self._connected: set[str] = set()
         self.frozen = False
         """Nobody is at work on what the database says."""
+        self.without_flows: set[str] = set()
+        """The ports whose flows ovn-controller has not installed, or has removed."""
 
     def agent_acts(self) -> None:
         """Neutron's agent gives every interface its VLAN."""
@@ -381,6 +399,15 @@ class FakeOvs(Failing):
     def _connects(self) -> set[str]:
         self._connected = self._connected & set(self._rows) if self.frozen else set(self._rows)
         return self._connected
+
+    def seen(self, name: str) -> SwitchView | None:
+        """Nothing that can fail, or take time: the replica of the database is asked."""
+        with self.lock:
+            row = self._rows.get(name)
+            if row is None:
+                return None
+            connected = name in self._connects()
+            return SwitchView(port_id=row.port_id, connected=connected, installed=row.port_id not in self.without_flows)
 
     def unplug(self, port_id: str) -> list[str]:
         with self.called("unplug"):
@@ -435,10 +462,11 @@ class FakeJournal(Failing):
         self.endpoints = FakeTable(self, "endpoints", "endpoint_id", EndpointRecord)
         self.intents = FakeTable(self, "intents", "token", IntentRecord)
         self.devices = FakeTable(self, "devices", "pci_address", DeviceLease)
+        self.spares = FakeTable(self, "spares", "port_id", SpareRecord)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        kinds = (self.pools, self.networks, self.leases, self.endpoints, self.intents, self.devices)
+        kinds = (self.pools, self.networks, self.leases, self.endpoints, self.intents, self.devices, self.spares)
         tables = [kind.rows for kind in kinds]
         with self.lock:
             before = [dict(rows) for rows in tables]

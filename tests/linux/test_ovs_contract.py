@@ -259,6 +259,47 @@ def test_an_interface_that_cannot_be_connected_is_said(real: Switch) -> None:
 
 
 @pytest.mark.usefixtures("taps")
+def test_what_is_seen_of_an_interface(ovs: Ovs) -> None:
+    """A container would get a port whose interface is gone, or is another port's by now."""
+    assert ovs.seen("tap1") is None
+    ovs.plug(TAP)
+    ovs.wait_connected("tap1")
+    view = ovs.seen("tap1")
+    assert view is not None
+    assert (view.port_id, view.connected) == ("port1", True)
+    ovs.plug(changed(port_id="port2"))
+    ovs.wait_connected("tap1")
+    replaced = ovs.seen("tap1")
+    assert replaced is not None
+    assert replaced.port_id == "port2"
+    ovs.unplug("port2")
+    ovs.owned()
+    assert ovs.seen("tap1") is None
+
+
+@pytest.mark.usefixtures("taps")
+def test_what_ovn_says_of_an_interface_is_seen_as_it_changes(real: Switch, database: OvsDatabase) -> None:
+    """A container would get a port that has no flows yet, or has none any more, and its first packets would be lost."""
+    database.plug(TAP)
+    database.wait_connected("tap1")
+    for change, installed in (
+        (["external_ids:ovn-installed=true"], True),
+        (["external_ids:ovn-installed=false"], False),
+        (["external_ids:ovn-installed=true"], True),
+    ):
+        real.vsctl("set", "interface", "tap1", *change)
+        database.owned()
+        view = database.seen("tap1")
+        assert view is not None
+        assert view.installed is installed
+    real.vsctl("remove", "interface", "tap1", "external_ids", "ovn-installed")
+    database.owned()
+    view = database.seen("tap1")
+    assert view is not None
+    assert (view.connected, view.installed) == (True, False)
+
+
+@pytest.mark.usefixtures("taps")
 def test_the_wait_asks_the_database_nothing(
     real: Switch, database: OvsDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,7 @@ class Thread:
 def test_no_thread_of_the_background_ends_with_an_error(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """After one wrong answer at the start, nothing forgotten would ever be removed, while the service looks well."""
     monkeypatch.setattr(health, "PAUSE", 0.0)
-    reconciler, announcer, routes, labels = Thread(2), Thread(1), Thread(1), Thread(1)
+    reconciler, announcer, routes, labels, filler = Thread(2), Thread(1), Thread(1), Thread(1), Thread(1)
     server, found = Server(), Health()
     warmed: list[str] = []
 
@@ -65,7 +65,8 @@ def test_no_thread_of_the_background_ends_with_an_error(error: Exception, monkey
         raise error
 
     services = cast(
-        "Services", SimpleNamespace(reconciler=reconciler, announcer=announcer, routes=routes, labels=labels)
+        "Services",
+        SimpleNamespace(reconciler=reconciler, announcer=announcer, routes=routes, labels=labels, pool_filler=filler),
     )
     warm_ups = {"reach Neutron": fail, "reach Open vSwitch": lambda: warmed.append("ovs")}
     app = App(cast("PluginServer", server), services, 60, warm_ups, found)
@@ -75,13 +76,16 @@ def test_no_thread_of_the_background_ends_with_an_error(error: Exception, monkey
     assert announcer.at_work.wait(TIMEOUT)
     assert routes.at_work.wait(TIMEOUT)
     assert labels.at_work.wait(TIMEOUT)
+    assert filler.at_work.wait(TIMEOUT)
     app.stop()
     serving.join(TIMEOUT)
     assert not serving.is_alive()
-    assert (reconciler.begun, announcer.begun, routes.begun, labels.begun, warmed) == (3, 2, 2, 2, ["ovs"])
+    assert (reconciler.begun, announcer.begun, routes.begun, labels.begun, filler.begun) == (3, 2, 2, 2, 2)
+    assert warmed == ["ovs"]
     report = found.report()
     expected = 2 if isinstance(error, NeutronUnavailable) else 4  # the third attempt is not due yet
-    assert [report[name].unforeseen for name in ("reconciler", "announcer", "routes", "labels")] == [expected, 1, 1, 1]
+    others = ("announcer", "routes", "labels", "port-pools")
+    assert [report[name].unforeseen for name in ("reconciler", *others)] == [expected, 1, 1, 1, 1]
 
 
 class Rounds(Thread):
@@ -109,7 +113,10 @@ def test_what_could_not_be_done_at_the_start_is_done_later(failures: int) -> Non
             raise NeutronUnavailable("not yet")
 
     reconciler, other = Rounds(5), Thread(0)
-    services = cast("Services", SimpleNamespace(reconciler=reconciler, announcer=other, routes=other, labels=other))
+    services = cast(
+        "Services",
+        SimpleNamespace(reconciler=reconciler, announcer=other, routes=other, labels=other, pool_filler=other),
+    )
     app = App(cast("PluginServer", Server()), services, 60, {"reach Neutron": reach}, Health())
     serving = threading.Thread(target=app.serve)
     serving.start()

@@ -85,7 +85,7 @@ def test_a_dns_name_is_a_label_or_nothing(name: str, label: str) -> None:
 def test_a_new_port_holds_its_addresses_unbound() -> None:
     """The MAC could not be set later, or the port would look like nobody's."""
     wanted = [{"subnet_id": SUBNET_ID, "ip_address": "10.0.0.5"}, {"subnet_id": SUBNET6_ID}]
-    attributes = rules.new_port(NET, wanted, "made by us", "")
+    attributes = rules.new_port(NET, wanted, "made by us")
     assert attributes == {
         "name": UNBOUND_PORT_NAME,
         "network_id": NET,
@@ -93,9 +93,8 @@ def test_a_new_port_holds_its_addresses_unbound() -> None:
         "description": "made by us",
         "fixed_ips": wanted,
     }
-    assert rules.new_port(NET, wanted, "made by us", "web")["dns_name"] == "web"
     assert "binding:vnic_type" not in attributes
-    assert rules.new_port(NET, wanted, "made by us", "", "direct")["binding:vnic_type"] == "direct"
+    assert rules.new_port(NET, wanted, "made by us", "direct")["binding:vnic_type"] == "direct"
 
 
 # -- binding -----------------------------------------------------------------------------------------------------
@@ -103,7 +102,7 @@ def test_a_new_port_holds_its_addresses_unbound() -> None:
 
 def test_a_new_port_is_bound_at_once_where_a_host_is_given() -> None:
     """It would be nobody's: the network's owner may delete it, and no agent sees it."""
-    bound = rules.new_port(NET, [], "made by us", "", host="h1")
+    bound = rules.new_port(NET, [], "made by us", host="h1")
     assert (bound["binding:host_id"], bound["device_owner"]) == ("h1", DEVICE_OWNER)
     assert "device_id" not in bound
 

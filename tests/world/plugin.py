@@ -18,7 +18,7 @@ from kuryr_libnetwork.interfaces.drivers import PortDriver
 from kuryr_libnetwork.interfaces.engine import Engine
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.engine import EngineView, NetworkWord
-from kuryr_libnetwork.model.settings import ServiceSettings
+from kuryr_libnetwork.model.settings import PortPoolSettings, ServiceSettings
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.registry import DriverRegistry
 from kuryr_libnetwork.protocol.routes import Constants, build_routes
@@ -72,6 +72,7 @@ class Plugin:
         self.process_external_connectivity = True
         self.vif_plugging_timeout: float | None = None
         self.agent_alive_timeout = 0.0
+        self.port_pool = PortPoolSettings()
         self.health = Health(lambda: self.now)
         self.services: Services = self._assemble()
         self._server: PluginServer | None = None
@@ -112,6 +113,7 @@ class Plugin:
                 agent_alive_timeout=self.agent_alive_timeout,
                 lock_timeout=self.lock_timeout,
                 reconcile_grace=120,
+                port_pool=self.port_pool,
             ),
             now=lambda: self.now + self.wall,
             clock=lambda: self.now,

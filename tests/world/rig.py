@@ -23,6 +23,7 @@ from tests.world.plugin import HOST, Plugin
 GRACE = 120.0
 ROUNDS = 6
 QUIET_ROUNDS = 2
+MOST_FILLS = 50
 NOWHERE = Path("no-socket")
 
 
@@ -89,6 +90,14 @@ class Rig(Plugin):
             if quiet == QUIET_ROUNDS:
                 return
 
+    def fill(self) -> None:
+        """Let the filler of the port pools work until there is nothing to do now."""
+        for _ in range(MOST_FILLS):
+            before = self.outside.changes
+            self.services.pool_filler.work()
+            if self.outside.changes == before:
+                return
+
     def state(self) -> dict[str, Any]:
         """Everything in Neutron and on the host, without times and revisions."""
         journal = self.journal
@@ -99,6 +108,7 @@ class Rig(Plugin):
             journal.endpoints,
             journal.intents,
             journal.devices,
+            journal.spares,
         )
         return {
             **_plain(self.neutron.store.tables),
@@ -120,7 +130,7 @@ def _plain(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _timeless(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "created_at"}
+    return {name: value for name, value in row.items() if name not in ("created_at", "since")}
 
 
 class DirectClient(PluginClient):

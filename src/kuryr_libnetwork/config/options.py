@@ -16,7 +16,7 @@ from typing import Any
 
 from oslo_config import cfg, types
 
-from kuryr_libnetwork.config import admin as config_admin, sriov as config_sriov
+from kuryr_libnetwork.config import admin as config_admin, port_pool as config_port_pool, sriov as config_sriov
 from kuryr_libnetwork.rules.vifs import NAME as VIF_TYPE
 
 VIF_TIMEOUT_CAP = 60
@@ -407,4 +407,5 @@ def list_opts() -> Iterable[tuple[str, list[cfg.Opt]]]:
         ("ovs", ovs_options()),
         (config_sriov.SECTION, config_sriov.options()),
         (config_admin.SECTION, config_admin.options()),
+        (config_port_pool.SECTION, config_port_pool.options()),
     ]

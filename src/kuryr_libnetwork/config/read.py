@@ -25,6 +25,7 @@ from kuryr_libnetwork.config import (
     admin as config_admin,
     login as config_login,
     options as config_opts,
+    port_pool as config_port_pool,
     reader as config_reader,
     sources as config_source,
     sriov as config_sriov,
@@ -46,7 +47,10 @@ from kuryr_libnetwork.rules.addresses import is_loopback
 __all__ = ["VIF_TIMEOUT_CAP", "Configuration", "Notice", "Settings", "list_opts", "load", "read"]
 
 PROJECT = "kuryr"
-SECTIONS = ("DEFAULT", "binding", "neutron", "ovs", config_sriov.SECTION, config_admin.SECTION)
+SECTIONS = (
+    *("DEFAULT", "binding", "neutron", "ovs"),
+    *(config_sriov.SECTION, config_admin.SECTION, config_port_pool.SECTION),
+)
 _ON_COMMAND_LINE = frozenset({"kuryr_uri", "host", "state_path", "socket_path"})
 # pyroute2 sets its logger "pyroute2" to log everything when it is imported; levels of loggers below it are kept.
 _OR_NONE = "leave kuryr_uri out, or empty (Unix socket)"
@@ -84,6 +88,7 @@ def read(
             ovs=_ovs(reader),
             sriov=config_sriov.settings(reader),
             admin=config_admin.settings(reader),
+            port_pool=config_port_pool.settings(reader),
         )
         notices = reader.notices
         if login:
@@ -157,6 +162,7 @@ def _options() -> Options:
     conf.register_opts(config_sriov.options(), group=config_sriov.SECTION)
     conf.register_opts(config_sriov.agent_options(), group=config_sriov.AGENT_SECTION)
     conf.register_opts(config_admin.options(), group=config_admin.SECTION)
+    conf.register_opts(config_port_pool.options(), group=config_port_pool.SECTION)
     loading.register_session_conf_options(conf, "neutron")
     conf.set_default("timeout", NEUTRON_TIMEOUT, group="neutron")
     conf.set_default("default_log_levels", [*log.get_default_log_levels(), *_QUIET])

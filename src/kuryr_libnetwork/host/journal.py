@@ -26,7 +26,14 @@ from kuryr_libnetwork.host.files import FILE_MODE, Folder
 from kuryr_libnetwork.host.journal_index import Indexes
 from kuryr_libnetwork.host.journal_rows import REBUILD, RowReader, read_any_text
 from kuryr_libnetwork.model.indexes import Index
-from kuryr_libnetwork.model.records import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord
+from kuryr_libnetwork.model.records import (
+    EndpointRecord,
+    IntentRecord,
+    LeaseRecord,
+    NetworkRecord,
+    PoolRecord,
+    SpareRecord,
+)
 from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.undo import Undo
@@ -34,9 +41,9 @@ from kuryr_libnetwork.undo import Undo
 JOURNAL_FILE = "kuryr.db"
 """The file's name in ``state_path``."""
 
-VERSION = 2
-"""The format. 1: the first. 2: with ``devices``."""
-TABLES = ("pools", "networks", "leases", "endpoints", "intents", "devices")
+VERSION = 3
+"""The format. 1: the first. 2: with ``devices``. 3: with ``spares``."""
+TABLES = ("pools", "networks", "leases", "endpoints", "intents", "devices", "spares")
 BESIDE = ("-wal", "-shm", "-journal")
 """Endings of the files that SQLite itself creates beside the one that it is told to open."""
 RESERVE = 1024 * 1024
@@ -92,10 +99,13 @@ class SqliteJournal:
         self.endpoints = _Table(self._store, "endpoints", "endpoint_id", EndpointRecord)
         self.intents = _Table(self._store, "intents", "token", IntentRecord)
         self.devices = _Table(self._store, "devices", "pci_address", DeviceLease)
+        self.spares = _Table(self._store, "spares", "port_id", SpareRecord)
         with Undo() as undo:
             undo.add("close the journal", self._store.close)
-            for table in (self.pools, self.networks, self.leases, self.endpoints, self.intents, self.devices):
+            for table in (self.pools, self.networks, self.leases, self.endpoints, self.intents):
                 table.check()
+            self.devices.check()
+            self.spares.check()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

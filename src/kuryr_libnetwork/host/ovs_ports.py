@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from kuryr_libnetwork.model.links import SwitchView
+
 INTERFACE = "Interface"
 DELETED = "delete"
 
@@ -21,9 +23,14 @@ class _Told(NamedTuple):
     row: str
     number: int
     error: str
+    port_id: str = ""
+    installed: bool = False
 
 
 NOTHING = _Told("", 0, "")
+INSTALLED = "ovn-installed"
+"""The key of ``external_ids`` that ovn-controller sets to ``true`` once a port's flows are in place, and removes when
+the port is deleted or bound elsewhere."""
 
 
 class PortNumbers:
@@ -55,7 +62,13 @@ class PortNumbers:
             if connection != self._connection:
                 return
             if event != DELETED:
-                self._told[row.name] = _Told(key, number_of(row), error_of(row))
+                self._told[row.name] = _Told(
+                    key,
+                    number_of(row),
+                    error_of(row),
+                    row.external_ids.get("iface-id", ""),
+                    row.external_ids.get(INSTALLED) == "true",
+                )
             elif self._told.get(row.name, NOTHING).row == key:
                 del self._told[row.name]
             self._changed.notify_all()
@@ -64,6 +77,13 @@ class PortNumbers:
         """Whether the interface is connected; waits for it at most this time."""
         with self._changed:
             return self._changed.wait_for(lambda: self._told.get(name, NOTHING).number > 0, timeout=seconds)
+
+    def seen(self, name: str) -> SwitchView | None:
+        with self._changed:
+            told = self._told.get(name)
+        if told is None:
+            return None
+        return SwitchView(port_id=told.port_id, connected=told.number > 0, installed=told.installed)
 
     def error(self, name: str) -> str:
         """The error that ovs-vswitchd reports for the interface, or ""."""

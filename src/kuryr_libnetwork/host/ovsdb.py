@@ -30,7 +30,7 @@ from kuryr_libnetwork.health import described
 from kuryr_libnetwork.host.ovs_job import Job, look_again
 from kuryr_libnetwork.host.ovs_ports import PortNumbers, number_of
 from kuryr_libnetwork.host.ovs_schema import DEAD_VLAN, SCHEMA
-from kuryr_libnetwork.model.links import OvsInterface
+from kuryr_libnetwork.model.links import OvsInterface, SwitchView
 from kuryr_libnetwork.model.observed import OVS, Observe, ignore
 from kuryr_libnetwork.patience import waiting_for
 
@@ -95,6 +95,9 @@ class OvsDatabase:
 
     def unconnected(self) -> list[str]:
         return self._run(_View.unconnected)
+
+    def seen(self, name: str) -> SwitchView | None:
+        return self._numbers.seen(name)
 
     def unplug(self, port_id: str) -> list[str]:
         return self._run(lambda view: view.unplug(port_id))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from kuryr_libnetwork.model.links import BindingRequest, BoundBy
+from kuryr_libnetwork.model.links import BindingRequest, BoundBy, SwitchView
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
 
@@ -113,6 +113,15 @@ class Stocked(Protocol):
 
     def free_devices(self) -> Mapping[str, int]:
         """How many a container could get now, by physical network; "" where the operator has named none."""
+        ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A port driver whose interfaces can be made before there is a container, for a port pool."""
+
+    def seen(self, plug: PlugRecord) -> SwitchView | None:
+        """What Open vSwitch says of the plug's interface; ``None`` if it has none. Asks nobody, and cannot fail."""
         ...
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from kuryr_libnetwork.model.links import ChildSpec, Link, OvsInterface, SandboxRoute, SandboxView, VethSpec
+from kuryr_libnetwork.model.links import ChildSpec, Link, OvsInterface, SandboxRoute, SandboxView, SwitchView, VethSpec
 
 
 class Links(Protocol):
@@ -96,6 +96,10 @@ class Ovs(Protocol):
 
     def unconnected(self) -> list[str]:
         """The names of our interfaces that ovs-vswitchd has not connected."""
+        ...
+
+    def seen(self, name: str) -> SwitchView | None:
+        """What was last heard of an interface; ``None`` if there is none of this name. Asks nobody, and cannot fail."""
         ...
 
     def unplug(self, port_id: str) -> list[str]:

@@ -8,7 +8,14 @@ from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
 from kuryr_libnetwork.model.indexes import Index
-from kuryr_libnetwork.model.records import EndpointRecord, IntentRecord, LeaseRecord, NetworkRecord, PoolRecord
+from kuryr_libnetwork.model.records import (
+    EndpointRecord,
+    IntentRecord,
+    LeaseRecord,
+    NetworkRecord,
+    PoolRecord,
+    SpareRecord,
+)
 from kuryr_libnetwork.model.sriov import DeviceLease
 
 T = TypeVar("T")
@@ -43,6 +50,8 @@ class Journal(Protocol):
     def intents(self) -> Table[IntentRecord]: ...
     @property
     def devices(self) -> Table[DeviceLease]: ...
+    @property
+    def spares(self) -> Table[SpareRecord]: ...
 
     def transaction(self) -> AbstractContextManager[None]:
         """All puts and drops inside, by this thread, happen together or not at all."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord
+from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, SpareRecord
 
 R = TypeVar("R")
 
@@ -35,5 +35,12 @@ UNLABELLED_LEASES = Index[LeaseRecord](lambda lease: [""] if lease.unlabelled el
 """All under one key: those of which Neutron has still to be told the endpoint."""
 ENDPOINTS_BY_NETWORK = Index[EndpointRecord](lambda endpoint: [endpoint.docker_network_id])
 ENDPOINTS_BY_SANDBOX = Index[EndpointRecord](lambda endpoint: [endpoint.sandbox_key] if endpoint.sandbox_key else [])
+SPARES_BY_NETWORK = Index[SpareRecord](lambda spare: [spare.docker_network_id])
+SPARES_BY_STATE = Index[SpareRecord](lambda spare: [spare.state])
+READY_SPARES_BY_NETWORK = Index[SpareRecord](lambda spare: [spare.docker_network_id] if spare.state == "ready" else [])
+SPARES_BY_ADDRESS = Index[SpareRecord](
+    lambda spare: [address_key(ip.subnet_id, ip.ip_address) for ip in spare.port.fixed_ips]
+)
+"""In whatever state (:func:`address_key`)."""
 BROKEN_ENDPOINTS = Index[EndpointRecord](lambda endpoint: [] if endpoint.state == "ready" else [""])
 """All under one key: those that are half made or half gone."""

@@ -126,6 +126,17 @@ class VethSpec(Value, frozen=True):
     routed: bool = False
 
 
+class SwitchView(Value, frozen=True):
+    """What Open vSwitch's database says of an interface. ``connected``: ovs-vswitchd has given it a number.
+
+    ``installed``: ovn-controller says that the flows of its port are in place (``external_ids:ovn-installed``).
+    """
+
+    port_id: str
+    connected: bool = False
+    installed: bool = False
+
+
 class OvsInterface(Value, frozen=True):
     """An interface of Open vSwitch that this service owns (``external_ids:owner`` is ``kuryr``).
 

@@ -79,7 +79,8 @@ class NetworkRecord(Value, frozen=True):
     Neutron network, for this or for another Docker network. ``engine_id``: of the engine that has been seen to have it.
     ``pools``: its pools, from its first step on. ``aux_ports``: Neutron ports that keep its auxiliary addresses.
     ``rebuilt``: from Neutron, which does not tell everything. ``mtu``: Neutron's; ``asked_mtu``: what its containers
-    get at most, 0: as Neutron has it. ``project_id``: of the Neutron network; "" where it is not known.
+    get at most, 0: as Neutron has it. ``project_id``: of the Neutron network; "" where it is not known. ``port_pool``:
+    how many ports are kept ready for its containers.
     """
 
     docker_id: str
@@ -102,10 +103,16 @@ class NetworkRecord(Value, frozen=True):
     created_at: float = 0.0
     asked_mtu: int = 0
     project_id: str = ""
+    port_pool: PoolSize = 0
 
     @property
     def container_mtu(self) -> int:
         return min(self.mtu, self.asked_mtu) if self.asked_mtu else self.mtu
+
+
+PoolSize = int | Literal["auto"]
+"""How many ports a Docker network's port pool keeps ready; 0: there is none."""
+SpareState = Literal["making", "ready", "used", "cooling", "leaving"]
 
 
 class Change(Value, frozen=True):
@@ -219,6 +226,24 @@ class EndpointRecord(Value, frozen=True):
     routes: tuple[RouteRecord, ...] = ()
     kept_back: tuple[RouteRecord, ...] = ()
     created_at: float = 0.0
+
+
+class SpareRecord(Value, frozen=True):
+    """A port of a Docker network's port pool (key: ``port_id``).
+
+    ``state``: ``making`` (it exists in Neutron; its interface is being made, or not proven to work yet), ``ready``,
+    ``used`` (a container has it, and its lease), ``cooling`` (released; no container gets it yet), ``leaving`` (to be
+    deleted). ``port``: as it was made, and as it has to be when a container gets it. ``plug``: its interface, from
+    before that is made. ``since``: when it entered its state, to be compared with dates alone.
+    """
+
+    port_id: str
+    docker_network_id: str
+    state: SpareState
+    port: Port
+    plug: PlugRecord | None = None
+    created_at: float = 0.0
+    since: float = 0.0
 
 
 class IntentRecord(Value, frozen=True):

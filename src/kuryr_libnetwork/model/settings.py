@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from kuryr_libnetwork.model.records import PoolSize
 from kuryr_libnetwork.model.value import IpVersion, Value
 
 Scope = Literal["local", "global"]
@@ -160,6 +161,18 @@ class AdminSettings(Value, frozen=True):
     listen: tuple[str, int] | None = None
 
 
+class PortPoolSettings(Value, frozen=True):
+    """``[port_pool]``. ``default``: for networks without ``kuryr.port_pool``. ``min_auto``: the least that ``auto``
+    keeps ready. The maxima count ports that no container has. ``cooling``: seconds.
+    """
+
+    default: PoolSize = 0
+    min_auto: int = 2
+    max_per_network: int = 20
+    max_per_host: int = 100
+    cooling: float = 130.0
+
+
 class Settings(Value, frozen=True):
     plugin: PluginSettings
     neutron: NeutronSettings
@@ -167,6 +180,7 @@ class Settings(Value, frozen=True):
     ovs: OvsSettings
     sriov: SriovSettings = SriovSettings()
     admin: AdminSettings = AdminSettings()
+    port_pool: PortPoolSettings = PortPoolSettings()
 
 
 class ServiceSettings(Value, frozen=True):
@@ -184,6 +198,7 @@ class ServiceSettings(Value, frozen=True):
     agent_alive_timeout: float = 0.0
     lock_timeout: float = 60.0
     reconcile_grace: float = 120.0
+    port_pool: PortPoolSettings = PortPoolSettings()
 
     def default_subnetpool(self, version: IpVersion) -> tuple[str, str]:
         """Name of the default pool, and of the option that holds it."""

@@ -38,6 +38,8 @@ DEVICE_OWNER = "compute:kuryr"
 SUBPORT_OWNER = "trunk:subport"
 """The ``device_owner`` that Neutron writes on a port that is put on a trunk."""
 UNBOUND_PORT_NAME = "kuryr-unbound-port"
+SPARE_NAME = "kuryr-spare-port"
+"""The name of a port of a port pool that no container has (:mod:`~.port_pool`)."""
 SUBNET_PREFIX = "kuryr-subnet-"
 LEFT_BEHIND = "kuryr.net.left"
 """The tag of a network or subnet that a removed Docker network had to leave behind, because others used it."""
@@ -201,7 +203,7 @@ def made_by_us(port: OwnPort) -> bool:
     2. No, if it has another owner: somebody else has taken it.
     3. Yes, with the tag ``compute:kuryr``.
     4. Without it (some clouds cannot tag in the create call): if it has the name that the binding gave it, or
-    5. if it is not bound yet, the name from its creation.
+    5. if it is not bound yet, or in a port pool, the name from its creation.
     """
     if EXISTING_PORT in port.tags or port.device_owner not in {"", DEVICE_OWNER, SUBPORT_OWNER}:
         return False
@@ -209,7 +211,7 @@ def made_by_us(port: OwnPort) -> bool:
         return True
     if port.device_id and port.name == port_name(port.device_id):
         return port.device_owner == DEVICE_OWNER
-    return port.name == UNBOUND_PORT_NAME
+    return port.name in {UNBOUND_PORT_NAME, SPARE_NAME}
 
 
 def subnet_made_by_us(subnet: OwnSubnet) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kuryr_libnetwork.errors import InvalidOption, UnsupportedVif
+from kuryr_libnetwork.model.records import PoolSize
 from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.protocol.messages import ENDPOINT_IFNAME
 from kuryr_libnetwork.rules.choices import CHOICE_KEYS, choices_of, chosen
@@ -28,11 +29,13 @@ VNIC_TYPE = "kuryr.vnic_type"
 PF = "kuryr.pf"
 PCI_SLOT = "kuryr.pci_slot"
 NUMA_NODE = "kuryr.numa_node"
+PORT_POOL = "kuryr.port_pool"
+AUTO, LARGEST_POOL = "auto", 1000
 MTU = "com.docker.network.driver.mtu"
 SMALLEST_MTU = {4: 576, 6: 1280}
 """By IP version: what each host has to take (RFC 791), and what each link has to carry (RFC 8200)."""
 DOCKERS = "com.docker.network."
-KNOWN = (*CHOICE_KEYS, *PORT_KEYS, VNIC_TYPE, PF)
+KNOWN = (*CHOICE_KEYS, *PORT_KEYS, VNIC_TYPE, PF, PORT_POOL)
 ENDPOINT_KNOWN = (PORT_UUID, *PORT_KEYS, VNIC_TYPE, PF, PCI_SLOT, NUMA_NODE)
 OWN_PREFIXES = ("neutron.", "kuryr.")
 
@@ -44,12 +47,13 @@ class NetworkOptions(Value, frozen=True):
     """What ``-o`` says beside the choices among Neutron's things (:mod:`~.choices`).
 
     ``vnic_type`` and ``pf`` are for containers that say nothing themselves; empty when not given. ``mtu``: at most
-    that; 0: as Neutron has it.
+    that; 0: as Neutron has it. ``port_pool``: ``None``: not given.
     """
 
     vnic_type: str = ""
     pf: str = ""
     mtu: int = 0
+    port_pool: PoolSize | None = None
 
 
 class EndpointOptions(Value, frozen=True):
@@ -66,7 +70,22 @@ def parse_network_options(options: Mapping[str, Any]) -> NetworkOptions:
     refuse_unknown(options)
     given = {key: value for key, value in options.items() if value is not None}
     device = _device(given)
-    return NetworkOptions(vnic_type=device.vnic_type, pf=device.pf, mtu=_mtu(str(given.get(MTU, "")).strip()))
+    return NetworkOptions(
+        vnic_type=device.vnic_type,
+        pf=device.pf,
+        mtu=_mtu(str(given.get(MTU, "")).strip()),
+        port_pool=pool_size(PORT_POOL, str(given[PORT_POOL])) if PORT_POOL in given else None,
+    )
+
+
+def pool_size(option: str, text: str) -> PoolSize:
+    """How many ports a port pool keeps ready."""
+    text = text.strip().lower()
+    if text == AUTO:
+        return "auto"
+    if text.isascii() and text.isdecimal() and int(text[:6]) <= LARGEST_POOL:
+        return int(text)
+    raise InvalidOption(option, text, f"must be a number of ports from 0 to {LARGEST_POOL}, or {AUTO}")
 
 
 def without_effect(options: Mapping[str, Any]) -> list[str]:

@@ -37,6 +37,7 @@ EXTENSIONS = {
 """The extension of Neutron that each option needs."""
 
 OPTION = "kuryr.opt:"
+_POOL = "port_pool"
 GROUP = "security group"
 POLICY = "QoS policy"
 DEFAULT = "default"
@@ -240,7 +241,7 @@ def option_tags(record: NetworkRecord) -> tuple[str, ...]:
     once.
     """
     said = record.ports
-    simple = ("vnic_type", record.vnic_type), ("pf", record.pf), ("mtu", record.asked_mtu)
+    simple = ("vnic_type", record.vnic_type), ("pf", record.pf), ("mtu", record.asked_mtu), (_POOL, record.port_pool)
     texts = [f"{key}={value}" for key, value in simple if value]
     texts += [f"group={group}" for group in said.security_groups or ()]
     texts += ["group="] if said.security_groups == () else []
@@ -262,13 +263,14 @@ def with_remembered(record: NetworkRecord, pools: Iterable[OwnSubnetPool]) -> Ne
         port_security=said["port_security"] == "true" if "port_security" in said else None,
         dns_domain=said.get("dns"),
     )
-    mtu = said.get("mtu", "")
+    mtu, pool = said.get("mtu", ""), said.get(_POOL, "")
     return msgspec.structs.replace(
         record,
         vnic_type=said.get("vnic_type", ""),
         pf=said.get("pf", ""),
         ports=ports,
         asked_mtu=int(mtu) if mtu.isdecimal() and len(mtu) <= 5 else 0,
+        port_pool="auto" if pool == "auto" else int(pool) if pool.isdecimal() and len(pool) <= 4 else 0,
     )
 
 

@@ -49,7 +49,6 @@ def new_port(
     network_id: str,
     fixed_ips: Sequence[Mapping[str, str]],
     description: str,
-    dns_name: str,
     vnic_type: str = "",
     host: str = "",
 ) -> dict[str, Any]:
@@ -64,8 +63,6 @@ def new_port(
         "description": description,
         "fixed_ips": [dict(fixed_ip) for fixed_ip in fixed_ips],
     }
-    if dns_name:
-        attributes["dns_name"] = dns_name
     if vnic_type:
         attributes["binding:vnic_type"] = vnic_type
     if host:

@@ -41,9 +41,13 @@ from kuryr_libnetwork.services.overview import Overview
 from kuryr_libnetwork.services.ports.adoption import Adoption
 from kuryr_libnetwork.services.ports.binder import Binder
 from kuryr_libnetwork.services.ports.claims import Claims
+from kuryr_libnetwork.services.ports.creation import NewPorts
 from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
 from kuryr_libnetwork.services.ports.lifecycle import Ports
+from kuryr_libnetwork.services.ports.pool_filler import PoolFiller
 from kuryr_libnetwork.services.ports.port_options import PortOptions
+from kuryr_libnetwork.services.ports.spare_removal import SpareRemoval
+from kuryr_libnetwork.services.ports.spares import Spares
 from kuryr_libnetwork.services.state.attempts import Attempts
 from kuryr_libnetwork.services.state.dates import Ages, Dates, latest_date
 from kuryr_libnetwork.services.state.intents import Intents
@@ -65,6 +69,7 @@ class Services(NamedTuple):
     announcer: Announcer
     routes: SandboxRoutes
     labels: Labels
+    pool_filler: PoolFiller
     operator: Operator
     overview: Overview
     whom: Whom
@@ -97,6 +102,7 @@ def assemble(
         parts.announcer,
         parts.routes,
         parts.labels,
+        parts.pool_filler,
         operator,
         overview,
         Whom(journal, parts.findings.container),
@@ -124,6 +130,7 @@ class _Parts:
         self._drivers = drivers
         self._engine = engine
         self._settings = settings
+        self._health = health
         self._clock = clock
         self._dates = Dates(now, latest_date(journal))
         self._ages = Ages(clock)
@@ -143,8 +150,30 @@ class _Parts:
         exposing = settings.process_external_connectivity
         self._exposed_ports = ExposedPorts(neutron, journal, self._own, self._attempts, enabled=exposing)
         self._adoption = Adoption(neutron, journal, self._own, self._claims, self._exposed_ports, settings.host)
+        self.spares = Spares(journal, drivers, settings.port_pool, self._dates, self._ages, clock)
+        self._removal = SpareRemoval(neutron, journal, drivers, self.spares, self.locks, self._ages)
+        self._new_ports = NewPorts(neutron, journal, self._intents, drivers, settings.host, self._dates)
         self._pools = PoolKeeper(
             neutron, journal, self._own, settings.subnetpool_name_prefix, self.locks, self._dates, self._ages
+        )
+
+    @cached_property
+    def pool_filler(self) -> PoolFiller:
+        return PoolFiller(
+            neutron=self._neutron,
+            journal=self._journal,
+            own=self._own,
+            intents=self._intents,
+            new_ports=self._new_ports,
+            spares=self.spares,
+            removal=self._removal,
+            drivers=self._drivers,
+            locks=self.locks,
+            dates=self._dates,
+            health=self._health,
+            settings=self._settings.port_pool,
+            host=self._settings.host,
+            clock=self._clock,
         )
 
     @cached_property
@@ -154,6 +183,9 @@ class _Parts:
             journal=self._journal,
             own=self._own,
             intents=self._intents,
+            new_ports=self._new_ports,
+            spares=self.spares,
+            removal=self._removal,
             drivers=self._drivers,
             adoption=self._adoption,
             exposed_ports=self._exposed_ports,
@@ -170,6 +202,7 @@ class _Parts:
             own=self._own,
             lookup=self._lookup,
             ports=self._ports,
+            spares=self.spares,
             intents=self._intents,
             drivers=self._drivers,
             exposed_ports=self._exposed_ports,
@@ -196,6 +229,9 @@ class _Parts:
             network_users=self._network_users,
             port_options=self._port_options,
             releaser=self._releaser,
+            new_ports=self._new_ports,
+            removal=self._removal,
+            default_pool=self._settings.port_pool.default,
             teardown=Teardown(
                 self._neutron,
                 self._journal,
@@ -216,7 +252,8 @@ class _Parts:
             settings=settings,
             lookup=self._lookup,
             ports=self._ports,
-            binder=Binder(self._neutron, self._journal, self._own, self._adoption, settings.host),
+            binder=Binder(self._neutron, self._journal, self._own, self._adoption, self.spares, settings.host),
+            spares=self.spares,
             drivers=self._drivers,
             exposed_ports=self._exposed_ports,
             port_options=self._port_options,
@@ -315,6 +352,7 @@ class _Parts:
                 "take off the claims of ports that are bound": self._claims.sweep,
                 "look after the ports of this host": watch.round,
                 "look whether the agents of this host are alive": agents.round,
+                "look after the port pools": self.pool_filler.look,
                 "look how much of the quota is left": quota.round,
             },
             findings=self.findings,

@@ -11,7 +11,7 @@ from kuryr_libnetwork.binding.seen_links import seen
 from kuryr_libnetwork.binding.veth import VethBinding
 from kuryr_libnetwork.errors import LinkExists, SwitchSilent, UnsupportedVif
 from kuryr_libnetwork.interfaces.host import Links, Ovs, Scripts
-from kuryr_libnetwork.model.links import BindingRequest, BoundBy, Link, OvsInterface
+from kuryr_libnetwork.model.links import BindingRequest, BoundBy, Link, OvsInterface, SwitchView
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import Attachment, PlugRecord, Whereabouts
 from kuryr_libnetwork.rules import names, vifs
@@ -90,6 +90,9 @@ class VethDriver:
 
     def where(self, plug: PlugRecord) -> Whereabouts:
         return self._binding.where(plug)
+
+    def seen(self, plug: PlugRecord) -> SwitchView | None:
+        return self._ovs.seen(_row_name(plug)) if plug.attachment in IN_OPEN_VSWITCH else None
 
     def repair(self, in_use: Callable[[], list[PlugRecord]]) -> None:
         """Keep the host away from their networks. That Open vSwitch has not connected one is not ours to mend."""

@@ -17,6 +17,7 @@ from kuryr_libnetwork.model.records import EndpointRecord, PlugRecord
 from kuryr_libnetwork.rules.identity import DEVICE_OWNER, UNBOUND_PORT_NAME, is_docker_id, made_on
 from kuryr_libnetwork.rules.ownership import memory_of
 from kuryr_libnetwork.rules.plugging import LATE, left_down
+from kuryr_libnetwork.rules.port_pool import PoolMark, idle_spare
 from kuryr_libnetwork.rules.ports import Unknown, is_unlabelled, labels, release_of_unknown
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.state.attempts import Attempts
@@ -86,7 +87,10 @@ class HostSurvey:
 
     def _strays(self, drivers: Iterable[PortDriver]) -> list[PlugRecord]:
         found = [plug for driver in drivers for plug in self._strays_of(driver)]
-        return [plug for plug in found if self._journal.leases.get(plug.port_id) is None]
+        return [plug for plug in found if not self._is_known(plug.port_id)]
+
+    def _is_known(self, port_id: str) -> bool:
+        return self._journal.leases.get(port_id) is not None or self._journal.spares.get(port_id) is not None
 
     def _strays_of(self, driver: PortDriver) -> list[PlugRecord]:
         return self._attempts.result(f"look for leftovers of port driver {driver.name}", driver.strays, [])
@@ -94,7 +98,7 @@ class HostSurvey:
     def end_plug(self, plug: PlugRecord) -> None:
         with self._locks.hold("port", plug.port_id):
             driver = self._drivers.named(plug.driver)
-            if self._journal.leases.get(plug.port_id) is None and plug in driver.strays():
+            if not self._is_known(plug.port_id) and plug in driver.strays():
                 driver.unplug(plug)
                 self._unbound_looked = False  # its port may have no owner now
 
@@ -106,8 +110,7 @@ class HostSurvey:
         """
         nothing: list[Port] = []
         found = self._attempts.result("look for ports of this host", partial(self._candidates, view), nothing)
-        leased = {lease.port_id for lease in self._journal.leases.all()}
-        found = [port for port in found if port.id not in leased and not self._intents.open(port.description)]
+        found = [port for port in found if not self._is_known(port.id) and not self._intents.open(port.description)]
         if view is not None:
             for port in filter(self._is_unlabelled, found):
                 self._attempts.run(f"label port {port.id} in Neutron", partial(self._label, port, view))
@@ -172,6 +175,12 @@ class HostSurvey:
         what = f"judge port {port.id} in Neutron"
         return self._attempts.result(what, partial(self._is_orphan, port, view), otherwise=False)
 
+    def _spare_mark(self, port: Port) -> PoolMark | None:
+        """The mark of a port of this host that was made for a port pool, and that no container has."""
+        own = self._own.project.port(port)
+        mark = idle_spare(own) if own is not None else None
+        return mark if mark is not None and mark.host == self._host else None
+
     def _unbound_in_use(self) -> list[Port]:
         """Ports of containers in virtual machines: they have our owner, and no host.
 
@@ -194,6 +203,8 @@ class HostSurvey:
             return False
         if self._is_unlabelled(port):
             return not self._has_interface(port)
+        if (spare := self._spare_mark(port)) is not None:
+            return self._journal.networks.get(spare.network) is None and not self._has_interface(port)
         if not port.host_id and not self._is_remembered(port):
             own = project.port(port)
             return own is not None and made_on(own) == self._host

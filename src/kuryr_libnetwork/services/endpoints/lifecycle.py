@@ -65,6 +65,7 @@ from kuryr_libnetwork.services.ports.binding import Binding
 from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
 from kuryr_libnetwork.services.ports.lifecycle import Ports
 from kuryr_libnetwork.services.ports.port_options import PortOptions
+from kuryr_libnetwork.services.ports.spares import Spares
 from kuryr_libnetwork.services.state.dates import Ages, Dates
 from kuryr_libnetwork.services.state.explaining import explaining
 from kuryr_libnetwork.services.state.locks import KeyedLocks
@@ -91,6 +92,7 @@ class Endpoints:
         lookup: Lookup,
         ports: Ports,
         binder: Binder,
+        spares: Spares,
         drivers: Drivers,
         exposed_ports: ExposedPorts,
         port_options: PortOptions,
@@ -108,6 +110,7 @@ class Endpoints:
         self._lookup = lookup
         self._ports = ports
         self._binder = binder
+        self._spares = spares
         self._drivers = drivers
         self._exposed_ports = exposed_ports
         self._port_options = port_options
@@ -216,6 +219,7 @@ class Endpoints:
     ) -> EndpointRecord:
         """Intent, binding, interface, outcome; each step registers its undo."""
         self._ages.begin("endpoint", record.endpoint_id)
+        record = msgspec.structs.replace(record, plug=self._spares.plug_of(lease.port_id))
         with self._journal.transaction():
             self._journal.endpoints.put(record)
             mine = msgspec.structs.replace(
@@ -232,6 +236,8 @@ class Endpoints:
             binding = self._binder.intend(asked)
             self._journal.leases.put(binding.lease)
         undo.add("forget the endpoint", lambda: self._forget(record.endpoint_id))
+        if record.plug is not None and binding.lease.as_made is None:  # it was made for the port as that was
+            self._drivers.named(record.plug.driver).unplug(record.plug)
         record, port = self._plug(network, binding, record, undo)
         record = msgspec.structs.replace(record, state="ready")
         with self._journal.transaction():

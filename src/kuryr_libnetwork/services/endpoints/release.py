@@ -27,6 +27,7 @@ from kuryr_libnetwork.rules.networks import pools_of, subnet_for
 from kuryr_libnetwork.rules.ports import Unknown, lease_of, release_of_unknown
 from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
 from kuryr_libnetwork.services.ports.lifecycle import Ports
+from kuryr_libnetwork.services.ports.spares import Spares
 from kuryr_libnetwork.services.state.dates import Ages, Dates
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.locks import KeyedLocks
@@ -48,6 +49,7 @@ class Releaser:
         own: OwnThings,
         lookup: Lookup,
         ports: Ports,
+        spares: Spares,
         intents: Intents,
         drivers: Drivers,
         exposed_ports: ExposedPorts,
@@ -62,6 +64,7 @@ class Releaser:
         self._own = own
         self._lookup = lookup
         self._ports = ports
+        self._spares = spares
         self._intents = intents
         self._drivers = drivers
         self._exposed_ports = exposed_ports
@@ -114,7 +117,7 @@ class Releaser:
             LOG.info("endpoint %s is unknown here and in Neutron: nothing to remove", endpoint_id[:12])
             return
         with self._locks.hold("port", port.id):
-            if self._journal.leases.get(port.id) is None:
+            if self._journal.leases.get(port.id) is None and not self._spares.knows(port.id):
                 self._unplug_unknown(port)
 
     def in_container(self, endpoint: EndpointRecord) -> bool:
@@ -215,6 +218,8 @@ class Releaser:
     # -- what the journal does not know ----------------------------------------------------------------------------
 
     def _release_unknown_address(self, pool_id: str, address: str) -> None:
+        if self._is_of_pool(pool_id, address):
+            return  # released already
         found = self._subnet_of(pool_id)
         if found is None:
             with self._guard:
@@ -224,6 +229,8 @@ class Releaser:
         subnet = subnet_for(network, address) or subnet
         for port in self._ports.find(subnet.subnet_id, address):
             with self._locks.hold("port", port.id):
+                if self._spares.knows(port.id):
+                    continue
                 unknown = self._free_to_go(port, named=True)
                 if unknown is None:
                     self._unplug_prepared(port)
@@ -232,6 +239,12 @@ class Releaser:
                     self._unplug_unknown(port)
                     lease = self._lookup.rebuild_lease(network, port, subnet.subnet_id, unknown)
                     self._ports.release(self._exposed_ports.recognised(lease, port))
+
+    def _is_of_pool(self, pool_id: str, address: str) -> bool:
+        """Whether a port of a port pool that no container has has the address."""
+        networks = [network for network in self._journal.networks.all() if pool_id in pools_of(network)]
+        subnets = [subnet for network in networks for subnet in network.subnets]
+        return any(self._spares.holding(subnet.subnet_id, address) is not None for subnet in subnets)
 
     def release_unplaced(self) -> None:
         """Repeat the releases that came before their network was known: right after a start a network may be known on
@@ -258,6 +271,8 @@ class Releaser:
         """
         unknown = release_of_unknown(port, self._own.project, self._settings.host, named=named)
         if unknown is None or self._intents.open(port.description) or self._journal.leases.get(port.id) is not None:
+            return None
+        if self._spares.knows(port.id):
             return None
         driver = self._drivers.for_port(port)
         return unknown if driver.where(driver.recover(port)) != "container" else None

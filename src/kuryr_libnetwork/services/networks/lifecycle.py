@@ -15,18 +15,25 @@ from typing import Any
 
 import msgspec
 
-from kuryr_libnetwork.errors import Conflict, InvalidRequest, JournalError, UnsupportedVif
+from kuryr_libnetwork.errors import Conflict, InvalidOption, InvalidRequest, JournalError, UnsupportedVif
 from kuryr_libnetwork.interfaces.drivers import Drivers
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.indexes import ENDPOINTS_BY_NETWORK, LEASES_BY_NETWORK
 from kuryr_libnetwork.model.neutron import Network
-from kuryr_libnetwork.model.records import NetworkRecord, PoolRecord
+from kuryr_libnetwork.model.records import NetworkRecord, PoolRecord, PoolSize
 from kuryr_libnetwork.protocol.messages import INTERNAL, CreateNetworkRequest
 from kuryr_libnetwork.rules import identity, networks as rules
 from kuryr_libnetwork.rules.addresses import canonical_cidr, canonical_ip
 from kuryr_libnetwork.rules.choices import agreed, choices_of
-from kuryr_libnetwork.rules.options import NetworkOptions, check_mtu, fingerprint, parse_network_options, without_effect
+from kuryr_libnetwork.rules.options import (
+    PORT_POOL,
+    NetworkOptions,
+    check_mtu,
+    fingerprint,
+    parse_network_options,
+    without_effect,
+)
 from kuryr_libnetwork.rules.parsing import truthy
 from kuryr_libnetwork.rules.refusals import network_subject
 from kuryr_libnetwork.services.endpoints.release import Releaser
@@ -34,7 +41,9 @@ from kuryr_libnetwork.services.networks.chooser import Chooser, Plan
 from kuryr_libnetwork.services.networks.pools import PoolKeeper
 from kuryr_libnetwork.services.networks.subnets import SubnetKeeper
 from kuryr_libnetwork.services.networks.teardown import Teardown
+from kuryr_libnetwork.services.ports.creation import NewPorts
 from kuryr_libnetwork.services.ports.port_options import PortOptions
+from kuryr_libnetwork.services.ports.spare_removal import SpareRemoval
 from kuryr_libnetwork.services.state.dates import Dates
 from kuryr_libnetwork.services.state.explaining import explaining
 from kuryr_libnetwork.services.state.intents import Intents
@@ -63,6 +72,9 @@ class Networks:
         network_users: NetworkUsers,
         port_options: PortOptions,
         releaser: Releaser,
+        new_ports: NewPorts,
+        removal: SpareRemoval,
+        default_pool: PoolSize,
         teardown: Teardown,
         dates: Dates,
     ) -> None:
@@ -78,6 +90,9 @@ class Networks:
         self._chooser = Chooser(neutron, own)
         self._port_options = port_options
         self._releaser = releaser
+        self._new_ports = new_ports
+        self._removal = removal
+        self._default_pool = default_pool
         self._teardown = teardown
         self._dates = dates
 
@@ -90,6 +105,7 @@ class Networks:
             return False
         options = parse_network_options(request.generic)
         self._refuse_vnic_type(options.vnic_type)
+        size = self._pool_size(options)
         if idle := without_effect(request.generic):
             LOG.warning(
                 "Docker network %s: without effect with kuryr: %s", request.network_id[:12], shown(", ".join(idle))
@@ -108,6 +124,7 @@ class Networks:
             vnic_type=options.vnic_type,
             pf=options.pf,
             asked_mtu=options.mtu,
+            port_pool=size,
             ports=ports,
             fingerprint=mark,
             pools=tuple(pool.pool_id for pool in pools),
@@ -210,6 +227,20 @@ class Networks:
                 "([DEFAULT] enabled_port_drivers)"
             )
 
+    def _pool_size(self, options: NetworkOptions) -> PoolSize:
+        """Of the network's port pool: as the user says, else as the operator does where that is possible."""
+        possible = self._new_ports.may_be_pooled(options.vnic_type)
+        if options.port_pool and not possible:
+            raise InvalidOption(
+                PORT_POOL,
+                options.port_pool,
+                f"a pool is for ports that this host binds and that need no device, not for vnic_type "
+                f"{options.vnic_type or NORMAL} here; leave the option out",
+            )
+        if options.port_pool is not None:
+            return options.port_pool
+        return self._default_pool if possible else 0
+
     def _home(self, options: NetworkOptions) -> str:
         """The id of the Neutron network that all containers of this host have to be on; "": any."""
         if options.vnic_type not in {"", NORMAL}:
@@ -253,6 +284,7 @@ class Networks:
             self._releaser.end_endpoint(endpoint)
         for lease in self._journal.leases.find(LEASES_BY_NETWORK, docker_id):
             self._releaser.end_leftover(lease)
+        self._removal.drain(docker_id)
 
 
 def _on(record: NetworkRecord, network: Network) -> NetworkRecord:

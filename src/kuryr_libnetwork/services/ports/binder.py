@@ -22,15 +22,19 @@ from kuryr_libnetwork.rules.exposure import without
 from kuryr_libnetwork.rules.port_options import missing, refuse_admins, refuse_ignored
 from kuryr_libnetwork.services.ports.adoption import Adoption
 from kuryr_libnetwork.services.ports.binding import Binding
+from kuryr_libnetwork.services.ports.spares import Spares
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
 
 class Binder:
-    def __init__(self, neutron: Neutron, journal: Journal, own: OwnThings, adoption: Adoption, host: str) -> None:
+    def __init__(
+        self, neutron: Neutron, journal: Journal, own: OwnThings, adoption: Adoption, spares: Spares, host: str
+    ) -> None:
         self._neutron = neutron
         self._journal = journal
         self._own = own
         self._adoption = adoption
+        self._spares = spares
         self._host = host
 
     def intend(self, binding: Binding) -> Binding:
@@ -53,6 +57,7 @@ class Binder:
             return binding.with_lease(msgspec.structs.replace(lease, unlabelled=False))
         if rules.suffices(made, mac, device):
             return binding.with_lease(msgspec.structs.replace(lease, unlabelled=True))
+        self._spares.leave(lease.port_id)
         changed = binding.with_lease(msgspec.structs.replace(lease, as_made=None, unlabelled=False))
         return msgspec.structs.replace(changed, unbind=rules.must_be_unbound(made, mac, device))
 

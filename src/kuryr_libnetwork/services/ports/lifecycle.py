@@ -23,12 +23,10 @@ from kuryr_libnetwork.errors import (
     NeutronForbidden,
     NeutronNotFound,
     NeutronRefused,
-    NeutronUnavailable,
     PortNotAdoptable,
     UnknownObject,
-    UnsupportedVif,
 )
-from kuryr_libnetwork.interfaces.drivers import Drivers, Enforcer
+from kuryr_libnetwork.interfaces.drivers import Drivers
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.indexes import LEASES_BY_ADDRESS, WAITING_LEASES_BY_NETWORK, address_key
@@ -36,19 +34,18 @@ from kuryr_libnetwork.model.neutron import FixedIp, Port
 from kuryr_libnetwork.model.records import LeaseRecord, NetworkRecord, SubnetRecord
 from kuryr_libnetwork.rules import adoption, ports as rules
 from kuryr_libnetwork.rules.addresses import stand_in
-from kuryr_libnetwork.rules.identity import OWN_PORT, made_by_us, made_on
-from kuryr_libnetwork.rules.port_options import attributes_of, missing, refuse_ignored
-from kuryr_libnetwork.services.ports.address_choice import AddressChoice, FixedIps
+from kuryr_libnetwork.rules.identity import made_by_us, made_on
 from kuryr_libnetwork.services.ports.adoption import Adoption
+from kuryr_libnetwork.services.ports.creation import NewPorts
 from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
+from kuryr_libnetwork.services.ports.spare_removal import SpareRemoval
+from kuryr_libnetwork.services.ports.spares import Spares
 from kuryr_libnetwork.services.state.dates import Dates
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
-DNS_EXTENSION = "dns-integration"
-
 
 _MAY_BE_TAKEN = (
     *(InvalidOption, UnknownObject),
@@ -74,6 +71,9 @@ class Ports:
         journal: Journal,
         own: OwnThings,
         intents: Intents,
+        new_ports: NewPorts,
+        spares: Spares,
+        removal: SpareRemoval,
         drivers: Drivers,
         adoption: Adoption,
         exposed_ports: ExposedPorts,
@@ -85,7 +85,9 @@ class Ports:
         self._journal = journal
         self._own = own
         self._intents = intents
-        self._ranges = AddressChoice(neutron)
+        self._new_ports = new_ports
+        self._spares = spares
+        self._removal = removal
         self._drivers = drivers
         self._adoption = adoption
         self._exposed_ports = exposed_ports
@@ -107,7 +109,7 @@ class Ports:
                 ip = FixedIp(subnet_id=subnet.subnet_id, ip_address=stand_in(alone.mac_address))
                 return Acquired(ip, new=False)  # nothing was created, so nothing is to be undone
             if not address:
-                return Acquired(self._make(network, subnet, "", container))
+                return Acquired(self._any(network, subnet, container))
             return self._by_address(network, subnet, address, container)
 
     def _hand_out(self, lease: LeaseRecord, spare: FixedIp, subnet: SubnetRecord, address: str) -> FixedIp:
@@ -134,6 +136,7 @@ class Ports:
                 rules.refuse_automatic(subnet, address)
             asked = {"subnet_id": subnet.subnet_id} | ({"ip_address": address} if address else {})
             wanted = [*(msgspec.to_builtins(ip) for ip in lease.held), asked]
+            self._spares.leave(lease.port_id)
             port = self._neutron.update_port(lease.port_id, {"fixed_ips": wanted})
             spare = rules.address_on(port, subnet.subnet_id, address)
             lease = msgspec.structs.replace(lease, as_made=port if lease.as_made else None)
@@ -144,6 +147,9 @@ class Ports:
         known = self.holding(subnet.subnet_id, address)
         if known is not None and self._take_leftover(known, network, subnet):
             return Acquired(FixedIp(subnet_id=subnet.subnet_id, ip_address=address), new=False)
+        pooled = self._of_pool(network, subnet, address)
+        if pooled is not None:
+            return Acquired(pooled)
         found: list[Port] = []
         if not rules.is_made_first(network, subnet):
             found = self.find(subnet.subnet_id, address)
@@ -214,63 +220,30 @@ class Ports:
                 "Docker network needs as well; give the port one, or use a network without it"
             )
 
+    def _any(self, network: NetworkRecord, subnet: SubnetRecord, container: str) -> FixedIp:
+        """An address that Neutron chooses, or has chosen for a port of the network's port pool."""
+        self._spares.note_start(network)
+        return self._spares.take(network, subnet) or self._make(network, subnet, "", container)
+
     def _make(self, network: NetworkRecord, subnet: SubnetRecord, address: str, container: str) -> FixedIp:
-        dns_name = rules.dns_label(container) if DNS_EXTENSION in self._neutron.extensions() else ""
-        wanted = attributes_of(network.ports)
-        host = self._host if self._is_bound_at_once(network.vnic_type) else ""
+        """A new port; if there is no room for it, a port pool of this host makes way, and it is tried once more."""
+        with self._spares.foreground():
+            try:
+                return self._new_ports.for_container(network, subnet, address, container)
+            except NeutronConflict as error:
+                if not self._removal.make_way(network, subnet, error):
+                    raise
+            return self._new_ports.for_container(network, subnet, address, container)
 
-        def make(fixed_ips: FixedIps) -> Port:
-            def post(description: str) -> Port:
-                attributes = rules.new_port(
-                    network.neutron_id, fixed_ips, description, dns_name, network.vnic_type, host
-                )
-                return self._neutron.create_port(attributes | wanted, tags=[OWN_PORT])
-
-            return self._intents.create("ports", post, save)
-
-        def save(port: Port) -> None:
-            made = rules.Unknown(made=True)
-            lease = rules.lease_of(
-                port, network.docker_id, network.subnets, subnet.subnet_id, self._dates(), unknown=made
-            )
-            self._journal.leases.put(msgspec.structs.replace(lease, as_made=port if host else None))
-
-        try:
-            port = self._ranges.make([subnet, *self._together(network, subnet)], address, make)
-        except (NeutronNotFound, NeutronRefused) as error:
-            cause = missing(wanted, str(error)) or rules.deleted_in_neutron(network, str(error))
-            if cause is not None:
-                raise cause from error
-            raise
-        try:
-            refuse_ignored(wanted, port.dns_domain)
-            return rules.address_on(port, subnet.subnet_id, address)
-        except (InvalidOption, NeutronUnavailable):
-            self._neutron.delete_port(port.id)
-            self._journal.leases.drop(port.id)
-            raise
-
-    def _is_bound_at_once(self, vnic_type: str) -> bool:
-        """Whether to create the port bound to this host. Not if it needs a device: that is chosen once the endpoint's
-        options are known, and its lease names the port. Nor if a trunk binds it, or nobody does.
-        """
-        try:
-            driver = self._drivers.for_port(Port(id="", network_id="", vnic_type=vnic_type or "normal"))
-        except UnsupportedVif:
-            return False  # the container may ask for another one
-        return driver.bound_by == "host" and not isinstance(driver, Enforcer)
-
-    def _together(self, network: NetworkRecord, subnet: SubnetRecord) -> list[SubnetRecord]:
-        """The IPv6 subnet from which an IPv4 port gets a second address, for Docker's next request; Docker asks for one
-        of the first such subnet.
-
-        Only while this Docker network alone uses the pool: Docker names no network when it asks for an address.
-        """
-        others = [known for known in self._journal.networks.all() if known.docker_id != network.docker_id]
-        shared = {used.pool_id for known in others for used in known.subnets}
-        if subnet.ip_version != 4:
-            return []
-        return [each for each in network.subnets if each.ip_version == 6 and each.pool_id not in shared][:1]
+    def _of_pool(self, network: NetworkRecord, subnet: SubnetRecord, address: str) -> FixedIp | None:
+        """The address that the user chose, if a port of a port pool has it; one that cannot be used is deleted."""
+        spare = self._spares.holding(subnet.subnet_id, address)
+        if spare is None or spare.state == "used":
+            return None
+        taken = self._spares.take(network, subnet, address) if spare.docker_network_id == network.docker_id else None
+        if taken is None:
+            self._removal.remove(spare)
+        return taken
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -324,8 +297,11 @@ class Ports:
         """Delete the port, or give an adopted one back as it was; a port that is gone counts as released.
 
         ``look``: some time has passed since Docker last used the port, and its owner may already use it again. The
-        group that was made for the port is deleted as well; if that fails, the lease stays, without the addresses.
+        group that was made for the port is deleted as well; if that fails, the lease stays, without the addresses. A
+        port of a port pool goes back there, without a call.
         """
+        if self._spares.take_back(lease):
+            return
         try:
             if lease.original is None:
                 self._neutron.delete_port(lease.port_id)

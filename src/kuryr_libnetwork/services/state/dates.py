@@ -36,7 +36,7 @@ class Dates:
 
 def latest_date(journal: Journal) -> float:
     """The latest date of all records; 0 if there are none."""
-    tables = (journal.pools, journal.networks, journal.leases, journal.endpoints, journal.intents)
+    tables = (journal.pools, journal.networks, journal.leases, journal.endpoints, journal.intents, journal.spares)
     return max((record.created_at for table in tables for record in table.all()), default=0.0)
 
 

@@ -1,0 +1,330 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the ports of port pools, and makes those ready again that containers have released. No container waits for it.
+
+Each port goes through its states by records of the journal, and each step can be repeated, so a service that was killed
+goes on where it was. Neutron calls: 1 to make a port, 1 to make a released one ready again, 1 to delete one; 1 for all
+ports of this host in each round of the background (:meth:`PoolFiller.look`).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+
+from kuryr_libnetwork.errors import KuryrError, NeutronNotFound
+from kuryr_libnetwork.health import Health
+from kuryr_libnetwork.interfaces.drivers import Drivers, PortDriver
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
+from kuryr_libnetwork.model.indexes import READY_SPARES_BY_NETWORK, SPARES_BY_STATE
+from kuryr_libnetwork.model.neutron import Port
+from kuryr_libnetwork.model.records import NetworkRecord, SpareRecord
+from kuryr_libnetwork.model.settings import PortPoolSettings
+from kuryr_libnetwork.patience import one_patience
+from kuryr_libnetwork.rules import pool_size, port_pool
+from kuryr_libnetwork.rules.identity import SPARE_NAME
+from kuryr_libnetwork.rules.ownership import OwnPort
+from kuryr_libnetwork.rules.plugging import ACTIVE
+from kuryr_libnetwork.rules.pool_pauses import pause_after
+from kuryr_libnetwork.services.ports.creation import NewPorts
+from kuryr_libnetwork.services.ports.spare_removal import SpareRemoval
+from kuryr_libnetwork.services.ports.spares import Spares
+from kuryr_libnetwork.services.state.attempts import Attempts
+from kuryr_libnetwork.services.state.dates import Dates
+from kuryr_libnetwork.services.state.intents import Intents
+from kuryr_libnetwork.services.state.locks import KeyedLocks
+from kuryr_libnetwork.services.state.own_things import OwnThings
+
+LOG = logging.getLogger(__name__)
+THREAD = "port-pools"
+LONGEST_SLEEP = 30.0
+"""Seconds between two looks at the pools, if nothing happens."""
+LOOK_AGAIN = 0.2
+"""Seconds between two looks whether an interface works."""
+STATUS_AGAIN = 2.0
+"""Seconds between two questions for the status of ports."""
+UNPROVEN = 60.0
+"""Seconds after which a port that does not work is replaced."""
+QUIET = 10.0
+"""The longest wait for containers that wait for Neutron, in seconds."""
+
+
+class PoolFiller:
+    """``clock``: monotonic seconds. ``chance``: a random number from 0 to 1."""
+
+    def __init__(
+        self,
+        *,
+        neutron: Neutron,
+        journal: Journal,
+        own: OwnThings,
+        intents: Intents,
+        new_ports: NewPorts,
+        spares: Spares,
+        removal: SpareRemoval,
+        drivers: Drivers,
+        locks: KeyedLocks,
+        dates: Dates,
+        health: Health,
+        settings: PortPoolSettings,
+        host: str,
+        clock: Callable[[], float],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._neutron = neutron
+        self._journal = journal
+        self._own = own
+        self._intents = intents
+        self._new_ports = new_ports
+        self._spares = spares
+        self._removal = removal
+        self._drivers = drivers
+        self._locks = locks
+        self._dates = dates
+        self._settings = settings
+        self._host = host
+        self._clock = clock
+        self._chance = chance
+        self._attempts = Attempts(health, THREAD, clock)
+        self._stopped = threading.Event()
+        self._failures = 0
+        self._asked = float("-inf")
+
+    # -- the thread ------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until :meth:`stop`."""
+        while not self._stopped.is_set():
+            self._spares.news.clear()
+            self._attempts.run("look after the port pools", self.work)
+            self._attempts.beat()
+            self._spares.news.wait(self._sleep())
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._spares.news.set()
+
+    def _sleep(self) -> float:
+        """Seconds until there is something to do."""
+        if self._in("making"):
+            return LOOK_AGAIN
+        left = [self._settings.cooling - self._spares.age(spare) for spare in self._in("cooling")]
+        return min(max(min(left, default=LONGEST_SLEEP), LOOK_AGAIN), LONGEST_SLEEP)
+
+    def work(self) -> None:
+        """One look at all pools; creates at most one port for each."""
+        with one_patience(spare=0):
+            if not self._spares.is_open:
+                self._open()
+            for spare in self._in("leaving"):
+                self._attempt(f"delete port {spare.port_id} of a port pool", partial(self._removal.end, spare.port_id))
+            for spare in self._in("cooling"):
+                if self._spares.age(spare) >= self._settings.cooling:
+                    self._attempt(f"use port {spare.port_id} again", partial(self._use_again, spare.port_id))
+            for spare in self._in("making"):
+                self._attempt(f"prepare port {spare.port_id}", partial(self._prepare, spare.port_id))
+            for network in self._spares.pools():
+                if not self._stopped.is_set():
+                    self._fit(network)
+
+    def _attempt(self, what: str, work: Callable[[], object]) -> None:
+        if self._attempts.is_due(what) and not self._stopped.is_set():
+            self._attempts.run(what, work)
+
+    def _in(self, state: str) -> list[SpareRecord]:
+        return self._journal.spares.find(SPARES_BY_STATE, state)
+
+    def _open(self) -> None:
+        """Look at what an earlier process left, before anything of it is handed out. No Neutron call."""
+        for spare in self._in("ready"):
+            where = self._driver(spare).where(spare.plug) if spare.plug is not None else "gone"
+            if where == "container":
+                LOG.warning("port %s of a port pool is in a container that the journal does not know", spare.port_id)
+                self._journal.spares.drop(spare.port_id)
+            elif where == "gone":
+                self._spares.move(spare, "making")
+        for spare in self._in("used"):
+            if self._journal.leases.get(spare.port_id) is None:
+                self._spares.move(spare, "cooling")
+        self._spares.remember_starts()
+        self._spares.is_open = True
+
+    # -- one port --------------------------------------------------------------------------------------------------
+
+    def _prepare(self, port_id: str) -> None:
+        """Make the interface of a port, and see whether it works."""
+        with self._locks.hold("port", port_id):
+            spare = self._journal.spares.get(port_id)
+            if spare is None or spare.state != "making":
+                return
+            driver = self._driver(spare)
+            if spare.plug is None or driver.where(spare.plug) == "gone":
+                spare = self._plug(spare, driver)
+        if spare is None:
+            return
+        spare = self._with_status(spare)
+        if self._spares.is_proven(spare):
+            self._spares.move(spare, "ready")
+        elif self._spares.age(spare) > UNPROVEN:
+            LOG.warning("port %s of a port pool does not work after %.0f s: it is replaced", port_id, UNPROVEN)
+            self._spares.pause(spare.docker_network_id)
+            self._spares.move(spare, "leaving")
+
+    def _plug(self, spare: SpareRecord, driver: PortDriver) -> SpareRecord | None:
+        network = self._journal.networks.get(spare.docker_network_id)
+        if network is None:
+            self._spares.move(spare, "leaving")
+            return None
+        if spare.plug is not None:
+            driver.unplug(spare.plug)
+        device = str(port_pool.labels_of_spare(spare.docker_network_id)["device_id"])
+        planned = self._spares.move(spare, "making", plug=driver.plan(spare.port, device))
+        if planned is not None and planned.plug is not None:
+            driver.plug(planned.plug, planned.port, device, network.container_mtu)
+        return planned
+
+    def _with_status(self, spare: SpareRecord) -> SpareRecord:
+        """The record with the port's status, where that has to be asked for; one call for all, now and then."""
+        if not port_pool.needs_status(spare.port) or self._clock() - self._asked < STATUS_AGAIN:
+            return spare
+        self._asked = self._clock()
+        waiting = {each.port_id: each for each in self._in("making") if port_pool.needs_status(each.port)}
+        for port in self._neutron.find_ports(id=sorted(waiting)):
+            known = waiting.get(port.id)
+            if known is not None and port.status == ACTIVE:
+                self._put(known, msgspec.structs.replace(known.port, status=port.status))
+        return self._journal.spares.get(spare.port_id) or spare
+
+    def _put(self, spare: SpareRecord, port: Port) -> None:
+        with self._journal.transaction():
+            if self._journal.spares.get(spare.port_id) == spare:
+                self._journal.spares.put(msgspec.structs.replace(spare, port=port))
+
+    def _use_again(self, port_id: str) -> None:
+        """Make a released port ready again, if it is wanted and as it was made, with a new interface."""
+        with self._locks.hold("labels", port_id), self._locks.hold("port", port_id):
+            spare = self._journal.spares.get(port_id)
+            if spare is None or spare.state != "cooling":
+                return
+            if spare.plug is not None:
+                self._driver(spare).unplug(spare.plug)
+            if not self._is_wanted(spare):
+                self._spares.move(spare, "leaving")
+                return
+            try:
+                port = self._neutron.update_port(port_id, port_pool.labels_of_spare(spare.docker_network_id))
+            except NeutronNotFound:
+                LOG.warning("port %s of a port pool was deleted in Neutron", port_id)
+                self._journal.spares.drop(port_id)
+                return
+            if port_pool.is_unchanged(spare.port, port):
+                self._spares.move(spare, "making", plug=None, port=msgspec.structs.replace(port, status=""))
+            else:
+                self._refuse_changed(spare, port)
+
+    def _is_wanted(self, spare: SpareRecord) -> bool:
+        network = self._journal.networks.get(spare.docker_network_id)
+        if network is None or network.state != "ready":
+            return False
+        count = self._spares.count(network.docker_id)
+        return count.ready + count.making < pool_size.high_mark(self._spares.target(network))
+
+    def _refuse_changed(self, spare: SpareRecord, port: Port) -> None:
+        names = ", ".join(port_pool.changed_attributes(spare.port, port))
+        LOG.warning("port %s of a port pool was changed in Neutron (%s): it is deleted", spare.port_id, names)
+        self._spares.move(spare, "leaving")
+
+    def _driver(self, spare: SpareRecord) -> PortDriver:
+        return self._drivers.named(spare.plug.driver) if spare.plug else self._drivers.for_port(spare.port)
+
+    # -- one pool --------------------------------------------------------------------------------------------------
+
+    def _fit(self, network: NetworkRecord) -> None:
+        wanted, count = self._spares.target(network), self._spares.count(network.docker_id)
+        surplus = pool_size.to_remove(wanted, count, self._spares.idle_seconds(network.docker_id))
+        if surplus:
+            ready = self._journal.spares.find(READY_SPARES_BY_NETWORK, network.docker_id)
+            for spare in sorted(ready, key=lambda each: each.since)[:surplus]:
+                self._spares.move(spare, "leaving")
+        elif not self._spares.is_paused(network.docker_id) and pool_size.to_make(
+            wanted, count, self._spares.on_host(), self._settings
+        ):
+            self._attempts.run(f"make a port for Docker network {network.docker_id}", partial(self._make, network))
+
+    def _make(self, network: NetworkRecord) -> None:
+        if not self._spares.wait_for_quiet(QUIET):
+            return
+        try:
+            with self._locks.hold("spares", network.docker_id):
+                if self._journal.networks.get(network.docker_id) == network:
+                    self._new_ports.for_pool(network)
+        except KuryrError as error:
+            self._failures += 1
+            pause = pause_after(error, self._failures, self._chance())
+            self._spares.pause(None if pause.everywhere else network.docker_id, pause.seconds)
+            raise
+        self._failures = 0
+        self._spares.news.set()
+
+    # -- what others do to them ------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Compare the ports that no container has with Neutron, and take up those that the journal does not know."""
+        known = {spare.port_id: spare for state in ("ready", "making") for spare in self._in(state)}
+        pools = {network.docker_id: network for network in self._spares.pools()}
+        if not known and not pools:
+            return
+        found = {port.id: port for port in self._own.ports(name=SPARE_NAME, **{"binding:host_id": self._host})}
+        self._look_for({port_id: spare for port_id, spare in known.items() if port_id not in found})
+        for port_id, port in found.items():
+            spare = known.get(port_id)
+            if spare is not None and not port_pool.is_unchanged(spare.port, port):
+                self._refuse_changed(spare, port)
+            elif spare is None and port_pool.idle_spare(port) is not None:
+                self._take_up(port, pools)
+        self._spares.news.set()
+
+    def _look_for(self, missing: dict[str, SpareRecord]) -> None:
+        """End the ports that Neutron shows otherwise than as spares of this host: deleted, or taken by somebody."""
+        found = {port.id: port for port in self._own.ports(id=sorted(missing))} if missing else {}
+        for port_id, spare in missing.items():
+            port = found.get(port_id)
+            if port is None or port.host_id not in {"", self._host} or port.device_id not in {"", spare.port.device_id}:
+                LOG.warning("port %s of a port pool is gone in Neutron, or used by somebody else", port_id)
+                self._attempts.run(f"forget port {port_id} of a port pool", partial(self._removal.forget, spare))
+            else:
+                self._refuse_changed(spare, port)
+
+    def _take_up(self, port: OwnPort, pools: dict[str, NetworkRecord]) -> None:
+        """Record a port that this host made for a pool before the journal was lost, if no container has it."""
+        mark = port_pool.idle_spare(port)
+        if mark is None or mark.host != self._host or mark.network not in pools or self._intents.open(port.description):
+            return
+        with self._locks.hold("port", port.id):
+            if self._journal.leases.get(port.id) is not None or self._spares.knows(port.id):
+                return
+            driver = self._drivers.for_port(port)
+            plug = driver.recover(port)
+            if driver.where(plug) == "container":
+                return
+            LOG.info("port %s is taken up for the port pool of Docker network %s", port.id, mark.network[:12])
+            date = self._dates()
+            made = Port(**msgspec.structs.asdict(port))
+            self._journal.spares.put(
+                SpareRecord(
+                    port_id=port.id,
+                    docker_network_id=mark.network,
+                    state="cooling",
+                    port=made,
+                    plug=plug,
+                    created_at=date,
+                    since=date,
+                )
+            )
+            self._spares.begin(port.id)

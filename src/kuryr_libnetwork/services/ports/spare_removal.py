@@ -1,0 +1,119 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Removes ports of port pools: those that are not wanted any more, a whole pool, or some that are in others' way.
+
+Neutron calls: 1 for each port, several at the same time for a whole pool.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+
+from kuryr_libnetwork.errors import KuryrError, NeutronConflict, NeutronNotFound, NoFreeAddress
+from kuryr_libnetwork.interfaces.drivers import Drivers
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.interfaces.neutron import Neutron
+from kuryr_libnetwork.model.indexes import SPARES_BY_NETWORK, SPARES_BY_STATE
+from kuryr_libnetwork.model.records import NetworkRecord, SpareRecord, SubnetRecord
+from kuryr_libnetwork.rules.pool_pauses import OVER_QUOTA
+from kuryr_libnetwork.services.ports.spares import AGE, IDLE, Spares
+from kuryr_libnetwork.services.state.dates import Ages
+from kuryr_libnetwork.services.state.locks import KeyedLocks
+
+LOG = logging.getLogger(__name__)
+SIDE_BY_SIDE = 4
+"""Deletions at the same time, while somebody waits for all of them."""
+
+
+class SpareRemoval:
+    def __init__(
+        self, neutron: Neutron, journal: Journal, drivers: Drivers, spares: Spares, locks: KeyedLocks, ages: Ages
+    ) -> None:
+        self._neutron = neutron
+        self._journal = journal
+        self._drivers = drivers
+        self._spares = spares
+        self._locks = locks
+        self._ages = ages
+
+    def end(self, port_id: str) -> None:
+        """Delete a port that is leaving its pool, with its interface; one that is gone counts as deleted."""
+        with self._locks.hold("port", port_id):
+            spare = self._journal.spares.get(port_id)
+            if spare is None or spare.state != "leaving":
+                return
+            self._unplug(spare)
+            try:
+                self._neutron.delete_port(port_id)
+            except NeutronNotFound:
+                LOG.info("port %s of a port pool was gone already", port_id)
+            self._drop(port_id)
+
+    def forget(self, spare: SpareRecord) -> None:
+        """The port is gone in Neutron, or somebody else's by now: nothing but its interface here is removed."""
+        with self._locks.hold("port", spare.port_id):
+            if self._journal.spares.get(spare.port_id) == spare:
+                self._unplug(spare)
+                self._drop(spare.port_id)
+
+    def _unplug(self, spare: SpareRecord) -> None:
+        if spare.plug is not None:
+            self._drivers.named(spare.plug.driver).unplug(spare.plug)
+
+    def _drop(self, port_id: str) -> None:
+        self._journal.spares.drop(port_id)
+        self._ages.end(AGE, port_id)
+
+    def drain(self, docker_network_id: str) -> None:
+        """Delete all ports of a pool that no container has. Raises the first error, once all have been tried."""
+        with self._locks.hold("spares", docker_network_id):  # the filler is not just making one
+            found = self._journal.spares.find(SPARES_BY_NETWORK, docker_network_id)
+            self._end_all([spare for spare in found if spare.state != "used"])
+        self._spares.forget(docker_network_id)
+
+    def make_way(self, network: NetworkRecord, subnet: SubnetRecord, error: NeutronConflict) -> bool:
+        """Delete one idle port for a container that cannot get its own; whether there was one.
+
+        ``error``: why it cannot. If the subnet is full, a port on that subnet; if the quota is, one of this network, or
+        else of another one of this host.
+        """
+        full = isinstance(error, NoFreeAddress)
+        if not full and error.kind != OVER_QUOTA:
+            return False
+        idle = [spare for state in IDLE for spare in self._journal.spares.find(SPARES_BY_STATE, state)]
+        if full:
+            idle = [each for each in idle if subnet.subnet_id in {ip.subnet_id for ip in each.port.fixed_ips}]
+        idle.sort(key=lambda each: each.docker_network_id != network.docker_id)
+        for spare in idle:
+            self._spares.pause(None if not full else spare.docker_network_id)
+            if self._spares.move(spare, "leaving") is not None:
+                LOG.info("port %s of a port pool makes way for a container: %s", spare.port_id, error)
+                self.end(spare.port_id)
+                return True
+        return False
+
+    def remove(self, spare: SpareRecord) -> bool:
+        """Delete an idle port, unless it is not idle any more."""
+        moved = spare if spare.state == "leaving" else self._spares.move(spare, "leaving")
+        if moved is not None:
+            self.end(moved.port_id)
+        return moved is not None
+
+    def _end_all(self, spares: Sequence[SpareRecord]) -> None:
+        errors: list[KuryrError] = []
+
+        def remove(spare: SpareRecord) -> None:
+            try:
+                self.remove(spare)
+            except KuryrError as error:
+                errors.append(error)
+
+        with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="drain") as threads:
+            work = [threads.submit(copy_context().run, remove, spare) for spare in spares]
+        for each in work:
+            each.result()
+        if errors:
+            raise errors[0]

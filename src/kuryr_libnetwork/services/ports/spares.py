@@ -1,0 +1,258 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""The port pools as calls of Docker see them: a container gets a ready port, and gives it back, by the journal alone.
+
+Whatever needs Neutron, or time, is the filler's (:mod:`~.pool_filler`). Both change a record only if it still is as
+they saw it, in a transaction, so no port is handed out twice or while it is being removed.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import msgspec
+
+from kuryr_libnetwork.errors import UnsupportedVif
+from kuryr_libnetwork.interfaces.drivers import Drivers, Preparing
+from kuryr_libnetwork.interfaces.journal import Journal
+from kuryr_libnetwork.model.indexes import (
+    LEASES_BY_NETWORK,
+    READY_SPARES_BY_NETWORK,
+    SPARES_BY_ADDRESS,
+    SPARES_BY_NETWORK,
+    SPARES_BY_STATE,
+    address_key,
+)
+from kuryr_libnetwork.model.neutron import FixedIp
+from kuryr_libnetwork.model.records import LeaseRecord, NetworkRecord, PlugRecord, SpareRecord, SpareState, SubnetRecord
+from kuryr_libnetwork.model.settings import PortPoolSettings
+from kuryr_libnetwork.rules import pool_size, port_pool, ports as rules
+from kuryr_libnetwork.rules.addresses import canonical_ip
+from kuryr_libnetwork.rules.plugging import ACTIVE
+from kuryr_libnetwork.rules.pool_pauses import FULL
+from kuryr_libnetwork.rules.pool_size import PoolCount
+from kuryr_libnetwork.services.state.dates import Ages, Dates
+
+LOG = logging.getLogger(__name__)
+IDLE: tuple[SpareState, ...] = ("ready", "cooling", "making")
+"""The states of the ports that no container has, in the order in which they are given up."""
+MOST_STARTS = 1000
+"""Starts of containers that are remembered of a network."""
+AGE: Literal["spare"] = "spare"
+
+
+class Spares:
+    """``clock``: monotonic seconds."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        drivers: Drivers,
+        settings: PortPoolSettings,
+        dates: Dates,
+        ages: Ages,
+        clock: Callable[[], float],
+    ) -> None:
+        self._journal = journal
+        self._drivers = drivers
+        self._settings = settings
+        self._dates = dates
+        self._ages = ages
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._starts: dict[str, deque[float]] = {}
+        self._paused: dict[str | None, float] = {}
+        self._foreground = 0
+        self._quiet = threading.Condition()
+        self.is_open = False
+        """Whether what an earlier process left has been looked at; before that nothing is handed out."""
+        self.news = threading.Event()
+        """Set whenever there may be work for the filler."""
+
+    # -- for calls of Docker ---------------------------------------------------------------------------------------
+
+    @contextmanager
+    def foreground(self) -> Iterator[None]:
+        """Around Neutron calls that a container waits for: the filler begins none of its own meanwhile."""
+        with self._quiet:
+            self._foreground += 1
+        try:
+            yield
+        finally:
+            with self._quiet:
+                self._foreground -= 1
+                self._quiet.notify_all()
+
+    def note_start(self, network: NetworkRecord) -> None:
+        """A container is about to start on the network."""
+        if network.port_pool:
+            with self._guard:
+                self._starts.setdefault(network.docker_id, deque(maxlen=MOST_STARTS)).append(self._clock())
+            self.news.set()
+
+    def take(self, network: NetworkRecord, subnet: SubnetRecord, address: str = "") -> FixedIp | None:
+        """Lease the port that has been ready for longest, and has ``address`` if one is given; ``None``: there is none.
+
+        No Neutron call. That the port still works is seen in Open vSwitch's database.
+        """
+        if not self.is_open:
+            return None
+        ready = self._journal.spares.find(READY_SPARES_BY_NETWORK, network.docker_id)
+        for spare in sorted(ready, key=lambda each: each.since):
+            found = [ip for ip in spare.port.fixed_ips if ip.subnet_id == subnet.subnet_id]
+            found = [ip for ip in found if address in ("", canonical_ip(ip.ip_address))]
+            if found and self.is_proven(spare) and self._lease(spare, network, subnet, found[0]):
+                return found[0]
+        return None
+
+    def _lease(self, spare: SpareRecord, network: NetworkRecord, subnet: SubnetRecord, ip: FixedIp) -> bool:
+        made = rules.Unknown(made=True)
+        port = msgspec.structs.replace(spare.port, status=ACTIVE)
+        lease = rules.lease_of(
+            port,
+            network.docker_id,
+            network.subnets,
+            subnet.subnet_id,
+            self._dates(),
+            canonical_ip(ip.ip_address),
+            unknown=made,
+        )
+        with self._journal.transaction():
+            if self.move(spare, "used") is None:
+                return False
+            self._journal.leases.put(msgspec.structs.replace(lease, as_made=port))
+        return True
+
+    def take_back(self, lease: LeaseRecord) -> bool:
+        """Take a container's port back into its pool, for the filler to make it ready again; ``False``: it is not a
+        pool's, or not as it was made: whoever asks has to delete it.
+        """
+        spare = self._journal.spares.get(lease.port_id)
+        if spare is None:
+            return False
+        network = self._journal.networks.get(spare.docker_network_id)
+        if lease.exposed_groups is not None or network is None or network.state != "ready":
+            self.leave(lease.port_id)
+            return False
+        wanted, count = self.target(network), self.count(network.docker_id)
+        cools = pool_size.may_cool(wanted, count, self.on_host(), self._settings)
+        with self._journal.transaction():
+            if self.move(spare, "cooling" if cools else "leaving") is None:
+                return False
+            self._journal.leases.drop(lease.port_id)
+        return True
+
+    def leave(self, port_id: str) -> None:
+        """A container's port is changed: from now on it is an ordinary port, and is deleted after use."""
+        if self._journal.spares.get(port_id) is not None:
+            LOG.debug("port %s leaves its port pool", port_id)
+            self._journal.spares.drop(port_id)
+            self._ages.end(AGE, port_id)
+
+    def plug_of(self, port_id: str) -> PlugRecord | None:
+        """The interface that was made for a port of a pool."""
+        spare = self._journal.spares.get(port_id)
+        return spare.plug if spare is not None else None
+
+    def knows(self, port_id: str) -> bool:
+        """Whether the port is one of a pool; then it is the filler's to remove what is left of it."""
+        return self._journal.spares.get(port_id) is not None
+
+    def holding(self, subnet_id: str, address: str) -> SpareRecord | None:
+        """The port of a pool that has an address, in whatever state."""
+        return next(iter(self._journal.spares.find(SPARES_BY_ADDRESS, address_key(subnet_id, address))), None)
+
+    # -- for both ----------------------------------------------------------------------------------------------------
+
+    def is_proven(self, spare: SpareRecord) -> bool:
+        """Whether a container's first packet would pass, by what Open vSwitch says now."""
+        if spare.plug is None:
+            return False
+        try:
+            driver = self._drivers.named(spare.plug.driver)
+        except UnsupportedVif:
+            return False
+        return isinstance(driver, Preparing) and port_pool.is_installed(spare.port, driver.seen(spare.plug))
+
+    def move(self, spare: SpareRecord, state: SpareState, **changes: object) -> SpareRecord | None:
+        """Change a record if it is still as it was seen; ``None``: it is not."""
+        with self._journal.transaction():
+            if self._journal.spares.get(spare.port_id) != spare:
+                return None
+            moved = msgspec.structs.replace(spare, state=state, since=self._dates(), **changes)
+            self._journal.spares.put(moved)
+        self._ages.begin(AGE, spare.port_id)
+        self.news.set()
+        return moved
+
+    def age(self, spare: SpareRecord) -> float:
+        """For how many seconds the port has been in its state; what an earlier process left is as old as this one."""
+        return self._ages.of(AGE, spare.port_id)
+
+    def begin(self, port_id: str) -> None:
+        """The port enters its state now."""
+        self._ages.begin(AGE, port_id)
+
+    def pause(self, docker_network_id: str | None, seconds: float = FULL) -> None:
+        """Make no ports for a pool, or, with ``None``, for any."""
+        with self._guard:
+            self._paused[docker_network_id] = self._clock() + seconds
+
+    def is_paused(self, docker_network_id: str) -> bool:
+        with self._guard:
+            return any(self._paused.get(key, 0.0) > self._clock() for key in (None, docker_network_id))
+
+    # -- for the filler ----------------------------------------------------------------------------------------------
+
+    def wait_for_quiet(self, seconds: float) -> bool:
+        """Wait until no container waits for Neutron; ``False``: one still does."""
+        with self._quiet:
+            return self._quiet.wait_for(lambda: not self._foreground, timeout=seconds)
+
+    def pools(self) -> list[NetworkRecord]:
+        """The Docker networks that have a port pool."""
+        return [each for each in self._journal.networks.all() if each.port_pool and each.state == "ready"]
+
+    def target(self, network: NetworkRecord) -> int:
+        """How many ports are to be ready for containers of the network."""
+        ages = self._start_ages(network.docker_id)
+        known = bool(ages or self._journal.spares.find(SPARES_BY_NETWORK, network.docker_id))
+        known = known or bool(self._journal.leases.find(LEASES_BY_NETWORK, network.docker_id))
+        return pool_size.target(network.port_pool, ages, self._settings, known=known)
+
+    def idle_seconds(self, docker_network_id: str) -> float:
+        """Since the last start on the network; since the start of the service, if there was none."""
+        return min(self._start_ages(docker_network_id), default=self._ages.of("process", ""))
+
+    def _start_ages(self, docker_network_id: str) -> list[float]:
+        now = self._clock()
+        with self._guard:
+            return [now - then for then in self._starts.get(docker_network_id, ())]
+
+    def remember_starts(self) -> None:
+        """After a start of the service: the ports of a pool stand for the starts that it was made for."""
+        now = self._clock()
+        for network in self.pools():
+            spares = self._journal.spares.find(SPARES_BY_NETWORK, network.docker_id)
+            if spares:
+                with self._guard:
+                    self._starts.setdefault(network.docker_id, deque([now] * len(spares), maxlen=MOST_STARTS))
+
+    def forget(self, docker_network_id: str) -> None:
+        """The Docker network is gone."""
+        with self._guard:
+            self._starts.pop(docker_network_id, None)
+            self._paused.pop(docker_network_id, None)
+
+    def count(self, docker_network_id: str) -> PoolCount:
+        states = [spare.state for spare in self._journal.spares.find(SPARES_BY_NETWORK, docker_network_id)]
+        return PoolCount(making=states.count("making"), ready=states.count("ready"), cooling=states.count("cooling"))
+
+    def on_host(self) -> int:
+        """The idle ports of all pools."""
+        return sum(len(self._journal.spares.find(SPARES_BY_STATE, state)) for state in IDLE)
