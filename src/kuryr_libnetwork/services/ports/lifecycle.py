@@ -136,7 +136,7 @@ class Ports:
                 rules.refuse_automatic(subnet, address)
             asked = {"subnet_id": subnet.subnet_id} | ({"ip_address": address} if address else {})
             wanted = [*(msgspec.to_builtins(ip) for ip in lease.held), asked]
-            self._spares.leave(lease.port_id)
+            self._spares.leave_with_interface(lease.port_id)
             port = self._neutron.update_port(lease.port_id, {"fixed_ips": wanted})
             spare = rules.address_on(port, subnet.subnet_id, address)
             lease = msgspec.structs.replace(lease, as_made=port if lease.as_made else None)

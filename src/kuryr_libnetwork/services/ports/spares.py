@@ -137,7 +137,7 @@ class Spares:
             return False
         network = self._journal.networks.get(spare.docker_network_id)
         if lease.exposed_groups is not None or network is None or network.state != "ready":
-            self.leave(lease.port_id)
+            self.leave_with_interface(lease.port_id)
             return False
         wanted, count = self.target(network), self.count(network.docker_id)
         cools = pool_size.may_cool(wanted, count, self.on_host(), self._settings)
@@ -147,8 +147,18 @@ class Spares:
             self._journal.leases.drop(lease.port_id)
         return True
 
+    def leave_with_interface(self, port_id: str) -> None:
+        """As :meth:`leave`, where no endpoint has the interface, or might not have it."""
+        plug = self.plug_of(port_id)
+        if plug is not None:
+            self._drivers.named(plug.driver).unplug(plug)
+        self.leave(port_id)
+
     def leave(self, port_id: str) -> None:
-        """A container's port is changed: from now on it is an ordinary port, and is deleted after use."""
+        """A container's port is changed: from now on it is an ordinary port, and is deleted after use.
+
+        The caller knows what becomes of its interface.
+        """
         if self._journal.spares.get(port_id) is not None:
             LOG.debug("port %s leaves its port pool", port_id)
             self._journal.spares.drop(port_id)
