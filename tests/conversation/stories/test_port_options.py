@@ -16,6 +16,7 @@ from kuryr_libnetwork.model.neutron import Port
 from tests.conversation.stories.test_stories import at_most
 from tests.world.dockerside import Container, Docker, DockerNetwork, PluginError
 from tests.world.plugin import Plugin
+from tests.world.rig import DirectDocker, Rig
 
 GROUPS, QOS, SECURITY, DOMAIN, PORT = (
     f"neutron.{key}" for key in ("security_groups", "qos_policy", "port_security", "dns_domain", "port.uuid")
@@ -326,3 +327,15 @@ def test_an_option_with_ipam_opt_is_sent_to_the_other_place(world: World, key: s
     with pytest.raises(PluginError, match="give it with -o, not with --ipam-opt"):
         world.docker.network_create(ipam_options={key: "true"})
     world.plugin.nothing_left()
+
+
+def test_options_of_a_second_network_on_a_subnet_outlive_a_lost_journal() -> None:
+    """Its new containers would have other security groups than its first ones: the pool's tags were replaced."""
+    rig = Rig()
+    docker = DirectDocker(rig)
+    docker.network_create("10.1.0.0/24")
+    (network,) = rig.neutron.find_networks()
+    docker.network_create("10.1.0.0/24", options={GROUPS: "none", "neutron.net.uuid": network.id})
+    rig.revive(lose_journal=True)
+    rig.services.reconciler.round()
+    assert {each.ports.security_groups for each in rig.journal.networks.all()} == {None, ()}

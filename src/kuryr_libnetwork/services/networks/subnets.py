@@ -24,6 +24,7 @@ from kuryr_libnetwork.model.settings import ServiceSettings
 from kuryr_libnetwork.model.value import IpVersion
 from kuryr_libnetwork.rules import identity, networks as rules
 from kuryr_libnetwork.rules.addresses import spans_within
+from kuryr_libnetwork.rules.port_options import option_tags
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.network_users import NetworkUsers
 from kuryr_libnetwork.services.state.own_things import OwnThings
@@ -134,7 +135,8 @@ class SubnetKeeper:
         record = _with(record, subnet, pool, made=made, ip_range=ip_range, recorded=recorded)
         self._journal.networks.put(record)
         if recorded and not on_pools:
-            self._network_users.record(record.docker_id, record.neutron_id, pool)
+            options = option_tags(record) if pool.pool_id in record.pools[:1] else ()
+            self._network_users.record(record.docker_id, record.neutron_id, pool, options)
         elif not recorded and not marked:
             self._neutron.add_tags("subnets", subnet.id, [pool.pool_id])
         return record

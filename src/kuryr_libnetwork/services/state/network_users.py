@@ -58,9 +58,12 @@ class NetworkUsers:
             self.record(docker_id, network.id, pool)
         return False
 
-    def record(self, docker_id: str, neutron_id: str, pool: PoolRecord) -> None:
-        """Record a Docker network on a pool of its own, where nobody else can write."""
-        self._neutron.set_tags("subnetpools", pool.pool_id, pool_tags(docker_id, neutron_id, pool.ip_range))
+    def record(self, docker_id: str, neutron_id: str, pool: PoolRecord, options: Sequence[str] = ()) -> None:
+        """Record a Docker network on a pool of its own, where nobody else can write. ``options``: the tags of its
+        options that the pool carries already.
+        """
+        tags = (*pool_tags(docker_id, neutron_id, pool.ip_range), *options)
+        self._neutron.set_tags("subnetpools", pool.pool_id, tags)
 
     def remember(self, record: NetworkRecord) -> None:
         """Store a Docker network's options for its containers on its first pool. Neutron calls: 1; 0 without any."""
