@@ -95,6 +95,15 @@ def is_unchanged(made: Port, now: Port) -> bool:
     return _essence(made) == _essence(now)
 
 
+def is_taken(made: Port, now: Port) -> bool:
+    """Whether somebody else uses the port by now: it has another owner, device or host than a port of a pool has."""
+    return (
+        now.host_id not in {"", made.host_id}
+        or now.device_id not in {"", made.device_id}
+        or now.device_owner not in {"", made.device_owner}
+    )
+
+
 def changed_attributes(made: Port, now: Port) -> Collection[str]:
     """The names of the attributes that differ, as Neutron's API has them, for the log."""
     before, after = _essence(made), _essence(now)

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from kuryr_libnetwork.errors import NeutronConflict, NeutronUnavailable, NoFreeAddress
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import SpareRecord
+from kuryr_libnetwork.model.settings import PortPoolSettings
+from tests.conversation.faults.sriov_trials import SriovRig
 from tests.conversation.faults.trials import V4, V6, is_labelled
-from tests.world.dockerside import Container, DockerNetwork
+from tests.world.dockerside import Container, DockerNetwork, PluginError
 from tests.world.plugin import HOST
 from tests.world.rig import DirectDocker, Rig
 
@@ -55,6 +58,17 @@ def port_of(rig: Rig, box: Container) -> Port:
     ips = {box.ip, box.ip6} - {""}
     (port,) = [each for each in rig.neutron.user_ports() if ips <= {ip.ip_address for ip in each.fixed_ips}]
     return port
+
+
+def away(rig: Rig) -> None:
+    def hook(method: str, arguments: tuple[Any, ...]) -> None:
+        raise NeutronUnavailable("Neutron is away")
+
+    rig.neutron.hook = hook
+
+
+def back(rig: Rig) -> None:
+    rig.neutron.hook = lambda method, arguments: None
 
 
 def cool(rig: Rig, seconds: float = COOLING) -> None:
@@ -123,3 +137,392 @@ def test_network_rm_leaves_nothing(rig: Rig, docker: DirectDocker) -> None:
     assert rig.neutron.find_networks() == []
     rig.nothing_left()
     assert spares(rig) == []
+
+
+def restarted(rig: Rig, *, lose_journal: bool = False) -> None:
+    """A new process whose background has looked, but whose filler has not been at work yet."""
+    rig.revive(lose_journal=lose_journal)
+
+
+# -- what is not as it was made ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"security_groups": []},
+        {"admin_state_up": False},
+        {"allowed_address_pairs": [{"ip_address": "10.1.0.200"}]},
+        {"device_id": "somebody", "device_owner": "compute:nova"},
+        {"binding:host_id": "h2"},
+        {"name": "mine"},
+    ],
+)
+def test_a_port_that_was_changed_in_neutron_is_given_to_nobody(
+    rig: Rig, docker: DirectDocker, change: dict[str, Any]
+) -> None:
+    """A container would have a port without groups, or one that a virtual machine has."""
+    network = pooled(rig, docker)
+    spoiled = min(spares(rig), key=lambda spare: spare.since).port_id
+    rig.neutron.update_port(spoiled, change)
+    rig.services.reconciler.round()
+    rig.fill()
+    assert spoiled not in {spare.port_id for spare in spares(rig)}
+    boxes = [docker.run(network) for _ in range(3)]
+    assert spoiled not in {port_of(rig, box).id for box in boxes}
+    assert spoiled not in {row.port_id for row in rig.ovs.owned()}
+    taken = "device_owner" in change or "binding:host_id" in change
+    assert bool(rig.neutron.find_ports(id=spoiled)) is taken  # somebody else's by now: left alone
+
+
+def test_a_port_that_was_deleted_in_neutron_is_given_to_nobody(rig: Rig, docker: DirectDocker) -> None:
+    """A container would start without a network."""
+    network = pooled(rig, docker)
+    gone = min(spares(rig), key=lambda spare: spare.since).port_id
+    rig.neutron.delete_port(gone)
+    rig.ovs.without_flows.add(gone)  # ovn-controller sees it at once
+    box = docker.run(network)
+    assert port_of(rig, box).id != gone
+    rig.services.reconciler.round()
+    rig.fill()
+    assert gone not in {spare.port_id for spare in spares(rig)} | {row.port_id for row in rig.ovs.owned()}
+
+
+def test_a_released_port_that_was_changed_is_deleted(rig: Rig, docker: DirectDocker) -> None:
+    """The next container would get what an administrator gave the one before it."""
+    network = pooled(rig, docker)
+    box = docker.run(network)
+    port = port_of(rig, box)
+    rig.neutron.update_port(port.id, {"allowed_address_pairs": [{"ip_address": "10.1.0.200"}]})
+    docker.rm(box)
+    cool(rig)
+    assert rig.neutron.find_ports(id=port.id) == []
+    assert len(spares(rig, "ready")) == 2
+
+
+@pytest.mark.parametrize("wish", [{"options": {"neutron.security_groups": "none"}}, {"expose": [(6, 80)]}])
+def test_a_container_with_wishes_of_its_own_costs_what_it_costs_without_a_pool(
+    rig: Rig, docker: DirectDocker, wish: dict[str, Any]
+) -> None:
+    """Its port would carry its wishes to the next container."""
+    network = pooled(rig, docker)
+    box = docker.run(network, **wish)
+    assert [name for name in calls(rig) if "security_group" not in name] == ["update_port"]
+    port = port_of(rig, box)
+    assert port.id in {row.port_id for row in rig.ovs.owned()}
+    docker.rm(box)
+    assert "delete_port" in calls(rig)
+    assert port.id not in {spare.port_id for spare in spares(rig)} | {row.port_id for row in rig.ovs.owned()}
+
+
+def test_a_mac_of_the_users_own(rig: Rig, docker: DirectDocker) -> None:
+    """The container would have an interface with another MAC than its port."""
+    network = pooled(rig, docker)
+    mac = "02:42:ac:11:00:02"
+    box = docker.run(network, mac=mac)
+    assert port_of(rig, box).mac_address == mac
+    row = next(row for row in rig.ovs.owned() if row.port_id == port_of(rig, box).id)
+    assert row.mac == mac
+
+
+def test_an_address_that_a_spare_has_may_be_chosen(rig: Rig, docker: DirectDocker) -> None:
+    """A user could not have an address because nobody has it."""
+    network = pooled(rig, docker)
+    ready = spares(rig, "ready")[-1]
+    box = docker.run(network, ip=ready.port.fixed_ips[0].ip_address)
+    assert port_of(rig, box).id == ready.port_id
+    assert "create_port" not in calls(rig)
+    docker.rm(box)
+    again = docker.run(network, ip=box.ip)  # it is still cooling: a new port with that address
+    assert port_of(rig, again).id != ready.port_id
+    assert again.ip == box.ip
+
+
+# -- Neutron is away, or full --------------------------------------------------------------------------------------
+
+
+def test_containers_start_and_end_while_neutron_is_away(rig: Rig, docker: DirectDocker) -> None:
+    """An outage of Neutron would be one of every host."""
+    network = pooled(rig, docker)
+    away(rig)
+    boxes = [docker.run(network) for _ in range(2)]
+    with pytest.raises(PluginError):
+        docker.run(network)
+    docker.rm(boxes[0])
+    restarted(rig)
+    rig.fill()
+    rig.now += COOLING
+    rig.fill()
+    back(rig)
+    cool(rig)
+    rig.services.reconciler.round()
+    cool(rig)
+    assert len(spares(rig, "ready")) >= 2
+    assert is_labelled(port_of(rig, boxes[1]), boxes[1].endpoint_id)
+
+
+def test_spares_make_way_for_a_container_when_the_subnet_is_full(rig: Rig, docker: DirectDocker) -> None:
+    """The pool of one network would take the last addresses from the containers of another."""
+    tenant = rig.neutron.seed_network(name="tenant")
+    subnet = rig.neutron.seed_subnet(tenant.id, V4)
+    says = {"neutron.net.uuid": tenant.id}
+    one = docker.network_create(V4, options={POOL: "2", **says})
+    other = docker.network_create(V4, options=says)
+    docker.rm(docker.run(one))
+    rig.fill()
+    while True:  # everybody else's ports
+        try:
+            rig.neutron.create_port({"network_id": tenant.id, "fixed_ips": [{"subnet_id": subnet.id}]})
+        except NoFreeAddress:
+            break
+    idle = len(spares(rig))
+    docker.beside = lambda: None
+    calls(rig)
+    boxes = [docker.run(other)]
+    assert calls(rig) == ["create_port", "delete_port", "create_port"]
+    boxes += [docker.run(other) for _ in range(idle - 1)]
+    assert spares(rig) == []
+    with pytest.raises(PluginError, match="No more IP addresses"):
+        docker.run(other)
+    rig.fill()
+    assert spares(rig) == []  # nothing is made for two minutes
+    docker.rm(boxes[0])
+    cool(rig)
+    assert len(spares(rig)) == 1
+
+
+def test_spares_make_way_for_a_container_when_the_quota_is_full(rig: Rig, docker: DirectDocker) -> None:
+    """The pool of one network would keep the containers of all others from starting."""
+    pooled(rig, docker)
+    other = docker.network_create("10.2.0.0/24")
+    error = NeutronConflict("Quota exceeded for resources: ['port'].")
+    error.kind = "OverQuota"
+    rig.neutron.fail_next("create_port", error)
+    before = len(spares(rig))
+    docker.beside = lambda: None
+    calls(rig)
+    docker.run(other)
+    assert calls(rig) == ["create_port", "delete_port", "create_port"]
+    assert len(spares(rig)) == before - 1
+    rig.fill()
+    assert len(spares(rig)) == before - 1  # the pool waits for two minutes
+    cool(rig)
+    assert len(spares(rig)) in (before - 1, before)
+    assert len(spares(rig)) >= 2
+
+
+# -- restarts ------------------------------------------------------------------------------------------------------
+
+
+def test_a_restart_goes_on_with_what_is_ready(rig: Rig, docker: DirectDocker) -> None:
+    """Each restart of the service would cost the ports of all pools, or hand out what nobody has looked at."""
+    network = pooled(rig, docker)
+    before = {spare.port_id for spare in spares(rig, "ready")}
+    restarted(rig)
+    assert {spare.port_id for spare in spares(rig, "ready")} == before
+    rig.fill()
+    calls(rig)
+    box = docker.run(network)
+    assert port_of(rig, box).id in before
+    assert "create_port" not in calls(rig)
+
+
+def test_after_a_boot_the_interfaces_are_made_anew(rig: Rig, docker: DirectDocker) -> None:
+    """Open vSwitch remembers interfaces, and that they worked, over a boot that has removed them."""
+    network = pooled(rig, docker)
+    rig.links.forget_all()
+    restarted(rig)
+    first = docker.run(network)  # before the filler has looked: not from the pool
+    assert port_of(rig, first).id not in {spare.port_id for spare in spares(rig)}
+    rig.fill()
+    assert {f"tap{spare.port_id}"[:14] for spare in spares(rig, "ready")} <= set(rig.links.names())
+    assert len(spares(rig, "ready")) == 2
+
+
+def test_after_a_lost_journal_what_is_unused_is_used_again(rig: Rig, docker: DirectDocker) -> None:
+    """Each lost journal would leave the ports of all pools behind, for ever."""
+    network = pooled(rig, docker)
+    box = docker.run(network)
+    rig.fill()
+    before = {spare.port_id for spare in spares(rig, "ready")}
+    restarted(rig, lose_journal=True)
+    for _ in range(2):  # first the network is found, then its ports
+        rig.services.reconciler.round()
+        rig.fill()
+    assert {spare.port_id for spare in spares(rig, "cooling")} == before  # Docker may just have been told an address
+    cool(rig)
+    assert {spare.port_id for spare in spares(rig, "ready")} & before
+    assert len(spares(rig)) in (2, 3)
+    second = docker.run(network)
+    assert port_of(rig, second).id != port_of(rig, box).id
+    for each in (box, second):
+        docker.rm(each)
+    docker.network_rm(network)
+    rig.settle()
+    assert rig.neutron.user_ports() == []
+
+
+def test_after_a_lost_journal_the_ports_of_a_network_that_is_gone_go_as_well(rig: Rig, docker: DirectDocker) -> None:
+    """They would be of no pool, and stay for ever."""
+    docker.network_create("10.9.0.0/24")
+    network = docker.network_create(V4, options={POOL: "2"})
+    docker.rm(docker.run(network))
+    rig.fill()
+    away(rig)
+    docker.network_rm(network)
+    back(rig)
+    restarted(rig, lose_journal=True)
+    rig.settle()
+    rig.fill()
+    rig.settle()
+    assert rig.neutron.user_ports() == []
+    assert [row.port_id for row in rig.ovs.owned()] == []
+
+
+def test_another_hosts_pool_is_not_touched(rig: Rig, docker: DirectDocker) -> None:
+    """Two hosts on one Neutron network would take or delete each other's ports."""
+    network = pooled(rig, docker)
+    other = Rig(rig.neutron, host="h2")
+    rig.neutron.store.alive_hosts.add("h2")
+    there = DirectDocker(other)
+    neutron_id = rig.journal.networks.all()[0].neutron_id
+    theirs = there.network_create(V4, options={POOL: "2", "neutron.net.uuid": neutron_id})
+    there.rm(there.run(theirs))
+    other.fill()
+    mine, yours = ({spare.port_id for spare in spares(each)} for each in (rig, other))
+    for each in (rig, other):
+        restarted(each, lose_journal=True)
+    for _ in range(3):
+        for each in (rig, other):
+            each.services.reconciler.round()
+            each.fill()
+    for each, before in ((rig, mine), (other, yours)):
+        assert {spare.port_id for spare in spares(each)} >= before
+        assert {spare.port.host_id for spare in spares(each)} == {each.host}
+    docker.network_rm(network)
+    assert {port.id for port in rig.neutron.user_ports()} == {spare.port_id for spare in spares(other)}
+
+
+# -- sizes, options ------------------------------------------------------------------------------------------------
+
+
+def test_the_operators_default(rig: Rig, docker: DirectDocker) -> None:
+    """Every user would have to name the option, or could not refuse it."""
+    rig.port_pool = PortPoolSettings(default="auto")
+    rig.revive()
+    network = docker.network_create(V4)
+    without = docker.network_create("10.2.0.0/24", options={POOL: "0"})
+    assert [each.port_pool for each in rig.journal.networks.all()] == ["auto", 0]
+    docker.run(network)
+    docker.run(without)
+    rig.fill()
+    assert {spare.docker_network_id for spare in spares(rig)} == {network.network_id}
+
+
+def test_auto_is_as_large_as_the_last_burst_and_empty_after_an_idle_hour(rig: Rig, docker: DirectDocker) -> None:
+    """Twenty containers at once would wait as without a pool; or ports be kept for nobody."""
+    network = docker.network_create(V4, options={POOL: "auto"})
+    boxes = [docker.run(network) for _ in range(8)]
+    rig.fill()
+    assert len(spares(rig, "ready")) == 8
+    for box in boxes:
+        docker.rm(box)
+    calls(rig)
+    docker.beside = lambda: None
+    boxes = [docker.run(network) for _ in range(8)]
+    assert calls(rig) == []
+    for box in boxes:
+        docker.rm(box)
+    rig.now += 3601
+    for _ in range(3):
+        rig.fill()
+    assert spares(rig) == []
+
+
+def test_the_pool_is_remembered_in_neutron(rig: Rig, docker: DirectDocker) -> None:
+    """After a lost journal the network would have no pool any more."""
+    pooled(rig, docker, "3")
+    restarted(rig, lose_journal=True)
+    rig.services.reconciler.round()
+    assert [each.port_pool for each in rig.journal.networks.all()] == [3]
+
+
+def test_limits_are_those_of_all_pools_together(rig: Rig, docker: DirectDocker) -> None:
+    """Many networks would use up the quota with ports that nobody uses."""
+    rig.port_pool = PortPoolSettings(max_per_network=4, max_per_host=6)
+    rig.revive()
+    for number in (1, 2, 3):
+        docker.run(docker.network_create(f"10.{number}.0.0/24", options={POOL: "50"}))
+    rig.fill()
+    assert len(spares(rig)) == 6
+
+
+def test_options_of_the_network_are_those_of_its_spares(rig: Rig, docker: DirectDocker) -> None:
+    """A container from the pool would have other groups than one that was started before."""
+    rig.neutron.create_security_group({"name": "web"})
+    network = docker.network_create(V4, options={POOL: "1", "neutron.security_groups": "web"})
+    boxes = [docker.run(network)]
+    rig.fill()
+    boxes.append(docker.run(network))
+    one, two = (port_of(rig, box) for box in boxes)
+    assert one.security_groups == two.security_groups
+
+
+def test_a_release_that_is_repeated_hits_nobody(rig: Rig, docker: DirectDocker) -> None:
+    """Docker releases twice after some failures: the pool's port would be deleted."""
+    network = pooled(rig, docker)
+    box = docker.run(network)
+    port = port_of(rig, box)
+    docker.rm(box)
+    calls(rig)
+    docker.crash(box)
+    request = {"PoolID": network.pools[0].pool_id, "Address": box.ip}
+    docker.client.call("IpamDriver.ReleaseAddress", request)
+    assert (calls(rig), [spare.port_id for spare in spares(rig, "cooling")]) == ([], [port.id])
+
+
+def test_with_the_agents_of_ml2_ovs_neutrons_word_counts(rig: Rig, docker: DirectDocker) -> None:
+    """Nobody else tells that the flows are in place: no port would ever be ready, or be so too early."""
+    rig.neutron.store.normal_vif = ("ovs", {"port_filter": True, "bound_drivers": {"0": "openvswitch"}})
+    network = docker.network_create(V4, options={POOL: "1"})
+    docker.rm(docker.run(network))
+    rig.fill()
+    (spare,) = spares(rig, "making")
+    rig.neutron.store.get("ports", spare.port_id)["status"] = "ACTIVE"
+    rig.now += 3
+    rig.fill()
+    assert [each.port_id for each in spares(rig, "ready")] == [spare.port_id]
+    rig.ovs.agent_acts()
+    calls(rig)
+    docker.beside = lambda: None
+    docker.run(network)
+    assert calls(rig) == []
+
+
+def test_a_port_that_never_works_is_replaced(rig: Rig, docker: DirectDocker) -> None:
+    """The pool would wait for it for ever."""
+    network = docker.network_create(V4, options={POOL: "1"})
+    docker.rm(docker.run(network))
+    rig.ovs.without_flows = _Everything()
+    rig.fill()
+    (spare,) = spares(rig, "making")
+    rig.now += 61
+    rig.fill()
+    assert [each.port_id for each in spares(rig)] == []
+    rig.ovs.without_flows = set()
+    rig.now += 121
+    rig.fill()
+    (other,) = spares(rig, "ready")
+    assert other.port_id != spare.port_id
+
+
+class _Everything(set[str]):
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
+def test_a_pool_of_devices_is_refused() -> None:
+    """The user would believe that there is one."""
+    docker = DirectDocker(SriovRig())
+    with pytest.raises(PluginError, match=r"kuryr\.port_pool=2: a pool is for ports that this host binds"):
+        docker.network_create(V4, options={POOL: "2", "kuryr.vnic_type": "direct"})

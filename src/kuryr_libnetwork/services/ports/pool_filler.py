@@ -95,6 +95,7 @@ class PoolFiller:
         self._stopped = threading.Event()
         self._failures = 0
         self._asked = float("-inf")
+        self._looked: set[str] = set()
 
     # -- the thread ------------------------------------------------------------------------------------------------
 
@@ -236,6 +237,10 @@ class PoolFiller:
         return count.ready + count.making < pool_size.high_mark(self._spares.target(network))
 
     def _refuse_changed(self, spare: SpareRecord, port: Port) -> None:
+        if port_pool.is_taken(spare.port, port):
+            LOG.warning("port %s of a port pool is used by somebody else", spare.port_id)
+            self._attempts.run(f"forget port {spare.port_id}", partial(self._removal.forget, spare))
+            return
         names = ", ".join(port_pool.changed_attributes(spare.port, port))
         LOG.warning("port %s of a port pool was changed in Neutron (%s): it is deleted", spare.port_id, names)
         self._spares.move(spare, "leaving")
@@ -252,10 +257,13 @@ class PoolFiller:
             ready = self._journal.spares.find(READY_SPARES_BY_NETWORK, network.docker_id)
             for spare in sorted(ready, key=lambda each: each.since)[:surplus]:
                 self._spares.move(spare, "leaving")
-        elif not self._spares.is_paused(network.docker_id) and pool_size.to_make(
-            wanted, count, self._spares.on_host(), self._settings
-        ):
+        elif self._may_make(network) and pool_size.to_make(wanted, count, self._spares.on_host(), self._settings):
             self._attempts.run(f"make a port for Docker network {network.docker_id}", partial(self._make, network))
+
+    def _may_make(self, network: NetworkRecord) -> bool:
+        """Not before the ports of a network that the journal had lost have been looked for."""
+        known = not network.rebuilt or network.docker_id in self._looked
+        return known and not self._spares.is_paused(network.docker_id)
 
     def _make(self, network: NetworkRecord) -> None:
         if not self._spares.wait_for_quiet(QUIET):
@@ -288,6 +296,7 @@ class PoolFiller:
                 self._refuse_changed(spare, port)
             elif spare is None and port_pool.idle_spare(port) is not None:
                 self._take_up(port, pools)
+        self._looked = set(pools)
         self._spares.news.set()
 
     def _look_for(self, missing: dict[str, SpareRecord]) -> None:
@@ -295,9 +304,9 @@ class PoolFiller:
         found = {port.id: port for port in self._own.ports(id=sorted(missing))} if missing else {}
         for port_id, spare in missing.items():
             port = found.get(port_id)
-            if port is None or port.host_id not in {"", self._host} or port.device_id not in {"", spare.port.device_id}:
-                LOG.warning("port %s of a port pool is gone in Neutron, or used by somebody else", port_id)
-                self._attempts.run(f"forget port {port_id} of a port pool", partial(self._removal.forget, spare))
+            if port is None:
+                LOG.warning("port %s of a port pool was deleted in Neutron", port_id)
+                self._attempts.run(f"forget port {port_id}", partial(self._removal.forget, spare))
             else:
                 self._refuse_changed(spare, port)
 
