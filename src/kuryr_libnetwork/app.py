@@ -233,7 +233,9 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
         traffic = TrafficOfVfs(parts.sriov.pci, KernelVfStatistics(), journal, services.findings)
         sources = replace(sources, vfs=traffic.report)
     app.answer_operators(
-        admin_server(settings.admin, services.overview, activity, sources, metrics, health, app.look_now, _listen)
+        admin_server(
+            settings.admin, services.overview, activity, sources, metrics, health, app.look_now, services.drain, _listen
+        )
     )
     return app
 

@@ -54,7 +54,7 @@ class Service:
             lambda: self.wellbeing,
             lists(self.rig.services.overview),
             slow=Slow(),
-            commands=commands(self.look_now),
+            commands=commands(self.look_now, self.rig.services.drain),
             at_once={"activity": self.activity.report},
         )
         self.server = AdminServer([Place(listener.socket, listener.name, pages, listener.remove)], Health())

@@ -17,6 +17,7 @@ from kuryr_libnetwork.admin.pages import LONGEST_BODY, Pages, Slow
 from kuryr_libnetwork.model.overview import RoundRow, Wellbeing
 
 WELL = Wellbeing(live=True, ready=True)
+DRAINED = {"": 7, "d1": 3}.__getitem__
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,7 @@ def _level() -> Iterator[None]:
 
 
 def ask(path: str, body: bytes = b"", method: str = "POST", **more: Any) -> tuple[int, Any, dict[str, str]]:
-    pages = Pages(lambda: WELL, {}, slow=Slow(), commands=commands(lambda: RoundRow(begun=3, rounds=2)))
+    pages = Pages(lambda: WELL, {}, slow=Slow(), commands=commands(lambda: RoundRow(begun=3, rounds=2), DRAINED))
     told: dict[str, Any] = {}
 
     def start(status: str, headers: list[tuple[str, str]]) -> None:
@@ -44,6 +45,13 @@ def test_a_look_now() -> None:
     """The command could not tell when the look that it asked for has ended."""
     status, told, _ = ask("/v1/reconcile")
     assert (status, told["begun"], told["rounds"]) == (200, 3, 2)
+
+
+@pytest.mark.parametrize(("network", "ports"), [("", 7), ("d1", 3)])
+def test_a_pool_is_emptied(network: str, ports: int) -> None:
+    """An operator could not free what only a pool holds."""
+    assert ask("/v1/drain", json.dumps({"network": network}).encode())[:2] == (200, {"ports": ports})
+    assert ask("/v1/drain", b'{"networks": ""}')[0] == 400
 
 
 @pytest.mark.parametrize(("word", "level"), [("debug", 10), ("info", 20), ("warning", 30)])

@@ -31,6 +31,7 @@ def admin_server(
     metrics: Metrics,
     health: Health,
     look_now: Callable[[], RoundRow],
+    drain: Callable[[str], int],
     listen: Callable[[Path, Pages], Place],
 ) -> AdminServer:
     """``listen``: binds a unix socket for pages. ``look_now``: has the background look for leftovers."""
@@ -44,7 +45,7 @@ def admin_server(
             at_once={"activity": activity.report},
             slow=slow,
             metrics=metrics.show,
-            commands={} if local_only else commands(look_now),
+            commands={} if local_only else commands(look_now, drain),
             local_only=local_only,
         )
 
@@ -56,6 +57,7 @@ def lists(overview: Overview) -> dict[str, Callable[[], object]]:
         "networks": overview.networks,
         "endpoints": overview.endpoints,
         "ports": overview.ports,
+        "port-pools": overview.port_pools,
         "devices": overview.devices,
         "suspects": overview.suspects,
         "rounds": overview.rounds,

@@ -35,6 +35,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 
 SUSPECTS = ("endpoint", "group", "lease", "network", "plug", "pool", "port")
 QUOTAS = ("network", "port", "security_group", "security_group_rule", "subnet", "subnetpool", "trunk")
 """The resources that the service creates in its project."""
+SPARE_STATES = ("making", "ready", "used", "cooling", "leaving")
 STATES = ("creating", "ready", "deleting")
 CARDS_PATIENCE = 3.0
 """Seconds for the drivers of the PFs, which ask their cards for the counters."""
@@ -210,6 +211,9 @@ def _of_counts(counts: Counts) -> Iterable[Metric]:
     made = counts.ports - counts.adopted_ports
     ports: dict[tuple[str, ...], int] = {("user",): counts.adopted_ports, ("kuryr",): made}
     yield _by("kuryr_ports", "Neutron ports leased for containers, by who made them.", ("made_by",), ports)
+    text = "Ports of port pools by what they are; used: a container has it."
+    yield _by("kuryr_port_pool_ports", text, ("state",), _filled(counts.spares, SPARE_STATES))
+    yield _gauge("kuryr_port_pool_wanted", "How many ports of port pools are to be ready.", counts.spares_wanted)
     yield _gauge("kuryr_pools", "Docker's IPAM pools.", counts.pools)
     yield _gauge("kuryr_intents", "Creations in Neutron whose outcome is not known yet.", counts.intents)
     text = "What nobody seems to use, and is removed after reconcile_grace."

@@ -16,7 +16,7 @@ from cliff.command import Command
 
 from kuryr_libnetwork.cli import docker_plugin
 from kuryr_libnetwork.cli.application import Application, MakeHost
-from kuryr_libnetwork.cli.host import devices, doctor, service_state, settings_commands, support, top
+from kuryr_libnetwork.cli.host import devices, doctor, pool_commands, service_state, settings_commands, support, top
 from kuryr_libnetwork.cli.host.inventory import Host
 from kuryr_libnetwork.cli.host.probes import real_probes
 from kuryr_libnetwork.cli.service_client import AdminClient, call
@@ -37,6 +37,9 @@ COMMANDS: Mapping[str, type[Command]] = {
     "endpoint show": service_state.EndpointShow,
     "reconcile": service_state.Reconcile,
     "log level": service_state.SetLogLevel,
+    "pool list": pool_commands.PoolList,
+    "pool drain": pool_commands.PoolDrain,
+    "pool orphans": pool_commands.PoolOrphans,
     "pf list": devices.PfList,
     "vf list": devices.VfList,
     "vf create": devices.VfCreate,

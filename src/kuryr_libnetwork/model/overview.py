@@ -77,6 +77,25 @@ class PortRow(Value, frozen=True):
     bound: bool
 
 
+class SpareRow(Value, frozen=True):
+    """A port of a port pool. ``state``: ``used``: a container has it. ``seconds``: for how long it has been so."""
+
+    port_id: str
+    docker_network_id: str
+    network_id: str
+    state: str
+    mac_address: str
+    addresses: tuple[str, ...]
+    security_groups: tuple[str, ...]
+    seconds: float
+
+
+class Drained(Value, frozen=True):
+    """What a pool is told to give up: ``ports`` are being deleted."""
+
+    ports: int
+
+
 class DeviceRow(Value, frozen=True):
     """A VF or PF that a container has, had, or is getting; ``reason``: why it is in quarantine."""
 
@@ -116,7 +135,8 @@ class RoundRow(Value, frozen=True):
 
 
 class Counts(Value, frozen=True):
-    """How much there is of everything. ``devices``: by state and physical network; ``free_devices``: by physical
+    """How much there is of everything. ``spares``: ports of port pools by state; ``spares_wanted``: how many are to be
+    ready. ``devices``: by state and physical network; ``free_devices``: by physical
     network, "" where the operator has named none; ``free_quota``: by kind of resource, where there is a limit;
     ``addresses``: those free in the subnets of Docker networks; ``stuck``: suspects that could not be removed, by kind.
     """
@@ -131,6 +151,8 @@ class Counts(Value, frozen=True):
     free_devices: dict[str, int] = {}
     free_quota: dict[str, int] = {}
     addresses: tuple[FreeAddresses, ...] = ()
+    spares: dict[str, int] = {}
+    spares_wanted: int = 0
     suspects: dict[str, int] = {}
     stuck: dict[str, int] = {}
 

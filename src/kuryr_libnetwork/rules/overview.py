@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from kuryr_libnetwork.model.overview import DeviceRow, EndpointRow, NetworkRow, PortRow, SubnetRow, SuspectRow
-from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord
+from kuryr_libnetwork.model.overview import DeviceRow, EndpointRow, NetworkRow, PortRow, SpareRow, SubnetRow, SuspectRow
+from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, SpareRecord
 from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules.leftovers import Suspect
@@ -75,6 +75,21 @@ def port_rows(leases: Sequence[LeaseRecord]) -> list[PortRow]:
         )
         for lease in leases
     ]
+
+
+def spare_row(spare: SpareRecord, seconds: float) -> SpareRow:
+    """``seconds``: for how long it has been in its state."""
+    port = spare.port
+    return SpareRow(
+        port_id=spare.port_id,
+        docker_network_id=spare.docker_network_id,
+        network_id=port.network_id,
+        state=spare.state,
+        mac_address=port.mac_address,
+        addresses=tuple(ip.ip_address for ip in port.fixed_ips),
+        security_groups=port.security_groups,
+        seconds=round(seconds, 1),
+    )
 
 
 def device_rows(devices: Sequence[DeviceLease]) -> list[DeviceRow]:

@@ -70,6 +70,7 @@ class Services(NamedTuple):
     routes: SandboxRoutes
     labels: Labels
     pool_filler: PoolFiller
+    drain: Callable[[str], int]
     operator: Operator
     overview: Overview
     whom: Whom
@@ -94,7 +95,7 @@ def assemble(
     parts = _Parts(neutron, journal, drivers, sandboxes, engine, settings, now, clock, health or Health(clock))
     driver = NetworkDriver(parts.networks, parts.endpoints, parts.locks, parts.unfinished)
     operator = Operator(journal, drivers, parts.locks)
-    overview = Overview(journal, parts.findings, settings.reconcile_grace, parts.reconciler.trouble)
+    overview = Overview(journal, parts.findings, parts.spares, settings.reconcile_grace, parts.reconciler.trouble)
     return Services(
         driver,
         parts.ipam,
@@ -103,6 +104,7 @@ def assemble(
         parts.routes,
         parts.labels,
         parts.pool_filler,
+        parts.spares.empty,
         operator,
         overview,
         Whom(journal, parts.findings.container),

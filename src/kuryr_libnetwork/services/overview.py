@@ -8,17 +8,30 @@ from collections import Counter
 from collections.abc import Callable
 
 from kuryr_libnetwork.interfaces.journal import Journal
-from kuryr_libnetwork.model.overview import Counts, DeviceRow, EndpointRow, NetworkRow, PortRow, RoundRow, SuspectRow
+from kuryr_libnetwork.model.overview import (
+    Counts,
+    DeviceRow,
+    EndpointRow,
+    NetworkRow,
+    PortRow,
+    RoundRow,
+    SpareRow,
+    SuspectRow,
+)
 from kuryr_libnetwork.rules import overview as rules
 from kuryr_libnetwork.rules.leftovers import Suspect
 from kuryr_libnetwork.services.background.findings import Findings
+from kuryr_libnetwork.services.ports.spares import Spares
 
 
 class Overview:
     """``grace``: seconds until a suspect is removed. ``trouble``: why it could not be removed; "" if not tried."""
 
-    def __init__(self, journal: Journal, findings: Findings, grace: float, trouble: Callable[[Suspect], str]) -> None:
+    def __init__(
+        self, journal: Journal, findings: Findings, spares: Spares, grace: float, trouble: Callable[[Suspect], str]
+    ) -> None:
         self._journal = journal
+        self._spares = spares
         self._findings = findings
         self._grace = grace
         self._trouble = trouble
@@ -32,6 +45,11 @@ class Overview:
 
     def ports(self) -> list[PortRow]:
         return rules.port_rows(self._journal.leases.all())
+
+    def port_pools(self) -> list[SpareRow]:
+        """The ports of all port pools, of each network those first that are ready for longest."""
+        found = sorted(self._journal.spares.all(), key=lambda each: (each.docker_network_id, each.since))
+        return [rules.spare_row(spare, self._spares.age(spare)) for spare in found]
 
     def devices(self) -> list[DeviceRow]:
         return rules.device_rows(self._journal.devices.all())
@@ -58,6 +76,8 @@ class Overview:
             free_devices=self._findings.free_devices(),
             free_quota=self._findings.quota(),
             addresses=self._findings.addresses(),
+            spares=dict(Counter(spare.state for spare in journal.spares.all())),
+            spares_wanted=sum(map(self._spares.target, self._spares.pools())),
             suspects=dict(Counter(kind for kind, _ in suspects)),
             stuck=dict(Counter(suspect[0] for suspect in suspects if self._trouble(suspect))),
         )

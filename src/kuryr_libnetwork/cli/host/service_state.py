@@ -66,6 +66,8 @@ class Subnets(FormattableColumn[tuple[SubnetRow, ...]]):
 
 
 class Asking(OnHost):
+    """A command that asks the running service."""
+
     def rows(self, page: str, kind: type[T]) -> list[T]:
         return understood(self.host.admin.get(f"/v1/{page}").get(page), list[kind])  # type: ignore[valid-type]
 

@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from kuryr_libnetwork.errors import UnsupportedVif
+from kuryr_libnetwork.errors import UnknownObject, UnsupportedVif
 from kuryr_libnetwork.interfaces.drivers import Drivers, Preparing
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.model.indexes import (
@@ -37,6 +37,7 @@ from kuryr_libnetwork.rules.plugging import ACTIVE
 from kuryr_libnetwork.rules.pool_pauses import FULL
 from kuryr_libnetwork.rules.pool_size import PoolCount
 from kuryr_libnetwork.services.state.dates import Ages, Dates
+from kuryr_libnetwork.text import shown
 
 LOG = logging.getLogger(__name__)
 IDLE: tuple[SpareState, ...] = ("ready", "cooling", "making")
@@ -216,6 +217,22 @@ class Spares:
     def is_paused(self, docker_network_id: str) -> bool:
         with self._guard:
             return any(self._paused.get(key, 0.0) > self._clock() for key in (None, docker_network_id))
+
+    # -- for operators -----------------------------------------------------------------------------------------------
+
+    def empty(self, network: str) -> int:
+        """Have the filler delete the idle ports of the Docker networks whose id, or whose Neutron network's, begins so,
+        and make none for a while. Returns their number.
+        """
+        chosen = [each for each in self.pools() if each.docker_id.startswith(network) or each.neutron_id == network]
+        if network and not chosen:
+            raise UnknownObject(f"no Docker network of this host with a port pool has the id {shown(network)}")
+        found = 0
+        for each in chosen:
+            self.pause(each.docker_id)
+            for spare in self._journal.spares.find(SPARES_BY_NETWORK, each.docker_id):
+                found += spare.state in IDLE and self.move(spare, "leaving") is not None
+        return found
 
     # -- for the filler ----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,175 @@
+# SPDX-FileCopyrightText: The kuryr-libnetwork authors
+# SPDX-License-Identifier: Apache-2.0
+"""Ports that are ready before their containers, with the real Neutron, Open vSwitch and Docker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from lab.api import Host, Lab
+from lab.paths import CLOUD_ADDRESS
+from lab.process import wait_for
+from tests.cloud.test_containers import calls_of_kuryr
+from tests.cloud.test_restarts import lose_journal
+from tests.cloud.user import User, unique_cidr, unique_cidr_v6
+
+SPARE = "kuryr-spare-port"
+PATIENCE = 90
+
+
+@contextmanager
+def with_options(host: Host, **options: int) -> Iterator[None]:
+    """kuryr-server with these options of [port_pool]."""
+    file = host.paths.kuryr_conf
+    text = file.read_text()
+    file.write_text(text + "\n[port_pool]\n" + "".join(f"{name} = {value}\n" for name, value in options.items()))
+    host.kuryr.restart()
+    try:
+        yield
+    finally:
+        file.write_text(text)
+        host.kuryr.restart()
+
+
+@pytest.fixture
+def cooling(h1: Host) -> Iterator[None]:
+    """Released ports are used again soon."""
+    with with_options(h1, cooling=3):
+        yield
+
+
+@contextmanager
+def neutron_away(host: Host) -> Iterator[None]:
+    """Nobody on the host reaches Neutron and Keystone."""
+    host.run(["ip", "route", "add", "unreachable", f"{CLOUD_ADDRESS}/32"])
+    try:
+        yield
+    finally:
+        host.run(["ip", "route", "del", "unreachable", f"{CLOUD_ADDRESS}/32"])
+
+
+def spares(user: User, network: dict[str, Any]) -> list[dict[str, Any]]:
+    return user.ports(network_id=network["id"], name=SPARE)
+
+
+def ready(host: Host) -> set[str]:
+    """The ports of the pool whose flows are in place, by what Open vSwitch says."""
+    words = ["ovs-vsctl", "--format=json", "--columns=external_ids", "find", "interface", "external_ids:owner=kuryr"]
+    rows = [dict(row[0][1]) for row in json.loads(host.run(words).stdout)["data"]]
+    of_pool = [row for row in rows if row["vm-uuid"].startswith("kuryr-port-pool-")]
+    return {row["iface-id"] for row in of_pool if row.get("ovn-installed") == "true"}
+
+
+def filled(user: User, host: Host, network: dict[str, Any], size: int) -> set[str]:
+    """The ids of the pool's ports, once there are enough; a moment later the service knows it as well."""
+    assert wait_for(lambda: len(ready(host)) >= size, PATIENCE), ready(host)
+    assert wait_for(lambda: len(listed(host, "ready")) >= size, PATIENCE)
+    return {port["id"] for port in spares(user, network)}
+
+
+def listed(host: Host, state: str) -> list[str]:
+    """The ports of pools in this state, as the service lists them."""
+    rows = json.loads(host.run(["kuryr", "pool", "list", "-f", "json"]).stdout)
+    return [row["Port"] for row in rows if row["State"] == state]
+
+
+def pooled(user: User, host: Host, size: int, *more: str) -> tuple[str, dict[str, Any]]:
+    """A Docker network with a full pool, and its Neutron network."""
+    net = user.network(host, f"--subnet={unique_cidr()}", "-o", f"kuryr.port_pool={size}", *more)
+    user.rm(host, user.run(host, net))
+    network = user.network_of(host, net)
+    filled(user, host, network, size)
+    return net, network
+
+
+@pytest.mark.ovn("ovn-installed")
+@pytest.mark.usefixtures("cooling")
+def test_a_container_starts_and_ends_without_a_call(user: User, h1: Host, lab: Lab) -> None:
+    """The promise of a pool: nothing of Neutron between docker run and the container's first packet, nor in docker rm;
+    and the port is used again.
+    """
+    net, network = pooled(user, h1, 2)
+    before = {port["id"] for port in spares(user, network)}
+    other = user.run(h1, net)
+    address = user.address(h1, other, net)
+    filled(user, h1, network, 2)
+    at = lab.neutron_log_position()
+    said = h1.docker(
+        "run", "--name", "first-packet", "--net", net, "busybox", "ping", "-c", "1", "-W", "2", address, check=False
+    )
+    during = calls_of_kuryr(lab, at)
+    mac = user.settings(h1, "first-packet", net)["MacAddress"]
+    h1.docker("rm", "-f", "first-packet")
+    assert "1 packets received" in said.stdout, said
+    assert [call for call in during if not call.startswith(("PUT", "POST"))] == []  # beside it: labels, a new spare
+    box = user.run(h1, net)
+    port = user.port_of(h1, box, net)
+    assert (port["status"], port["binding:host_id"]) == ("ACTIVE", "h1")
+    assert wait_for(lambda: not [call for call in calls_of_kuryr(lab, at) if "DELETE" in call], 1)
+    at = lab.neutron_log_position()
+    user.rm(h1, box)
+    assert [call for call in calls_of_kuryr(lab, at) if "DELETE" in call] == []
+    assert wait_for(lambda: port["id"] in ready(h1) or port["id"] not in listed(h1, "cooling"), PATIENCE)
+    assert mac
+    assert before
+    user.rm(h1, other)
+    user.network_rm(h1, net)
+    assert user.neutron("GET", f"/networks?id={network['id']}")["networks"] == []
+
+
+@pytest.mark.ovn("ovn-installed")
+def test_dual_stack(user: User, h1: Host) -> None:
+    """Containers from a pool would have no IPv6."""
+    net, _ = pooled(user, h1, 2, "--ipv6", f"--subnet={unique_cidr_v6()}")
+    one, two = user.run(h1, net), user.run(h1, net)
+    assert len(user.port_of(h1, one, net)["fixed_ips"]) == 2
+    user.ping(h1, one, user.address(h1, two, net))
+    h1.docker("exec", one, "ping", "-6", "-c", "3", "-i", "0.2", "-w", "10", user.address_v6(h1, two, net))
+
+
+@pytest.mark.ovn("ovn-installed")
+def test_containers_start_while_neutron_is_away(user: User, h1: Host) -> None:
+    """An outage of Neutron would be one of every host."""
+    net, network = pooled(user, h1, 3)
+    with neutron_away(h1):
+        boxes = [user.run(h1, net) for _ in range(3)]
+        user.ping(h1, boxes[0], user.address(h1, boxes[1], net))
+        assert user.refused(h1, "run", "--rm", "--net", net, "busybox", "true")
+        user.rm(h1, boxes.pop())
+    for box in boxes:
+        user.port_of(h1, box, net)
+    filled(user, h1, network, 3)
+
+
+@pytest.mark.ovn("ovn-installed")
+@pytest.mark.parametrize("act", ["restart", "lose_journal"])
+def test_a_restart_keeps_the_pool(user: User, h1: Host, act: str) -> None:
+    """Each restart would leave the ports of all pools behind, or cost them."""
+    with with_options(h1, cooling=3):
+        net, network = pooled(user, h1, 2)
+        before = {port["id"] for port in spares(user, network)}
+        if act == "restart":
+            h1.kuryr.restart()
+        else:
+            lose_journal(h1)
+            wait_for(lambda: len(listed(h1, "ready")) >= 2, 2 * PATIENCE)
+        filled(user, h1, network, 2)
+        assert before & {port["id"] for port in spares(user, network)}
+        box = user.run(h1, net)
+        user.rm(h1, box)
+
+
+@pytest.mark.ovn("ovn-installed")
+def test_a_port_that_was_deleted_in_neutron_is_given_to_nobody(user: User, h1: Host, lab: Lab) -> None:
+    """A container would start without a network: that the flows have gone is seen in Open vSwitch."""
+    net, network = pooled(user, h1, 2)
+    for port in spares(user, network):
+        lab.neutron("DELETE", f"/v2.0/ports/{port['id']}")
+        assert wait_for(lambda gone=port["id"]: gone not in ready(h1), 10)  # type: ignore[misc]
+    one, two = user.run(h1, net), user.run(h1, net)
+    user.ping(h1, one, user.address(h1, two, net))
