@@ -16,6 +16,7 @@ from tests.cloud.user import User, together, unique_cidr, unique_cidr_v6
 
 BACKGROUND = (
     "/ports?name=kuryr-unbound-port",
+    "/ports?name=kuryr-spare-port",
     "/ports?device_owner=",
     "/ports?binding",
     "/subnets?id=",

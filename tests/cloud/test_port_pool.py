@@ -15,6 +15,7 @@ from lab.api import Host, Lab
 from lab.paths import CLOUD_ADDRESS
 from lab.process import wait_for
 from tests.cloud.test_containers import calls_of_kuryr
+from tests.cloud.test_operators import told
 from tests.cloud.test_restarts import lose_journal
 from tests.cloud.user import User, unique_cidr, unique_cidr_v6
 
@@ -74,8 +75,7 @@ def filled(user: User, host: Host, network: dict[str, Any], size: int) -> set[st
 
 def listed(host: Host, state: str) -> list[str]:
     """The ports of pools in this state, as the service lists them."""
-    rows = json.loads(host.run(["kuryr", "pool", "list", "-f", "json"]).stdout)
-    return [row["Port"] for row in rows if row["State"] == state]
+    return [row["Port"] for row in told(host, "pool", "list") if row["State"] == state]
 
 
 def pooled(user: User, host: Host, size: int, *more: str) -> tuple[str, dict[str, Any]]:
