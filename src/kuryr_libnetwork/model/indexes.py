@@ -37,7 +37,10 @@ ENDPOINTS_BY_NETWORK = Index[EndpointRecord](lambda endpoint: [endpoint.docker_n
 ENDPOINTS_BY_SANDBOX = Index[EndpointRecord](lambda endpoint: [endpoint.sandbox_key] if endpoint.sandbox_key else [])
 SPARES_BY_NETWORK = Index[SpareRecord](lambda spare: [spare.docker_network_id])
 SPARES_BY_STATE = Index[SpareRecord](lambda spare: [spare.state])
-READY_SPARES_BY_NETWORK = Index[SpareRecord](lambda spare: [spare.docker_network_id] if spare.state == "ready" else [])
+IDLE_SPARES_BY_NETWORK = Index[SpareRecord](
+    lambda spare: [] if spare.state == "used" else [f"{spare.state}/{spare.docker_network_id}"]
+)
+"""State and Docker network, as ``ready/0123…``; of those that containers have there may be many."""
 SPARES_BY_ADDRESS = Index[SpareRecord](
     lambda spare: [address_key(ip.subnet_id, ip.ip_address) for ip in spare.port.fixed_ips]
 )

@@ -526,3 +526,26 @@ def test_a_pool_of_devices_is_refused() -> None:
     docker = DirectDocker(SriovRig())
     with pytest.raises(PluginError, match=r"kuryr\.port_pool=2: a pool is for ports that this host binds"):
         docker.network_create(V4, options={POOL: "2", "kuryr.vnic_type": "direct"})
+
+
+def test_neutron_is_not_asked_again_and_again_while_it_is_away(rig: Rig, docker: DirectDocker) -> None:
+    """A thousand hosts would knock at a Neutron that is just coming back, each several times a second."""
+    network = pooled(rig, docker)
+    boxes = [docker.run(network) for _ in range(2)]
+    for box in boxes:
+        docker.rm(box)
+    asked: list[str] = []
+
+    def hook(method: str, arguments: tuple[Any, ...]) -> None:
+        asked.append(method)
+        raise NeutronUnavailable("Neutron is away")
+
+    rig.now += COOLING
+    rig.neutron.hook = hook
+    for _ in range(200):  # 40 s of a thread that looks five times a second
+        rig.services.pool_filler.work()
+        rig.now += 0.2
+    assert len(asked) <= 4
+    back(rig)
+    cool(rig, 300)
+    assert len(spares(rig, "ready")) >= 2

@@ -17,12 +17,12 @@ from functools import partial
 
 import msgspec
 
-from kuryr_libnetwork.errors import KuryrError, NeutronNotFound
+from kuryr_libnetwork.errors import KuryrError, NeutronNotFound, NeutronUnavailable
 from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.interfaces.drivers import Drivers, PortDriver
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
-from kuryr_libnetwork.model.indexes import READY_SPARES_BY_NETWORK, SPARES_BY_STATE
+from kuryr_libnetwork.model.indexes import SPARES_BY_STATE
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import NetworkRecord, SpareRecord
 from kuryr_libnetwork.model.settings import PortPoolSettings
@@ -47,6 +47,8 @@ LONGEST_SLEEP = 30.0
 """Seconds between two looks at the pools, if nothing happens."""
 LOOK_AGAIN = 0.2
 """Seconds between two looks whether an interface works."""
+AFTER_FAILURE = 2.0
+"""Seconds until a step that failed is tried again, at least."""
 STATUS_AGAIN = 2.0
 """Seconds between two questions for the status of ports."""
 UNPROVEN = 60.0
@@ -96,6 +98,8 @@ class PoolFiller:
         self._failures = 0
         self._asked = float("-inf")
         self._looked: set[str] = set()
+        self._silent_until = float("-inf")
+        self._later: dict[str, float] = {}
 
     # -- the thread ------------------------------------------------------------------------------------------------
 
@@ -113,30 +117,66 @@ class PoolFiller:
 
     def _sleep(self) -> float:
         """Seconds until there is something to do."""
+        if self._failed_lately():
+            return AFTER_FAILURE
         if self._in("making"):
             return LOOK_AGAIN
         left = [self._settings.cooling - self._spares.age(spare) for spare in self._in("cooling")]
         return min(max(min(left, default=LONGEST_SLEEP), LOOK_AGAIN), LONGEST_SLEEP)
+
+    def _failed_lately(self) -> bool:
+        now = self._clock()
+        self._later = {what: until for what, until in self._later.items() if until > now}
+        return bool(self._later)
 
     def work(self) -> None:
         """One look at all pools; creates at most one port for each."""
         with one_patience(spare=0):
             if not self._spares.is_open:
                 self._open()
-            for spare in self._in("leaving"):
-                self._attempt(f"delete port {spare.port_id} of a port pool", partial(self._removal.end, spare.port_id))
-            for spare in self._in("cooling"):
-                if self._spares.age(spare) >= self._settings.cooling:
-                    self._attempt(f"use port {spare.port_id} again", partial(self._use_again, spare.port_id))
+            self._finish()
             for spare in self._in("making"):
                 self._attempt(f"prepare port {spare.port_id}", partial(self._prepare, spare.port_id))
             for network in self._spares.pools():
                 if not self._stopped.is_set():
                     self._fit(network)
 
+    def _finish(self) -> None:
+        """What Neutron is asked for besides new ports; not while it gives no answer."""
+        for spare in self._in("leaving"):
+            if not self._is_silent():
+                self._attempt(f"delete port {spare.port_id} of a port pool", partial(self._removal.end, spare.port_id))
+        for spare in self._in("cooling"):
+            if self._spares.age(spare) >= self._settings.cooling and not self._is_silent():
+                self._attempt(f"use port {spare.port_id} again", partial(self._use_again, spare.port_id))
+
     def _attempt(self, what: str, work: Callable[[], object]) -> None:
-        if self._attempts.is_due(what) and not self._stopped.is_set():
-            self._attempts.run(what, work)
+        """One step of one port. After a failure it waits a little, and longer each time if nobody answers."""
+        if self._stopped.is_set() or not self._attempts.is_due(what) or self._later.get(what, 0.0) > self._clock():
+            return
+        try:
+            if not self._attempts.run(what, partial(self._step, work)):
+                self._later[what] = self._clock() + AFTER_FAILURE
+        finally:
+            self._attempts.beat()
+
+    def _step(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except NeutronUnavailable as error:
+            self._wait_after(error, None)
+            raise
+
+    def _wait_after(self, error: KuryrError, docker_network_id: str | None) -> None:
+        self._failures += 1
+        pause = pause_after(error, self._failures, self._chance())
+        self._spares.pause(None if pause.everywhere else docker_network_id, pause.seconds)
+        if isinstance(error, NeutronUnavailable):
+            self._silent_until = self._clock() + pause.seconds
+
+    def _is_silent(self) -> bool:
+        """Whether Neutron has given no answer lately."""
+        return self._clock() < self._silent_until
 
     def _in(self, state: str) -> list[SpareRecord]:
         return self._journal.spares.find(SPARES_BY_STATE, state)
@@ -192,7 +232,7 @@ class PoolFiller:
 
     def _with_status(self, spare: SpareRecord) -> SpareRecord:
         """The record with the port's status, where that has to be asked for; one call for all, now and then."""
-        if not port_pool.needs_status(spare.port) or self._clock() - self._asked < STATUS_AGAIN:
+        if not port_pool.needs_status(spare.port) or self._is_silent() or self._clock() - self._asked < STATUS_AGAIN:
             return spare
         self._asked = self._clock()
         waiting = {each.port_id: each for each in self._in("making") if port_pool.needs_status(each.port)}
@@ -224,6 +264,7 @@ class PoolFiller:
                 LOG.warning("port %s of a port pool was deleted in Neutron", port_id)
                 self._journal.spares.drop(port_id)
                 return
+            self._failures = 0
             if port_pool.is_unchanged(spare.port, port):
                 self._spares.move(spare, "making", plug=None, port=msgspec.structs.replace(port, status=""))
             else:
@@ -254,8 +295,7 @@ class PoolFiller:
         wanted, count = self._spares.target(network), self._spares.count(network.docker_id)
         surplus = pool_size.to_remove(wanted, count, self._spares.idle_seconds(network.docker_id))
         if surplus:
-            ready = self._journal.spares.find(READY_SPARES_BY_NETWORK, network.docker_id)
-            for spare in sorted(ready, key=lambda each: each.since)[:surplus]:
+            for spare in self._spares.ready(network.docker_id)[:surplus]:
                 self._spares.move(spare, "leaving")
         elif self._may_make(network) and pool_size.to_make(wanted, count, self._spares.on_host(), self._settings):
             self._attempts.run(f"make a port for Docker network {network.docker_id}", partial(self._make, network))
@@ -273,9 +313,7 @@ class PoolFiller:
                 if self._journal.networks.get(network.docker_id) == network:
                     self._new_ports.for_pool(network)
         except KuryrError as error:
-            self._failures += 1
-            pause = pause_after(error, self._failures, self._chance())
-            self._spares.pause(None if pause.everywhere else network.docker_id, pause.seconds)
+            self._wait_after(error, network.docker_id)
             raise
         self._failures = 0
         self._spares.news.set()
@@ -325,15 +363,14 @@ class PoolFiller:
             LOG.info("port %s is taken up for the port pool of Docker network %s", port.id, mark.network[:12])
             date = self._dates()
             made = Port(**msgspec.structs.asdict(port))
-            self._journal.spares.put(
-                SpareRecord(
-                    port_id=port.id,
-                    docker_network_id=mark.network,
-                    state="cooling",
-                    port=made,
-                    plug=plug,
-                    created_at=date,
-                    since=date,
-                )
+            spare = SpareRecord(
+                port_id=port.id,
+                docker_network_id=mark.network,
+                state="cooling",
+                port=made,
+                plug=plug,
+                created_at=date,
+                since=date,
             )
-            self._spares.begin(port.id)
+            self._journal.spares.put(spare)
+            self._spares.taken_up(spare)

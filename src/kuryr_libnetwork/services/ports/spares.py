@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -21,8 +21,7 @@ from kuryr_libnetwork.errors import UnknownObject, UnsupportedVif
 from kuryr_libnetwork.interfaces.drivers import Drivers, Preparing
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.model.indexes import (
-    LEASES_BY_NETWORK,
-    READY_SPARES_BY_NETWORK,
+    IDLE_SPARES_BY_NETWORK,
     SPARES_BY_ADDRESS,
     SPARES_BY_NETWORK,
     SPARES_BY_STATE,
@@ -67,6 +66,7 @@ class Spares:
         self._clock = clock
         self._guard = threading.Lock()
         self._starts: dict[str, deque[float]] = {}
+        self._known: set[str] = set()
         self._paused: dict[str | None, float] = {}
         self._foreground = 0
         self._quiet = threading.Condition()
@@ -94,6 +94,7 @@ class Spares:
         if network.port_pool:
             with self._guard:
                 self._starts.setdefault(network.docker_id, deque(maxlen=MOST_STARTS)).append(self._clock())
+                self._known.add(network.docker_id)
             self.news.set()
 
     def take(self, network: NetworkRecord, subnet: SubnetRecord, address: str = "") -> FixedIp | None:
@@ -103,8 +104,7 @@ class Spares:
         """
         if not self.is_open:
             return None
-        ready = self._journal.spares.find(READY_SPARES_BY_NETWORK, network.docker_id)
-        for spare in sorted(ready, key=lambda each: each.since):
+        for spare in self.ready(network.docker_id):
             found = [ip for ip in spare.port.fixed_ips if ip.subnet_id == subnet.subnet_id]
             found = [ip for ip in found if address in ("", canonical_ip(ip.ip_address))]
             if found and self.is_proven(spare) and self._lease(spare, network, subnet, found[0]):
@@ -205,9 +205,11 @@ class Spares:
         """For how many seconds the port has been in its state; what an earlier process left is as old as this one."""
         return self._ages.of(AGE, spare.port_id)
 
-    def begin(self, port_id: str) -> None:
-        """The port enters its state now."""
-        self._ages.begin(AGE, port_id)
+    def taken_up(self, spare: SpareRecord) -> None:
+        """The journal knows the port again."""
+        self._ages.begin(AGE, spare.port_id)
+        with self._guard:
+            self._known.add(spare.docker_network_id)
 
     def pause(self, docker_network_id: str | None, seconds: float = FULL) -> None:
         """Make no ports for a pool, or, with ``None``, for any."""
@@ -234,6 +236,13 @@ class Spares:
                 found += spare.state in IDLE and self.move(spare, "leaving") is not None
         return found
 
+    def ready(self, docker_network_id: str) -> list[SpareRecord]:
+        """Those first that have been ready for longest."""
+        return sorted(self._in(docker_network_id, "ready"), key=lambda each: each.since)
+
+    def _in(self, docker_network_id: str, state: SpareState) -> list[SpareRecord]:
+        return self._journal.spares.find(IDLE_SPARES_BY_NETWORK, f"{state}/{docker_network_id}")
+
     # -- for the filler ----------------------------------------------------------------------------------------------
 
     def wait_for_quiet(self, seconds: float) -> bool:
@@ -243,14 +252,13 @@ class Spares:
 
     def pools(self) -> list[NetworkRecord]:
         """The Docker networks that have a port pool."""
-        return [each for each in self._journal.networks.all() if each.port_pool and each.state == "ready"]
+        networks = self._journal.networks.all()
+        return [each for each in networks if each.port_pool and each.state == "ready" and each.subnets]
 
     def target(self, network: NetworkRecord) -> int:
         """How many ports are to be ready for containers of the network."""
-        ages = self._start_ages(network.docker_id)
-        known = bool(ages or self._journal.spares.find(SPARES_BY_NETWORK, network.docker_id))
-        known = known or bool(self._journal.leases.find(LEASES_BY_NETWORK, network.docker_id))
-        return pool_size.target(network.port_pool, ages, self._settings, known=known)
+        known = network.docker_id in self._known
+        return pool_size.target(network.port_pool, self._start_ages(network.docker_id), self._settings, known=known)
 
     def idle_seconds(self, docker_network_id: str) -> float:
         """Since the last start on the network; since the start of the service, if there was none."""
@@ -263,22 +271,22 @@ class Spares:
 
     def remember_starts(self) -> None:
         """After a start of the service: the ports of a pool stand for the starts that it was made for."""
-        now = self._clock()
-        for network in self.pools():
-            spares = self._journal.spares.find(SPARES_BY_NETWORK, network.docker_id)
-            if spares:
-                with self._guard:
-                    self._starts.setdefault(network.docker_id, deque([now] * len(spares), maxlen=MOST_STARTS))
+        now, count = self._clock(), Counter(spare.docker_network_id for spare in self._journal.spares.all())
+        with self._guard:
+            for docker_id, starts in count.items():
+                self._starts.setdefault(docker_id, deque([now] * starts, maxlen=MOST_STARTS))
+            self._known |= {lease.docker_network_id for lease in self._journal.leases.all()} | set(count)
 
     def forget(self, docker_network_id: str) -> None:
         """The Docker network is gone."""
         with self._guard:
             self._starts.pop(docker_network_id, None)
+            self._known.discard(docker_network_id)
             self._paused.pop(docker_network_id, None)
 
     def count(self, docker_network_id: str) -> PoolCount:
-        states = [spare.state for spare in self._journal.spares.find(SPARES_BY_NETWORK, docker_network_id)]
-        return PoolCount(making=states.count("making"), ready=states.count("ready"), cooling=states.count("cooling"))
+        ready, cooling, making = (self._in(docker_network_id, state) for state in IDLE)
+        return PoolCount(making=len(making), ready=len(ready), cooling=len(cooling))
 
     def on_host(self) -> int:
         """The idle ports of all pools."""
