@@ -58,6 +58,7 @@ TIERS = (
     Tier("services"),
     Tier("drivers"),
     Tier("cli"),
+    Tier("page"),
     Tier("names"),
     Tier("release"),
     Tier("systemd", Needs.LAB),

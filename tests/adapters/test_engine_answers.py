@@ -41,7 +41,9 @@ VIEW = EngineView(
     engine_id="engine-1",
     containers={ENDPOINT: "box"},
     macs={ENDPOINT: MAC},
-    words={NET: NetworkWord(options={"neutron.net.uuid": "x"}, ipam_options={"k": "v"}, cidrs=("10.1.0.0/24",))},
+    words={
+        NET: NetworkWord(name="n", options={"neutron.net.uuid": "x"}, ipam_options={"k": "v"}, cidrs=("10.1.0.0/24",))
+    },
 )
 Said = tuple[int, bytes]
 
@@ -115,7 +117,7 @@ def test_what_go_writes_for_nothing(docker: Engine, view: Callable[[], EngineVie
     """A network without containers or options would make everything that Docker says worthless."""
     docker.says[NET] = told(SHOWN | {"Containers": None, "Options": None, "IPAM": {"Options": None, "Config": None}})
     assert view() == EngineView(
-        network_ids=frozenset([NET]), endpoint_ids=frozenset(), engine_id="engine-1", words={NET: NetworkWord()}
+        network_ids=frozenset([NET]), endpoint_ids=frozenset(), engine_id="engine-1", words={NET: NetworkWord(name="n")}
     )
 
 

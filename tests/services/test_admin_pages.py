@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from kuryr_libnetwork.admin.pages import Pages, Slow, is_local
+from kuryr_libnetwork.admin.web import files
 from kuryr_libnetwork.errors import JournalError
 from kuryr_libnetwork.model.overview import RoundRow, Wellbeing
 from lab.process import wait_for
@@ -31,7 +33,8 @@ class Asked:
         self.headers: dict[str, str] = {}
         environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "HTTP_HOST": host}
         self.body = b"".join(pages(environ, self._start))
-        self.told: Any = json.loads(self.body) if self.body else None
+        is_json = self.headers["Content-Type"] == "application/json"
+        self.told: Any = json.loads(self.body) if self.body and is_json else None
 
     def _start(self, status: str, headers: list[tuple[str, str]]) -> None:
         self.status, self.headers = int(status[:3]), dict(headers)
@@ -44,7 +47,7 @@ def pages_of(
     local_only: bool = False,
     slow: Slow | None = None,
 ) -> Pages:
-    return Pages(lambda: wellbeing, {"rounds": rows}, slow=slow or Slow(), local_only=local_only)
+    return Pages(lambda: wellbeing, {"rounds": rows}, slow=slow or Slow(), local_only=local_only, files=files())
 
 
 @pytest.mark.parametrize(("found", "live", "ready"), [(WELL, 200, 200), (AWAY, 200, 503), (HANGS, 503, 503)])
@@ -144,3 +147,44 @@ def test_no_other_site_reads_it_through_a_browser(host: str, local: bool) -> Non
     asked = Asked(pages_of(local_only=True), "/v1/rounds", host=host)
     assert asked.status == (200 if local else 403)
     assert Asked(pages_of(), "/v1/rounds", host=host).status == 200
+
+
+def test_the_files_of_the_page() -> None:
+    """A browser would refuse the page's own scripts, or the page would lead to files that are not there."""
+    pages = pages_of()
+    start = Asked(pages, "/")
+    assert (start.status, start.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    kinds = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "html": "text/html"}
+    for path, page in files().items():
+        asked = Asked(pages, path)
+        assert (asked.status, asked.body) == (200, page.body)
+        if path != "/":
+            assert asked.headers["Content-Type"].startswith(kinds[path.rpartition(".")[2]])
+    named = re.findall(r'(?:src|href)="([^"#]+)"', start.body.decode())
+    named += [name for page in files().values() for name in re.findall(r'from "\./([^"]+)"', page.body.decode())]
+    assert named
+    assert {f"/{name}" for name in named} <= set(files())
+    assert Asked(pages, "/", "POST").status == 405
+    assert Asked(pages, "/../page.html").status == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/page.js", "/v1/rounds", "/healthz", "/nothing"])
+def test_what_a_browser_may_do_with_an_answer(path: str) -> None:
+    """Another site could show the page in a frame, read it, or have it run a script."""
+    headers = Asked(pages_of(), path).headers
+    policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert {policy[kind] for kind in ("script-src", "style-src", "connect-src", "img-src")} == {"'self'"}
+    assert {policy[kind] for kind in ("base-uri", "form-action", "frame-ancestors")} == {"'none'"}
+    assert (policy["require-trusted-types-for"], policy["trusted-types"]) == ("'script'", "'none'")
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert not any(name.startswith("Access-Control") for name in headers)
+
+
+def test_the_page_needs_nothing_from_elsewhere() -> None:
+    """At night, without internet, the page would stay empty."""
+    for path, page in files().items():
+        text = page.body.decode().replace("http://www.w3.org/2000/svg", "")
+        assert "//" not in re.sub(r"^\s*//.*$|\s// .*$", "", text, flags=re.MULTILINE), path
+        assert not re.search(r"\bon[a-z]+=|innerHTML|outerHTML|insertAdjacent|document\.write|\beval\(", text), path

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kuryr_libnetwork.activity import Activity
+from kuryr_libnetwork.admin import web
 from kuryr_libnetwork.admin.commands import commands
 from kuryr_libnetwork.admin.metrics import Metrics, Sources
 from kuryr_libnetwork.admin.pages import Pages, Slow
@@ -47,6 +48,7 @@ def admin_server(
             metrics=metrics.show,
             commands={} if local_only else commands(look_now, drain),
             local_only=local_only,
+            files=web.files(),
         )
 
     return AdminServer(_places(chosen, pages, listen), health)
@@ -61,6 +63,7 @@ def lists(overview: Overview) -> dict[str, Callable[[], object]]:
         "devices": overview.devices,
         "suspects": overview.suspects,
         "rounds": overview.rounds,
+        "wiring": overview.wiring,
     }
 
 

@@ -35,6 +35,23 @@ PLACE = 0.5
 """Seconds to wait for one of these places; unless the disk hangs, one is free within a millisecond."""
 JSON = "application/json"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
+GUARDS = (
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    (
+        "Content-Security-Policy",
+        (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+            "require-trusted-types-for 'script'; trusted-types 'none'"
+        ),
+    ),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Frame-Options", "DENY"),
+)
+"""Headers of every answer: a browser runs only the page's own scripts, and shows no answer to other sites."""
 _LOCAL_NAMES = ("localhost", "")
 
 Environ = Mapping[str, Any]
@@ -84,6 +101,7 @@ class Pages:
 
     ``local_only``: the pages are served at a TCP address, to which a browser could be led by another site's name: only
     requests that name a loopback address are answered. ``commands``: what a POST to ``/v1/NAME`` does with its body.
+    ``files``: those of the page for people, by path.
     """
 
     def __init__(
@@ -96,12 +114,14 @@ class Pages:
         metrics: Callable[[], bytes] = bytes,
         commands: Mapping[str, Callable[[bytes], object]] | None = None,
         local_only: bool = False,
+        files: Mapping[str, Page] | None = None,
     ) -> None:
         self._commands = {f"/v1/{name}": command for name, command in (commands or {}).items()}
         self._metrics = metrics
         self._wellbeing = wellbeing
         self._slow = slow
         self._local_only = local_only
+        self._files = files or {}
         self._pages: dict[str, Callable[[], Page]] = {
             "/healthz": self._health,
             "/readyz": self._readiness,
@@ -118,8 +138,7 @@ class Pages:
         headers = [
             ("Content-Type", page.kind),
             ("Content-Length", str(len(page.body))),
-            ("Cache-Control", "no-store"),
-            ("X-Content-Type-Options", "nosniff"),
+            *GUARDS,
         ]
         if page.status is HTTPStatus.METHOD_NOT_ALLOWED:
             headers.append(("Allow", "POST" if path in self._commands else "GET, HEAD"))
@@ -133,7 +152,9 @@ class Pages:
         return None
 
     def _answer(self, method: str, path: str, environ: Environ) -> Page:
-        page, command = self._pages.get(path), self._commands.get(path)
+        page, command, file = self._pages.get(path), self._commands.get(path), self._files.get(path)
+        if file is not None:
+            page = partial(_same, file)
         if page is None and command is None:
             known = ", ".join([*self._pages, *self._commands])
             return refused(HTTPStatus.NOT_FOUND, f"{shown(path)} is not served; there are: {known}")
@@ -167,6 +188,10 @@ class Pages:
 
 def _telling(name: str, rows: Callable[[], object]) -> Page:
     return _page({name: rows()})
+
+
+def _same(page: Page) -> Page:
+    return page
 
 
 def _body(environ: Environ) -> bytes:

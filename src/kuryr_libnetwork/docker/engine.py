@@ -65,6 +65,7 @@ class _Network(_Said, frozen=True, kw_only=True):
     """``containers``: the running ones."""
 
     id: _Id
+    name: str = ""
     options: dict[str, str] | None = None
     ipam: _Ipam | None = msgspec.field(name="IPAM", default=None)
     internal: bool = False
@@ -181,4 +182,5 @@ def _word(network: _Network) -> NetworkWord:
         ipam_options=ipam.options or {},
         cidrs=tuple(each.subnet or "" for each in ipam.config or []),
         internal=network.internal,
+        name=network.name,
     )

@@ -8,12 +8,15 @@ from kuryr_libnetwork.model.value import Value
 
 
 class NetworkWord(Value, frozen=True):
-    """One network in Docker's words: the user's ``-o``, ``--ipam-opt`` and ``--internal``, and its subnets' CIDRs."""
+    """One network in Docker's words: its name, the user's ``-o``, ``--ipam-opt`` and ``--internal``, and its subnets'
+    CIDRs.
+    """
 
     options: dict[str, str] = {}
     ipam_options: dict[str, str] = {}
     cidrs: tuple[str, ...] = ()
     internal: bool = False
+    name: str = ""
 
 
 class EngineView(Value, frozen=True):

@@ -95,7 +95,9 @@ def assemble(
     parts = _Parts(neutron, journal, drivers, sandboxes, engine, settings, now, clock, health or Health(clock))
     driver = NetworkDriver(parts.networks, parts.endpoints, parts.locks, parts.unfinished)
     operator = Operator(journal, drivers, parts.locks)
-    overview = Overview(journal, parts.findings, parts.spares, settings.reconcile_grace, parts.reconciler.trouble)
+    overview = Overview(
+        journal, parts.findings, parts.spares, settings.reconcile_grace, parts.reconciler.trouble, settings.host
+    )
     return Services(
         driver,
         parts.ipam,

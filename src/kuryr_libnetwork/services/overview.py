@@ -18,23 +18,35 @@ from kuryr_libnetwork.model.overview import (
     SpareRow,
     SuspectRow,
 )
+from kuryr_libnetwork.model.wiring import Seen, Wiring
 from kuryr_libnetwork.rules import overview as rules
 from kuryr_libnetwork.rules.leftovers import Suspect
+from kuryr_libnetwork.rules.wiring import wiring
 from kuryr_libnetwork.services.background.findings import Findings
 from kuryr_libnetwork.services.ports.spares import Spares
 
 
 class Overview:
-    """``grace``: seconds until a suspect is removed. ``trouble``: why it could not be removed; "" if not tried."""
+    """``grace``: seconds until a suspect is removed. ``trouble``: why it could not be removed; "" if not tried.
+
+    ``host``: as Neutron calls it.
+    """
 
     def __init__(
-        self, journal: Journal, findings: Findings, spares: Spares, grace: float, trouble: Callable[[Suspect], str]
+        self,
+        journal: Journal,
+        findings: Findings,
+        spares: Spares,
+        grace: float,
+        trouble: Callable[[Suspect], str],
+        host: str,
     ) -> None:
         self._journal = journal
         self._spares = spares
         self._findings = findings
         self._grace = grace
         self._trouble = trouble
+        self._host = host
 
     def networks(self) -> list[NetworkRow]:
         return rules.network_rows(self._journal.networks.all(), self._journal.endpoints.all())
@@ -61,6 +73,25 @@ class Overview:
             for suspect, (seconds, seen) in self._findings.suspects().items()
         ]
         return sorted(rows, key=lambda row: (-row.seconds, row.kind, row.key))
+
+    def wiring(self) -> Wiring:
+        journal, findings = self._journal, self._findings
+        return wiring(
+            self._host,
+            journal.networks.all(),
+            journal.endpoints.all(),
+            journal.leases.all(),
+            journal.devices.all(),
+            Seen(
+                containers=findings.containers(),
+                networks=findings.networks(),
+                statuses=findings.statuses(),
+                suspects={(row.kind, row.key): self._why(row) for row in self.suspects()},
+            ),
+        )
+
+    def _why(self, row: SuspectRow) -> str:
+        return f"{row.reason}; it could not be removed: {row.trouble}" if row.trouble else row.reason
 
     def counts(self) -> Counts:
         journal, suspects = self._journal, self._findings.suspects()

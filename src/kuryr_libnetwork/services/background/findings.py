@@ -21,6 +21,8 @@ class Findings:
         self._lock = threading.Lock()
         self._suspects: dict[Suspect, tuple[float, Value | None]] = {}
         self._containers: dict[str, str] = {}
+        self._networks: dict[str, str] = {}
+        self._statuses: dict[str, str] = {}
         self._agents: tuple[Agent, ...] | None = None
         self._free: dict[str, int] = {}
         self._quota: dict[str, int] = {}
@@ -45,6 +47,16 @@ class Findings:
         """``names``: of containers, by endpoint id, as Docker reports them."""
         with self._lock:
             self._containers = dict(names)
+
+    def note_networks(self, names: Mapping[str, str]) -> None:
+        """``names``: of Docker networks, by id, as Docker reports them."""
+        with self._lock:
+            self._networks = dict(names)
+
+    def note_statuses(self, statuses: Mapping[str, str]) -> None:
+        """``statuses``: of the ports of this host in Neutron, by id."""
+        with self._lock:
+            self._statuses = dict(statuses)
 
     def note_agents(self, agents: Sequence[Agent] | None) -> None:
         """``agents``: those of this host; ``None``: Neutron does not show them."""
@@ -92,6 +104,14 @@ class Findings:
         """The name of the container that has the endpoint; "" if Docker has not told it."""
         with self._lock:
             return self._containers.get(endpoint_id, "")
+
+    def networks(self) -> dict[str, str]:
+        with self._lock:
+            return dict(self._networks)
+
+    def statuses(self) -> dict[str, str]:
+        with self._lock:
+            return dict(self._statuses)
 
     def quota(self) -> dict[str, int]:
         with self._lock:
