@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol
 
 from msgspec.structs import replace
 from oslo_config import cfg
@@ -57,6 +58,7 @@ from kuryr_libnetwork.rules.roles import reads_physical_networks
 from kuryr_libnetwork.rules.wellbeing import Facts, judge
 from kuryr_libnetwork.services.assembly import RECONCILER, Services, assemble
 from kuryr_libnetwork.services.background.agent_warning import warn_of_host
+from kuryr_libnetwork.services.background.onlooker import THREAD as ONLOOKER
 from kuryr_libnetwork.services.background.role_warning import warn_of_roles
 from kuryr_libnetwork.services.endpoints.announcer import THREAD as ANNOUNCER
 from kuryr_libnetwork.services.endpoints.labels import THREAD as LABELS
@@ -77,6 +79,25 @@ LEAST_SILENCE, SILENT_ROUNDS = 300.0, 3
 """Neutron counts as silent after so many seconds, or rounds of the background if these take longer, without an answer;
 each round asks it.
 """
+
+
+class Worker(Protocol):
+    """What a thread of its own does until it is stopped."""
+
+    def run(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def _workers(services: Services) -> dict[str, Worker]:
+    """What goes on beside the background's rounds, by the names of the threads."""
+    return {
+        ANNOUNCER: services.announcer,
+        ROUTES: services.routes,
+        LABELS: services.labels,
+        PORT_POOLS: services.pool_filler,
+        ONLOOKER: services.onlooker,
+    }
 
 
 class App:
@@ -106,18 +127,14 @@ class App:
         self._admin: AdminServer | None = None
         self._first = Attempts(health, RECONCILER, time.monotonic)
         self._background = health.thread(RECONCILER, self._run_background)
-        self._announcer = health.thread(ANNOUNCER, services.announcer.run)
-        self._routes = health.thread(ROUTES, services.routes.run)
-        self._labels = health.thread(LABELS, services.labels.run)
-        self._pool_filler = health.thread(PORT_POOLS, services.pool_filler.run)
+        self._workers = _workers(services)
+        self._threads = [health.thread(name, worker.run) for name, worker in self._workers.items()]
 
     def serve(self) -> None:
         """Answer Docker until :meth:`stop`. The background starts once calls are accepted, so none waits for it."""
         self._background.start()
-        self._announcer.start()
-        self._routes.start()
-        self._labels.start()
-        self._pool_filler.start()
+        for thread in self._threads:
+            thread.start()
         self._server.serve()
 
     def stop(self) -> None:
@@ -125,10 +142,8 @@ class App:
         self._end.set()
         if self._admin is not None:
             self._admin.stop()
-        self._services.announcer.stop()
-        self._services.routes.stop()
-        self._services.labels.stop()
-        self._services.pool_filler.stop()
+        for worker in self._workers.values():
+            worker.stop()
         self._server.stop()
         LOG.info("stopped")
 
@@ -343,6 +358,7 @@ def _services(
 ) -> Services:
     plugin = settings.plugin
     engine: Engine | None = DockerEngine(plugin.docker_socket, observe) if plugin.docker_socket else None
+    second: Engine | None = DockerEngine(plugin.docker_socket) if plugin.docker_socket else None
     chosen = ServiceSettings(
         host=plugin.host,
         subnetpool_name_prefix=plugin.subnetpool_name_prefix,
@@ -367,6 +383,7 @@ def _services(
         now=time.time,
         clock=time.monotonic,
         health=health,
+        second_engine=second,
     )
 
 

@@ -46,7 +46,7 @@ class World:
         self.wellbeing = WELL
         self.journal: Journal = SqliteJournal(folder / "kuryr.db")
         self.findings = Findings(lambda: self.now)
-        self.overview = Overview(self.journal, self.findings, 120.0, lambda _: "", HOST)
+        self.overview = Overview(self.journal, self.findings, 120.0, lambda _: "", HOST, lambda: None)
         self._names: dict[str, str] = {}
         self._networks: dict[str, str] = {}
         self._statuses: dict[str, str] = {}
@@ -98,7 +98,7 @@ class World:
         self.lease(name, network, address, endpoint_id=endpoint_id, vnic_type="direct" if vf else "normal")
         self._names[endpoint_id] = name
         self.findings.note_containers(self._names)
-        self.status(port_id, status)
+        self.status(port_id, "DOWN" if vf else status)  # VFs are never ACTIVE
         return endpoint_id
 
     def lease(

@@ -21,7 +21,7 @@ def test_who_is_wired_where(viewer: Viewer, world: World) -> None:
         port = uuid("port", "web", hexes("network", "front"))
         assert viewer.items(WIRES) == [
             (
-                f"dpdk, 192.168.7.12, port {uuid('port', 'dpdk', hexes('network', 'fast'))[:8]} ACTIVE, "
+                f"dpdk, 192.168.7.12, port {uuid('port', 'dpdk', hexes('network', 'fast'))[:8]}, "
                 f"device 0000:3b:02.1, to PF {PF0}"
             ),
             (
@@ -113,6 +113,7 @@ def test_a_click_shows_the_port_and_the_commands(viewer: Viewer, world: World) -
         facts = viewer.one("#details dl").text
         assert port in facts
         assert PF0 in facts
+        assert "DOWN, as always for a port of this kind" in facts
         commands = [each.text for each in viewer.all("#details code")]
         assert f"openstack port show {port}" in commands
         assert "kuryr vf list" in commands

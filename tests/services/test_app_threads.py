@@ -16,8 +16,21 @@ from kuryr_libnetwork.docker.server import PluginServer
 from kuryr_libnetwork.errors import NeutronUnavailable
 from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.services.assembly import Services
+from kuryr_libnetwork.services.background.onlooker import THREAD as ONLOOKER
+from kuryr_libnetwork.services.endpoints.announcer import THREAD as ANNOUNCER
+from kuryr_libnetwork.services.endpoints.labels import THREAD as LABELS
+from kuryr_libnetwork.services.endpoints.sandbox_routes import THREAD as ROUTES
+from kuryr_libnetwork.services.ports.pool_filler import THREAD as PORT_POOLS
 
 TIMEOUT = 10
+WORKERS = {
+    "announcer": ANNOUNCER,
+    "routes": ROUTES,
+    "labels": LABELS,
+    "pool_filler": PORT_POOLS,
+    "onlooker": ONLOOKER,
+}
+"""The services that have a thread of their own, and its name."""
 
 
 class Server:
@@ -57,7 +70,7 @@ class Thread:
 def test_no_thread_of_the_background_ends_with_an_error(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """After one wrong answer at the start, nothing forgotten would ever be removed, while the service looks well."""
     monkeypatch.setattr(health, "PAUSE", 0.0)
-    reconciler, announcer, routes, labels, filler = Thread(2), Thread(1), Thread(1), Thread(1), Thread(1)
+    reconciler, workers = Thread(2), {name: Thread(1) for name in WORKERS}
     server, found = Server(), Health()
     warmed: list[str] = []
 
@@ -66,26 +79,25 @@ def test_no_thread_of_the_background_ends_with_an_error(error: Exception, monkey
 
     services = cast(
         "Services",
-        SimpleNamespace(reconciler=reconciler, announcer=announcer, routes=routes, labels=labels, pool_filler=filler),
+        SimpleNamespace(reconciler=reconciler, **workers),
     )
     warm_ups = {"reach Neutron": fail, "reach Open vSwitch": lambda: warmed.append("ovs")}
     app = App(cast("PluginServer", server), services, 60, warm_ups, found)
     serving = threading.Thread(target=app.serve)
     serving.start()
     assert reconciler.at_work.wait(TIMEOUT)
-    assert announcer.at_work.wait(TIMEOUT)
-    assert routes.at_work.wait(TIMEOUT)
-    assert labels.at_work.wait(TIMEOUT)
-    assert filler.at_work.wait(TIMEOUT)
+    for worker in workers.values():
+        assert worker.at_work.wait(TIMEOUT)
     app.stop()
     serving.join(TIMEOUT)
     assert not serving.is_alive()
-    assert (reconciler.begun, announcer.begun, routes.begun, labels.begun, filler.begun) == (3, 2, 2, 2, 2)
+    assert reconciler.begun == 3
+    assert {name: worker.begun for name, worker in workers.items()} == dict.fromkeys(WORKERS, 2)
     assert warmed == ["ovs"]
     report = found.report()
     expected = 2 if isinstance(error, NeutronUnavailable) else 4  # the third attempt is not due yet
-    others = ("announcer", "routes", "labels", "port-pools")
-    assert [report[name].unforeseen for name in ("reconciler", *others)] == [expected, 1, 1, 1, 1]
+    stumbled = {name: beat.unforeseen for name, beat in report.items()}
+    assert stumbled == {"reconciler": expected, **dict.fromkeys(WORKERS.values(), 1)}
 
 
 class Rounds(Thread):
@@ -113,10 +125,7 @@ def test_what_could_not_be_done_at_the_start_is_done_later(failures: int) -> Non
             raise NeutronUnavailable("not yet")
 
     reconciler, other = Rounds(5), Thread(0)
-    services = cast(
-        "Services",
-        SimpleNamespace(reconciler=reconciler, announcer=other, routes=other, labels=other, pool_filler=other),
-    )
+    services = cast("Services", SimpleNamespace(reconciler=reconciler, **dict.fromkeys(WORKERS, other)))
     app = App(cast("PluginServer", Server()), services, 60, {"reach Neutron": reach}, Health())
     serving = threading.Thread(target=app.serve)
     serving.start()

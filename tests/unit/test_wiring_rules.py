@@ -162,6 +162,15 @@ def test_what_is_not_well_is_marked(change: dict[str, str], seen: Seen, marks: l
     assert [(mark.kind, mark.text, mark.why) for mark in wire.marks] == marks
 
 
+def test_a_port_that_neutron_never_calls_active() -> None:
+    """Every VF, and every container in a virtual machine, would look broken."""
+    down, gone = replace(SEEN, statuses={PORT_ID: "DOWN"}), replace(SEEN, statuses={PORT_ID: "missing"})
+    for plug in (SRIOV, replace(VETH, driver="macvlan", vif_type="unbound", parent="ens3")):
+        endpoint = replace(ENDPOINT, plug=plug)
+        assert the_wire(wired(endpoint, seen=down)).marks == ()
+        assert [mark.text for mark in the_wire(wired(endpoint, seen=gone)).marks] == ["missing"]
+
+
 def test_a_network_that_is_suspected() -> None:
     """A network that is going to be removed would look as if it stayed."""
     seen = replace(SEEN, suspects={("network", DOCKER_ID): "Docker does not know it any more"})
@@ -184,6 +193,7 @@ def test_what_no_container_has_is_there_too() -> None:
     reserved = the_wire(wired(None, LEASE, DEVICE))
     assert (reserved.key, reserved.device, reserved.uplink) == (f"port:{PORT_ID}", VF, f"pf:{PF}")
     bad = replace(DEVICE, state="quarantined", reason="wrong MAC", endpoint_id="")
+    assert "openstack" not in str(the_wire(wired(None, None, replace(bad, port_id=""))).commands)
     wire = the_wire(wired(None, None, bad))
     assert (wire.key, wire.network, wire.uplink) == (f"device:{VF}", "", f"pf:{PF}")
     assert wire.marks == (Mark(kind="quarantine", text="quarantined", why="wrong MAC"),)

@@ -118,6 +118,7 @@ class Plugin:
             now=lambda: self.now + self.wall,
             clock=lambda: self.now,
             health=self.health,
+            second_engine=engine,
         )
 
     def start(self) -> None:

@@ -100,7 +100,7 @@ def _of_endpoint(
         uplink=_uplink_of(plug, device),
         marks=(
             *_passing(endpoint.state),
-            *(_down(status) if endpoint.state == "ready" else ()),
+            *(_down(status, plug) if endpoint.state == "ready" else ()),
             *_suspected("endpoint", endpoint.endpoint_id, seen),
             *(_quarantined(device) if device else ()),
         ),
@@ -173,11 +173,19 @@ def _passing(state: str) -> tuple[Mark, ...]:
     return (Mark(kind="passing", text=state, why=_PASSING[state]),) if state in _PASSING else ()
 
 
-def _down(status: str) -> tuple[Mark, ...]:
-    if status in ("", ACTIVE):
+def _down(status: str, plug: PlugRecord | None) -> tuple[Mark, ...]:
+    if status == GONE:
+        return (Mark(kind="down", text=status, why="Neutron has no such port any more"),)
+    if status in ("", ACTIVE) or not _becomes_active(plug):
         return ()
-    why = "Neutron has no such port any more" if status == GONE else f"Neutron says that the port is {status}"
-    return (Mark(kind="down", text=status, why=why),)
+    return (Mark(kind="down", text=status, why=f"Neutron says that the port is {status}"),)
+
+
+def _becomes_active(plug: PlugRecord | None) -> bool:
+    """Whether Neutron's agent sees that a port is in use. It does not see a VF in a container (docs/notes/sriov.md,
+    "What Neutron's agent cannot see"), and nobody binds the ports of macvlan and ipvlan in a virtual machine.
+    """
+    return plug is None or not (plug.pci_address or plug.vif_type == "unbound")
 
 
 def _suspected(kind: str, key: str, seen: Seen) -> tuple[Mark, ...]:

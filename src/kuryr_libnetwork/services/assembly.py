@@ -19,6 +19,7 @@ from kuryr_libnetwork.services.background.agent_watch import AgentWatch
 from kuryr_libnetwork.services.background.dockers_word import DockersWord
 from kuryr_libnetwork.services.background.findings import Findings
 from kuryr_libnetwork.services.background.host_survey import HostSurvey
+from kuryr_libnetwork.services.background.onlooker import Onlooker
 from kuryr_libnetwork.services.background.quota_watch import QuotaWatch
 from kuryr_libnetwork.services.background.reconciler import Reconciler
 from kuryr_libnetwork.services.background.recovery import Recovery
@@ -75,6 +76,7 @@ class Services(NamedTuple):
     overview: Overview
     whom: Whom
     findings: Findings
+    onlooker: Onlooker
 
 
 def assemble(
@@ -88,15 +90,24 @@ def assemble(
     now: Callable[[], float],
     clock: Callable[[], float],
     health: Health | None = None,
+    second_engine: Engine | None = None,
 ) -> Services:
     """``now``: seconds since the epoch; ``clock``: monotonic seconds. ``health``: where the background's threads
-    report beats and unforeseen errors.
+    report beats and unforeseen errors. ``second_engine``: another client of the same Docker, for the page.
     """
-    parts = _Parts(neutron, journal, drivers, sandboxes, engine, settings, now, clock, health or Health(clock))
+    health = health or Health(clock)
+    parts = _Parts(neutron, journal, drivers, sandboxes, engine, settings, now, clock, health)
     driver = NetworkDriver(parts.networks, parts.endpoints, parts.locks, parts.unfinished)
     operator = Operator(journal, drivers, parts.locks)
+    onlooker = Onlooker(neutron, second_engine, journal, parts.findings, health, settings.host)
     overview = Overview(
-        journal, parts.findings, parts.spares, settings.reconcile_grace, parts.reconciler.trouble, settings.host
+        journal,
+        parts.findings,
+        parts.spares,
+        settings.reconcile_grace,
+        parts.reconciler.trouble,
+        settings.host,
+        onlooker.asked,
     )
     return Services(
         driver,
@@ -111,6 +122,7 @@ def assemble(
         overview,
         Whom(journal, parts.findings.container),
         parts.findings,
+        onlooker,
     )
 
 

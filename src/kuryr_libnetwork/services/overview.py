@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What operators are shown, from the journal's memory and what the background saw last; nothing else is asked."""
+"""What operators are shown, from the journal's memory and what the background saw last; they wait for nothing else."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from kuryr_libnetwork.services.ports.spares import Spares
 class Overview:
     """``grace``: seconds until a suspect is removed. ``trouble``: why it could not be removed; "" if not tried.
 
-    ``host``: as Neutron calls it.
+    ``host``: as Neutron calls it. ``looked_at``: told whenever somebody looks at the wiring.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Overview:
         grace: float,
         trouble: Callable[[Suspect], str],
         host: str,
+        looked_at: Callable[[], None],
     ) -> None:
         self._journal = journal
         self._spares = spares
@@ -47,6 +48,7 @@ class Overview:
         self._grace = grace
         self._trouble = trouble
         self._host = host
+        self._looked_at = looked_at
 
     def networks(self) -> list[NetworkRow]:
         return rules.network_rows(self._journal.networks.all(), self._journal.endpoints.all())
@@ -76,6 +78,7 @@ class Overview:
 
     def wiring(self) -> Wiring:
         journal, findings = self._journal, self._findings
+        self._looked_at()
         return wiring(
             self._host,
             journal.networks.all(),

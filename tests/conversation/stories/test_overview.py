@@ -9,7 +9,15 @@ import threading
 import pytest
 
 from kuryr_libnetwork.bell import Bell
-from kuryr_libnetwork.errors import KuryrError, NeutronForbidden, NeutronNotFound, NeutronRefused
+from kuryr_libnetwork.errors import (
+    EngineUnavailable,
+    KuryrError,
+    NeutronForbidden,
+    NeutronNotFound,
+    NeutronRefused,
+    NeutronUnavailable,
+)
+from kuryr_libnetwork.model.engine import NetworkWord
 from lab.process import wait_for
 from tests.world.rig import ROUNDS, DirectDocker, Rig
 
@@ -188,3 +196,57 @@ def test_whoever_is_shown_no_agents_asks_for_none() -> None:
     rig.services.reconciler.round()
     assert rig.services.findings.agents() is None
     assert rig.neutron.called("find_agents") == []
+
+
+def test_the_page_is_fresh_while_somebody_looks_at_it(rig: Rig) -> None:
+    """A port that is down would look well until the next round, and a new container have no name."""
+    docker = DirectDocker(rig)
+    net = docker.network_create()
+    box = docker.run(net)
+    onlooker, overview = rig.services.onlooker, rig.services.overview
+    rig.engine.words[net.network_id] = NetworkWord(name="front")
+    rig.engine.networks.add(net.network_id)
+    before = len(rig.neutron.calls)
+    onlooker.look()
+    assert len(rig.neutron.calls) == before + 1
+    [wire] = overview.wiring().wires
+    assert (wire.endpoint_id, [mark.text for mark in wire.marks]) == (box.endpoint_id, ["DOWN"])
+    assert overview.wiring().networks[0].name == "front"
+    rig.neutron.change_port(wire.port_id, status="ACTIVE")
+    onlooker.look()
+    assert overview.wiring().wires[0].marks == ()
+    rig.neutron.store.tables["ports"].pop(wire.port_id)
+    onlooker.look()
+    assert [mark.text for mark in overview.wiring().wires[0].marks] == ["missing"]
+
+
+def test_the_page_shows_what_was_seen_while_nobody_answers(rig: Rig) -> None:
+    """While the cloud is down, nothing would be shown at all."""
+    docker = DirectDocker(rig)
+    docker.run(docker.network_create())
+    onlooker, overview = rig.services.onlooker, rig.services.overview
+    onlooker.look()
+    rig.engine.error = EngineUnavailable("no")
+    rig.neutron.fail_next("find_ports", NeutronUnavailable("no route"))
+    onlooker.look()
+    assert overview.wiring().wires[0].port_status == "DOWN"
+    assert rig.health.report().get("onlooker") is None
+
+
+def test_a_page_that_nobody_looks_at_asks_nobody(rig: Rig) -> None:
+    """Every host would ask Neutron for its ports again and again, day and night."""
+    docker = DirectDocker(rig)
+    docker.run(docker.network_create())
+    onlooker, overview = rig.services.onlooker, rig.services.overview
+    thread = threading.Thread(target=onlooker.run, daemon=True)
+    before = len(rig.neutron.calls)
+    thread.start()
+    overview.endpoints()
+    assert len(rig.neutron.calls) == before
+    for _ in range(20):
+        overview.wiring()
+    assert wait_for(lambda: overview.wiring().wires[0].port_status == "DOWN", LIMIT)
+    onlooker.stop()
+    thread.join(LIMIT)
+    assert not thread.is_alive()
+    assert len(rig.neutron.calls) == before + 1

@@ -90,7 +90,7 @@ function wireFacts(wire, wiring) {
     ["Addresses", wire.addresses.join(", ")],
     ["MAC", wire.mac_address],
     ["Port", wire.port_id],
-    ["Status in Neutron", wire.port_id ? wire.port_status || "not asked yet" : ""],
+    ["Status in Neutron", wire.port_id ? status(wire) : ""],
     ["Created by", wire.port_id && wire.endpoint_id ? (wire.adopted ? "the user (adopted)" : "kuryr") : ""],
     ["Kind of port", wire.vnic_type],
     ["Interface", wire.interface],
@@ -101,6 +101,13 @@ function wireFacts(wire, wiring) {
     ["Endpoint", wire.endpoint_id],
     ["Sandbox", wire.sandbox],
   ];
+}
+
+function status(wire) {
+  if (!wire.port_status) return "not asked yet";
+  const isMarked = wire.marks.some((mark) => mark.kind === "down");
+  const isUsual = wire.port_status !== "ACTIVE" && wire.endpoint_id && !isMarked;
+  return isUsual ? `${wire.port_status}, as always for a port of this kind` : wire.port_status;
 }
 
 function networkFacts(network) {

@@ -30,7 +30,7 @@ export function plural(count, word) {
 export function spoken(wire, uplinks) {
   const uplink = uplinks.get(wire.uplink);
   const words = [wireName(wire), ...wire.addresses];
-  if (wire.port_id) words.push(`port ${short(wire.port_id)}${wire.port_status ? ` ${wire.port_status}` : ""}`);
+  if (wire.port_id) words.push(`port ${short(wire.port_id)}${wire.port_status === "ACTIVE" ? " ACTIVE" : ""}`);
   words.push(wire.device ? `device ${wire.device}` : `interface ${interfaceName(wire)}`);
   if (uplink) words.push(`to ${uplinkKind(uplink)} ${uplink.name}`);
   for (const mark of wire.marks) words.push(mark.why ? `${mark.text}: ${mark.why}` : mark.text);

@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
+from kuryr_libnetwork.model.engine import EngineView
 from kuryr_libnetwork.model.neutron import Agent, FreeAddresses
 from kuryr_libnetwork.model.overview import RoundRow
 from kuryr_libnetwork.model.value import Value
@@ -47,6 +48,11 @@ class Findings:
         """``names``: of containers, by endpoint id, as Docker reports them."""
         with self._lock:
             self._containers = dict(names)
+
+    def note_engine(self, view: EngineView) -> None:
+        """What Docker calls its networks and containers."""
+        self.note_containers(view.containers)
+        self.note_networks({docker_id: word.name for docker_id, word in view.words.items()})
 
     def note_networks(self, names: Mapping[str, str]) -> None:
         """``names``: of Docker networks, by id, as Docker reports them."""

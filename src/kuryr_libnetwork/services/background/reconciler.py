@@ -276,8 +276,7 @@ class Reconciler:
         except EngineUnavailable as error:
             LOG.debug("Docker was not asked: %s", error)
             return None
-        self._findings.note_containers(view.containers)
-        self._findings.note_networks({docker_id: word.name for docker_id, word in view.words.items()})
+        self._findings.note_engine(view)
         self._recover_networks(view)
         networks = self._journal.networks.all()
         if any(network.docker_id in view.network_ids for network in networks):
