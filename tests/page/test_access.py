@@ -56,6 +56,17 @@ def test_the_focus_can_be_seen_and_is_not_lost(viewer: Viewer, world: World) -> 
         assert viewer.focused().startswith("db")
 
 
+def test_what_has_the_focus_is_not_below_the_head(viewer: Viewer, world: World) -> None:
+    """Fails if somebody who goes up by keys does not see where he is."""
+    large(world)
+    with world.served() as address:
+        viewer.open(address)
+        viewer.press("/", Keys.TAB, Keys.TAB, Keys.END, *([Keys.UP] * 30))
+        heads = "document.querySelector('.heads').getBoundingClientRect().bottom"
+        line = "document.activeElement.querySelector('.line').getBoundingClientRect().top"
+        assert viewer.run(f"return {line} >= {heads}")
+
+
 def test_it_is_a_tree(viewer: Viewer, world: World) -> None:
     """Fails if a screen reader cannot say what belongs to what, and how much there is."""
     medium(world)

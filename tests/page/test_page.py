@@ -194,6 +194,25 @@ def test_a_host_with_three_hundred_wires(viewer: Viewer, world: World) -> None:
         assert len(viewer.items(WIRES)) == 5
 
 
+def test_a_host_with_many_cards(viewer: Viewer, world: World) -> None:
+    """Fails if rails lie upon each other, or outside of the board, also while details take room from it."""
+    network = world.network("fast", "192.168.7.0/24", vnic_type="direct", physical_network="physnet2")
+    for number in range(18):
+        vf = world.vf(
+            f"0000:{number + 16:02x}:02.1", f"0000:{number + 16:02x}:00.0", owner=f"c{number}", network=network
+        )
+        world.container(f"c{number}", network, f"192.168.7.{number + 4}", vf=vf)
+    script = """const right = document.getElementById('board').getBoundingClientRect().right;
+        const rails = [...document.querySelectorAll('.rail')].map((e) => Math.round(e.getBoundingClientRect().right));
+        return [new Set(rails).size, Math.max(...rails) < right, document.documentElement.scrollWidth <= innerWidth]"""
+    with world.served() as address:
+        viewer.open(address)
+        assert viewer.run(script) == [18, True, True]
+        viewer.all(WIRES)[0].click()
+        viewer.until(lambda: viewer.run("return document.getElementById('board').dataset.rails") == "dense")
+        assert viewer.run(script) == [18, True, True]
+
+
 def test_on_a_telephone(viewer: Viewer, world: World) -> None:
     """Fails if something can only be seen by scrolling sideways, or where a wire ends is not told there."""
     medium(world)

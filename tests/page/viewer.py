@@ -48,11 +48,18 @@ class Viewer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def open(
-        self, address: str, size: tuple[int, int] = WIDE, *, dark: bool = False, still: bool = True, wires: bool = True
+        self,
+        address: str,
+        size: tuple[int, int] = WIDE,
+        *,
+        dark: bool = False,
+        still: bool = True,
+        wires: bool = True,
+        scale: int = 1,
     ) -> None:
         """Wait until the page shows something, unless it is to show nothing."""
         width, height = size
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         features = [
             {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},

@@ -68,6 +68,8 @@ class AdminServer:
     def _begin(self, place: Place) -> None:
         import waitress  # not before the service answers Docker
 
+        # A browser asks for several files at once; that some wait for a moment is no news.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         open_channels: dict[int, Any] = {}
         server = waitress.create_server(place.application, map=open_channels, sockets=[place.socket], **LIMITS)
         thread = threading.Thread(target=self._serve, args=(server, place.name), name=THREAD, daemon=True)
@@ -96,8 +98,8 @@ class AdminServer:
             place.socket.close()
 
 
-def tcp_socket(host: str, port: int) -> socket.socket:
-    """A listening TCP socket; raises :class:`~kuryr_libnetwork.errors.AddressInUse`."""
+def tcp_socket(host: str, port: int, what: str = "[admin] listen") -> socket.socket:
+    """A listening TCP socket; raises :class:`~kuryr_libnetwork.errors.AddressInUse`. ``what``: who wants it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -105,5 +107,5 @@ def tcp_socket(host: str, port: int) -> socket.socket:
         sock.bind((host, port))
     except OSError as error:
         sock.close()
-        raise AddressInUse(f"[admin] listen: cannot listen on {host}:{port}: {error.strerror or error}") from None
+        raise AddressInUse(f"{what}: cannot listen on {host}:{port}: {error.strerror or error}") from None
     return sock

@@ -16,7 +16,16 @@ from cliff.command import Command
 
 from kuryr_libnetwork.cli import docker_plugin
 from kuryr_libnetwork.cli.application import Application, MakeHost
-from kuryr_libnetwork.cli.host import devices, doctor, pool_commands, service_state, settings_commands, support, top
+from kuryr_libnetwork.cli.host import (
+    devices,
+    doctor,
+    page,
+    pool_commands,
+    service_state,
+    settings_commands,
+    support,
+    top,
+)
 from kuryr_libnetwork.cli.host.inventory import Host
 from kuryr_libnetwork.cli.host.probes import real_probes
 from kuryr_libnetwork.cli.service_client import AdminClient, call
@@ -35,6 +44,7 @@ COMMANDS: Mapping[str, type[Command]] = {
     "network show": service_state.NetworkShow,
     "endpoint list": service_state.EndpointList,
     "endpoint show": service_state.EndpointShow,
+    "page": page.ShowPage,
     "reconcile": service_state.Reconcile,
     "log level": service_state.SetLogLevel,
     "pool list": pool_commands.PoolList,

@@ -9,7 +9,7 @@ import json
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kuryr_libnetwork.errors import HostError
 
@@ -19,6 +19,14 @@ ADMIN_SECONDS = 10.0
 """Seconds for a question: more than the service waits for its journal."""
 
 _PLUGIN, _ADMIN = "network plugin", "kuryr-server"
+
+
+class Answer(NamedTuple):
+    """``kind``: its media type."""
+
+    status: int
+    kind: str
+    body: bytes
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -73,6 +81,10 @@ class AdminClient:
         path = self._place()
         return _exchange(path, _ADMIN, ("GET", page, ""), ADMIN_SECONDS)
 
+    def fetch(self, page: str) -> Answer:
+        """The answer with its status, whatever that is."""
+        return _answer(self._place(), _ADMIN, ("GET", page, ""), ADMIN_SECONDS)
+
     def _place(self) -> Path:
         if self._path is None:
             raise HostError("[admin] socket is empty, so the service answers no operators: set it, then restart it")
@@ -86,11 +98,16 @@ def _told(told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _exchange(path: Path, what: str, asked: tuple[str, str, str], seconds: float) -> bytes:
+    return _answer(path, what, asked, seconds).body
+
+
+def _answer(path: Path, what: str, asked: tuple[str, str, str], seconds: float) -> Answer:
     verb, target, body = asked
     connection = _UnixConnection(path, seconds)
     try:
         connection.request(verb, target, body.encode())
-        return connection.getresponse().read()
+        found = connection.getresponse()
+        return Answer(found.status, found.getheader("Content-Type", ""), found.read())
     except PermissionError as error:
         raise HostError(f"no permission to ask the service at {path}: run this as root") from error
     except (FileNotFoundError, ConnectionRefusedError) as error:

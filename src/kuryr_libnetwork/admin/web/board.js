@@ -9,8 +9,10 @@ import * as model from "./model.js";
 // How far rails are apart, in pixels. Where there is no room for names that lie, they stand.
 const WIDEST = 136;
 const LYING = 96;
-const STANDING = 34;
-const CELLS = 22 + 130 + 150 + 150 + 30; // what the other columns need, and the margins
+const STANDING = 30;
+const DENSE = 24; // from here on names alone
+const LEAST = 12;
+const CELLS = 22 + 120 + 170 + 142 + 30; // what the other columns need, and the margins
 
 export class Board {
   constructor(tree, uplinks, rails, board) {
@@ -51,8 +53,8 @@ export class Board {
   drawUplinks(wiring) {
     const count = Math.max(wiring.uplinks.length, 1);
     const room = Math.min(WIDEST, Math.floor((this.board.clientWidth - CELLS) / count));
-    const step = room >= LYING ? room : STANDING;
-    this.board.dataset.rails = room >= LYING ? "lying" : "standing";
+    const step = room >= LYING ? room : Math.max(LEAST, Math.min(STANDING, room));
+    this.board.dataset.rails = step >= LYING ? "lying" : step >= DENSE ? "standing" : "dense";
     this.board.style.setProperty("--rails", `${count * step}px`);
     this.board.style.setProperty("--step", `${step}px`);
     this.places = new Map(wiring.uplinks.map((uplink, place) => [uplink.key, place * step + step / 2]));
@@ -135,7 +137,7 @@ export class Board {
     const text = hidden.length ? `${hidden.length} more, all well` : "Show fewer";
     const item = this.item(key, [text, xs], (element) => {
       element.classList.add("more");
-      const words = make("span", "more-text", text);
+      const words = make("span", "more-text", text, lead());
       element.replaceChildren(make("div", "line", make("span", "tap"), words, endCell(xs, "")));
     });
     const label = hidden.length ? `${text} on ${model.networkName(network)}: show them` : text;
