@@ -219,6 +219,9 @@ class Story:
             f"docker run --rm --net {OFFICE} --ip {RESERVED_ADDRESS} busybox ip addr show eth0",
         )
         say("")
+        command, conf = self.paths.venv / "bin" / "kuryr", lab.host("h1").paths.kuryr_conf
+        page = f"{_relative(command)} --config-file {_relative(conf)} page"
+        line(f"Who is wired where:      {paint(page, GREEN)}   (in a browser)")
         line(f"The log of kuryr-server: {_relative(self.paths.log('h1-kuryr'))}")
         line(f"Run the demo again:      {paint(_again('demo', name), GREEN)}")
         line(f"Stop it:                 {paint(f'./dev down --name {name}', GREEN)}")

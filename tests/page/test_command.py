@@ -5,15 +5,10 @@
 from __future__ import annotations
 
 import http.client
-import os
-import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -24,11 +19,9 @@ from kuryr_libnetwork.admin.web import files
 from kuryr_libnetwork.docker.listeners import unix_listener
 from kuryr_libnetwork.health import Health
 from lab.process import wait_for
+from tests.page.command import LIMIT, Running, running, words
 from tests.page.hosts import World, small
 from tests.page.viewer import Viewer
-
-LIMIT = 20
-KURYR = Path(sys.executable).with_name("kuryr")
 
 
 @pytest.fixture
@@ -36,10 +29,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("p")
 
 
-def configured(folder: Path, more: str = "") -> list[str]:
+def configured(folder: Path, more: str = "") -> Path:
     conf = folder / "kuryr.conf"
     conf.write_text(f"[admin]\nsocket = {folder}/admin.sock\n{more}")
-    return [str(KURYR), "--config-file", str(conf), "page"]
+    return conf
 
 
 @pytest.fixture
@@ -54,28 +47,6 @@ def served(folder: Path, world: World) -> Iterator[Path]:
     server.stop()
 
 
-class Running(NamedTuple):
-    process: subprocess.Popen[str]
-    address: str
-    port: int
-    start: str
-    """The path with the token."""
-
-
-@contextmanager
-def running(folder: Path) -> Iterator[Running]:
-    process = subprocess.Popen(configured(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline().strip()
-        found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)(/[\w-]{32,}/)", line)
-        assert found, line
-        yield Running(process, line, int(found[1]), found[2])
-    finally:
-        process.kill()
-        process.communicate(timeout=LIMIT)
-
-
 def asked(run: Running, path: str, method: str = "GET", host: str = "") -> tuple[int, dict[str, str], bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", run.port, timeout=LIMIT)
     try:
@@ -88,7 +59,7 @@ def asked(run: Running, path: str, method: str = "GET", host: str = "") -> tuple
 
 def test_the_page_for_an_operator(viewer: Viewer, served: Path, world: World) -> None:
     """Fails if the command, its address or its end does not work for root at a terminal."""
-    with running(served) as run:
+    with running(configured(served)) as run:
         viewer.open(run.address)
         assert len(viewer.items(".wire")) == 3
         assert viewer.complaints() == []
@@ -102,7 +73,7 @@ def test_the_page_for_an_operator(viewer: Viewer, served: Path, world: World) ->
 
 def test_who_has_not_the_address_reads_nothing(served: Path) -> None:
     """Fails if another user of the host, or another site in root's browser, can read what runs here."""
-    with running(served) as run:
+    with running(configured(served)) as run:
         right = run.start
         assert asked(run, right)[0] == 200
         assert asked(run, right, host=f"localhost:{run.port}")[0] == 200
@@ -115,7 +86,7 @@ def test_who_has_not_the_address_reads_nothing(served: Path) -> None:
 
 def test_nothing_but_the_page_and_nothing_can_be_changed(served: Path) -> None:
     """Fails if the way to the page is a way to the commands of the admin socket."""
-    with running(served) as run:
+    with running(configured(served)) as run:
         for path in ("v1/networks", "metrics", "v1/reconcile", "../healthz", "/healthz", "page.js%0a", "v1/wiring/"):
             assert (path, asked(run, run.start + path)[0]) == (path, 404)
         for method in ("POST", "PUT", "DELETE", "OPTIONS"):
@@ -136,7 +107,7 @@ def test_a_service_that_ends_is_told_on_the_page(viewer: Viewer, folder: Path, w
     pages = Pages(lambda: world.wellbeing, lists(world.overview), slow=Slow(), files=files())
     server = AdminServer([Place(listener.socket, listener.name, pages, listener.remove)], Health())
     server.start()
-    with running(folder) as run:
+    with running(configured(folder)) as run:
         viewer.open(run.address)
         server.stop()
         viewer.sooner(lambda: "is it running?" in viewer.one("#stale").text)
@@ -146,21 +117,19 @@ def test_where_the_service_serves_it_itself(folder: Path, world: World) -> None:
     """Fails if the address of [admin] listen is not told, or a service that is not there is taken for one."""
     with world.served() as address:
         port = address.rstrip("/").rpartition(":")[2]
-        words = configured(folder, f"listen = 127.0.0.1:{port}\n")
-        told = subprocess.run(words, capture_output=True, text=True, check=False, timeout=LIMIT)
+        page = words(configured(folder, f"listen = 127.0.0.1:{port}\n"))
+        told = subprocess.run(page, capture_output=True, text=True, check=False, timeout=LIMIT)
         assert (told.returncode, told.stdout, told.stderr) == (0, f"{address}\n", "")
-    assert wait_for(lambda: subprocess.run(words, capture_output=True, check=False).returncode == 1, LIMIT)
-    told = subprocess.run(words, capture_output=True, text=True, check=False, timeout=LIMIT)
+    assert wait_for(lambda: subprocess.run(page, capture_output=True, check=False).returncode == 1, LIMIT)
+    told = subprocess.run(page, capture_output=True, text=True, check=False, timeout=LIMIT)
     assert told.stderr.startswith(f"kuryr: the service does not answer at [admin] listen = 127.0.0.1:{port}")
 
 
 def test_without_a_service(folder: Path) -> None:
     """Fails if an address is printed at which nothing is."""
-    told = subprocess.run(
-        configured(folder), capture_output=True, text=True, check=False, timeout=LIMIT, env={**os.environ}
-    )
+    told = subprocess.run(words(configured(folder)), capture_output=True, text=True, check=False, timeout=LIMIT)
     assert (told.returncode, told.stdout) == (1, "")
     assert told.stderr.startswith("kuryr: the service does not answer at")
     assert told.stderr.count("\n") == 1
-    wrong = subprocess.run([*configured(folder), "--port", "70000"], capture_output=True, text=True, check=False)
+    wrong = subprocess.run([*words(configured(folder)), "--port", "70000"], capture_output=True, text=True, check=False)
     assert (wrong.returncode, "must be a number from 1 to 65535" in wrong.stderr) == (2, True)

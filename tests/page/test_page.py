@@ -65,6 +65,18 @@ def test_a_container_that_stops_goes_and_one_that_starts_comes(viewer: Viewer, w
         assert len(viewer.items(WIRES)) == 3
 
 
+def test_what_has_not_changed_is_not_fetched_again(viewer: Viewer, world: World) -> None:
+    """Fails if a page that is looked at over a slow line fetches all wires every two seconds."""
+    small(world)
+    script = """return performance.getEntriesByType('resource').filter((e) => e.name.endsWith('wiring'))
+        .map((e) => e.responseStatus)"""
+    with world.served() as address:
+        viewer.open(address)
+        viewer.sooner(lambda: len(viewer.run(script)) > 2)
+        assert viewer.run(script)[:2] == [200, 304]
+        assert len(viewer.items(WIRES)) == 3
+
+
 def test_what_is_not_well_is_told_in_words(viewer: Viewer, world: World) -> None:
     """Fails if only a colour says that something is wrong."""
     medium(world)

@@ -28,12 +28,12 @@ LIMIT = 10
 class Asked:
     """One question to the application, without a server."""
 
-    def __init__(self, pages: Pages, path: str, method: str = "GET", host: str = "localhost") -> None:
+    def __init__(self, pages: Pages, path: str, method: str = "GET", host: str = "localhost", known: str = "") -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
-        environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "HTTP_HOST": host}
+        environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "HTTP_HOST": host, "HTTP_IF_NONE_MATCH": known}
         self.body = b"".join(pages(environ, self._start))
-        is_json = self.headers["Content-Type"] == "application/json"
+        is_json = self.headers.get("Content-Type") == "application/json"
         self.told: Any = json.loads(self.body) if self.body and is_json else None
 
     def _start(self, status: str, headers: list[tuple[str, str]]) -> None:
@@ -78,6 +78,20 @@ def test_what_is_not_served() -> None:
     asked = Asked(pages_of(), "/v1/rounds", "DELETE")
     assert (asked.status, asked.headers["Allow"]) == (405, "GET, HEAD")
     assert Asked(pages_of(), "/v1/rounds", "HEAD").body == b""
+
+
+def test_what_has_not_changed_is_not_sent_again() -> None:
+    """A page that is looked at from far away would fetch all wires of a large host every two seconds."""
+    rounds = RoundRow(rounds=3)
+    pages = pages_of(rows=lambda: rounds)
+    first = Asked(pages, "/v1/rounds")
+    again = Asked(pages, "/v1/rounds", known=first.headers["ETag"])
+    assert (again.status, again.body, "Content-Length" in again.headers) == (304, b"", False)
+    assert "Content-Security-Policy" in again.headers
+    rounds = RoundRow(rounds=4)
+    assert Asked(pages, "/v1/rounds", known=first.headers["ETag"]).told["rounds"]["rounds"] == 4
+    sick = pages_of(HANGS)
+    assert Asked(sick, "/healthz", known=Asked(sick, "/healthz").headers["ETag"]).status == 503
 
 
 def raising(error: Exception) -> Callable[[], object]:

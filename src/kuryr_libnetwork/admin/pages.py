@@ -9,6 +9,7 @@ those about the service itself (``/healthz``) wait for nothing.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -135,15 +136,7 @@ class Pages:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         method, path = str(environ["REQUEST_METHOD"]), str(environ.get("PATH_INFO") or "/")
         page = self._refusal(environ) or self._answer(method, path, environ)
-        headers = [
-            ("Content-Type", page.kind),
-            ("Content-Length", str(len(page.body))),
-            *GUARDS,
-        ]
-        if page.status is HTTPStatus.METHOD_NOT_ALLOWED:
-            headers.append(("Allow", "POST" if path in self._commands else "GET, HEAD"))
-        start_response(f"{page.status.value} {page.status.phrase}", headers)
-        return [] if method == "HEAD" else [page.body]
+        return respond(page, environ, start_response, "POST" if path in self._commands else "GET, HEAD")
 
     def _refusal(self, environ: Environ) -> Page | None:
         host = str(environ.get("HTTP_HOST", ""))
@@ -188,6 +181,19 @@ class Pages:
 
 def _telling(name: str, rows: Callable[[], object]) -> Page:
     return _page({name: rows()})
+
+
+def respond(page: Page, environ: Environ, start_response: StartResponse, allowed: str) -> Iterable[bytes]:
+    """Send a page; nothing but its tag if the client has it already. ``allowed``: the methods, if this one is not."""
+    tag = f'"{hashlib.sha256(page.body).hexdigest()[:32]}"'
+    if page.status is HTTPStatus.OK and environ.get("HTTP_IF_NONE_MATCH", "") == tag:
+        start_response("304 Not Modified", [("ETag", tag), *GUARDS])
+        return []
+    headers = [("Content-Type", page.kind), ("Content-Length", str(len(page.body))), ("ETag", tag), *GUARDS]
+    if page.status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers.append(("Allow", allowed))
+    start_response(f"{page.status.value} {page.status.phrase}", headers)
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [page.body]
 
 
 def _same(page: Page) -> Page:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
-from kuryr_libnetwork.admin.pages import GUARDS, Environ, Page, StartResponse, refused
+from kuryr_libnetwork.admin.pages import Environ, Page, StartResponse, refused, respond
 from kuryr_libnetwork.cli.service_client import Answer
 from kuryr_libnetwork.errors import HostError
 
@@ -31,11 +31,7 @@ class PageProxy:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         page = self._refusal(environ) or self._carried(str(environ.get("PATH_INFO", ""))[len(self._start) :])
-        headers = [("Content-Type", page.kind), ("Content-Length", str(len(page.body))), *GUARDS]
-        if page.status is HTTPStatus.METHOD_NOT_ALLOWED:
-            headers.append(("Allow", "GET, HEAD"))
-        start_response(f"{page.status.value} {page.status.phrase}", headers)
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [page.body]
+        return respond(page, environ, start_response, "GET, HEAD")
 
     def _refusal(self, environ: Environ) -> Page | None:
         """Another site's name may lead a browser to this address, and another user may try to read here."""

@@ -14,16 +14,23 @@ const element = (id) => document.getElementById(id);
 const state = { wiring: null, query: "", onlyTroubles: false, unfolded: new Set(), closed: new Set(), selected: "" };
 const board = new Board(element("tree"), element("uplinks"), element("rails"), element("board"));
 const details = new Details(element("details"), { close, go });
+const answers = new Map(); // by path: the last one, with its tag
 let timer = 0;
 let asking = false;
 let lastAnswer = null;
 
 // -- asking ---------------------------------------------------------------------------------------------------------
 
+// The answer; the same object again if the service says that nothing has changed.
 async function ask(path) {
-  const answer = await fetch(path, { cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(PATIENCE) });
+  const known = answers.get(path);
+  const headers = known?.tag ? { "If-None-Match": known.tag } : {};
+  const options = { headers, cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(PATIENCE) };
+  const answer = await fetch(path, options);
+  if (answer.status === 304) return known.told;
   const told = await answer.json();
   if (!answer.ok && !("live" in told)) throw new Error(told.error ?? `status ${answer.status}`);
+  answers.set(path, { tag: answer.headers.get("ETag"), told });
   return told;
 }
 
@@ -49,7 +56,7 @@ async function look() {
 function take(wiring) {
   const before = state.wiring;
   state.wiring = wiring;
-  if (before && JSON.stringify(before) === JSON.stringify(wiring)) return;
+  if (before === wiring) return;
   draw();
   if (before) say(model.news(before, wiring));
 }
