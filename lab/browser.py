@@ -7,6 +7,7 @@ It gets the fonts of the tree alone, so that a picture is the same on every mach
 
 import hashlib
 import platform
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 from lab.sriov.packages import archive, made_once
 
 PACKAGES = ("chromium", "chromium-driver", "fonts-inter", "fonts-jetbrains-mono", "fonts-dejavu-core")
-_VERSION = 1  # increase it when trees are built differently
+_VERSION = 2  # increase it when trees are built differently
 _KEY = hashlib.sha256(repr((_VERSION, PACKAGES)).encode()).hexdigest()[:10]
 FLAGS = (
     "--headless=new",
@@ -32,6 +33,7 @@ FLAGS = (
     "--force-color-profile=srgb",
 )
 C_LIBRARY = ("libc", "libm", "libmvec", "libdl", "libpthread", "librt", "libresolv", "libutil", "libanl", "libnss_*")
+UNUSED = ("doc", "icons", "locale", "man", "perl")
 LIBRARIES = ("usr/lib/*-linux-gnu", "lib/*-linux-gnu", "usr/lib/*-linux-gnu/pulseaudio")
 _FONTS = """\
 <?xml version="1.0"?>
@@ -78,6 +80,8 @@ def browser(cache: Path) -> Browser:
         if draft is not None:
             archive(cache, release).unpack(PACKAGES, draft)
             _remove_c_library(draft)
+            for folder in UNUSED:
+                shutil.rmtree(draft / "usr" / "share" / folder, ignore_errors=True)
             fonts = draft / "fonts.conf"
             fonts.write_text(_FONTS.format(fonts=target / "usr" / "share" / "fonts", cache=target / "font-cache"))
     return Browser(target)
