@@ -19,6 +19,12 @@ from lab.sriov.api import Machine
 _NUMBERS = itertools.count(1)
 _OWN = {"ifname", "address", "mtu", "txqlen", "ifalias", "altnames", "group", "broadcast", "linkmode", "gso_max_size"}
 _OF_THE_CARRIER = {"LOWER_UP", "NO-CARRIER"}
+_WIRING = """\
+import json
+from pathlib import Path
+from kuryr_libnetwork.cli.service_client import get
+print(json.dumps(get(Path("/run/kuryr/admin.sock"), "/v1/wiring")["wiring"]))
+"""
 _PING = """\
 end=$(($(date +%s) + $2))
 until ping -c 1 -W 2 "$1"; do [ "$(date +%s)" -lt $end ] || exit 1; done
@@ -98,6 +104,14 @@ class Guide:
         """The PCI addresses of a PF's VFs, in their order."""
         listing = self.machine.shell('readlink -f /sys/class/net/"$1"/device/virtfn*', pf)
         return [line.rsplit("/", 1)[-1] for line in listing.split()]
+
+    def wire_of(self, container: str) -> dict[str, Any]:
+        """Where the page says that a container is wired to; it may have no name there yet."""
+        settings = self.machine.docker_inspect(container)["NetworkSettings"]["Networks"].values()
+        endpoints = {each["EndpointID"] for each in settings}
+        wiring = json.loads(self.machine.run(["/srv/kuryr/bin/python3", "-c", _WIRING]).stdout)
+        found: dict[str, Any] = next(wire for wire in wiring["wires"] if wire["endpoint_id"] in endpoints)
+        return found
 
     def docker_network(self, network: dict[str, Any], *options: str) -> str:
         name = f"net{next(_NUMBERS)}"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lab.api import Lab
+from lab.process import wait_for
 from lab.sriov.api import Machine
 from tests.sriov import document
 from tests.sriov.guide import Card, Guide
@@ -89,6 +90,7 @@ def test_the_four_commands(guide: Guide, reader: Reader) -> None:
     guide.claim(containers=[box], networks=["kuryr_net"], port="sriov_port")
     (port,) = guide.lab.neutron("GET", "/v2.0/ports?name=sriov_port")["ports"]
     assert_inside(guide, box, port)
+    assert_on_the_page(guide, box, port)
     guide.rm(box)
     assert vf_at_home(guide, 1) == before
     after = guide.get("port", port["id"])
@@ -110,6 +112,15 @@ def assert_inside(guide: Guide, box: str, port: dict[str, Any]) -> None:
     assert [route.split()[0] for route in routes] == ["default", "10.10.0.0/24"]
     assert "default via 10.10.0.1 dev eth0" in routes[0]
     assert guide.at_pf(1)["vlan_list"][0]["vlan"] == 150
+
+
+def assert_on_the_page(guide: Guide, box: str, port: dict[str, Any]) -> None:
+    """The page shows which container has the VF, and on which card it is; such a port is never ACTIVE."""
+    name = guide.machine.docker_inspect(box)["Name"].removeprefix("/")
+    assert wait_for(lambda: guide.wire_of(box)["container"] == name, 60)
+    wire = guide.wire_of(box)
+    assert (wire["port_id"], wire["device"], wire["device_state"]) == (port["id"], "0000:01:10.2", "leased")
+    assert (wire["uplink"], wire["marks"]) == ("pf:0000:01:00.0", [])
 
 
 def test_without_typing_an_address(guide: Guide, reader: Reader, physical: dict[str, Any]) -> None:
