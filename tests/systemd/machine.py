@@ -118,8 +118,10 @@ def until(seconds: float = LIMIT) -> tenacity.Retrying:
 
 
 @contextmanager
-def booted(folder: Path, setup: Sequence[tuple[str, str]] = ()) -> Iterator[Machine]:
-    """``setup``: files of the machine, with their text, that are there before it boots."""
+def booted(folder: Path, setup: Sequence[tuple[str, str]] = (), *, installed: bool = True) -> Iterator[Machine]:
+    """``setup``: files of the machine, with their text, that are there before it boots. ``installed``: whether the
+    service's commands are there; otherwise their folder is empty and can be written to.
+    """
     if os.geteuid():
         pytest.skip("a machine of its own needs root")
     if shutil.which("systemd-nspawn") is None:
@@ -138,7 +140,7 @@ def booted(folder: Path, setup: Sequence[tuple[str, str]] = ()) -> Iterator[Mach
     ):
         news.bind(str(folder / "notify"))
         nspawn = subprocess.Popen(
-            ["sh", "-c", _IN_GROUPS, "sh", *groups, "--", *_command(root, programs)],
+            ["sh", "-c", _IN_GROUPS, "sh", *groups, "--", *_command(root, programs, installed)],
             env=_environment(folder / "notify"),
             stdin=subprocess.DEVNULL,
             stdout=console,
@@ -191,7 +193,7 @@ def _link_programs(folder: Path) -> None:
         (commands / name).symlink_to(ENVIRONMENT / "bin" / name)
 
 
-def _command(root: Path, programs: Path) -> list[str]:
+def _command(root: Path, programs: Path, installed: bool) -> list[str]:
     binds = [f"--bind-ro={path}" for path in dict.fromkeys((CHECKOUT, ENVIRONMENT))]
     if _TUN.exists():
         binds.append(f"--bind={_TUN}")
@@ -201,6 +203,7 @@ def _command(root: Path, programs: Path) -> list[str]:
         f"--directory={root}",
         f"--overlay-ro=/usr:{programs}:/usr",
         *binds,
+        *([] if installed else ["--tmpfs=/usr/local/bin:mode=755"]),
         "--register=no",
         "--keep-unit",
         "--private-network",

@@ -195,14 +195,26 @@ class World:
 def running(folder: Path) -> Iterator[World]:
     """The units as they are shipped, enabled and started as the README says."""
     units = [(f"{_UNIT_FOLDER}/{unit.name}", unit.read_text()) for unit in UNITS.iterdir() if unit.is_file()]
-    with booted(folder, units) as machine:
-        front = NeutronFront(FakeNeutron(hosts=["h1"]))
-        run_inside(machine.netns, front.__enter__)  # listens in the machine, answers from here
-        try:
-            world = World(machine, front)
-            world.start_ovs()
-            world.configure()
-            machine.systemctl("enable", "--now", SOCKET, SERVICE)
-            yield world
-        finally:
-            front.__exit__(None, None, None)
+    with booted(folder, units) as machine, _world(machine) as world:
+        world.configure()
+        machine.systemctl("enable", "--now", SOCKET, SERVICE)
+        yield world
+
+
+@contextmanager
+def without_the_service(folder: Path) -> Iterator[World]:
+    """A host with Open vSwitch, and Neutron, on which nothing of the service is installed."""
+    with booted(folder, installed=False) as machine, _world(machine) as world:
+        yield world
+
+
+@contextmanager
+def _world(machine: Machine) -> Iterator[World]:
+    front = NeutronFront(FakeNeutron(hosts=["h1"]))
+    run_inside(machine.netns, front.__enter__)  # listens in the machine, answers from here
+    try:
+        world = World(machine, front)
+        world.start_ovs()
+        yield world
+    finally:
+        front.__exit__(None, None, None)
