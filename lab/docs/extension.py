@@ -23,7 +23,7 @@ from kuryr_libnetwork.cli.kuryr import COMMANDS, real_host
 from kuryr_libnetwork.config import read as config
 
 INDEX = "docs/index"
-_ENTRY = re.compile(r"^\* \[[^\]]+\]\(([\w./-]+)\.md\)", re.MULTILINE)
+_ENTRY = re.compile(r"^\* \[([^\]]+)\]\(([\w./-]+)\.md\)", re.MULTILINE)
 _FORWARD = """\
 <!DOCTYPE html>
 <meta charset="utf-8">
@@ -44,10 +44,11 @@ def toctrees(index: str) -> str:
     """The table of contents that Sphinx wants, from the lists of links that everybody reads, one for each heading."""
     sections = re.split(r"^## (.+)$", index, flags=re.MULTILINE)[1:]
     found = zip(sections[::2], map(_ENTRY.findall, sections[1::2]), strict=True)
-    return "".join(_toctree(caption, pages) for caption, pages in found if pages)
+    return "".join(_toctree(caption, entries) for caption, entries in found if entries)
 
 
-def _toctree(caption: str, pages: list[str]) -> str:
+def _toctree(caption: str, entries: list[tuple[str, str]]) -> str:
+    pages = [f"{title} <{page}>" for title, page in entries]
     return "\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```", ""])
 
 

@@ -64,8 +64,8 @@ def test_the_table_of_contents_is_the_index() -> None:
         "* [X](x/y.md)",
     ]
     assert re.findall(r":caption: (.*)\n\n((?:.+\n)+?)```", toctrees("\n\n".join(["# Title", *lists]))) == [
-        ("Begin", "one\n../TWO\n"),
-        ("End", "x/y\n"),
+        ("Begin", "One <one>\nTwo <../TWO>\n"),
+        ("End", "X <x/y>\n"),
     ]
 
 
