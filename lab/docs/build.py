@@ -3,6 +3,7 @@
 """Runs Sphinx. Whatever it warns of, such as a link that leads nowhere, is an error."""
 
 import argparse
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the result (default: .dev/docs)")
     wanted = parser.parse_args(argv)
     out: Path = wanted.out.absolute()
+    # Sphinx reads a page again if it has changed, but not if the code has from which the page is made.
+    shutil.rmtree(out / "doctrees", ignore_errors=True)
     for builder in (SITE, MANUAL, *([EXTERNAL] if wanted.external else [])):
         if code := sphinx(builder, out):
             return code
