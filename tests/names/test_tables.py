@@ -19,9 +19,10 @@ from kuryr_libnetwork.cli.upgrade_checks import UpgradeFacts, judge
 from kuryr_libnetwork.config import read as config
 from kuryr_libnetwork.config.options import list_opts
 from kuryr_libnetwork.config.reader import Options
-from kuryr_libnetwork.errors import InvalidOption
+from kuryr_libnetwork.errors import ConfigError, InvalidOption
 from kuryr_libnetwork.rules import options as rules
 from kuryr_libnetwork.rules.choices import CHOICE_KEYS
+from kuryr_libnetwork.rules.device_spec import parse_device_spec
 
 DOCS = Path(__file__).parents[2] / "docs"
 PLACES: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], object]]] = {
@@ -109,6 +110,14 @@ def test_a_command_has_the_options_that_its_row_names(text: str) -> None:
 def test_every_check_of_the_upgrade_has_a_row() -> None:
     """An operator would look in vain for what a check means."""
     assert [check for check, _ in rows("operators.md", "check")] == [each.check for each in judge(UpgradeFacts())]
+
+
+def test_every_key_of_device_spec_has_a_row() -> None:
+    """An operator would not learn of a key, or use one that stops the start."""
+    with pytest.raises(ConfigError) as caught:
+        parse_device_spec("device_spec", ['{"nonsense": ""}'])
+    known = str(caught.value).partition("known are ")[2].split(", ")
+    assert sorted({key for cell, _ in rows("configuration.md", "key") for key in keys_of(cell)}) == sorted(known)
 
 
 # -- kuryr.conf ----------------------------------------------------------------------------------------------------
