@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from lab.api import Host
+from lab.api import Host, Lab
 from lab.people import ADMIN, Person, with_login
 from tests.cloud.user import User
 from tests.world.pages import ROOT, commands
@@ -49,9 +49,10 @@ def serving_as(host: Host, person: Person) -> Iterator[None]:
         host.kuryr.restart()
 
 
-@pytest.fixture
-def reader(h1: Host) -> Iterator[Host]:
+@pytest.fixture(scope="module")
+def reader(lab: Lab) -> Iterator[Host]:
     """A host whose service is the user whom the README makes."""
+    h1 = lab.host("h1")
     type_in(h1, NGINX)
     made = re.sub(r"\bkuryr\b", READER.name, USER.replace("secret", READER.password))
     try:
