@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""What README.md and docs/first-network.md say to the cloud and to Docker, typed word by word.
+"""What README.md, docs/first-network.md and docs/try.md say to the cloud and to Docker, typed word by word.
 
 Replaced are: the user's name and password, because the lab has a user kuryr; the id of a network; and the image nginx,
 by busybox that exposes port 80. tests/systemd/test_readme.py types what is done on the host.
@@ -91,3 +91,14 @@ def test_the_first_network(reader: Host, user: User) -> None:
         if "openstack port show reserved" in script:
             assert f" {reader.name} " in said
     assert user.neutron("GET", "/ports?fields=id") == ports
+
+
+def test_what_one_can_play_with(reader: Host) -> None:
+    """The page about the demo would end in an error."""
+    play = next(block for block in commands("docs/try.md", "Play with it") if "docker" in block)
+    try:
+        said = type_in(reader, play, READER).splitlines()
+        address = next(line for line in said if re.fullmatch(r"10\.30\.0\.\d+", line))
+        assert any(f"ip_address='{address}'" in line for line in said)
+    finally:
+        remove(reader, "mine")

@@ -75,6 +75,21 @@ def test_each_row_has_tests() -> None:
     assert sorted(rows()) == sorted(HELD_BY)
 
 
+def said_by_the_demo() -> list[str]:
+    """The headings, and the reason behind each call of Neutron, in the output that the pages show."""
+    shown = "".join((ROOT / page).read_text() for page in ("README.md", "docs/try.md"))
+    headings = re.findall(r"^\d\. (.+)\n   \$ |^(What is what|How long it took)$", shown, re.MULTILINE)
+    reasons = re.findall(r"^ +(?:GET|POST|PUT) .* ms  (.+)$", shown, re.MULTILINE)
+    return sorted({*(first or second for first, second in headings), *reasons})
+
+
+@pytest.mark.parametrize("text", said_by_the_demo())
+def test_the_demo_still_says_so(text: str) -> None:
+    """The pages would show an output that nobody gets."""
+    source = "".join(file.read_text() for file in (ROOT / "lab" / "demo").glob("*.py"))
+    assert f'"{text}' in source
+
+
 @pytest.mark.parametrize("test", sorted({test for tests in HELD_BY.values() for test in tests}))
 def test_what_holds_a_row_is_there(test: str) -> None:
     """A row would be held by a test that has gone."""
