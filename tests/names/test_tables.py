@@ -23,6 +23,7 @@ from kuryr_libnetwork.errors import ConfigError, InvalidOption
 from kuryr_libnetwork.rules import options as rules
 from kuryr_libnetwork.rules.choices import CHOICE_KEYS
 from kuryr_libnetwork.rules.device_spec import parse_device_spec
+from lab import managed_plugin
 
 DOCS = Path(__file__).parents[2] / "docs"
 PLACES: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], object]]] = {
@@ -118,6 +119,17 @@ def test_every_key_of_device_spec_has_a_row() -> None:
         parse_device_spec("device_spec", ['{"nonsense": ""}'])
     known = str(caught.value).partition("known are ")[2].split(", ")
     assert sorted({key for cell, _ in rows("configuration.md", "key") for key in keys_of(cell)}) == sorted(known)
+
+
+def test_the_managed_plugins_folders_and_settings_are_those_of_its_page() -> None:
+    """A user of Docker would set a name that the plugin refuses, or look for a folder elsewhere."""
+    config = managed_plugin.config()
+    mounts = {(each["destination"], each["source"], f"{each['name']}.source=") for each in config["mounts"]}
+    cells = rows("managed-plugin.md", "folder in the plugin")
+    assert {tuple(re.findall(r"`([^`]+)`", cell)[0] for cell in row) for row in cells} == mounts
+    settable = {each["name"] for each in config["env"] if "settable" in each}
+    page = (DOCS / "managed-plugin.md").read_text()
+    assert set(re.findall(r"`(OS_\w+|CAPABILITY_SCOPE)`", page)) == settable
 
 
 # -- kuryr.conf ----------------------------------------------------------------------------------------------------

@@ -9,14 +9,13 @@ tests/cloud/test_readme.py types what needs the cloud and Docker.
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lab.release import tree
 from tests.systemd.machine import CHECKOUT
 from tests.systemd.test_sandbox import a_container_runs
 from tests.systemd.world import CONF, SERVICE, SOCKET, UNITS, World, without_the_service
@@ -41,25 +40,10 @@ TRACES = (
 )
 
 
-def source_into(folder: Path) -> None:
-    """What a user has who has fetched this repository."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", ":!tests"],
-        cwd=CHECKOUT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        if (CHECKOUT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(CHECKOUT / name, folder / name)
-
-
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with without_the_service(tmp_path) as world:
-        source_into(tmp_path / "root" / SOURCE.lstrip("/"))
+        tree.copy(tmp_path / "root" / SOURCE.lstrip("/"), CHECKOUT)
         yield world
 
 
