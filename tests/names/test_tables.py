@@ -108,6 +108,30 @@ def test_a_command_has_the_options_that_its_row_names(text: str) -> None:
     assert set(re.findall(r"--[\w-]+", text)) <= flags
 
 
+PAGES = sorted([*DOCS.rglob("*.md"), DOCS.parent / "README.md"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS.parent)))
+def test_commands_that_pages_name_exist(page: Path) -> None:
+    """Whoever types what a page says would get an error."""
+    text = page.read_text()
+    spans = re.findall(r"`(?:sudo )?kuryr ([a-z][^`]*)`", text)
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    named = [*spans, *(line.strip().removeprefix("kuryr ") for line in lines if line.strip().startswith("kuryr "))]
+    known = (*COMMANDS, "complete", "help")
+    assert [words for words in named if not f"{words} ".startswith(tuple(f"{name} " for name in known))] == []
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, *DOCS.parent.glob("C*.md")], ids=lambda page: str(page.relative_to(DOCS.parent))
+)
+def test_verbs_of_dev_that_pages_name_exist(page: Path) -> None:
+    """Whoever types what a page says would get an error."""
+    shown = (DOCS.parent / "dev").read_text().partition("cat <<'HELP'\n")[2].partition("\nHELP\n")[0]
+    verbs = {"help", *re.findall(r"^  ([a-z]+)\b", shown, re.MULTILINE)}
+    assert set(re.findall(r"(?<![\w/])\./dev ([a-z]+)", page.read_text())) - verbs == set()
+
+
 def test_every_check_of_the_upgrade_has_a_row() -> None:
     """An operator would look in vain for what a check means."""
     assert [check for check, _ in rows("operators.md", "check")] == [each.check for each in judge(UpgradeFacts())]
