@@ -19,6 +19,8 @@ USER = {"username": "kuryr", "user_domain_name": "Default"}
 SCOPE = {"project_name": "service", "project_domain_name": "Default"}
 ENDPOINT = {"endpoint": "http://neutron:9696"}
 FEDERATION = {"identity_provider": "idp", "protocol": "openid"}
+IDENTITY_PROVIDER = FEDERATION | {"identity_provider_url": "http://idp", "username": "kuryr", "password": "p"}
+SERVICE_PROVIDER = {"service_provider_endpoint": "http://sp", "service_provider_entity_id": "sp"}
 CLIENT = {"client_id": "kuryr", "discovery_endpoint": "http://idp/.well-known"}
 OAUTH2 = {"oauth2_endpoint": "http://keystone/token", "oauth2_client_id": "c"}
 LOGINS: dict[str, dict[str, str]] = {
@@ -40,6 +42,8 @@ LOGINS: dict[str, dict[str, str]] = {
     "v3oidcclientcredentials": URL | FEDERATION | CLIENT | {"client_secret": "s"} | SCOPE,
     "v3oidcdeviceauthz": URL | FEDERATION | CLIENT | SCOPE,
     "v3oidcpassword": URL | FEDERATION | CLIENT | {"username": "kuryr", "password": "p"} | SCOPE,
+    "v3samlpassword": URL | IDENTITY_PROVIDER | SCOPE,
+    "v3adfspassword": URL | IDENTITY_PROVIDER | SERVICE_PROVIDER | SCOPE,
     "v3tokenlessauth": URL | SCOPE,
 }
 NOT_NEEDED = {
@@ -49,7 +53,9 @@ NOT_NEEDED = {
 }
 NOT_FROM_A_FILE = {"v3websso", "v3multifactor"}
 """One opens a browser; of the other keystoneauth (5.18) reads the list of methods letter by letter."""
-ALL = sorted(LOGINS)
+WITH_LXML = {"v3samlpassword", "v3adfspassword"}
+"""keystoneauth has these only where lxml is installed."""
+ALL = sorted(set(LOGINS) - (WITH_LXML - set(loading.get_available_plugin_names())))
 
 
 def write(folder: Path, auth_type: str, options: dict[str, str], section: str = "neutron") -> Path:

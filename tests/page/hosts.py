@@ -18,7 +18,14 @@ from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.model.neutron import FixedIp, Port
 from kuryr_libnetwork.model.overview import Wellbeing
-from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, PlugRecord, SubnetRecord
+from kuryr_libnetwork.model.records import (
+    EndpointRecord,
+    LeaseRecord,
+    NetworkRecord,
+    PlugRecord,
+    SpareRecord,
+    SubnetRecord,
+)
 from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.rules.leftovers import Suspect
 from kuryr_libnetwork.services.background.findings import Findings
@@ -38,6 +45,16 @@ def uuid(*words: object) -> str:
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:32]}"
 
 
+class NoPools:
+    """No Docker network keeps ports ready."""
+
+    def age(self, _: SpareRecord) -> float:
+        return 0.0
+
+    def wanted(self) -> int:
+        return 0
+
+
 class World:
     """One host. Every container, VF and network that a test wants is written into its journal."""
 
@@ -46,7 +63,7 @@ class World:
         self.wellbeing = WELL
         self.journal: Journal = SqliteJournal(folder / "kuryr.db")
         self.findings = Findings(lambda: self.now)
-        self.overview = Overview(self.journal, self.findings, 120.0, lambda _: "", HOST, lambda: None)
+        self.overview = Overview(self.journal, self.findings, NoPools(), 120.0, lambda _: "", HOST, lambda: None)
         self._names: dict[str, str] = {}
         self._networks: dict[str, str] = {}
         self._statuses: dict[str, str] = {}

@@ -55,6 +55,8 @@ NEEDS: dict[str, tuple[Need, ...]] = {
     "v3oidcclientcredentials": (*_CLIENT, Need(("client_secret",)), *_SCOPE),
     "v3oidcdeviceauthz": (*_CLIENT, *_SCOPE),
     "v3oidcpassword": (*_CLIENT, *_SCOPE),
+    "v3samlpassword": _SCOPE,
+    "v3adfspassword": _SCOPE,
     "v3applicationcredential": (
         Need(("application_credential_id", "application_credential_name")),
         Need(("user_id", "username"), beside="application_credential_name", unless="application_credential_id"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Protocol
 
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.model.overview import (
@@ -18,12 +19,20 @@ from kuryr_libnetwork.model.overview import (
     SpareRow,
     SuspectRow,
 )
+from kuryr_libnetwork.model.records import SpareRecord
 from kuryr_libnetwork.model.wiring import Seen, Wiring
 from kuryr_libnetwork.rules import overview as rules
 from kuryr_libnetwork.rules.leftovers import Suspect
 from kuryr_libnetwork.rules.wiring import wiring
 from kuryr_libnetwork.services.background.findings import Findings
-from kuryr_libnetwork.services.ports.spares import Spares
+
+
+class PortPools(Protocol):
+    def age(self, spare: SpareRecord) -> float:
+        """For how many seconds the port has been in its state."""
+
+    def wanted(self) -> int:
+        """How many ports are to be ready in all pools together."""
 
 
 class Overview:
@@ -36,14 +45,14 @@ class Overview:
         self,
         journal: Journal,
         findings: Findings,
-        spares: Spares,
+        port_pools: PortPools,
         grace: float,
         trouble: Callable[[Suspect], str],
         host: str,
         looked_at: Callable[[], None],
     ) -> None:
         self._journal = journal
-        self._spares = spares
+        self._port_pools = port_pools
         self._findings = findings
         self._grace = grace
         self._trouble = trouble
@@ -63,7 +72,7 @@ class Overview:
     def port_pools(self) -> list[SpareRow]:
         """The ports of all port pools, of each network those first that are ready for longest."""
         found = sorted(self._journal.spares.all(), key=lambda each: (each.docker_network_id, each.since))
-        return [rules.spare_row(spare, self._spares.age(spare)) for spare in found]
+        return [rules.spare_row(spare, self._port_pools.age(spare)) for spare in found]
 
     def devices(self) -> list[DeviceRow]:
         return rules.device_rows(self._journal.devices.all())
@@ -111,7 +120,7 @@ class Overview:
             free_quota=self._findings.quota(),
             addresses=self._findings.addresses(),
             spares=dict(Counter(spare.state for spare in journal.spares.all())),
-            spares_wanted=sum(map(self._spares.target, self._spares.pools())),
+            spares_wanted=self._port_pools.wanted(),
             suspects=dict(Counter(kind for kind, _ in suspects)),
             stuck=dict(Counter(suspect[0] for suspect in suspects if self._trouble(suspect))),
         )

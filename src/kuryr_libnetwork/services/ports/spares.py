@@ -260,6 +260,10 @@ class Spares:
         known = network.docker_id in self._known
         return pool_size.target(network.port_pool, self._start_ages(network.docker_id), self._settings, known=known)
 
+    def wanted(self) -> int:
+        """How many ports are to be ready in all pools together."""
+        return sum(map(self.target, self.pools()))
+
     def idle_seconds(self, docker_network_id: str) -> float:
         """Since the last start on the network; since the start of the service, if there was none."""
         return min(self._start_ages(docker_network_id), default=self._ages.of("process", ""))
