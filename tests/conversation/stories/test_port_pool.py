@@ -549,3 +549,55 @@ def test_neutron_is_not_asked_again_and_again_while_it_is_away(rig: Rig, docker:
     back(rig)
     cool(rig, 300)
     assert len(spares(rig, "ready")) >= 2
+
+
+def test_an_ipv6_address_of_the_users_own(rig: Rig, docker: DirectDocker) -> None:
+    """The container would not get it, or its port go back to the pool with another address than it was made with."""
+    network = pooled(rig, docker, subnet_v6=V6)
+    box = docker.run(network, ip6="fd00:1::77")
+    port = port_of(rig, box)
+    assert port.id in {row.port_id for row in rig.ovs.owned()}
+    assert box.ip6 == "fd00:1::77"
+    docker.rm(box)
+    assert rig.neutron.find_ports(id=port.id) == []
+    assert port.id not in {row.port_id for row in rig.ovs.owned()}
+
+
+def test_a_container_without_ipv6_on_a_dual_stack_network(rig: Rig, docker: DirectDocker) -> None:
+    """Docker releases the IPv6 address while the container starts: its port would be taken from it."""
+    network = pooled(rig, docker, subnet_v6=V6)
+    box = docker.run(network, no_ipv6=True)
+    assert box.ip
+    rig.fill()
+    assert [spare.state for spare in spares(rig)].count("used") == 1
+    docker.rm(box)
+    assert len(spares(rig, "cooling")) == 1
+
+
+def test_docker_restarts_a_container(rig: Rig, docker: DirectDocker) -> None:
+    """The container would get the port that it has just released, before that has cooled."""
+    network = pooled(rig, docker)
+    box = docker.run(network)
+    before = port_of(rig, box).id
+    calls(rig)
+    docker.beside = lambda: None
+    again = docker.restart(box)
+    assert calls(rig) == []
+    assert port_of(rig, again).id != before
+
+
+def test_five_hundred_containers_one_after_the_other(rig: Rig, docker: DirectDocker) -> None:
+    """Ports would be made and deleted in turn, or the limits be exceeded."""
+    network = pooled(rig, docker, "5")
+    made: list[int] = []
+    for number in range(500):
+        rig.now += 10
+        docker.rm(docker.run(network))
+        rig.fill()
+        idle = [spare for spare in spares(rig) if spare.state != "leaving"]
+        assert len(idle) <= rig.port_pool.max_per_network
+        if number >= 100:
+            made += [1 for name in calls(rig) if name in ("create_port", "delete_port")]
+        else:
+            calls(rig)
+    assert sum(made) <= 4  # each container costs labels, and labels again

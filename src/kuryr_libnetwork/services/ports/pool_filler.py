@@ -330,18 +330,23 @@ class PoolFiller:
         self._look_for({port_id: spare for port_id, spare in known.items() if port_id not in found})
         for port_id, port in found.items():
             spare = known.get(port_id)
-            if spare is not None and not port_pool.is_unchanged(spare.port, port):
+            if spare is not None and self._is_still(spare) and not port_pool.is_unchanged(spare.port, port):
                 self._refuse_changed(spare, port)
             elif spare is None and port_pool.idle_spare(port) is not None:
                 self._take_up(port, pools)
         self._looked = set(pools)
         self._spares.news.set()
 
+    def _is_still(self, spare: SpareRecord) -> bool:
+        return self._journal.spares.get(spare.port_id) == spare
+
     def _look_for(self, missing: dict[str, SpareRecord]) -> None:
         """End the ports that Neutron shows otherwise than as spares of this host: deleted, or taken by somebody."""
         found = {port.id: port for port in self._own.ports(id=sorted(missing))} if missing else {}
         for port_id, spare in missing.items():
             port = found.get(port_id)
+            if not self._is_still(spare):
+                continue  # a container has got it since
             if port is None:
                 LOG.warning("port %s of a port pool was deleted in Neutron", port_id)
                 self._attempts.run(f"forget port {port_id}", partial(self._removal.forget, spare))
