@@ -11,7 +11,7 @@ from kuryr_libnetwork.errors import KuryrError, NeutronConflict, NeutronRefused,
 from kuryr_libnetwork.model.records import PoolSize
 from kuryr_libnetwork.model.settings import PortPoolSettings
 from kuryr_libnetwork.rules.pool_pauses import OVER_QUOTA, Pause, pause_after
-from kuryr_libnetwork.rules.pool_size import PoolCount, high_mark, may_cool, target, to_make, to_remove
+from kuryr_libnetwork.rules.pool_size import PoolCount, high_mark, may_cool, may_wait, target, to_make, to_remove
 
 SETTINGS = PortPoolSettings(min_auto=2, max_per_network=20, max_per_host=30)
 BURST = [float(age) for age in range(20)]
@@ -56,6 +56,14 @@ def test_the_size_follows_the_latest_bursts(size: PoolSize, starts: list[float],
 def test_how_many_are_made(wanted: int, count: PoolCount, on_host: int, made: int) -> None:
     """Pools would use up the quota, or count as ready what nobody may have yet."""
     assert to_make(wanted, count, on_host, SETTINGS) == made
+
+
+@pytest.mark.parametrize(
+    ("ready", "idle", "waits"), [(5, 0.5, True), (4, 0.5, False), (5, 1.0, False), (0, 0.0, False), (9, 0.0, True)]
+)
+def test_a_pool_that_is_full_enough_lets_containers_start_first(ready: int, idle: float, waits: bool) -> None:
+    """Containers that start at once would wait for the host and Neutron, which make ports for later ones."""
+    assert may_wait(10, PoolCount(ready=ready), idle) is waits
 
 
 @pytest.mark.parametrize(

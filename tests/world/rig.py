@@ -92,6 +92,7 @@ class Rig(Plugin):
 
     def fill(self) -> None:
         """Let the filler of the port pools work until there is nothing to do now."""
+        self.now += 1
         for _ in range(MOST_FILLS):
             before = self.outside.changes
             self.services.pool_filler.work()

@@ -20,6 +20,8 @@ BURST = 60.0
 """Seconds: starts within it count as one burst."""
 MEMORY = 3600.0
 """Seconds after which a start is forgotten."""
+BREATH = 1.0
+"""Seconds after a start before a pool that is still half full is filled up."""
 SHRINK_AFTER = 180.0
 """Seconds without a start before a pool shrinks."""
 
@@ -64,6 +66,13 @@ def to_make(wanted: int, count: PoolCount, on_host: int, settings: PortPoolSetti
     missing = wanted - count.ready - count.making
     room = min(settings.max_per_network - count.idle, settings.max_per_host - on_host)
     return max(0, min(missing, room))
+
+
+def may_wait(wanted: int, count: PoolCount, idle: float) -> bool:
+    """Whether the pool is full enough to be filled a moment later: containers that are just starting take the host's
+    time, and Neutron's. ``idle``: seconds since the last start on the network.
+    """
+    return idle < BREATH and 2 * count.ready >= wanted
 
 
 def may_cool(wanted: int, count: PoolCount, on_host: int, settings: PortPoolSettings) -> bool:

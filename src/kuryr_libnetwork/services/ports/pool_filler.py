@@ -99,6 +99,7 @@ class PoolFiller:
         self._asked = float("-inf")
         self._looked: set[str] = set()
         self._silent_until = float("-inf")
+        self._waits = False
         self._later: dict[str, float] = {}
 
     # -- the thread ------------------------------------------------------------------------------------------------
@@ -119,7 +120,7 @@ class PoolFiller:
         """Seconds until there is something to do."""
         if self._failed_lately():
             return AFTER_FAILURE
-        if self._in("making"):
+        if self._in("making") or self._waits:
             return LOOK_AGAIN
         left = [self._settings.cooling - self._spares.age(spare) for spare in self._in("cooling")]
         return min(max(min(left, default=LONGEST_SLEEP), LOOK_AGAIN), LONGEST_SLEEP)
@@ -131,6 +132,7 @@ class PoolFiller:
 
     def work(self) -> None:
         """One look at all pools; creates at most one port for each."""
+        self._waits = False
         with one_patience(spare=0):
             if not self._spares.is_open:
                 self._open()
@@ -298,6 +300,9 @@ class PoolFiller:
             for spare in self._spares.ready(network.docker_id)[:surplus]:
                 self._spares.move(spare, "leaving")
         elif self._may_make(network) and pool_size.to_make(wanted, count, self._spares.on_host(), self._settings):
+            if pool_size.may_wait(wanted, count, self._spares.idle_seconds(network.docker_id)):
+                self._waits = True
+                return
             self._attempts.run(f"make a port for Docker network {network.docker_id}", partial(self._make, network))
 
     def _may_make(self, network: NetworkRecord) -> bool:
