@@ -407,7 +407,8 @@ class FakeOvs(Failing):
             if row is None:
                 return None
             connected = name in self._connects()
-            return SwitchView(port_id=row.port_id, connected=connected, installed=row.port_id not in self.without_flows)
+            installed = row.port_id not in self.without_flows
+            return SwitchView(port_id=row.port_id, connected=connected, installed=installed, dead=row.isolated)
 
     def unplug(self, port_id: str) -> list[str]:
         with self.called("unplug"):

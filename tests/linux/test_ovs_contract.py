@@ -278,6 +278,18 @@ def test_what_is_seen_of_an_interface(ovs: Ovs) -> None:
 
 
 @pytest.mark.usefixtures("taps")
+def test_an_interface_that_the_agent_has_isolated_is_seen(real: Switch, database: OvsDatabase) -> None:
+    """A container would get a port that was deleted in Neutron: its agent lets no packet pass there."""
+    database.plug(changed(isolated=True))
+    for tag, dead in (("7", False), ("4095", True), ("7", False)):
+        real.vsctl("set", "port", "tap1", f"tag={tag}")
+        database.owned()
+        view = database.seen("tap1")
+        assert view is not None
+        assert view.dead is dead
+
+
+@pytest.mark.usefixtures("taps")
 def test_what_ovn_says_of_an_interface_is_seen_as_it_changes(real: Switch, database: OvsDatabase) -> None:
     """A container would get a port that has no flows yet, or has none any more, and its first packets would be lost."""
     database.plug(TAP)

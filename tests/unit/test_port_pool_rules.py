@@ -80,6 +80,7 @@ def test_what_a_container_has_is_no_spare(change: dict[str, Any]) -> None:
         (AGENT, "ACTIVE", SwitchView(port_id="port", connected=True), True),
         (AGENT, "DOWN", MINE, False),
         (AGENT, "ACTIVE", SwitchView(port_id="port"), False),
+        (AGENT, "ACTIVE", SwitchView(port_id="port", connected=True, dead=True), False),
         (SILENT, "DOWN", MINE, True),
         (SILENT, "ACTIVE", SwitchView(port_id="port", connected=True), True),
         (SILENT, "DOWN", SwitchView(port_id="port", connected=True), False),

@@ -13,9 +13,10 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from kuryr_libnetwork.host.ovs_schema import DEAD_VLAN
 from kuryr_libnetwork.model.links import SwitchView
 
-INTERFACE = "Interface"
+INTERFACE, PORT = "Interface", "Port"
 DELETED = "delete"
 
 
@@ -39,12 +40,14 @@ class PortNumbers:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._told: dict[str, _Told] = {}
+        self._dead: dict[str, str] = {}
         self._connection = 0
 
     def begin(self) -> Callable[..., None]:
         """Forget what earlier connections told. Returns what the new one calls for each row: ``Idl.notify`` of ovs."""
         with self._changed:
             self._told.clear()
+            self._dead.clear()
             self._connection += 1
             mine = self._connection
 
@@ -55,7 +58,10 @@ class PortNumbers:
 
     def _note(self, connection: int, event: str, row: Any) -> None:
         """A row is new, has changed, or is gone. If a row replaces another one, both events come, in any order."""
-        if row._table.name != INTERFACE or not isinstance(row.name, str):  # the table has no public name
+        table = row._table.name  # it has no public name
+        if table == PORT and isinstance(row.name, str):
+            self._note_vlan(connection, event, row)
+        if table != INTERFACE or not isinstance(row.name, str):
             return
         key = str(row.uuid)
         with self._changed:
@@ -73,6 +79,15 @@ class PortNumbers:
                 del self._told[row.name]
             self._changed.notify_all()
 
+    def _note_vlan(self, connection: int, event: str, row: Any) -> None:
+        key = str(row.uuid)
+        with self._changed:
+            if connection == self._connection:
+                if event != DELETED and row.tag == [DEAD_VLAN]:
+                    self._dead[row.name] = key
+                elif event != DELETED or self._dead.get(row.name) == key:
+                    self._dead.pop(row.name, None)
+
     def wait(self, name: str, seconds: float) -> bool:
         """Whether the interface is connected; waits for it at most this time."""
         with self._changed:
@@ -80,10 +95,10 @@ class PortNumbers:
 
     def seen(self, name: str) -> SwitchView | None:
         with self._changed:
-            told = self._told.get(name)
+            told, dead = self._told.get(name), name in self._dead
         if told is None:
             return None
-        return SwitchView(port_id=told.port_id, connected=told.number > 0, installed=told.installed)
+        return SwitchView(port_id=told.port_id, connected=told.number > 0, installed=told.installed, dead=dead)
 
     def error(self, name: str) -> str:
         """The error that ovs-vswitchd reports for the interface, or ""."""

@@ -130,11 +130,13 @@ class SwitchView(Value, frozen=True):
     """What Open vSwitch's database says of an interface. ``connected``: ovs-vswitchd has given it a number.
 
     ``installed``: ovn-controller says that the flows of its port are in place (``external_ids:ovn-installed``).
+    ``dead``: it is on the VLAN whose packets Neutron's agent drops: the agent does not know the port yet, or any more.
     """
 
     port_id: str
     connected: bool = False
     installed: bool = False
+    dead: bool = False
 
 
 class OvsInterface(Value, frozen=True):

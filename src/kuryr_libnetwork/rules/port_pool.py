@@ -66,15 +66,15 @@ def idle_spare(port: OwnPort) -> PoolMark | None:
 def is_installed(port: Port, view: SwitchView | None) -> bool:
     """Whether a container's first packet would pass.
 
-    1. With ML2/OVN: if its controller says so of the port's interface, which it does until the port is deleted or bound
-    elsewhere. 2. With another mechanism driver that connects ports by Open vSwitch: if the interface is connected, and
-    Neutron has shown the port as ACTIVE. 3. Where no interface is in Open vSwitch: if the port is ACTIVE. 4. If Neutron
-    does not tell which driver bound it, either of the first two is enough.
+    1. Where no interface is in Open vSwitch: if the port is ACTIVE. Else the interface has to be connected, and not
+    isolated by Neutron's agent. 2. With ML2/OVN: if its controller says so of the interface, which it does until the
+    port is deleted or bound elsewhere. 3. With another mechanism driver: if Neutron has shown the port as ACTIVE.
+    4. If Neutron does not tell which driver bound it, either of these is enough.
     """
     active = port.status == ACTIVE
     if view is None:
         return active
-    if view.port_id != port.id or not view.connected:
+    if view.port_id != port.id or not view.connected or view.dead:
         return False
     told = bound_drivers(port)
     if OVN in told:

@@ -489,10 +489,10 @@ def test_with_the_agents_of_ml2_ovs_neutrons_word_counts(rig: Rig, docker: Direc
     rig.fill()
     (spare,) = spares(rig, "making")
     rig.neutron.store.get("ports", spare.port_id)["status"] = "ACTIVE"
+    rig.ovs.agent_acts()
     rig.now += 3
     rig.fill()
     assert [each.port_id for each in spares(rig, "ready")] == [spare.port_id]
-    rig.ovs.agent_acts()
     calls(rig)
     docker.beside = lambda: None
     docker.run(network)
