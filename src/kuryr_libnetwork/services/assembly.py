@@ -185,7 +185,6 @@ class _Parts:
             removal=self._removal,
             drivers=self._drivers,
             locks=self.locks,
-            dates=self._dates,
             health=self._health,
             settings=self._settings.port_pool,
             host=self._settings.host,

@@ -204,7 +204,8 @@ class HostSurvey:
         if self._is_unlabelled(port):
             return not self._has_interface(port)
         if (spare := self._spare_mark(port)) is not None:
-            return self._journal.networks.get(spare.network) is None and not self._has_interface(port)
+            network = self._journal.networks.get(spare.network)
+            return (network is None or network.state != "ready") and not self._has_interface(port)
         if not port.host_id and not self._is_remembered(port):
             own = project.port(port)
             return own is not None and made_on(own) == self._host

@@ -35,6 +35,8 @@ from kuryr_libnetwork.model.records import LeaseRecord, NetworkRecord, SubnetRec
 from kuryr_libnetwork.rules import adoption, ports as rules
 from kuryr_libnetwork.rules.addresses import stand_in
 from kuryr_libnetwork.rules.identity import made_by_us, made_on
+from kuryr_libnetwork.rules.ownership import OwnPort
+from kuryr_libnetwork.rules.port_pool import idle_spare
 from kuryr_libnetwork.services.ports.adoption import Adoption
 from kuryr_libnetwork.services.ports.creation import NewPorts
 from kuryr_libnetwork.services.ports.exposed_ports import ExposedPorts
@@ -269,10 +271,15 @@ class Ports:
 
         No other port counts: Neutron may have given the address to somebody else's since Docker was told it.
         """
+        spare = self._spares.holding(subnet.subnet_id, address)
+        if spare is not None:
+            ip = FixedIp(subnet_id=subnet.subnet_id, ip_address=address)
+            taken = self._spares.take_named(spare, network, subnet, ip)
+            return self._journal.leases.get(spare.port_id) if taken else None
         for port in self.find(subnet.subnet_id, address):
             own = self._own.project.port(port)
             mine = own is not None and made_by_us(own) and made_on(own) == self._host
-            if mine and self._is_unused(port) and not self._intents.open(port.description):
+            if mine and own is not None and self._is_unused(own) and not self._intents.open(port.description):
                 made = rules.Unknown(made=True)
                 lease = rules.lease_of(
                     port, network.docker_id, network.subnets, subnet.subnet_id, self._dates(), address, unknown=made
@@ -280,13 +287,15 @@ class Ports:
                 lease = msgspec.structs.replace(
                     lease, held=(*lease.held, *lease.spare), spare=(), as_made=port if port.host_id else None
                 )
-                self._journal.leases.put(lease)
+                with self._journal.transaction():
+                    self._spares.take_up(own, "used")
+                    self._journal.leases.put(lease)
                 return lease
         return None
 
-    def _is_unused(self, port: Port) -> bool:
+    def _is_unused(self, port: OwnPort) -> bool:
         """Whether no container has the port. A bound port without an endpoint is looked for among the interfaces."""
-        if not port.host_id or port.device_id:
+        if not port.host_id or (port.device_id and idle_spare(port) is None):
             return not port.host_id and not port.device_id
         driver = self._drivers.for_port(port)
         return port.host_id == self._host and driver.where(driver.recover(port)) != "container"

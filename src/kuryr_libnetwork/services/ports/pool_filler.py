@@ -36,7 +36,6 @@ from kuryr_libnetwork.services.ports.creation import NewPorts
 from kuryr_libnetwork.services.ports.spare_removal import SpareRemoval
 from kuryr_libnetwork.services.ports.spares import Spares
 from kuryr_libnetwork.services.state.attempts import Attempts
-from kuryr_libnetwork.services.state.dates import Dates
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.own_things import OwnThings
@@ -72,7 +71,6 @@ class PoolFiller:
         removal: SpareRemoval,
         drivers: Drivers,
         locks: KeyedLocks,
-        dates: Dates,
         health: Health,
         settings: PortPoolSettings,
         host: str,
@@ -88,7 +86,6 @@ class PoolFiller:
         self._removal = removal
         self._drivers = drivers
         self._locks = locks
-        self._dates = dates
         self._settings = settings
         self._host = host
         self._clock = clock
@@ -367,20 +364,6 @@ class PoolFiller:
             if self._journal.leases.get(port.id) is not None or self._spares.knows(port.id):
                 return
             driver = self._drivers.for_port(port)
-            plug = driver.recover(port)
-            if driver.where(plug) == "container":
-                return
-            LOG.info("port %s is taken up for the port pool of Docker network %s", port.id, mark.network[:12])
-            date = self._dates()
-            made = Port(**msgspec.structs.asdict(port))
-            spare = SpareRecord(
-                port_id=port.id,
-                docker_network_id=mark.network,
-                state="cooling",
-                port=made,
-                plug=plug,
-                created_at=date,
-                since=date,
-            )
-            self._journal.spares.put(spare)
-            self._spares.taken_up(spare)
+            if driver.where(driver.recover(port)) != "container":
+                LOG.info("port %s is taken up for the port pool of Docker network %s", port.id, mark.network[:12])
+                self._spares.take_up(port, "cooling")

@@ -27,11 +27,12 @@ from kuryr_libnetwork.model.indexes import (
     SPARES_BY_STATE,
     address_key,
 )
-from kuryr_libnetwork.model.neutron import FixedIp
+from kuryr_libnetwork.model.neutron import FixedIp, Port
 from kuryr_libnetwork.model.records import LeaseRecord, NetworkRecord, PlugRecord, SpareRecord, SpareState, SubnetRecord
 from kuryr_libnetwork.model.settings import PortPoolSettings
 from kuryr_libnetwork.rules import pool_size, port_pool, ports as rules
 from kuryr_libnetwork.rules.addresses import canonical_ip
+from kuryr_libnetwork.rules.ownership import OwnPort
 from kuryr_libnetwork.rules.plugging import ACTIVE
 from kuryr_libnetwork.rules.pool_pauses import FULL
 from kuryr_libnetwork.rules.pool_size import PoolCount
@@ -110,6 +111,10 @@ class Spares:
             if found and self.is_proven(spare) and self._lease(spare, network, subnet, found[0]):
                 return found[0]
         return None
+
+    def take_named(self, spare: SpareRecord, network: NetworkRecord, subnet: SubnetRecord, ip: FixedIp) -> bool:
+        """Lease an idle port whose address Docker holds, which the journal had lost."""
+        return spare.state in IDLE and self._lease(spare, network, subnet, ip)
 
     def _lease(self, spare: SpareRecord, network: NetworkRecord, subnet: SubnetRecord, ip: FixedIp) -> bool:
         made = rules.Unknown(made=True)
@@ -205,11 +210,25 @@ class Spares:
         """For how many seconds the port has been in its state; what an earlier process left is as old as this one."""
         return self._ages.of(AGE, spare.port_id)
 
-    def taken_up(self, spare: SpareRecord) -> None:
-        """The journal knows the port again."""
-        self._ages.begin(AGE, spare.port_id)
+    def take_up(self, port: OwnPort, state: SpareState) -> None:
+        """Record a port that this host made for a pool before the journal was lost; nothing for any other port."""
+        mark = port_pool.idle_spare(port)
+        if mark is None:
+            return
+        date = self._dates()
+        spare = SpareRecord(
+            port_id=port.id,
+            docker_network_id=mark.network,
+            state=state,
+            port=Port(**msgspec.structs.asdict(port)),
+            plug=self._drivers.for_port(port).recover(port),
+            created_at=date,
+            since=date,
+        )
+        self._journal.spares.put(spare)
+        self._ages.begin(AGE, port.id)
         with self._guard:
-            self._known.add(spare.docker_network_id)
+            self._known.add(mark.network)
 
     def pause(self, docker_network_id: str | None, seconds: float = FULL) -> None:
         """Make no ports for a pool, or, with ``None``, for any."""
