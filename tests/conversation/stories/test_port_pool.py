@@ -14,6 +14,7 @@ from kuryr_libnetwork.model.records import SpareRecord
 from kuryr_libnetwork.model.settings import PortPoolSettings
 from tests.conversation.faults.sriov_trials import SriovRig
 from tests.conversation.faults.trials import V4, V6, is_labelled
+from tests.fakes.neutron.wire import TENANT
 from tests.world.dockerside import Container, DockerNetwork, PluginError
 from tests.world.plugin import HOST
 from tests.world.rig import DirectDocker, Rig
@@ -601,3 +602,29 @@ def test_many_containers_one_after_the_other(rig: Rig, docker: DirectDocker) -> 
         else:
             calls(rig)
     assert sum(made) <= 4  # each container costs labels, and labels again
+
+
+def test_a_tenants_port_with_the_marks_of_a_spare_is_no_spare(rig: Rig, docker: DirectDocker) -> None:
+    """A tenant could have containers put on a port of his, or his own port deleted by the service."""
+    network = pooled(rig, docker)
+    ours = rig.neutron.find_ports(id=spares(rig)[0].port_id)[0]
+    forged = rig.neutron.seed_port(
+        ours.network_id,
+        name=ours.name,
+        device_id=ours.device_id,
+        device_owner=ours.device_owner,
+        description=ours.description,
+        tags=list(ours.tags),
+        project_id=TENANT,
+        **{"binding:host_id": HOST, "binding:profile": ours.profile},
+    )
+    restarted(rig, lose_journal=True)
+    for _ in range(3):
+        rig.services.reconciler.round()
+        cool(rig)
+    assert forged.id not in {spare.port_id for spare in spares(rig)}
+    boxes = [docker.run(network) for _ in range(4)]
+    assert forged.id not in {port_of(rig, box).id for box in boxes}
+    docker.network_rm(network)
+    rig.settle()
+    assert [port.id for port in rig.neutron.find_ports(id=forged.id)] == [forged.id]
