@@ -4,7 +4,16 @@
 
 from __future__ import annotations
 
-from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, PlugRecord, SubnetRecord
+import msgspec
+
+from kuryr_libnetwork.model.records import (
+    EndpointRecord,
+    LeaseRecord,
+    NetworkRecord,
+    PlugRecord,
+    SpareRecord,
+    SubnetRecord,
+)
 from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.rules.neutron_paths import resource_of
 from kuryr_libnetwork.rules.overview import (
@@ -12,6 +21,7 @@ from kuryr_libnetwork.rules.overview import (
     endpoint_rows,
     network_rows,
     port_rows,
+    spare_row,
     suspect_row,
     why_suspect,
 )
@@ -114,3 +124,13 @@ def test_resources_of_paths_are_few() -> None:
     assert resource_of("/v2.0/qos/policies") == "policies"
     assert resource_of("/v2.0/security-group-rules") == "security-group-rules"
     assert {resource_of(path) for path in ("", "/", "/v2.0", f"/v2.0/{PORT_ID}", "/%00")} == {"other"}
+
+
+def test_spares() -> None:
+    """Nobody would see which groups and addresses a port pool holds, and for how long."""
+    port = msgspec.structs.replace(PORT, fixed_ips=(IP, IP6), security_groups=("g",))
+    spare = SpareRecord(port_id=PORT_ID, docker_network_id=DOCKER_ID, state="ready", port=port)
+    row = spare_row(spare, 12.345)
+    assert (row.port_id, row.docker_network_id, row.network_id) == (PORT_ID, DOCKER_ID, port.network_id)
+    assert (row.state, row.seconds, row.security_groups) == ("ready", 12.3, ("g",))
+    assert row.addresses == (IP.ip_address, IP6.ip_address)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from kuryr_libnetwork.errors import InvalidOption
 from kuryr_libnetwork.model.neutron import QosPolicy, SecurityGroup
-from kuryr_libnetwork.model.records import PortSettings
+from kuryr_libnetwork.model.records import PoolSize, PortSettings
 from kuryr_libnetwork.rules import port_options as rules
 from kuryr_libnetwork.rules.ownership import OwnProject
 from kuryr_libnetwork.rules.port_options import DNS_DOMAIN, PORT_SECURITY, PORT_UUID, QOS_POLICY, SECURITY_GROUPS
@@ -279,13 +279,14 @@ def test_the_port_must_be_that_of_the_address() -> None:
     st.sampled_from(["", "direct", "macvtap"]),
     st.sampled_from(["", "eth3", "abcdefghijklmno"]),
     st.sampled_from([0, 1300, 65535]),
+    st.sampled_from([0, 5, 1000, "auto"]),
     st.integers(0, 9),
 )
 def test_a_pool_remembers_what_its_network_says(
-    said: PortSettings, vnic_type: str, pf: str, mtu: int, first: int
+    said: PortSettings, vnic_type: str, pf: str, mtu: int, port_pool: PoolSize, first: int
 ) -> None:
     """Without the journal the containers of a network would get other groups than it was made for."""
-    record = replace(RECORD, ports=said, vnic_type=vnic_type, pf=pf, asked_mtu=mtu)
+    record = replace(RECORD, ports=said, vnic_type=vnic_type, pf=pf, asked_mtu=mtu, port_pool=port_pool)
     tags = rules.option_tags(record)
     assert rules.with_remembered(RECORD, [own_pool(tags=("keep", *reversed(tags)))]) == record
     apart = [own_pool(tags=tags[first:]), own_pool(tags=("keep", *tags[:first])), own_pool()]

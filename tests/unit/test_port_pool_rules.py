@@ -11,14 +11,16 @@ import pytest
 
 from kuryr_libnetwork.errors import InvalidOption
 from kuryr_libnetwork.model.links import SwitchView
-from kuryr_libnetwork.model.neutron import AddressPair, FixedIp, Port
+from kuryr_libnetwork.model.neutron import AddressPair, Agent, FixedIp, Port
 from kuryr_libnetwork.rules.options import parse_network_options, pool_size
 from kuryr_libnetwork.rules.ownership import OwnPort, OwnProject, memory_of
+from kuryr_libnetwork.rules.pool_orphans import of_dead_hosts, of_host
 from kuryr_libnetwork.rules.port_pool import (
     PoolMark,
     changed_attributes,
     idle_spare,
     is_installed,
+    is_taken,
     is_unchanged,
     marks_of_spare,
     needs_status,
@@ -158,3 +160,42 @@ def test_no_sizes(text: str) -> None:
     """A slip would silently be no pool, or an enormous one."""
     with pytest.raises(InvalidOption, match=r"kuryr\.port_pool=.*: must be a number of ports from 0 to 1000, or auto"):
         parse_network_options({"kuryr.port_pool": text})
+
+
+@pytest.mark.parametrize(
+    ("change", "taken"),
+    [
+        ({"device_id": "", "device_owner": "", "host_id": ""}, False),
+        ({"security_groups": ()}, False),
+        ({"device_id": "e" * 64}, True),
+        ({"device_owner": "compute:nova"}, True),
+        ({"host_id": "h2"}, True),
+        ({"host_id": None}, True),
+    ],
+)
+def test_whether_somebody_else_uses_it_by_now(change: dict[str, Any], taken: bool) -> None:
+    """A port that a virtual machine has would be deleted."""
+    assert is_taken(PORT, msgspec.structs.replace(PORT, **change)) is taken
+
+
+# -- hosts that are gone -------------------------------------------------------------------------------------------
+
+
+def spare_of(host: str, **more: Any) -> OwnPort:
+    profile = marks_of_spare(host, NETWORK)["binding:profile"]
+    return own(msgspec.structs.replace(PORT, id=f"port-{host}", **{"profile": profile, "host_id": host, **more}))
+
+
+def agent(host: str, *, alive: bool) -> Agent:
+    return Agent(id=f"a-{host}-{alive}", agent_type="OVN Controller agent", host=host, alive=alive)
+
+
+def test_ports_of_hosts_that_are_gone() -> None:
+    """The ports of a host that is only down for a while, or of this one, would be deleted."""
+    ports = [spare_of(host) for host in ("h1", "h2", "h3", "h4")]
+    ports += [spare_of("h5", host_id="h1"), spare_of("h6", name="e-port")]
+    agents = [agent("h2", alive=True), agent("h2", alive=False), agent("h3", alive=False)]
+    found = of_dead_hosts(ports, agents, "h1")
+    assert [(each.host, each.docker_network_id) for each in found] == [("h3", NETWORK), ("h4", NETWORK)]
+    assert [each.port.id for each in of_host(ports, "h2")] == ["port-h2"]
+    assert of_host(ports, "h5") == of_host(ports, "h6") == []

@@ -13,12 +13,11 @@ from kuryr_libnetwork.rules.port_pool import idle_spare
 
 
 class Orphan(Value, frozen=True):
-    """A port of a host's pool that no container has. ``why``: why its host counts as gone."""
+    """A port of a host's pool that no container has."""
 
     port: OwnPort
     host: str
     docker_network_id: str
-    why: str
 
 
 def of_host(ports: Iterable[OwnPort], host: str) -> list[Orphan]:
@@ -39,5 +38,4 @@ def _idle(ports: Iterable[OwnPort]) -> Iterable[Orphan]:
     for port in ports:
         mark = idle_spare(port)
         if mark is not None and port.host_id in {"", mark.host}:
-            why = f"host {mark.host} has no agent that is alive"
-            yield Orphan(port=port, host=mark.host, docker_network_id=mark.network, why=why)
+            yield Orphan(port=port, host=mark.host, docker_network_id=mark.network)
