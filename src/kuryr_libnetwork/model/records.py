@@ -234,7 +234,7 @@ class SpareRecord(Value, frozen=True):
     ``state``: ``making`` (it exists in Neutron; its interface is being made, or not proven to work yet), ``ready``,
     ``used`` (a container has it, and its lease), ``cooling`` (released; no container gets it yet), ``leaving`` (to be
     deleted). ``port``: as it was made, and as it has to be when a container gets it. ``plug``: its interface, from
-    before that is made. ``since``: when it entered its state, to be compared with dates alone.
+    before that is made, with this ``mtu``. ``since``: when it entered its state, to be compared with dates alone.
     """
 
     port_id: str
@@ -242,6 +242,7 @@ class SpareRecord(Value, frozen=True):
     state: SpareState
     port: Port
     plug: PlugRecord | None = None
+    mtu: int = 0
     created_at: float = 0.0
     since: float = 0.0
 

@@ -628,3 +628,16 @@ def test_a_tenants_port_with_the_marks_of_a_spare_is_no_spare(rig: Rig, docker: 
     docker.network_rm(network)
     rig.settle()
     assert [port.id for port in rig.neutron.find_ports(id=forged.id)] == [forged.id]
+
+
+def test_a_network_gets_another_mtu(rig: Rig, docker: DirectDocker) -> None:
+    """Containers from the pool would send packets that are lost on the way."""
+    pooled(rig, docker)
+    (network,) = rig.neutron.find_networks()
+    rig.neutron.store.get("networks", network.id)["mtu"] = 1300
+    rig.services.reconciler.round()
+    rig.fill()
+    ready = [f"tap{spare.port_id}"[:14] for spare in spares(rig, "ready")]
+    assert len(ready) == 2
+    links = {link.name: link.mtu for link in rig.links.all()}
+    assert {links[name] for name in ready} == {1300}

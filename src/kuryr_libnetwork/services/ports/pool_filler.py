@@ -137,6 +137,8 @@ class PoolFiller:
             for spare in self._in("making"):
                 self._attempt(f"prepare port {spare.port_id}", partial(self._prepare, spare.port_id))
             for network in self._spares.pools():
+                for spare in filter(self._is_outdated, self._spares.ready(network.docker_id)):
+                    self._spares.move(spare, "making")
                 if not self._stopped.is_set():
                     self._fit(network)
 
@@ -204,7 +206,7 @@ class PoolFiller:
             if spare is None or spare.state != "making":
                 return
             driver = self._driver(spare)
-            if spare.plug is None or driver.where(spare.plug) == "gone":
+            if spare.plug is None or self._is_outdated(spare) or driver.where(spare.plug) == "gone":
                 spare = self._plug(spare, driver)
         if spare is None:
             return
@@ -224,10 +226,16 @@ class PoolFiller:
         if spare.plug is not None:
             driver.unplug(spare.plug)
         device = str(port_pool.labels_of_spare(spare.docker_network_id)["device_id"])
-        planned = self._spares.move(spare, "making", plug=driver.plan(spare.port, device))
+        mtu = network.container_mtu
+        planned = self._spares.move(spare, "making", plug=driver.plan(spare.port, device), mtu=mtu)
         if planned is not None and planned.plug is not None:
-            driver.plug(planned.plug, planned.port, device, network.container_mtu)
+            driver.plug(planned.plug, planned.port, device, mtu)
         return planned
+
+    def _is_outdated(self, spare: SpareRecord) -> bool:
+        """Whether the network's MTU is another one than when the interface was made."""
+        network = self._journal.networks.get(spare.docker_network_id)
+        return network is not None and spare.mtu != network.container_mtu
 
     def _with_status(self, spare: SpareRecord) -> SpareRecord:
         """The record with the port's status, where that has to be asked for; one call for all, now and then."""
