@@ -121,7 +121,9 @@ class Preparing(Protocol):
     """A port driver whose interfaces can be made before there is a container, for a port pool."""
 
     def seen(self, plug: PlugRecord) -> SwitchView | None:
-        """What Open vSwitch says of the plug's interface; ``None`` if it has none. Asks nobody, and cannot fail."""
+        """What Open vSwitch says of the plug's interface, with no port if it is not there; ``None`` for a plug that has
+        none in it. Asks nobody, and cannot fail.
+        """
         ...
 
 

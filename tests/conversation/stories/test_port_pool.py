@@ -641,3 +641,34 @@ def test_a_network_gets_another_mtu(rig: Rig, docker: DirectDocker) -> None:
     assert len(ready) == 2
     links = {link.name: link.mtu for link in rig.links.all()}
     assert {links[name] for name in ready} == {1300}
+
+
+def test_ports_that_do_not_work_any_more_are_replaced(rig: Rig, docker: DirectDocker) -> None:
+    """After Open vSwitch's database was lost the pool would stay full, and give no port to anybody."""
+    network = pooled(rig, docker)
+    for row in rig.ovs.owned():
+        rig.ovs.unplug(row.port_id)
+    calls(rig)
+    docker.rm(docker.run(network))
+    assert calls(rig)[0] == "create_port"
+    rig.fill()
+    for _ in range(4):
+        rig.now += 61
+        rig.fill()
+    assert len(spares(rig, "ready")) == 2
+    docker.beside = lambda: None
+    calls(rig)
+    docker.run(network)
+    assert calls(rig) == []
+
+
+def test_ports_that_work_again_are_used_again(rig: Rig, docker: DirectDocker) -> None:
+    """A restart of ovn-controller would cost the ports of all pools."""
+    pooled(rig, docker)
+    before = {spare.port_id for spare in spares(rig, "ready")}
+    rig.ovs.without_flows = set(before)
+    rig.fill()
+    assert {spare.port_id for spare in spares(rig, "making")} == before
+    rig.ovs.without_flows = set()
+    rig.fill()
+    assert {spare.port_id for spare in spares(rig, "ready")} == before

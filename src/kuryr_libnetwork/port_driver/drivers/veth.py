@@ -92,7 +92,9 @@ class VethDriver:
         return self._binding.where(plug)
 
     def seen(self, plug: PlugRecord) -> SwitchView | None:
-        return self._ovs.seen(_row_name(plug)) if plug.attachment in IN_OPEN_VSWITCH else None
+        if plug.attachment not in IN_OPEN_VSWITCH:
+            return None
+        return self._ovs.seen(_row_name(plug)) or SwitchView(port_id="")
 
     def repair(self, in_use: Callable[[], list[PlugRecord]]) -> None:
         """Keep the host away from their networks. That Open vSwitch has not connected one is not ours to mend."""

@@ -134,6 +134,7 @@ class PoolFiller:
             if not self._spares.is_open:
                 self._open()
             self._finish()
+            self._mistrust()
             for spare in self._in("making"):
                 self._attempt(f"prepare port {spare.port_id}", partial(self._prepare, spare.port_id))
             for network in self._spares.pools():
@@ -150,6 +151,13 @@ class PoolFiller:
         for spare in self._in("cooling"):
             if self._spares.age(spare) >= self._settings.cooling and not self._is_silent():
                 self._attempt(f"use port {spare.port_id} again", partial(self._use_again, spare.port_id))
+
+    def _mistrust(self) -> None:
+        """Look anew at ports that do not work any more: they are ready again, or replaced."""
+        for spare in self._in("ready"):
+            if not self._spares.is_proven(spare):
+                LOG.info("port %s of a port pool does not work any more", spare.port_id)
+                self._spares.move(spare, "making")
 
     def _attempt(self, what: str, work: Callable[[], object]) -> None:
         """One step of one port. After a failure it waits a little, and longer each time if nobody answers."""
