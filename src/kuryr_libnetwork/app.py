@@ -384,7 +384,12 @@ def _services(
         clock=time.monotonic,
         health=health,
         second_engine=second,
+        pfs=_pf_names,
     )
+
+
+def _pf_names() -> dict[str, str]:
+    return {pf.pci_address: pf.netdevs[0] for pf in SysfsPci().physical_functions() if pf.netdevs}
 
 
 def _tls(plugin: PluginSettings) -> Tls | None:

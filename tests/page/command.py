@@ -22,6 +22,8 @@ class Running(NamedTuple):
     port: int
     start: str
     """The path with the token."""
+    hint: str
+    """How to look from elsewhere."""
 
 
 def words(conf: Path) -> list[str]:
@@ -33,10 +35,10 @@ def running(conf: Path) -> Iterator[Running]:
     process = subprocess.Popen(words(conf), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        line = process.stdout.readline().strip()
+        line, hint, _ = (process.stdout.readline().strip() for _ in range(3))
         found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)(/[\w-]{32,}/)", line)
         assert found, line
-        yield Running(process, line, int(found[1]), found[2])
+        yield Running(process, line, int(found[1]), found[2], hint)
     finally:
         process.kill()
         process.communicate(timeout=LIMIT)

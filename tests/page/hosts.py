@@ -34,6 +34,7 @@ from kuryr_libnetwork.services.overview import Overview
 HOST = "compute-1"
 WELL = Wellbeing(live=True, ready=True)
 PF0, PF1 = "0000:3b:00.0", "0000:3b:00.1"
+PF_NAMES = {PF0: "ens1f0", PF1: "ens1f1"}
 
 
 def hexes(*words: object) -> str:
@@ -64,6 +65,7 @@ class World:
         self.journal: Journal = SqliteJournal(folder / "kuryr.db")
         self.findings = Findings(lambda: self.now)
         self.overview = Overview(self.journal, self.findings, NoPools(), 120.0, lambda _: "", HOST, lambda: None)
+        self.findings.note_pfs(PF_NAMES)
         self._names: dict[str, str] = {}
         self._networks: dict[str, str] = {}
         self._statuses: dict[str, str] = {}

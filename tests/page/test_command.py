@@ -64,9 +64,9 @@ def test_the_page_for_an_operator(viewer: Viewer, served: Path, world: World) ->
         assert len(viewer.items(".wire")) == 3
         assert viewer.complaints() == []
         run.process.send_signal(signal.SIGINT)
-        rest, errors = run.process.communicate(timeout=LIMIT)
+        _, errors = run.process.communicate(timeout=LIMIT)
         assert (run.process.returncode, errors) == (0, "")
-        assert f"ssh -L {run.port}:127.0.0.1:{run.port} HOST" in rest
+        assert f"ssh -L {run.port}:127.0.0.1:{run.port} HOST" in run.hint
     with pytest.raises(ConnectionRefusedError):
         asked(run, "/")
 

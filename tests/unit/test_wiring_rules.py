@@ -121,7 +121,10 @@ def test_a_container_with_a_vf() -> None:
     found = wired(replace(ENDPOINT, plug=SRIOV), replace(LEASE, vnic_type="direct"), DEVICE)
     wire = the_wire(found)
     assert (wire.device, wire.device_state, wire.uplink, wire.vnic_type) == (VF, "leased", f"pf:{PF}", "direct")
-    assert found.uplinks == (Uplink(key=f"pf:{PF}", name=PF, kind="pf", networks=("physnet2",)),)
+    assert found.uplinks == (Uplink(key=f"pf:{PF}", name=PF, kind="pf", address=PF, networks=("physnet2",)),)
+    named = wired(replace(ENDPOINT, plug=SRIOV), device=DEVICE, seen=replace(SEEN, pfs={PF: "ens1f0"}))
+    assert [(each.name, each.address) for each in named.uplinks] == [("ens1f0", PF)]
+    assert "ip -d link show dev ens1f0" in [each.words for each in the_wire(named).commands]
     assert the_wire(wired(replace(ENDPOINT, plug=SRIOV))).uplink == "unknown:"
 
 

@@ -77,11 +77,15 @@ class Wire(Value, frozen=True):
 
 
 class Uplink(Value, frozen=True):
-    """Where wires of this host end. ``networks``: the physical networks that are reached there, where it is known."""
+    """Where wires of this host end. ``networks``: the physical networks that are reached there, where it is known.
+
+    ``address``: the PCI address of a PF, which is also its name while the name of its network device is not known.
+    """
 
     key: str
     name: str
     kind: UplinkKind
+    address: str = ""
     networks: tuple[str, ...] = ()
 
 
@@ -96,10 +100,11 @@ class Wiring(Value, frozen=True):
 
 class Seen(Value, frozen=True):
     """What the journal does not know: names in Docker, of containers by endpoint and of networks by id; the status of
-    ports in Neutron by id; suspects with the reason, by kind and key.
+    ports in Neutron by id; suspects with the reason, by kind and key; the network devices of PFs by PCI address.
     """
 
     containers: dict[str, str] = {}
     networks: dict[str, str] = {}
     statuses: dict[str, str] = {}
     suspects: dict[tuple[str, str], str] = {}
+    pfs: dict[str, str] = {}

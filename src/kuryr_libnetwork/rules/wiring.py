@@ -45,14 +45,14 @@ def wiring(
     alone += [_of_device(lease, seen) for lease in devices if lease.pci_address not in wired_devices]
     known = {wire.port_id for wire in (*wires, *alone)}
     alone += [_of_suspect(kind, key, seen) for kind, key in seen.suspects if kind in UNKNOWN and key not in known]
-    found = [_with_commands(wire, host, by_address) for wire in (*wires, *alone)]
+    found = [_with_commands(wire, host, by_address, seen.pfs) for wire in (*wires, *alone)]
     return Wiring(
         host=host,
         networks=tuple(
             sorted((_network(each, seen) for each in networks), key=lambda each: (each.name, each.docker_id))
         ),
         wires=tuple(sorted(found, key=lambda wire: (wire.network, not wire.container, wire.container, wire.key))),
-        uplinks=_uplinks(found, by_address),
+        uplinks=_uplinks(found, by_address, seen.pfs),
     )
 
 
@@ -152,10 +152,11 @@ def _of_suspect(kind: str, port_id: str, seen: Seen) -> Wire:
     )
 
 
-def _with_commands(wire: Wire, host: str, devices: Mapping[str, DeviceLease]) -> Wire:
+def _with_commands(wire: Wire, host: str, devices: Mapping[str, DeviceLease], pfs: Mapping[str, str]) -> Wire:
     device = devices.get(wire.device)
     kinds = frozenset(mark.kind for mark in wire.marks)
-    return replace(wire, commands=commands.of_wire(wire, host, kinds, device.pf_address if device else ""))
+    pf = device.pf_address if device else ""
+    return replace(wire, commands=commands.of_wire(wire, host, kinds, pf, pfs.get(pf, "")))
 
 
 # -- marks -------------------------------------------------------------------------------------------------------------
@@ -212,7 +213,7 @@ def _uplink_of(plug: PlugRecord | None, device: DeviceLease | None) -> str:
     return f"bridge:{plug.bridge}" if plug.bridge else ""
 
 
-def _uplinks(wires: Sequence[Wire], devices: Mapping[str, DeviceLease]) -> tuple[Uplink, ...]:
+def _uplinks(wires: Sequence[Wire], devices: Mapping[str, DeviceLease], pfs: Mapping[str, str]) -> tuple[Uplink, ...]:
     physical: dict[str, set[str]] = {}
     for lease in devices.values():
         physical.setdefault(f"pf:{lease.pf_address}", set()).update({lease.physical_network} - {""})
@@ -220,5 +221,7 @@ def _uplinks(wires: Sequence[Wire], devices: Mapping[str, DeviceLease]) -> tuple
     for key in {wire.uplink for wire in wires if wire.uplink}:
         kind, _, name = key.partition(":")
         known = next(each for each in _UPLINKS if each == kind)
-        found.append(Uplink(key=key, name=name, kind=known, networks=tuple(sorted(physical.get(key, ())))))
+        networks = tuple(sorted(physical.get(key, ())))
+        address = name if known == "pf" else ""
+        found.append(Uplink(key=key, name=pfs.get(address, name), kind=known, address=address, networks=networks))
     return tuple(sorted(found, key=lambda uplink: (_UPLINKS[uplink.kind], uplink.name)))

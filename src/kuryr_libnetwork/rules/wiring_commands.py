@@ -26,9 +26,9 @@ def of_network(docker_id: str, network_id: str) -> tuple[Command, ...]:
     return tuple(found)
 
 
-def of_wire(wire: Wire, host: str, marks: frozenset[MarkKind], pf: str = "") -> tuple[Command, ...]:
-    """``pf``: the PCI address of the PF, if the wire ends at one."""
-    return (*_remedies(wire, host, marks), *_shows(wire), *_device(wire, pf))
+def of_wire(wire: Wire, host: str, marks: frozenset[MarkKind], pf: str = "", netdev: str = "") -> tuple[Command, ...]:
+    """``pf``: the PCI address of the PF, if the wire ends at one; ``netdev``: its network device, if it is known."""
+    return (*_remedies(wire, host, marks), *_shows(wire), *_device(wire, pf, netdev))
 
 
 def _remedies(wire: Wire, host: str, marks: frozenset[MarkKind]) -> Iterator[Command]:
@@ -54,13 +54,16 @@ def _shows(wire: Wire) -> Iterator[Command]:
         yield _command("its row in Open vSwitch", "ovs-vsctl", "list", "Interface", wire.interface)
 
 
-def _device(wire: Wire, pf: str) -> Iterator[Command]:
+def _device(wire: Wire, pf: str, netdev: str) -> Iterator[Command]:
     if wire.device:
         yield _command("the state of VFs and their settings", "kuryr", "vf", "list")
         yield _command("the device on the PCI bus", "ls", "-l", f"/sys/bus/pci/devices/{wire.device}/")
-    if pf:
+    purpose = "the PF and what it enforces"
+    if netdev:
+        yield _command(purpose, "ip", "-d", "link", "show", "dev", netdev)
+    elif pf:
         folder = shlex.quote(f"/sys/bus/pci/devices/{pf}/net")
-        yield Command(purpose="the PF and what it enforces", words=f'ip -d link show dev "$(ls {folder} | head -n 1)"')
+        yield Command(purpose=purpose, words=f'ip -d link show dev "$(ls {folder} | head -n 1)"')
     if wire.driver not in ("", "veth") and not wire.device and wire.uplink:
         name = wire.uplink.partition(":")[2]
         yield _command("the interface it stands on", "ip", "-d", "link", "show", "dev", name)

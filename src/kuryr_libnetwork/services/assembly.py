@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -91,15 +91,17 @@ def assemble(
     clock: Callable[[], float],
     health: Health | None = None,
     second_engine: Engine | None = None,
+    pfs: Callable[[], Mapping[str, str]] = dict,
 ) -> Services:
     """``now``: seconds since the epoch; ``clock``: monotonic seconds. ``health``: where the background's threads
     report beats and unforeseen errors. ``second_engine``: another client of the same Docker, for the page.
+    ``pfs``: names of PFs' network devices by PCI address, for the page as well.
     """
     health = health or Health(clock)
     parts = _Parts(neutron, journal, drivers, sandboxes, engine, settings, now, clock, health)
     driver = NetworkDriver(parts.networks, parts.endpoints, parts.locks, parts.unfinished)
     operator = Operator(journal, drivers, parts.locks)
-    onlooker = Onlooker(neutron, second_engine, journal, parts.findings, health, settings.host)
+    onlooker = Onlooker(neutron, second_engine, journal, parts.findings, health, settings.host, pfs)
     overview = Overview(
         journal,
         parts.findings,

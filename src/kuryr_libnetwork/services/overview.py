@@ -98,6 +98,7 @@ class Overview:
                 containers=findings.containers(),
                 networks=findings.networks(),
                 statuses=findings.statuses(),
+                pfs=findings.pfs(),
                 suspects={(row.kind, row.key): self._why(row) for row in self.suspects()},
             ),
         )

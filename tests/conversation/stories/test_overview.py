@@ -231,6 +231,7 @@ def test_the_page_shows_what_was_seen_while_nobody_answers(rig: Rig) -> None:
     onlooker.look()
     assert overview.wiring().wires[0].port_status == "DOWN"
     assert rig.health.report().get("onlooker") is None
+    assert overview.wiring().uplinks[0].name == "br-int"
 
 
 def test_a_page_that_nobody_looks_at_asks_nobody(rig: Rig) -> None:

@@ -179,11 +179,12 @@ export class Board {
 }
 
 function uplinkLabel(uplink, count) {
-  const networks = uplink.networks.join(", ");
-  const under = [model.uplinkKind(uplink), networks].filter(Boolean).join(" · ");
+  const address = uplink.address === uplink.name ? "" : uplink.address;
+  const under = [model.uplinkKind(uplink), address].filter(Boolean).join(" ");
+  const last = [...uplink.networks, model.plural(count, "wire")].join(" · ");
   const item = make("li", `uplink uplink-${uplink.kind}`, make("b", "", uplink.name || "not known"));
-  item.append(make("small", "", under), make("small", "uplink-count", model.plural(count, "wire")));
-  item.title = `${uplink.name} ${under}`;
+  item.append(make("small", "", under), make("small", "uplink-count", last));
+  item.title = [uplink.name, under, last].join(", ");
   return item;
 }
 

@@ -97,6 +97,7 @@ function wireFacts(wire, wiring) {
     ["Device", wire.device],
     ["State of the device", wire.device_state],
     ["Ends at", uplink ? `${model.uplinkKind(uplink)} ${uplink.name}` : ""],
+    ["Address of the PF", uplink && uplink.address !== uplink.name ? uplink.address : ""],
     ["Physical network", uplink ? uplink.networks.join(", ") : ""],
     ["Endpoint", wire.endpoint_id],
     ["Sandbox", wire.sandbox],

@@ -50,7 +50,7 @@ function text(wire, network, uplink) {
   const marks = wire.marks.flatMap((mark) => [mark.text, mark.why]);
   const of = [wire.container, wire.endpoint_id, wire.port_id, wire.port_status, wire.mac_address, ...wire.addresses];
   const on = [network.name, network.docker_id, network.network_id, network.physical_network, ...network.cidrs];
-  const at = [wire.interface, wire.device, wire.device_state, uplink ? uplink.name : ""];
+  const at = [wire.interface, wire.device, wire.device_state, uplink ? uplink.name : "", uplink ? uplink.address : ""];
   return [...of, ...on, ...at, ...marks].join("\n").toLowerCase();
 }
 

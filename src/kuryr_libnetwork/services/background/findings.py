@@ -24,6 +24,7 @@ class Findings:
         self._containers: dict[str, str] = {}
         self._networks: dict[str, str] = {}
         self._statuses: dict[str, str] = {}
+        self._pfs: dict[str, str] = {}
         self._agents: tuple[Agent, ...] | None = None
         self._free: dict[str, int] = {}
         self._quota: dict[str, int] = {}
@@ -63,6 +64,11 @@ class Findings:
         """``statuses``: of the ports of this host in Neutron, by id."""
         with self._lock:
             self._statuses = dict(statuses)
+
+    def note_pfs(self, names: Mapping[str, str]) -> None:
+        """``names``: of the network devices of PFs, by PCI address."""
+        with self._lock:
+            self._pfs = dict(names)
 
     def note_agents(self, agents: Sequence[Agent] | None) -> None:
         """``agents``: those of this host; ``None``: Neutron does not show them."""
@@ -118,6 +124,10 @@ class Findings:
     def statuses(self) -> dict[str, str]:
         with self._lock:
             return dict(self._statuses)
+
+    def pfs(self) -> dict[str, str]:
+        with self._lock:
+            return dict(self._pfs)
 
     def quota(self) -> dict[str, int]:
         with self._lock:

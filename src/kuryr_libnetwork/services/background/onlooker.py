@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps what the page shows fresh while somebody looks at it: names in Docker, and the status of ports in Neutron.
+"""Keeps what the page shows fresh while somebody looks at it: names in Docker and of PFs, and the status of ports in
+Neutron.
 
 Nobody who asks for the page waits for this. While nobody does, nothing is asked: two calls of Neutron at most, and one
 view of Docker, in each :data:`PERIOD` in which the page was asked for.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Mapping
 
 from kuryr_libnetwork.errors import KuryrError
 from kuryr_libnetwork.health import Health
@@ -31,10 +33,19 @@ MOST_IDS = 100
 
 
 class Onlooker:
-    """``engine``: a client of Docker of its own, so that a look does not keep the background from having one."""
+    """``engine``: a client of Docker of its own, so that a look does not keep the background from having one.
+    ``pfs``: the names of PFs' network devices, by PCI address.
+    """
 
     def __init__(
-        self, neutron: Neutron, engine: Engine | None, journal: Journal, findings: Findings, health: Health, host: str
+        self,
+        neutron: Neutron,
+        engine: Engine | None,
+        journal: Journal,
+        findings: Findings,
+        health: Health,
+        host: str,
+        pfs: Callable[[], Mapping[str, str]],
     ) -> None:
         self._neutron = neutron
         self._engine = engine
@@ -42,6 +53,7 @@ class Onlooker:
         self._findings = findings
         self._health = health
         self._host = host
+        self._pfs = pfs
         self._turn = threading.Condition()
         self._asked = False
         self._stopped = False
@@ -76,13 +88,17 @@ class Onlooker:
     @one_patience(spare=0)
     def look(self) -> None:
         """One look; what does not answer stays as it was seen last."""
-        for what, part in (("Docker", self._names), ("Neutron", self._statuses)):
+        for what, part in (("the kernel", self._cards), ("Docker", self._names), ("Neutron", self._statuses)):
             try:
                 part()
             except KuryrError as error:
                 LOG.debug("the page shows what was seen of %s before: %s", what, error)
             except Exception as error:  # noqa: BLE001  # a thread's boundary
                 self._health.unforeseen(THREAD, f"ask {what}", error)
+
+    def _cards(self) -> None:
+        if self._journal.devices.all():
+            self._findings.note_pfs(self._pfs())
 
     def _names(self) -> None:
         if self._engine is not None:
