@@ -2,16 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """A browser without a screen, for the tests of the page: Debian's Chromium and ChromeDriver, below `.dev/cache`.
 
-It gets the fonts of the tree alone, so that a picture is the same on every machine.
+It gets the fonts of the tree alone, so that a picture is the same on every machine. `python3 -m lab.browser` downloads
+it; `python3 -m lab.browser there` says by its exit code whether that has been done.
 """
 
 import hashlib
 import platform
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.errors import LabError
+from lab.paths import LabPaths
 from lab.sriov.packages import archive, made_once
 
 PACKAGES = ("chromium", "chromium-driver", "fonts-inter", "fonts-jetbrains-mono", "fonts-dejavu-core")
@@ -71,14 +75,20 @@ class Browser:
         }
 
 
+def _release() -> str:
+    return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+
+
+def _tree(cache: Path) -> Path:
+    return cache.resolve() / f"browser-{_release()}-{_KEY}"
+
+
 def browser(cache: Path) -> Browser:
     """Downloaded once, in the release of this machine."""
-    cache = cache.resolve()
-    release = platform.freedesktop_os_release()["VERSION_CODENAME"]
-    target = cache / f"browser-{release}-{_KEY}"
+    release, target = _release(), _tree(cache)
     with made_once(target, f"downloading Chromium of Debian {release}") as draft:
         if draft is not None:
-            archive(cache, release).unpack(PACKAGES, draft)
+            archive(cache.resolve(), release).unpack(PACKAGES, draft)
             _remove_c_library(draft)
             for folder in UNUSED:
                 shutil.rmtree(draft / "usr" / "share" / folder, ignore_errors=True)
@@ -92,3 +102,17 @@ def _remove_c_library(tree: Path) -> None:
     for name in C_LIBRARY:
         for file in [*tree.glob(f"usr/lib/*-linux-gnu/{name}.so*"), *tree.glob(f"lib/*-linux-gnu/{name}.so*")]:
             file.unlink()
+
+
+def main() -> None:
+    cache = LabPaths("dev").cache
+    if sys.argv[1:] == ["there"]:
+        sys.exit(0 if _tree(cache).exists() else 1)
+    try:
+        browser(cache)
+    except LabError as error:
+        sys.exit(f"ERROR: {error}")
+
+
+if __name__ == "__main__":
+    main()

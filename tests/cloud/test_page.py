@@ -13,8 +13,6 @@ from tests.cloud.user import User, unique_cidr
 from tests.page.command import running
 from tests.page.viewer import Viewer
 
-pytestmark = pytest.mark.timeout(900)  # the browser may have to be downloaded
-
 
 @pytest.fixture
 def viewer(lab: Lab) -> Iterator[Viewer]:

@@ -5,22 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from lab.paths import LabPaths
 from tests.page.hosts import World
 from tests.page.viewer import Viewer
-
-DOWNLOAD = 900
-"""Seconds for a test, the first of which may have to download the browser."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.timeout(DOWNLOAD))
 
 
 @pytest.fixture(scope="session")
