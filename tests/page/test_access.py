@@ -95,6 +95,21 @@ def test_it_is_a_tree(viewer: Viewer, world: World) -> None:
         ]
 
 
+def test_what_has_not_changed_is_not_told_again(viewer: Viewer, world: World) -> None:
+    """Fails if a screen reader says how many wires there are whenever any of them changes."""
+    small(world)
+    with world.served() as address:
+        viewer.open(address)
+        viewer.run("""window.told = [];
+            const observer = new MutationObserver((all) => told.push(...all.map((each) => each.target.id)));
+            for (const id of ['found', 'health-text', 'stale', 'news'])
+                observer.observe(document.getElementById(id), {childList: true});""")
+        world.status(world.journal.endpoints.all()[0].port_id, "DOWN")
+        world.status(world.journal.endpoints.all()[1].port_id, "DOWN")
+        viewer.sooner(lambda: "DOWN" in viewer.text("#news"))
+        assert set(viewer.run("return told")) == {"news"}
+
+
 def test_many_changes_at_once_are_told_shortly(viewer: Viewer, world: World) -> None:
     """Fails if a screen reader reads three hundred names when a host is emptied."""
     large(world)

@@ -82,7 +82,7 @@ function showFound(sections) {
   const shown = sections.reduce((sum, section) => sum + section.wires.length + section.hidden.length, 0);
   const narrowed = query.trim() !== "" || onlyTroubles;
   const all = `${model.plural(wiring.networks.length, "network")}, ${model.plural(wiring.wires.length, "wire")}`;
-  element("found").textContent = narrowed ? `${shown} of ${model.plural(wiring.wires.length, "wire")}` : all;
+  put("found", narrowed ? `${shown} of ${model.plural(wiring.wires.length, "wire")}` : all);
   const empty = element("empty");
   empty.hidden = sections.length > 0;
   if (sections.length) return;
@@ -96,19 +96,22 @@ function showFound(sections) {
 
 function showHealth({ live, ready, reasons }) {
   element("health").dataset.state = ready ? "ready" : live ? "waits" : "hangs";
-  const text = ready ? "ready" : `${live ? "not ready" : "hangs"}: ${reasons.join("; ")}`;
-  if (element("health-text").textContent !== text) element("health-text").textContent = text;
+  put("health-text", ready ? "ready" : `${live ? "not ready" : "hangs"}: ${reasons.join("; ")}`);
 }
 
 function showStale(text) {
-  const line = element("stale");
-  if (line.textContent !== text) line.textContent = text;
-  line.hidden = !text;
+  put("stale", text);
+  element("stale").hidden = !text;
   document.body.classList.toggle("is-stale", Boolean(text));
 }
 
 function say(text) {
   if (text) element("news").textContent = text;
+}
+
+// A text that is read aloud when it changes, and only then.
+function put(id, text) {
+  if (element(id).textContent !== text) element(id).textContent = text;
 }
 
 // -- acting -----------------------------------------------------------------------------------------------------------
