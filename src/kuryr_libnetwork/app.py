@@ -27,7 +27,7 @@ from kuryr_libnetwork.contacts import Contacts
 from kuryr_libnetwork.docker.boundary import Boundary
 from kuryr_libnetwork.docker.engine import DockerEngine
 from kuryr_libnetwork.docker.listeners import Listener, handed_over, tcp_listener, unix_listener
-from kuryr_libnetwork.docker.server import PluginServer, Tls
+from kuryr_libnetwork.docker.server import PluginServer
 from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.host.journal import JOURNAL_FILE, SqliteJournal, journal_size
 from kuryr_libnetwork.host.links import KernelLinks
@@ -54,6 +54,7 @@ from kuryr_libnetwork.port_driver.parts import DriverParts, SriovParts, VethPart
 from kuryr_libnetwork.port_driver.qos import QosRules
 from kuryr_libnetwork.port_driver.registry import DriverNames, build_registry
 from kuryr_libnetwork.protocol.routes import Constants, Routes, build_routes
+from kuryr_libnetwork.reload import Reload, tls_of
 from kuryr_libnetwork.rules.roles import reads_physical_networks
 from kuryr_libnetwork.rules.wellbeing import Facts, judge
 from kuryr_libnetwork.services.assembly import RECONCILER, Services, assemble
@@ -100,8 +101,14 @@ def _workers(services: Services) -> dict[str, Worker]:
     }
 
 
+def _nothing_to_reload(_: Settings) -> list[str]:
+    return []
+
+
 class App:
-    """One running service."""
+    """One running service. ``reload``: takes over a configuration that was read again, as far as that is possible;
+    answers why some of it is not taken over.
+    """
 
     def __init__(
         self,
@@ -113,6 +120,7 @@ class App:
         pulses: Sequence[Pulse] = (),
         contacts: Contacts | None = None,
         host: str = "",
+        reload: Callable[[Settings], list[str]] = _nothing_to_reload,
     ) -> None:
         self._server = server
         self._services = services
@@ -124,6 +132,7 @@ class App:
         self._looking = threading.Lock()
         self._contacts = contacts or Contacts()
         self._host = host
+        self.reload = reload
         self._admin: AdminServer | None = None
         self._first = Attempts(health, RECONCILER, time.monotonic)
         self._background = health.thread(RECONCILER, self._run_background)
@@ -234,7 +243,7 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     health.watch_all_threads()
     services = _services(settings, neutron, journal, drivers, health, observe)
     boundary = Boundary(_routes(plugin, services), metrics.note_call, services.whom, activity)
-    tls = _tls(plugin)
+    tls = tls_of(plugin)
     server = PluginServer(boundary, _listeners(plugin), threads=plugin.worker_threads, tls=tls)
     warm_ups = _warm_ups(settings, neutron, links, ovs, drivers)
     pulses = (
@@ -242,7 +251,17 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
         Pulse("the thread of Docker's socket", server.wait_for_turn, TURN_LIMIT),
     )
     activity.waiting = lambda: server.waiting
-    app = App(server, services, plugin.reconcile_interval, warm_ups, health, pulses, contacts, plugin.host)
+    app = App(
+        server,
+        services,
+        plugin.reconcile_interval,
+        warm_ups,
+        health,
+        pulses,
+        contacts,
+        plugin.host,
+        Reload(settings, server, drivers),
+    )
     sources = _sources(plugin, app, server, services, contacts)
     if any(driver.name == SRIOV for driver in drivers.all()):
         traffic = TrafficOfVfs(parts.sriov.pci, KernelVfStatistics(), journal, services.findings)
@@ -390,13 +409,6 @@ def _services(
 
 def _pf_names() -> dict[str, str]:
     return {pf.pci_address: pf.netdevs[0] for pf in SysfsPci().physical_functions() if pf.netdevs}
-
-
-def _tls(plugin: PluginSettings) -> Tls | None:
-    tcp = plugin.tcp
-    if tcp is None or tcp.certificate is None or tcp.key is None:
-        return None
-    return Tls(tcp.certificate, tcp.key, tcp.client_ca)
 
 
 def _listeners(plugin: PluginSettings) -> list[Listener]:

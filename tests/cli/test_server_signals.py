@@ -77,9 +77,38 @@ def test_hangup_takes_over_the_log_level(folder: Path, start: Start) -> None:
     server = start(*words, program=frame(serve=program, stop="import logging; logging.debug('seen'); self.over.set()"))
     out, err = answered(server, server.process.stdout, "taken over")
     assert "SIGHUP: [DEFAULT] debug taken over" in out
-    assert "worker_threads" in out
+    assert [line for line in out.splitlines() if "worker_threads" in line] == [
+        next(
+            line
+            for line in out.splitlines()
+            if "SIGHUP: [DEFAULT] worker_threads has changed: that takes a restart" in line
+        )
+    ]
     assert "DEBUG root seen" in out
     assert err == ""
+
+
+def test_hangup_hands_the_new_lists_of_devices_to_the_service(folder: Path, start: Start) -> None:
+    """Fails if a card that was added needs a restart, or if what is not taken over is not told."""
+    words = configure(folder)
+    program = f"open({words[1]!r}, 'a').write('[sriov]\\nphysical_device_mappings = net:pf7\\n')\n        "
+    reload = "[f'refused {sorted(settings.sriov.mappings)}']"
+    server = start(*words, program=frame(serve=program + ASKS.format(int(signal.SIGHUP)), reload=reload))
+    out, err = answered(server, server.process.stdout, "refused")
+    assert "SIGHUP: [sriov] physical_device_mappings taken over" in out
+    assert "SIGHUP: refused ['net']" in out
+    assert (err, [line for line in out.splitlines() if "restart" in line]) == ("", [])
+
+
+def test_hangup_with_a_wrong_value_changes_nothing(folder: Path, start: Start) -> None:
+    """Fails if half of a file is taken over, or a wrong list of devices ends the service."""
+    words = configure(folder)
+    program = f"open({words[1]!r}, 'a').write('debug = true\\n[sriov]\\nphysical_device_mappings = pf7\\n')\n        "
+    server = start(*words, program=frame(serve=program + ASKS.format(int(signal.SIGHUP)), reload="[][0]"))
+    out, err = answered(server, server.process.stdout, "SIGHUP: ")
+    assert "SIGHUP: the configuration is not read again: " in out
+    assert "physical_device_mappings" in out
+    assert (err, "taken over" in out, "Traceback" in out) == ("", False, False)
 
 
 def test_hangup_with_a_broken_file_changes_nothing(folder: Path, start: Start) -> None:

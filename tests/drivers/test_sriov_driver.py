@@ -339,3 +339,18 @@ def test_an_unknown_port_has_nothing_to_unplug() -> None:
     host.driver.unreserve(PORT)
     assert host.lease().port_id == "next"
     assert host.driver.recover(msgspec.structs.replace(stranger, id="next")).pci_address == host.lease().pci_address
+
+
+def test_an_operator_excludes_a_vf_while_the_service_runs() -> None:
+    """A VF that was excluded would be given out until the next restart, or be taken from the container that has it."""
+    host = Host()
+    plug = host.take()
+    first = host.lease().pci_address
+    others = {vf.pci_address for vf in host.nic.pci.virtual_functions("0000:01:00.0")} - {first}
+    keep = max(others)
+    host.driver.permit(msgspec.structs.replace(host.settings, exclusions={"pf0": frozenset({first, *others} - {keep})}))
+    assert host.driver.free_devices() == {"physnet2": 1}
+    host.driver.unplug(plug)
+    assert host.is_as_before()
+    host.take()
+    assert host.lease().pci_address == keep

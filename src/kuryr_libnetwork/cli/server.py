@@ -68,6 +68,11 @@ class Service(Protocol):
         """The service's state in one line; never waits."""
         ...
 
+    @property
+    def reload(self) -> Callable[[Settings], list[str]]:
+        """Takes over a configuration that was read again; answers why some of it is not taken over."""
+        ...
+
 
 Build = Callable[[Settings, cfg.ConfigOpts], Service]
 
@@ -99,6 +104,7 @@ class _NotStarted(Exception):
 def _start(words: Sequence[str], build: Build | None) -> int:
     try:
         found = config.read(words, prog=PROG, description=DESCRIPTION)
+        files = server_signals.Files(found.conf, partial(config.read, words, prog=PROG))
         server_log.set_up(found.conf)
     except ConfigError as error:
         raise _failed(error, EXIT_CONFIG) from error
@@ -107,7 +113,7 @@ def _start(words: Sequence[str], build: Build | None) -> int:
     _warn_of_missing_rights()
     debug = found.settings.plugin.debug
     try:
-        return _run(found, build or _real_build())
+        return _run(found, files, build or _real_build())
     except ConfigError as error:
         raise _failed(error, EXIT_CONFIG, debug=debug) from error
     except (KuryrError, OSError) as error:
@@ -140,7 +146,7 @@ def _real_build() -> Build:
     return build
 
 
-def _run(found: config.Configuration, build: Build) -> int:
+def _run(found: config.Configuration, files: server_signals.Files, build: Build) -> int:
     with _Wake() as wake, ThreadPoolExecutor(1, "server") as thread:
         service = build(found.settings, found.conf)
         server = thread.submit(service.serve)
@@ -149,19 +155,19 @@ def _run(found: config.Configuration, build: Build) -> int:
         report = partial(server_signals.report, found.conf)
         watchdog = Watchdog(os.environ, service.hangs, report, service.status)
         while (number := wake.wait(watchdog)) in _ASKING:
-            _answer(number, found.conf)
+            _answer(number, files, service)
         if number is not None:
             _stop(service, server, number.name)
         server.result()
     return 0
 
 
-def _answer(number: signal.Signals, conf: cfg.ConfigOpts) -> None:
+def _answer(number: signal.Signals, files: server_signals.Files, service: Service) -> None:
     try:
         if number is signal.SIGHUP:
-            server_signals.read_again(conf)
+            files.read_again(service.reload)
         elif number is signal.SIGUSR2:
-            server_signals.report(conf)
+            server_signals.report(files.conf)
     except Exception:  # a boundary: an operator's request never ends the service
         LOG.exception("%s: unexpected error", number.name)
 

@@ -176,18 +176,21 @@ def _tls_options() -> list[cfg.Opt]:
         cfg.Opt(
             "ssl_cert_file",
             type=_ABSOLUTE,
+            mutable=True,
             default="/var/lib/kuryr/certs/cert.pem",
             help="Certificate (with its chain) of the TCP server, PEM.",
         ),
         cfg.Opt(
             "ssl_key_file",
             type=_ABSOLUTE,
+            mutable=True,
             default="/var/lib/kuryr/certs/key.pem",
             help="Private key of the TCP server, PEM.",
         ),
         cfg.Opt(
             "ssl_ca_file",
             type=_ABSOLUTE_OR_EMPTY,
+            mutable=True,
             default="",
             help="Clients at kuryr_uri have to show a certificate of this authority (PEM). Required if other machines "
             "can reach kuryr_uri. Empty: none is asked for. New in 19.",

@@ -30,7 +30,8 @@ def options() -> list[cfg.Opt]:
 
 def agent_options() -> list[cfg.Opt]:
     """The options that are read from the file of Neutron's SR-IOV agent, under its names."""
-    return [cfg.ListOpt("physical_device_mappings", default=[]), cfg.ListOpt("exclude_devices", default=[])]
+    names = ("physical_device_mappings", "exclude_devices")
+    return [cfg.ListOpt(name, default=[], mutable=True) for name in names]
 
 
 def _device_options() -> list[cfg.Opt]:
@@ -38,6 +39,7 @@ def _device_options() -> list[cfg.Opt]:
         cfg.ListOpt(
             "physical_device_mappings",
             default=[],
+            mutable=True,
             help="Which PF is on which physical network, as for Neutron's SR-IOV agent: PHYSICAL_NETWORK:DEVICE, "
             "comma-separated, for example physnet2:eth3,physnet2:eth4. Not set: the same option of [sriov_nic], "
             "if the agent's file is given as a further --config-file. Without any mapping and device_spec the VFs "
@@ -47,6 +49,7 @@ def _device_options() -> list[cfg.Opt]:
         cfg.ListOpt(
             "exclude_devices",
             default=[],
+            mutable=True,
             help="VFs that are not to be used, as for Neutron's SR-IOV agent: DEVICE:PCI;PCI, comma-separated, DEVICE "
             "being the PF, for example eth3:0000:07:00.2;0000:07:00.3. Not set: the same option of [sriov_nic], "
             "likewise. New in 19.",
@@ -54,6 +57,7 @@ def _device_options() -> list[cfg.Opt]:
         cfg.MultiStrOpt(
             "device_spec",
             default=[],
+            mutable=True,
             help="VFs that may be used, as for Nova: a JSON object with vendor_id, product_id, address or devname, "
             'physical_network, trusted, for example {"vendor_id": "8086", "physical_network": "physnet2"}. May be '
             "repeated. New in 19.",
@@ -71,6 +75,7 @@ def _permissions() -> list[cfg.Opt]:
         cfg.ListOpt(
             "allow_trust",
             default=[],
+            mutable=True,
             help="Physical networks on which a port may ask for a trusted VF, which may change its MAC and be "
             "promiscuous. A key 'trusted' in the VF's entry of device_spec overrides this. New in 19.",
         ),

@@ -121,6 +121,11 @@ class Door:
         self._wake()
         moved.wait()
 
+    def renew(self, tls: ssl.SSLContext) -> None:
+        """Use TLS with these files for connections from now on, if this door has TLS."""
+        if self._tls is not None:
+            self._tls = tls
+
     def start(self) -> None:
         """Before :meth:`serve`."""
         self._workers.start()

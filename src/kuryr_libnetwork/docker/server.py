@@ -80,6 +80,14 @@ class PluginServer:
         self._ending = False
         self._stopped = threading.Event()
 
+    def renew(self, tls: Tls) -> None:
+        """Use these files for connections from now on; raises :class:`~kuryr_libnetwork.errors.ConfigError`, and goes
+        on with the old ones.
+        """
+        context = tls.context()
+        for door in self._doors:
+            door.renew(context)
+
     @property
     def waiting(self) -> int:
         """Calls that wait for a worker."""

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from kuryr_libnetwork.model.links import BindingRequest, BoundBy, SwitchView
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
+from kuryr_libnetwork.model.settings import SriovSettings
 
 
 class PortDriver(Protocol):
@@ -104,6 +105,15 @@ class Enforcer(Protocol):
         ``False``: its interface is not there yet, or not up. Raises :class:`~kuryr_libnetwork.errors.LinkNotFound` if
         the namespace does not exist (yet, or any more).
         """
+        ...
+
+
+@runtime_checkable
+class Permitted(Protocol):
+    """A port driver that learns while it runs which devices the operator allows."""
+
+    def permit(self, settings: SriovSettings) -> None:
+        """From now on; containers keep the devices that they have."""
         ...
 
 

@@ -18,6 +18,7 @@ from kuryr_libnetwork.errors import DeviceError, LinkError, LinkNotFound, Unsupp
 from kuryr_libnetwork.model.neutron import Port, QosRule
 from kuryr_libnetwork.model.observed import ignore
 from kuryr_libnetwork.model.records import PlugRecord
+from kuryr_libnetwork.model.settings import SriovSettings
 from kuryr_libnetwork.model.sriov import DeviceLease, VfSettings, in_user_space
 from kuryr_libnetwork.port_driver.parts import SriovParts
 from kuryr_libnetwork.port_driver.stock import DeviceStock
@@ -39,6 +40,9 @@ class VfEnforcer:
         self._vf = binding
         self._observed: Mapping[str, Port] = {}
         self._rules: Mapping[str, Sequence[QosRule]] = {}
+
+    def permit(self, settings: SriovSettings) -> None:
+        self._settings = settings
 
     def first_settings(self, lease: DeviceLease, port: Port, mtu: int) -> VfSettings:
         """The settings that the port wants when it is bound; one Neutron call if it has a QoS policy.

@@ -42,6 +42,11 @@ class DeviceStock:
         self._named_by: Mapping[str, str] | None = None
         self._ended: set[str] = set()
 
+    def permit(self, policy: DevicePolicy) -> None:
+        """The operator has changed which devices may be chosen."""
+        with self._choosing:
+            self._policy = policy
+
     def note_ports(self, ports: Sequence[Port]) -> None:
         """Learn which devices the ports of this host name in their profiles: a VM on this host may have one.
 

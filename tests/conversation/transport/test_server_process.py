@@ -302,6 +302,8 @@ class Service:
         return {hangs}
     def status(self):
         return {status}
+    def reload(self, settings):
+        return {reload}
 
 def build(settings, conf):
     {build}
@@ -317,8 +319,9 @@ def frame(
     build: str = "pass",
     hangs: str = "[]",
     status: str = "''",
+    reload: str = "[]",
 ) -> str:
-    return FRAME.format(serve=serve, stop=stop, build=build, hangs=hangs, status=status)
+    return FRAME.format(serve=serve, stop=stop, build=build, hangs=hangs, status=status, reload=reload)
 
 
 WATCHED = {"WATCHDOG_USEC": "300000"}

@@ -176,3 +176,19 @@ def test_wrong_files_stop_the_start(keys: Path, certificate: str, key: str, auth
         PluginServer(boundary_of(Verbs()), [listener], threads=2, tls=tls)
     assert str(caught.value).isprintable()
     listener.socket.close()
+
+
+def test_a_renewed_certificate_is_used_without_a_restart(tmp_path: Path, keys: Path) -> None:
+    """Docker would refuse the plugin once the certificate has expired, until somebody restarts the service."""
+    other = tmp_path / "other"
+    other.mkdir()
+    authority_with(other, "server", "client")
+    with listening(tmp_path, keys) as (edge, address):
+        assert call(address, trusting(keys)) == 200
+        edge.server.renew(Tls(other / "server.pem", other / "server.key"))
+        assert call(address, trusting(other)) == 200
+        with pytest.raises(ssl.SSLError):
+            call(address, trusting(keys))
+        with pytest.raises(ConfigError, match="ssl_key_file"):
+            edge.server.renew(Tls(other / "server.pem", keys / "server.key"))
+        assert call(address, trusting(other)) == 200

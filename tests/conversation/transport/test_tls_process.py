@@ -7,6 +7,7 @@ does.
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import ssl
 import subprocess
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from lab.process import wait_for
 from tests.conversation.transport.test_server_process import LIMIT, PROGRAM, Start, configure, folder, start
 from tests.fakes.certificates import authority_with
 from tests.world.edge import exchange, request
@@ -81,3 +83,20 @@ def test_plain_tcp_elsewhere_stops_the_start(folder: Path, start: Start, address
     code, _, err = start(*configure(folder, f"kuryr_uri = http://{address}:23750")).end()
     assert (code, err.count("\n")) == (2, 1)
     assert "needs enable_ssl = true" in err
+
+
+def test_a_renewed_certificate_takes_a_reload_only(folder: Path, start: Start, port: int) -> None:
+    """Fails if containers cannot be started from the day on which a certificate ends until somebody restarts the
+    service.
+    """
+    authority_with(folder, "server", "client")
+    text = f"kuryr_uri = https://127.0.0.1:{port}\nenable_ssl = true\nssl_cert_file = {folder}/server.pem\n"
+    words = configure(folder, f"{text}ssl_key_file = {folder}/server.key\nssl_ca_file = {folder}/authority.pem")
+    server = start(*words)
+    assert server.told() == "READY=1"
+    own = [f"--{name}={folder}/{file}" for name, file in (("cert", "client.pem"), ("key", "client.key"))]
+    file = plugin_file(words, f"--ca={folder}/authority.pem", *own)
+    assert follow(file) == 200
+    authority_with(folder, "server", "client")  # a new authority, and certificates of it
+    server.process.send_signal(signal.SIGHUP)
+    assert wait_for(lambda: follow(file) == 200, LIMIT)

@@ -23,6 +23,7 @@ from kuryr_libnetwork.errors import DeviceError
 from kuryr_libnetwork.model.links import BindingRequest, BoundBy
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import PlugRecord, Whereabouts
+from kuryr_libnetwork.model.settings import SriovSettings
 from kuryr_libnetwork.model.sriov import DIRECT, MACVTAP, DeviceLease, in_user_space
 from kuryr_libnetwork.port_driver.enforcement import VfEnforcer
 from kuryr_libnetwork.port_driver.parts import SriovParts
@@ -63,6 +64,11 @@ class SriovDriver:
             MACVTAP: self._macvtap.give_back,
             PHYSICAL: self._pf.give_back,
         }
+
+    def permit(self, settings: SriovSettings) -> None:
+        self._settings = settings
+        self._stock.permit(settings)
+        self._enforcer.permit(settings)
 
     # -- before the binding ----------------------------------------------------------------------------------------
 
