@@ -24,7 +24,8 @@ from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.host.journal_view import look, service_runs
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.engine import EngineView
-from kuryr_libnetwork.model.overview import Wellbeing
+from kuryr_libnetwork.model.links import Link
+from kuryr_libnetwork.model.overview import NetworkRow, Wellbeing
 from kuryr_libnetwork.model.records import EndpointRecord
 from kuryr_libnetwork.model.settings import SriovSettings
 from kuryr_libnetwork.model.sriov import DeviceLease
@@ -56,8 +57,11 @@ class WellService(AdminClient):
     def __init__(self) -> None:
         super().__init__(None)
         self.told = Wellbeing(live=True, ready=True)
+        self.networks: list[NetworkRow] = []
 
     def get(self, page: str) -> dict[str, Any]:
+        if page == "/v1/networks":
+            return {"networks": msgspec.to_builtins(self.networks)}
         assert page == "/healthz"
         found: dict[str, Any] = msgspec.to_builtins(self.told)
         return found
@@ -77,6 +81,8 @@ class Bench:
         self.docker = "28.5.2"
         self.bridges = ["br-int"]
         self.ovs_error = ""
+        self.ovs_settings = {"ovn-encap-ip": "172.31.0.5", "ovn-encap-type": "geneve"}
+        self.links: dict[str, Link] = {"172.31.0.5": Link(index=2, name="eth1", mtu=1500)}
         self.kernel = "6.1.0-56-amd64"
         self.iommu = False
         self.engine = FakeEngine()
@@ -117,6 +123,8 @@ class Bench:
                 neutron=lambda: self.neutron(),
                 plugin=lambda: self.plugin_error,
                 bridges=self.ask_ovs,
+                ovs_settings=lambda: self.ovs_settings,
+                link_with=lambda address: self.links.get(address),
                 docker=lambda: self.docker,
                 kernel=self.kernel,
                 iommu=self.iommu,

@@ -14,7 +14,7 @@ import pytest
 from kuryr_libnetwork.cli.host.probes import ask_plugin
 from kuryr_libnetwork.cli.service_client import AdminClient
 from kuryr_libnetwork.errors import ConfigError, NeutronForbidden, NeutronRefused, NeutronUnavailable
-from kuryr_libnetwork.model.overview import Wellbeing
+from kuryr_libnetwork.model.overview import NetworkRow, Wellbeing
 from kuryr_libnetwork.model.settings import SriovSettings
 from kuryr_libnetwork.rules.roles import Account
 from tests.cli.operator_bench import PF, VF0, VF1, Bench, WellService
@@ -26,12 +26,15 @@ ORDINARY = [
     "kuryr.conf",
     "Neutron",
     "roles",
+    "quotas",
+    "default security group",
     "Docker finds the plugin",
     "the service",
     "Docker",
     "Neutron's agent",
     "Open vSwitch",
     "integration bridge",
+    "MTU of the tunnels",
 ]
 DRIVERS = "[DEFAULT]\nenabled_port_drivers = veth,sriov\n[binding]\nenabled_drivers = veth,hw_veb\n"
 
@@ -482,3 +485,69 @@ def test_nothing_at_the_socket(tmp_path: Path) -> None:
     """A service that does not run, or whose socket Docker never finds, would look well."""
     assert "does not answer at" in ask_plugin(tmp_path / "kuryr.sock", [str(tmp_path)])
     assert "Docker does not look for plugins in" in ask_plugin(tmp_path / "kuryr.sock")
+
+
+# -- the project, and the way between hosts --------------------------------------------------------------------------
+
+
+def network(mtu: int, physical_network: str = "") -> NetworkRow:
+    return NetworkRow(
+        docker_id="d",
+        state="ready",
+        network_id="n",
+        subnets=(),
+        mtu=mtu,
+        vnic_type="normal",
+        physical_network=physical_network,
+        made=True,
+        endpoints=0,
+    )
+
+
+def with_networks(bench: Bench, *networks: NetworkRow) -> Bench:
+    service = WellService()
+    service.networks = list(networks)
+    bench.admin = service
+    return ordinary(bench)
+
+
+def test_a_quota_that_is_used_up(bench: Bench, cloud: FakeNeutron) -> None:
+    """No container would start, and the doctor call the host well."""
+    assert links(ordinary(bench), 0)["quotas"][1] == "no limits"
+    cloud.store.quotas.update(ports=0, subnets=7)
+    assert one_wrong(bench) == ("quotas", "none left: port", "openstack quota set --ports N service")
+    cloud.store.quotas.update(ports=12)
+    assert links(bench, 0)["quotas"][1] == "port: 12 left, subnet: 7 left"
+    cloud.fail_next("quota", NeutronForbidden("no"))
+    assert links(bench, 0)["quotas"] == ("not checked", "", "no")
+
+
+def test_the_default_group_is_explained(bench: Bench) -> None:
+    """Whoever cannot reach his container would look for a fault of the network."""
+    assert links(ordinary(bench), 0)["default security group"][1].startswith("containers reach each other; others are")
+
+
+def test_tunnels_without_room(bench: Bench, cloud: FakeNeutron) -> None:
+    """Small packets would pass and large ones be lost, which is the hardest fault to find."""
+    assert links(with_networks(bench, network(1442), network(9000, "physnet1")), 0)["MTU of the tunnels"] == (
+        "ok",
+        "eth1 has 1500, tunnels add 58, networks have at most 1442",
+        "",
+    )
+    assert one_wrong(with_networks(bench, network(1442), network(1450))) == (
+        "MTU of the tunnels",
+        "eth1 has 1500, tunnels add 58, and networks have 1450",
+        "ip link set eth1 mtu 1508, on every host",
+    )
+    cloud.told_account = Account(user="kuryr", project="service", roles=frozenset({"service", "member"}))
+    status, _, why = links(bench, 0)["MTU of the tunnels"]
+    assert (status, "for a network that is tunnelled" in why) == ("not checked", True)
+
+
+def test_tunnels_that_are_not_known(bench: Bench) -> None:
+    """A host whose tunnels end elsewhere would be called sick."""
+    assert links(with_networks(bench), 0)["MTU of the tunnels"][1].endswith("no Docker network is tunnelled")
+    bench.links.clear()
+    assert links(bench, 0)["MTU of the tunnels"][0] == "not checked"
+    bench.ovs_settings.clear()
+    assert links(bench, 0)["MTU of the tunnels"] == ("not checked", "", "it is not known where this host's tunnels end")

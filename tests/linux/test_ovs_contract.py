@@ -22,6 +22,7 @@ from kuryr_libnetwork.interfaces.host import Ovs
 from kuryr_libnetwork.model.links import OvsInterface, VethSpec
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
+from lab.process import wait_for
 from tests.fakes.host import FakeOvs, FakeScripts
 from tests.linux.namespace import Namespace, Switch, namespace, switch
 
@@ -500,3 +501,9 @@ def test_the_driver_gives_a_port_a_working_interface(inside: Namespace, real: Sw
 def test_a_host_without_open_vswitch_has_nothing_of_ours_in_it(tmp_path: Path) -> None:
     """A host that has only VFs would wait for Open vSwitch every minute, and log errors."""
     assert OvsDatabase(f"unix:{tmp_path}/db.sock", 0.5).owned() == []
+
+
+def test_where_tunnels_end_is_read(real: Switch, database: OvsDatabase) -> None:
+    """The doctor would not see that packets do not fit into the tunnels."""
+    real.vsctl("--no-wait", "set", "open", ".", "external_ids:ovn-encap-ip=10.0.0.1")
+    assert wait_for(lambda: database.settings().get("ovn-encap-ip") == "10.0.0.1", TIMEOUT)

@@ -28,6 +28,8 @@ RP_FILTER, ARP_IGNORE = 7, 18
 ACCEPT_RA, DISABLE_IPV6 = 3, 26
 """Positions in the kernel's lists of settings."""
 IFF_UP = 1
+IFA_ADDRESS, IFA_LOCAL = 1, 2
+_ADDRESS = struct.Struct("=BBBBI")  # struct ifaddrmsg
 _INTERFACE = struct.Struct("=BxHiII")  # struct ifinfomsg
 
 
@@ -36,6 +38,20 @@ def all_links(task: str) -> list[Link]:
     asked = _INTERFACE.pack(0, 0, 0, 0, 0) + dumps.attribute(IFLA_EXT_MASK, struct.pack("=I", RTEXT_FILTER_SKIP_STATS))
     with told_as(task):
         return [_link(entry) for entry in dumps.dump(dumps.RTM_GETLINK, asked, MOST)]
+
+
+def link_with(address: str, task: str) -> Link | None:
+    """The interface of this namespace that has this IP address; raises as :func:`all_links` does."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    wanted = socket.inet_pton(family, address)
+    with told_as(task):
+        found = dumps.dump(dumps.RTM_GETADDR, _ADDRESS.pack(family, 0, 0, 0, 0), MOST)
+        indexes = {
+            _ADDRESS.unpack_from(entry.fixed)[4]
+            for entry in found
+            if wanted in (entry.attributes.get(IFA_LOCAL), entry.attributes.get(IFA_ADDRESS))
+        }
+    return next((link for link in all_links(task) if link.index in indexes), None)
 
 
 def _link(entry: dumps.Entry) -> Link:

@@ -16,7 +16,10 @@ SCHEMA: dict[str, Any] = {
     "tables": {
         "Open_vSwitch": {
             "isRoot": True,
-            "columns": {"bridges": {"type": {"key": {"type": "uuid", "refTable": "Bridge"}, **_REF}}},
+            "columns": {
+                "bridges": {"type": {"key": {"type": "uuid", "refTable": "Bridge"}, **_REF}},
+                "external_ids": {"type": {"key": "string", "value": "string", **_REF}},
+            },
         },
         "Bridge": {
             "columns": {

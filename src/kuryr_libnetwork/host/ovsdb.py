@@ -112,6 +112,10 @@ class OvsDatabase:
         """The bridges' names; unlike :meth:`owned` this raises ``OvsdbUnavailable`` if Open vSwitch does not run."""
         return self._run(_View.bridges)
 
+    def settings(self) -> dict[str, str]:
+        """``external_ids`` of Open vSwitch itself, such as ``ovn-encap-ip``; raises as :meth:`bridges` does."""
+        return self._run(_View.settings)
+
     def close(self) -> None:
         with self._lock:
             if self._connection is not None:
@@ -277,6 +281,9 @@ class _View:
 
     def bridges(self) -> list[str]:
         return sorted(row.name for row in self._rows("Bridge"))
+
+    def settings(self) -> dict[str, str]:
+        return {key: value for row in self._rows("Open_vSwitch") for key, value in row.external_ids.items()}
 
     def owned(self) -> list[OvsInterface]:
         self.synchronise()

@@ -208,6 +208,13 @@ class Port(Value, frozen=True):
     trunk_details: TrunkDetails | None = None
 
 
+class SecurityGroupRule(Value, frozen=True):
+    """``remote_group_id``: ``None`` for a rule about addresses, not about the members of a group."""
+
+    direction: str
+    remote_group_id: str | None = None
+
+
 class SecurityGroup(Value, frozen=True):
     """Source: Neutron API v2, security groups (extension security-group)."""
 
@@ -215,6 +222,7 @@ class SecurityGroup(Value, frozen=True):
     name: str = ""
     description: str | None = ""
     project_id: ProjectId | None = None
+    rules: tuple[SecurityGroupRule, ...] = msgspec.field(name="security_group_rules", default=())
 
 
 class QosRule(Value, frozen=True):

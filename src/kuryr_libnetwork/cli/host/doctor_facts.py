@@ -12,14 +12,16 @@ import msgspec
 from kuryr_libnetwork.cli.host.inventory import Host, gather
 from kuryr_libnetwork.errors import ConfigError, KuryrError, NeutronForbidden, NeutronNotFound
 from kuryr_libnetwork.interfaces.neutron import Neutron
-from kuryr_libnetwork.model.neutron import Agent, Network
-from kuryr_libnetwork.model.overview import Wellbeing
+from kuryr_libnetwork.model.links import Link
+from kuryr_libnetwork.model.neutron import Agent, Network, Quota, SecurityGroup
+from kuryr_libnetwork.model.overview import NetworkRow, Wellbeing
 from kuryr_libnetwork.model.settings import Settings
 from kuryr_libnetwork.model.sriov import DeviceLease, NetdevState
 from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules.devices import FoundPf
 from kuryr_libnetwork.rules.plugging import NIC_SWITCH, VSWITCHES
 from kuryr_libnetwork.rules.roles import Account
+from kuryr_libnetwork.rules.tunnels import Tunnels, tunnels_of
 
 AGENT_TYPE = NIC_SWITCH
 
@@ -29,7 +31,8 @@ class CloudFacts(Value, frozen=True):
 
     ``account``: the service's; ``None``: a cloud without Keystone, or ``account_error`` says why it is not known.
     ``agents``: the SR-IOV agents; ``vswitches``: the agents that bind ordinary ports.
-    ``networks``: by physical network of the mapping; ``networks_error``: why they are not known.
+    ``networks``: by physical network of the mapping; ``networks_error``: why they are not known. ``quota``: of the
+    service's project; ``default_group``: that project's security group of this name.
     """
 
     error: str = ""
@@ -41,6 +44,9 @@ class CloudFacts(Value, frozen=True):
     agents_error: str = ""
     networks: dict[str, tuple[Network, ...]] = {}
     networks_error: str = ""
+    quota: dict[str, Quota] = {}
+    quota_error: str = ""
+    default_group: SecurityGroup | None = None
 
 
 class DoctorFacts(Value, frozen=True):
@@ -48,6 +54,8 @@ class DoctorFacts(Value, frozen=True):
 
     ``bridges``: of Open vSwitch; ``bridges_error``: why they are not known. ``docker``: the engine's version, "" if not
     known. ``service``: the wellbeing that the service reports; ``service_error``: why there is no report.
+    ``attached``: the Docker networks that the service has. ``tunnels``: how this host sends to others, and
+    ``tunnel_link``: through which interface.
     """
 
     settings: Settings
@@ -63,6 +71,9 @@ class DoctorFacts(Value, frozen=True):
     docker: str = ""
     service: Wellbeing | None = None
     service_error: str = ""
+    attached: tuple[NetworkRow, ...] = ()
+    tunnels: Tunnels = Tunnels()
+    tunnel_link: Link | None = None
     cloud: CloudFacts = CloudFacts()
 
 
@@ -73,7 +84,8 @@ def gather_facts(host: Host) -> DoctorFacts:
     except ConfigError as error:
         config_error = str(error)
     bridges, bridges_error = _bridges(host)
-    service, service_error = _service(host)
+    service, attached, service_error = _service(host)
+    tunnels, tunnel_link = _tunnels(host, cloud)
     pfs = tuple(gather(host))
     found = [host.netdevs.state(name) for each in pfs for name in each.pf.netdevs]
     return DoctorFacts(
@@ -90,6 +102,9 @@ def gather_facts(host: Host) -> DoctorFacts:
         docker=host.probes.docker(),
         service=service,
         service_error=service_error,
+        attached=attached,
+        tunnels=tunnels,
+        tunnel_link=tunnel_link,
         cloud=cloud,
     )
 
@@ -101,11 +116,28 @@ def _bridges(host: Host) -> tuple[tuple[str, ...], str]:
         return (), str(error)
 
 
-def _service(host: Host) -> tuple[Wellbeing | None, str]:
+def _service(host: Host) -> tuple[Wellbeing | None, tuple[NetworkRow, ...], str]:
     try:
-        return msgspec.convert(host.admin.get("/healthz"), Wellbeing), ""
+        found = msgspec.convert(host.admin.get("/healthz"), Wellbeing)
     except (KuryrError, msgspec.ValidationError) as error:
-        return None, str(error)
+        return None, (), str(error)
+    try:
+        return found, msgspec.convert(host.admin.get("/v1/networks")["networks"], tuple[NetworkRow, ...]), ""
+    except (KuryrError, KeyError, msgspec.ValidationError):  # what the service says of itself counts more
+        return found, (), ""
+
+
+def _tunnels(host: Host, cloud: CloudFacts) -> tuple[Tunnels, Link | None]:
+    here = agent_of(host.settings.plugin.host, cloud.vswitches)
+    try:
+        told = host.probes.ovs_settings()
+    except KuryrError:  # the link "Open vSwitch" says why
+        told = {}
+    tunnels = tunnels_of(here, told)
+    try:
+        return tunnels, host.probes.link_with(tunnels.address) if tunnels.address else None
+    except (KuryrError, OSError):  # OSError: what is written there is no address
+        return tunnels, None
 
 
 def agent_of(host: str, agents: Iterable[Agent]) -> Agent | None:
@@ -132,6 +164,7 @@ def ask_cloud(neutron: Neutron, settings: Settings) -> CloudFacts:
     vswitches = tuple(agent for agent in shown if agent.agent_type in VSWITCHES)
     reported = mappings_of(agent_of(settings.plugin.host, agents))
     networks, networks_error = _networks(neutron, settings.sriov.mappings or reported)
+    quota, default_group, quota_error = _project(neutron)
     return CloudFacts(
         account=account,
         account_error=account_error,
@@ -141,7 +174,22 @@ def ask_cloud(neutron: Neutron, settings: Settings) -> CloudFacts:
         agents_error=agents_error,
         networks=networks,
         networks_error=networks_error,
+        quota=quota,
+        quota_error=quota_error,
+        default_group=default_group,
     )
+
+
+def _project(neutron: Neutron) -> tuple[dict[str, Quota], SecurityGroup | None, str]:
+    """The quota and the default security group of the service's project."""
+    try:
+        project = neutron.project_id()
+        if not project:
+            return {}, None, "this cloud has no projects"
+        groups = neutron.find_security_groups(name="default", project_id=project)
+        return dict(neutron.quota(project)), groups[0] if len(groups) == 1 else None, ""
+    except KuryrError as error:
+        return {}, None, str(error)
 
 
 def _account(neutron: Neutron) -> tuple[Account | None, str]:

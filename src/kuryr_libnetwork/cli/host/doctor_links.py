@@ -1,7 +1,8 @@
 # SPDX-FileCopyrightText: The kuryr-libnetwork authors
 # SPDX-License-Identifier: Apache-2.0
 """The links of the chain, each judged from the facts, in the order in which to repair them. What every host needs
-comes first (:mod:`.doctor_veth`); then, if they are enabled, what VFs need, from the NIC to Neutron.
+comes first (:mod:`.doctor_veth`, :mod:`.doctor_project`); then, if they are enabled, what VFs need, from the NIC to
+Neutron.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from kuryr_libnetwork.cli.host import doctor_veth
+from kuryr_libnetwork.cli.host import doctor_project, doctor_veth
 from kuryr_libnetwork.cli.host.advice import BINDING_DRIVERS, PORT_DRIVERS
 from kuryr_libnetwork.cli.host.doctor_facts import DoctorFacts, agent_of, mappings_of
 from kuryr_libnetwork.cli.host.findings import Finding, ok, unchecked, wrong
@@ -234,8 +235,22 @@ def mtu(facts: DoctorFacts) -> Finding:
     return ok("MTU", ", ".join(f"{name}: {facts.states[name].mtu}" for name in sorted({name for name, _ in wanted})))
 
 
-EVERYWHERE: tuple[Judge, ...] = (configuration, neutron, roles, plugin, doctor_veth.service, doctor_veth.docker)
-VIRTUAL: tuple[Judge, ...] = (doctor_veth.agent, doctor_veth.open_vswitch, doctor_veth.bridge)
+EVERYWHERE: tuple[Judge, ...] = (
+    configuration,
+    neutron,
+    roles,
+    doctor_project.quota,
+    doctor_project.default_group,
+    plugin,
+    doctor_veth.service,
+    doctor_veth.docker,
+)
+VIRTUAL: tuple[Judge, ...] = (
+    doctor_veth.agent,
+    doctor_veth.open_vswitch,
+    doctor_veth.bridge,
+    doctor_project.tunnel_mtu,
+)
 SRIOV: tuple[Judge, ...] = (
     kernel,
     pfs,
