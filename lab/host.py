@@ -14,7 +14,7 @@ from lab import http
 from lab.backend import Backend
 from lab.cloud import start_ovsdb
 from lab.errors import LabError
-from lab.paths import HostPaths, LabPaths
+from lab.paths import ADMIN_PORT, HostPaths, LabPaths
 from lab.people import Person, with_login
 from lab.process import Place, Program, Record, Registry, run, wait_for, wait_until
 
@@ -54,6 +54,7 @@ ovsdb_connection = unix:{host.ovsdb_socket}
 
 [admin]
 socket = {host.admin_socket}
+listen = 127.0.0.1:{port}
 """
 
 
@@ -179,7 +180,7 @@ def write_kuryr_conf(host: HostPaths, person: Person, registry: Registry) -> Non
     if host.kuryr_conf.exists():
         log_in_as(host, person, registry)
     host.kuryr_state.mkdir(parents=True, exist_ok=True)
-    _put_kuryr_conf(host, _KURYR_CONF.format(host=host, login=person.options()))
+    _put_kuryr_conf(host, _KURYR_CONF.format(host=host, login=person.options(), port=ADMIN_PORT))
 
 
 def log_in_as(host: HostPaths, person: Person, registry: Registry) -> None:

@@ -21,6 +21,7 @@ RUN_ROOT = Path("/run/kuryr-lab")
 CLOUD_ADDRESS = "172.31.250.1"
 NEUTRON_PORT = 9696
 KEYSTONE_PORT = 5000
+ADMIN_PORT = 9697  # of kuryr-server, on the loopback address of each host
 NEUTRON_URL = f"http://{CLOUD_ADDRESS}:{NEUTRON_PORT}"
 KEYSTONE_URL = f"http://{CLOUD_ADDRESS}:{KEYSTONE_PORT}/v3"
 

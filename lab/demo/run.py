@@ -17,7 +17,7 @@ from lab.demo import cloud as demo_cloud
 from lab.demo.cloud import CIDR, NET, OFFICE, OFFICE_CIDR, RESERVED, RESERVED_ADDRESS
 from lab.demo.show import DIM, GREEN, command, heading, line, paint, paragraph, show_calls, show_table
 from lab.errors import LabError
-from lab.paths import LabPaths
+from lab.paths import ADMIN_PORT, LabPaths
 from lab.process import wait_for
 from lab.progress import say
 
@@ -91,6 +91,7 @@ class Story:
         self.run_containers(lab)
         self.show_what_is_what(lab)
         self.show_times()
+        self.show_state(lab)
         self.tell_how_to_play(lab)
 
     def begin(self, what: str, words: str = "") -> None:
@@ -197,6 +198,20 @@ class Story:
         show_table(["step", "time", "of it Neutron", "calls"], rows, right=[1, 2, 3])
         if self.fresh:
             line("(The first calls of a Neutron just started are slow; the next ./dev demo shows its usual pace.)", DIM)
+
+    def show_state(self, lab: api.Lab) -> None:
+        """What an operator of the first host sees."""
+        self.step = "the question how the service is"
+        heading("How the service is")
+        host = lab.host()
+        status = [str(self.paths.venv / "bin" / "kuryr"), "--config-file", str(host.paths.kuryr_conf), "status"]
+        # Its first look at everything may take a moment longer than the containers did.
+        wait_for(lambda: host.run(status, check=False).returncode == 0, 30)
+        done = host.run(status, check=False)
+        command("kuryr status")
+        line((done.stdout or done.stderr).rstrip())
+        address = f"http://127.0.0.1:{ADMIN_PORT}"
+        paragraph(f"More for operators, inside the host: kuryr top, kuryr doctor, and {address}/metrics for Prometheus")
 
     def tell_how_to_play(self, lab: api.Lab) -> None:
         self.step = "the network to play with"
