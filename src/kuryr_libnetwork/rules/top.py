@@ -27,8 +27,8 @@ class Frame(Value, frozen=True):
 
 
 def lines(frame: Frame, width: int = 0, height: int = 0) -> list[str]:
-    """``width`` and ``height``: of the terminal, 0: no limit. Endpoints give way first; those that are not ready are
-    listed first.
+    """``width`` and ``height``: of the terminal, 0: no limit. Last calls and endpoints share what room
+    there is; endpoints that are not ready come first.
     """
     activity = frame.activity
     busy = _table(("CALL UNDER WAY", "FOR", "WHOM"), [_call(each) for each in activity.calls], "none")
@@ -43,13 +43,14 @@ def lines(frame: Frame, width: int = 0, height: int = 0) -> list[str]:
         ),
         "",
     ]
-    room = max(2, height - len(head) - len(asked)) if height else 0
-    half = max(2, room // 2) if height else 0
-    shown = _cut(recent, half)
     rows = sorted(frame.endpoints, key=lambda each: (each.state == "ready", each.container, each.endpoint_id))
     names = ("CONTAINER", "NETWORK", "ADDRESS", "STATE", "INTERFACE")
     ends = _table(names, [_endpoint(each) for each in rows], "none")
-    found = [*head, *shown, *asked, *_cut(ends, max(2, room - len(shown)) if height else 0)]
+    if height:
+        room = max(4, height - len(head) - len(asked))
+        recent = _cut(recent, max(room // 2, room - len(ends)))
+        ends = _cut(ends, room - len(recent))
+    found = [*head, *recent, *asked, *ends]
     return [_fitting(printable(line).rstrip(), width) for line in (found[:height] if height else found)]
 
 
@@ -111,7 +112,7 @@ def _table(names: Sequence[str], rows: Sequence[tuple[str, ...]], empty: str) ->
 
 def _cut(table: list[str], height: int) -> list[str]:
     """The first lines, and how many there are besides."""
-    if not height or len(table) <= height:
+    if len(table) <= height:
         return table
     return [*table[: height - 1], f"{NOT_SHOWN} and {len(table) - height + 1} more"]
 

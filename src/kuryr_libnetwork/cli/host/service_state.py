@@ -233,6 +233,8 @@ class Reconcile(Asking, Table):
             self._look()
             after = {(row.kind, row.key) for row in self.rows("suspects", SuspectRow)}
             self.app.LOG.warning("looked; %d gone, %d suspected", len(before - after), len(after))
+        elif not self.rows("suspects", SuspectRow):
+            self.app.LOG.warning("nothing is suspected")
         return SUSPECT_COLUMNS, [
             (row.kind, Id(row.key), row.reason, Seconds(row.seconds), Seconds(row.due_in), row.trouble)
             for row in self.rows("suspects", SuspectRow)
