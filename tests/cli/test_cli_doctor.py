@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import socket
 import threading
 from pathlib import Path
@@ -11,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from kuryr_libnetwork.cli import kuryr
+from kuryr_libnetwork.cli.host.doctor_text import text_of
+from kuryr_libnetwork.cli.host.findings import wrong
 from kuryr_libnetwork.cli.host.probes import ask_plugin
 from kuryr_libnetwork.cli.service_client import AdminClient
 from kuryr_libnetwork.errors import ConfigError, NeutronForbidden, NeutronRefused, NeutronUnavailable
@@ -551,3 +556,38 @@ def test_tunnels_that_are_not_known(bench: Bench) -> None:
     assert links(bench, 0)["MTU of the tunnels"][0] == "not checked"
     bench.ovs_settings.clear()
     assert links(bench, 0)["MTU of the tunnels"] == ("not checked", "", "it is not known where this host's tunnels end")
+
+
+# -- at a terminal ---------------------------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_at_a_terminal_it_is_lines_that_fit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 80 columns a table breaks commands and paths into pieces, which nobody can read or copy."""
+    monkeypatch.setenv("COLUMNS", "80")
+    bench.docker = "29.0.1"
+    out = Terminal()
+    assert kuryr.main(("doctor",), ordinary(bench).make_host, out, io.StringIO()) == 1
+    lines = out.getvalue().splitlines()
+    assert "ok           Neutron: answers" in lines
+    place = lines.index("wrong        Docker: 29.0.1")
+    assert lines[place + 1].startswith("             -> these releases crash")
+    assert max(map(len, lines)) <= 80
+    out = Terminal()
+    kuryr.main(("doctor", "-f", "json"), bench.make_host, out, io.StringIO())
+    assert json.loads(out.getvalue())[0]["Link"] == "kuryr.conf"
+
+
+def test_paths_stay_whole_on_a_narrow_terminal() -> None:
+    """A path could not be copied."""
+    long = "/" + "x" * 60
+    assert text_of([wrong("a link", long, "look at it")], 20) == [
+        "wrong  a link:",
+        f"       {long}",
+        "       -> look at it",
+    ]
+    assert text_of([], 80) == []

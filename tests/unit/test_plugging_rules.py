@@ -121,6 +121,7 @@ def test_the_likeliest_names_of_a_host_are_shown() -> None:
     agents = [replace(ALIVE, host=name) for name in names]
     line = unknown_host("db7", agents)
     assert "501 hosts are known, such as db7.example.org" in line
+    assert "1 host is known, such as other" in unknown_host("h1", [replace(ALIVE, host="other")])
     assert line.count("rack") < SHOWN_HOSTS
     assert unknown_host("z", agents).endswith("such as db7.example.org, rack000-compute, rack001-compute")
     assert unknown_host("rack001-compute", agents) == ""

@@ -74,7 +74,7 @@ def unknown_host(host: str, agents: Sequence[Agent]) -> str:
     shown = similar or hosts[:SHOWN_HOSTS]
     return (
         f"Neutron knows no agent or chassis on host {host!r}, so no container gets a port here: set [DEFAULT] host to "
-        f"the name that 'openstack network agent list' shows for this machine; {len(hosts)} hosts are known, such as "
+        f"the name that 'openstack network agent list' shows for this machine; {_known(len(hosts))} known, such as "
         f"{', '.join(shown)}"
     )
 
@@ -129,3 +129,7 @@ def _waits_for_dhcp(port: Port) -> bool:
     none.
     """
     return OVN not in bound_drivers(port)
+
+
+def _known(number: int) -> str:
+    return "1 host is" if number == 1 else f"{number} hosts are"
