@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from kuryr_libnetwork.model.observed import Question
 from kuryr_libnetwork.model.overview import ActivityRow, CallRow, DoneRow, EndpointRow, Wellbeing
 from kuryr_libnetwork.rules.activity import neutron_rows
@@ -115,6 +117,17 @@ def test_a_small_terminal_has_a_part_of_each() -> None:
         assert {line.split("  ")[0] for line in found} >= {"LAST CALLS", "NEUTRON, LAST MINUTE", "CONTAINER"}
     assert lines(many, 20, 24)[1] == "0 networks, 50 endp…"
     assert len(lines(many, 80, 5)) == 5
+    assert lines(FRAME, 80, 40) == lines(FRAME)
+
+
+def test_calls_get_the_lines_that_endpoints_do_not_need() -> None:
+    """Half of the terminal would be empty while calls are left out."""
+    few = msgspec.structs.replace(
+        FRAME, activity=ActivityRow(recent=FRAME.activity.recent * 10), endpoints=(endpoint(1),)
+    )
+    found = lines(few, 80, 24)
+    assert len(found) == 24
+    assert "" not in found[-2:]
 
 
 def test_nothing_is_drawn_that_a_terminal_obeys() -> None:
