@@ -342,3 +342,21 @@ def test_top_with_wrong_arguments(service: Service, words: tuple[str, str], caps
     said = capsys.readouterr().err
     assert words[0] in said
     assert " _" not in said
+
+
+@pytest.mark.parametrize("columns", [80, 300])
+def test_a_list_at_a_terminal_can_be_copied_from(
+    service: Service, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids and addresses would be broken into pieces on a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    out = Terminal()
+    assert kuryr.main(("endpoint", "list"), service.bench.make_host, out, io.StringIO()) == 0
+    (endpoint,) = service.rig.services.overview.endpoints()
+    for text in (endpoint.port_id, endpoint.mac_address, endpoint.addresses[0]):
+        assert text in out.getvalue()
+    assert (f"Port            {endpoint.port_id}\n" in out.getvalue()) is (columns == 80)
+    assert ("VF" in out.getvalue()) is (columns == 300)  # it has none
+    chosen = Terminal()
+    assert kuryr.main(("endpoint", "list", "-c", "MAC"), service.bench.make_host, chosen, io.StringIO()) == 0
+    assert chosen.getvalue().startswith("+-")

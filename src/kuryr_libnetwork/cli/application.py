@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 import msgspec
@@ -98,7 +99,37 @@ class Action(OnHost):
 
 
 class Table(OnHost, Lister):
-    """A command that prints a list."""
+    """A command that prints a list. At a terminal that is too narrow for a table each row gets lines of its own: broken
+    ids and addresses could not be copied.
+    """
+
+    def produce_output(
+        self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Iterable[Sequence[Any]]
+    ) -> int:
+        rows = [*data]
+        chosen = parsed_args.columns or parsed_args.max_width or parsed_args.fit_width
+        if parsed_args.formatter == "table" and not chosen and self.app.stdout.isatty():
+            texts = [[_human(cell) for cell in row] for row in rows]
+            if table_width(column_names, texts) > shutil.get_terminal_size().columns:
+                self.app.stdout.write("\n".join(record(column_names, row) for row in texts))
+                return 0
+        return super().produce_output(parsed_args, column_names, rows)
+
+
+def _human(cell: Any) -> str:
+    return str(cell.human_readable() if isinstance(cell, FormattableColumn) else cell)
+
+
+def table_width(names: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Columns of a terminal that a table takes, with its frame."""
+    widths = (max(map(len, column)) for column in zip(names, *rows, strict=True))
+    return sum(width + 3 for width in widths) + 1
+
+
+def record(names: Sequence[str], row: Sequence[str]) -> str:
+    """A line for each column of a row that is not empty."""
+    margin = max(map(len, names)) + 2
+    return "".join(f"{name:<{margin}}{text}\n" for name, text in zip(names, row, strict=True) if text)
 
 
 class Settings(FormattableColumn[VfSettings | None]):
