@@ -101,10 +101,6 @@ def _workers(services: Services) -> dict[str, Worker]:
     }
 
 
-def _nothing_to_reload(_: Settings) -> list[str]:
-    return []
-
-
 class App:
     """One running service. ``reload``: takes over a configuration that was read again, as far as that is possible;
     answers why some of it is not taken over.
@@ -120,7 +116,7 @@ class App:
         pulses: Sequence[Pulse] = (),
         contacts: Contacts | None = None,
         host: str = "",
-        reload: Callable[[Settings], list[str]] = _nothing_to_reload,
+        reload: Callable[[Settings], list[str]] = lambda _: [],
     ) -> None:
         self._server = server
         self._services = services
