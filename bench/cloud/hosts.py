@@ -73,6 +73,7 @@ class SimulatedHost(Rig):
             now=self._clock.read,
             clock=self._clock.read,
             health=self.health,
+            chance=self._chance,
         )
 
     def start(self) -> None:
@@ -84,6 +85,10 @@ class SimulatedHost(Rig):
 
     def stop(self) -> None:
         self._stop.set()
+
+    def lose_journal(self) -> None:
+        for table in TABLES:
+            getattr(self.journal, table).rows.clear()
 
     def restart_containers(self) -> None:
         """What Docker does after a boot, with containers that are to run always: it ends what is left of each, and

@@ -111,6 +111,7 @@ class IndexedTable(dict[str, Resource]):
 class IndexedStore(Store):
     def __init__(self, other: Store) -> None:
         vars(self).update(vars(other))
+        self._macs = 1 << 20  # the copies of a host have MACs already
         self.tables: dict[str, dict[str, Resource]] = {
             what: IndexedTable(INDEXED.get(what, ()), rows) for what, rows in other.tables.items()
         }

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -400,6 +401,7 @@ def _services(
         health=health,
         second_engine=second,
         pfs=_pf_names,
+        chance=random.random,
     )
 
 

@@ -145,3 +145,10 @@ def test_whose_claims_stand_on_a_pool() -> None:
     """A claim of a process that died would stay."""
     tags = ("kuryr.claimant:x", "blue", *claim_tags(PORT_ID, ENDPOINT_ID, 0))
     assert claimants(own_pool(tags=tags)) == {ENDPOINT_ID[:24]}
+
+
+def test_the_first_look_of_each_host_has_a_time_of_its_own() -> None:
+    """Hosts that start together would all read the whole cloud at once."""
+    assert rules.first_look(known=True, grace=120, chance=0.0) == 0.0
+    assert rules.first_look(known=True, grace=120, chance=0.5) == 43200.0
+    assert rules.first_look(known=False, grace=120, chance=0.5) == 300.0

@@ -10,6 +10,7 @@ be on any host, are left to the engines of those hosts.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -25,6 +26,19 @@ from kuryr_libnetwork.rules.identity import (
     network_tags,
 )
 from kuryr_libnetwork.rules.ownership import OwnNetwork, OwnPort, OwnSubnet, OwnSubnetPool
+
+DAY = 86400.0
+GRACES = 5.0
+
+
+def first_look(*, known: bool, grace: float, chance: float) -> float:
+    """The seconds from the start to the first look; ``known``: the journal was not empty. ``chance``: from 0 to 1.
+
+    A look reads the networks, subnets and pools of the whole cloud. If all hosts that start together did so at once,
+    Neutron would have nothing left for their containers: with a journal, that finds only what an older copy of it
+    lacks, and there is time. Docker's own networks are recovered without it.
+    """
+    return chance * (DAY if known else GRACES * grace)
 
 
 class There(NamedTuple):
@@ -47,12 +61,18 @@ class There(NamedTuple):
 
 def recorded_networks(host: str, there: There) -> Mapping[str, OwnNetwork | None]:
     """The ids of this host's Docker networks that Neutron records, each with its Neutron network if that is ours."""
+    by_tag: defaultdict[str, dict[str, OwnNetwork]] = defaultdict(dict)
+    for network in there.networks:
+        for tag in network.tags:
+            by_tag[tag][network.id] = network
+    recorded = {docker_id_of(pool) for pool in there.pools if network_of_pool(pool)}
     found: dict[str, OwnNetwork | None] = {}
     for docker_id in sorted(set(filter(is_of_one_host, _of_host(there.of(host))))):
-        tags = {*network_tags(docker_id, existing=True)}
-        tagged = [network for network in there.networks if tags & set(network.tags)]
-        if tagged or any(_records(pool, docker_id) for pool in there.pools):
-            found[docker_id] = tagged[0] if len(tagged) == 1 else None
+        tagged: dict[str, OwnNetwork] = {}
+        for tag in network_tags(docker_id, existing=True):
+            tagged |= by_tag.get(tag, {})
+        if tagged or docker_id in recorded:
+            found[docker_id] = next(iter(tagged.values())) if len(tagged) == 1 else None
     return found
 
 
@@ -63,10 +83,6 @@ def _of_host(made: There) -> Iterator[str]:
     yield from map(made_for, made.subnets)
     yield from (docker_id_of(pool) or "" for pool in made.pools)
     yield from (port.device_id for port in made.aux_ports)
-
-
-def _records(pool: OwnSubnetPool, docker_id: str) -> bool:
-    return docker_id_of(pool) == docker_id and network_of_pool(pool) != ""
 
 
 def unused_pools(host: str, there: There, alive: Collection[str]) -> list[OwnSubnetPool]:

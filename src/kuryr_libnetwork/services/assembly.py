@@ -92,13 +92,15 @@ def assemble(
     health: Health | None = None,
     second_engine: Engine | None = None,
     pfs: Callable[[], Mapping[str, str]] = dict,
+    chance: Callable[[], float] = lambda: 0.0,
 ) -> Services:
     """``now``: seconds since the epoch; ``clock``: monotonic seconds. ``health``: where the background's threads
     report beats and unforeseen errors. ``second_engine``: another client of the same Docker, for the page.
-    ``pfs``: names of PFs' network devices by PCI address, for the page as well.
+    ``pfs``: names of PFs' network devices by PCI address, for the page as well. ``chance``: a random number from 0 to
+    1, by which the background of each host comes at a time of its own.
     """
     health = health or Health(clock)
-    parts = _Parts(neutron, journal, drivers, sandboxes, engine, settings, now, clock, health)
+    parts = _Parts(neutron, journal, drivers, sandboxes, engine, settings, now, clock, health, chance)
     driver = NetworkDriver(parts.networks, parts.endpoints, parts.locks, parts.unfinished)
     operator = Operator(journal, drivers, parts.locks)
     onlooker = Onlooker(neutron, second_engine, journal, parts.findings, health, settings.host, pfs)
@@ -142,7 +144,9 @@ class _Parts:
         now: Callable[[], float],
         clock: Callable[[], float],
         health: Health,
+        chance: Callable[[], float],
     ) -> None:
+        self._chance = chance
         self._neutron = neutron
         self._journal = journal
         self._drivers = drivers
@@ -339,6 +343,9 @@ class _Parts:
             locks=self.locks,
             attempts=self._attempts,
             host=self._settings.host,
+            grace=self._settings.reconcile_grace,
+            clock=self._clock,
+            chance=self._chance,
         )
 
     def _network_ids(self) -> list[str]:
@@ -379,4 +386,5 @@ class _Parts:
             attempts=self._attempts,
             grace=self._settings.reconcile_grace,
             clock=self._clock,
+            chance=self._chance,
         )

@@ -47,6 +47,8 @@ from kuryr_libnetwork.services.state.unfinished_removals import UnfinishedRemova
 LOG = logging.getLogger(__name__)
 IDLE = 60.0
 """Seconds between two beats of a thread that waits for its next round."""
+JITTER = 0.1
+"""The part of the interval by which a round may come later, so that hosts that boot together do not stay in step."""
 UPKEEP = 60.0
 """Seconds between two rounds of upkeep, if looking for leftovers is disabled."""
 _ROUND = "look for what nobody uses"
@@ -63,7 +65,8 @@ class Stop(Protocol):
 
 class Reconciler:
     """``uses``: the upkeep of what is in use, done in each look, by its name in the log. ``grace``: seconds for which
-    something must have been unused before it is removed. ``clock``: monotonic seconds.
+    something must have been unused before it is removed. ``clock``: monotonic seconds. ``chance``: a random number
+    from 0 to 1.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Reconciler:
         attempts: Attempts,
         grace: float,
         clock: Callable[[], float],
+        chance: Callable[[], float],
     ) -> None:
         self._neutron = neutron
         self._journal = journal
@@ -108,6 +112,7 @@ class Reconciler:
         self._attempts = attempts
         self._grace = grace
         self._clock = clock
+        self._chance = chance
         self._interrupted = [network for network in journal.networks.all() if network.state != "ready"]
         self._asked = threading.Event()
         self._seen: dict[Suspect, float] = {}
@@ -122,7 +127,7 @@ class Reconciler:
         """
         self._attempts.run("finish what was interrupted", self.finish_interrupted)
         self._attempts.run(_ROUND, self.round)
-        while not self._pause(stop, interval or self._grace):
+        while not self._pause(stop, (interval or self._grace) * (1 + JITTER * self._chance())):
             beforehand()
             self._attempts.run(_ROUND, self.round)
             if not interval:
@@ -141,6 +146,7 @@ class Reconciler:
                 return True
             if self._asked.is_set():
                 self._asked.clear()
+                self._recovery.hurry()
                 self._attempts.run(_ROUND, self.round)
             else:
                 seconds -= IDLE

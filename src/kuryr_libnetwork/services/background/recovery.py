@@ -5,17 +5,20 @@
 Nothing is removed here. A Docker network is written into the journal as it is in Neutron; whether Docker still has it
 is checked later, as for all others. A pool is removed as any pool, once nobody uses it. What belongs to nothing any
 more gets its intent back, as if its creation had just been interrupted.
+
+A look reads what all hosts have created, so hosts that start together do not look together: each at a time of its own
+(:func:`~kuryr_libnetwork.rules.recovery.first_look`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.model.engine import EngineView
 from kuryr_libnetwork.rules import recovery as rules
-from kuryr_libnetwork.rules.identity import AUX_OWNER
+from kuryr_libnetwork.rules.identity import AUX_OWNER, made_on
 from kuryr_libnetwork.rules.leftovers import trusted
 from kuryr_libnetwork.rules.ownership import OwnNetwork
 from kuryr_libnetwork.services.networks.pools import PoolKeeper
@@ -31,6 +34,8 @@ QUIET = 2
 
 
 class Recovery:
+    """``grace``: of the reconciler. ``clock``: monotonic seconds. ``chance``: a random number from 0 to 1."""
+
     def __init__(
         self,
         *,
@@ -43,6 +48,9 @@ class Recovery:
         locks: KeyedLocks,
         attempts: Attempts,
         host: str,
+        grace: float,
+        clock: Callable[[], float],
+        chance: Callable[[], float],
     ) -> None:
         self._journal = journal
         self._own = own
@@ -56,13 +64,34 @@ class Recovery:
         self._quiet = 0
         self._without_docker = True
         self._unsure: set[str] = set()
+        self._clock = clock
+        known = bool(journal.networks.all() or journal.pools.all() or journal.leases.all())
+        self._due = clock() + rules.first_look(known=known, grace=grace, chance=chance())
+        self._claims_known = False
+
+    def hurry(self) -> None:
+        """An operator asks: the next round looks."""
+        self._due = self._clock()
 
     def round(self, view: EngineView | None) -> None:
-        """One look, until enough in a row found nothing new. Neutron calls: 4, and 3 for each Docker network."""
+        """One look if it is due, until enough in a row found nothing new. Neutron calls: 4, and 3 for each Docker
+        network; before the first look 1.
+        """
+        if self._clock() < self._due:
+            if not self._claims_known:
+                self._attempts.run("look for claims that an earlier process made", self._take_up_claims)
+            return
         if self._without_docker and trusted(view, self._journal.networks.all()):
             self._quiet, self._without_docker = 0, False
         if self._quiet < QUIET or any(self._attempts.is_due(_look_for(docker_id)) for docker_id in self._unsure):
             self._attempts.run("look for what the journal does not know", partial(self._look, view))
+
+    def _take_up_claims(self) -> None:
+        """Those on the pools that the journal knows."""
+        mine = sorted(pool.pool_id for pool in self._journal.pools.all() if pool.made)
+        pools = self._own.subnetpools(id=mine) if mine else []
+        self._claims.take_up(pool for pool in pools if made_on(pool) == self._host)
+        self._claims_known = True
 
     def _look(self, view: EngineView | None) -> None:
         there = rules.There(
