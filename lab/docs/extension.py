@@ -4,6 +4,7 @@
 
 import os
 import re
+import shutil
 from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Callable
 from importlib.metadata import version
@@ -23,6 +24,7 @@ from kuryr_libnetwork.cli.kuryr import COMMANDS, real_host
 from kuryr_libnetwork.config import read as config
 
 INDEX = "docs/index"
+PICTURES = "docs/pictures"
 _ENTRY = re.compile(r"^\* \[([^\]]+)\]\(([\w./-]+)\.md\)", re.MULTILINE)
 _FORWARD = """\
 <!DOCTYPE html>
@@ -37,6 +39,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("program-options", ProgramOptions)
     app.connect("source-read", _add_toctrees)
     app.connect("build-finished", _add_front_door)
+    app.connect("build-finished", _add_pictures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -61,6 +64,12 @@ def _add_front_door(app: Sphinx, error: Exception | None) -> None:
     """The site is opened at its folder, and its first page is where it is in the repository."""
     if error is None and app.builder.format == "html":
         Path(app.outdir, "index.html").write_text(_FORWARD.format(page=INDEX))
+
+
+def _add_pictures(app: Sphinx, error: Exception | None) -> None:
+    """Pictures in HTML, one for light pages and one for dark ones, are looked for where they are in the repository."""
+    if error is None and app.builder.format == "html":
+        shutil.copytree(Path(app.srcdir, PICTURES), Path(app.outdir, PICTURES), dirs_exist_ok=True)
 
 
 class ProgramOptions(AutoprogramCliffDirective):

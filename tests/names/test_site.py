@@ -36,6 +36,17 @@ def test_the_site_has_a_front_door(built: Path) -> None:
     assert [(site / page).is_file() for page in target] == [True]
 
 
+def test_pictures_are_there(built: Path) -> None:
+    """A reader of the site would see an empty frame."""
+    shown = [
+        (page, name)
+        for page in (built / SITE).rglob("*.html")
+        for name in re.findall(r'<(?:img|source)[^>]+src(?:set)?="([^":?]+)"', page.read_text())
+    ]
+    assert len(shown) > 1
+    assert [f"{page.name}: {name}" for page, name in shown if not (page.parent / name).is_file()] == []
+
+
 def test_every_option_is_in_the_manual(built: Path) -> None:
     """An operator would look for an option in vain."""
     text = manual(built, "kuryr.conf.5")
