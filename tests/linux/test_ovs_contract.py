@@ -281,7 +281,7 @@ def test_what_is_seen_of_an_interface(ovs: Ovs) -> None:
 @pytest.mark.usefixtures("taps")
 def test_an_interface_that_the_agent_has_isolated_is_seen(real: Switch, database: OvsDatabase) -> None:
     """A container would get a port that was deleted in Neutron: its agent lets no packet pass there."""
-    database.plug(changed(isolated=True))
+    database.plug(isolated())
     for tag, dead in (("7", False), ("4095", True), ("7", False)):
         real.vsctl("set", "port", "tap1", f"tag={tag}")
         database.owned()
