@@ -12,6 +12,7 @@ from lab.backend import Backend
 from lab.host import place
 from lab.paths import HostPaths, LabPaths
 from lab.process import Program, Registry, wait_until
+from lab.releases import Release
 
 # One file for the agents and their privileged helpers, which have no sudo and need none.
 _CONF = """\
@@ -78,20 +79,21 @@ def of(host: HostPaths, backend: Backend) -> tuple[Agent, ...]:
     return (Agent(backend.agent, backend.agent_type), *((DHCP,) if host.number == 1 else ()))
 
 
-def start(paths: LabPaths, host: HostPaths, registry: Registry, backend: Backend) -> None:
+def start(paths: LabPaths, host: HostPaths, registry: Registry, backend: Backend, release: Release) -> None:
     """Those that do not run, and wait until Neutron has heard of all.
 
     One after the other: the DHCP agent's first question is lost, and waited for, where nobody listens yet. That
     somebody does is known from the other agent's report.
     """
     admin = openstack.session(paths.netns, people.ADMIN)
+    programs = release.venv(paths) / "bin"
     for agent in of(host, backend):
         name = f"{host.name}-{agent.program}"
         if not registry.running(name):
             file = host.state / "agents" / "agents.ini"
             file.parent.mkdir(parents=True, exist_ok=True)
-            _write_conf(paths, host, backend, file)
-            argv = (*agent.before, str(paths.neutron_venv / "bin" / agent.program), "--config-file", str(file))
+            _write_conf(programs, host, backend, file)
+            argv = (*agent.before, str(programs / agent.program), "--config-file", str(file))
             env = {"OVS_RUNDIR": str(host.ovs_run)}
             # Asked to end, one was still there 45 s later.
             registry.start(Program(name, argv, place(host, registry), paths.log(name), env, signal.SIGKILL))
@@ -106,7 +108,7 @@ def _all_alive(admin: openstack.Session, query: str) -> bool:
     return bool(found) and all(each["alive"] for each in found)
 
 
-def _write_conf(paths: LabPaths, host: HostPaths, backend: Backend, file: Path) -> None:
-    helper = f"helper_command = {paths.neutron_venv}/bin/privsep-helper --config-file {file}\n"
+def _write_conf(programs: Path, host: HostPaths, backend: Backend, file: Path) -> None:
+    helper = f"helper_command = {programs}/privsep-helper --config-file {file}\n"
     common = _CONF.format(host=host, state=file.parent, backend=backend, transport_url=broker.transport_url())
     file.write_text(common + "".join(f"\n[{section}]\n{helper}" for section in _HELPERS))

@@ -19,6 +19,7 @@ from lab.openstack import Session
 from lab.paths import HostPaths, LabPaths
 from lab.people import Person
 from lab.process import Place, Registry, clean_environment, wait_for
+from lab.releases import Release
 from lab.sriov import api as sriov_api
 
 LABELLED = 10.0
@@ -75,7 +76,7 @@ class Service:
         else:
             backend = lifecycle.backend_of(self._paths)
             programs.start_ovs(self._paths, self._host, self._registry, backend)
-            agents.start(self._paths, self._host, self._registry, backend)
+            agents.start(self._paths, self._host, self._registry, backend, lifecycle.release_of(self._paths))
 
     def stop(self) -> None:
         """SIGTERM, and wait for the end."""
@@ -227,6 +228,14 @@ class Lab:
     def backend(self) -> Backend:
         return lifecycle.backend_of(self.paths)
 
+    @property
+    def release(self) -> Release:
+        return lifecycle.release_of(self.paths)
+
+    def has_extension(self, alias: str) -> bool:
+        """Whether Neutron lists this extension of its API."""
+        return any(each["alias"] == alias for each in self.neutron("GET", "/v2.0/extensions")["extensions"])
+
     def machine(self, name: str = "s1") -> sriov_api.Machine:
         """An SR-IOV machine; `./dev up --sriov` starts it."""
         try:
@@ -257,8 +266,7 @@ class Lab:
         """The calls that others (kuryr-server, the openstack command) made since a position in the access log."""
         with self.paths.neutron_access_log.open("rb") as log:
             log.seek(since)
-            lines = log.read().decode(errors="replace").splitlines()
-        calls = [_parse(line) for line in lines]
+            calls = parsed_calls(log.read().decode(errors="replace"))
         return [call for call in calls if call.agent != "kuryr-lab"]
 
     def calls_with_labels(self, since: int) -> list[NeutronCall]:
@@ -270,6 +278,11 @@ class Lab:
 def _are_labelled(calls: list[NeutronCall]) -> bool:
     made = any((call.method, call.uri) == ("POST", "/v2.0/ports") for call in calls)
     return not made or any(call.method == "PUT" and call.uri.startswith("/v2.0/ports/") for call in calls)
+
+
+def parsed_calls(text: str) -> list[NeutronCall]:
+    """The calls of an access log."""
+    return [_parse(line) for line in text.splitlines()]
 
 
 def _parse(line: str) -> NeutronCall:

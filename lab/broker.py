@@ -7,6 +7,7 @@ import signal
 from lab import http
 from lab.paths import CLOUD_ADDRESS, LabPaths
 from lab.process import Place, Program, Registry, wait_until
+from lab.releases import Release
 
 RABBITMQ, RPC_SERVER = "rabbitmq", "neutron-rpc-server"
 PORT = 5672
@@ -58,8 +59,8 @@ def _accepts(paths: LabPaths) -> bool:
     return True
 
 
-def start_rpc_server(paths: LabPaths, registry: Registry) -> None:
+def start_rpc_server(paths: LabPaths, registry: Registry, release: Release) -> None:
     """A process of its own, because the API under uWSGI receives no reports."""
-    if not registry.running(RPC_SERVER):
-        argv = (str(paths.neutron_venv / "bin" / RPC_SERVER), "--config-file", str(paths.neutron_conf))
+    if release.under_uwsgi and not registry.running(RPC_SERVER):
+        argv = (str(release.venv(paths) / "bin" / RPC_SERVER), "--config-file", str(paths.neutron_conf))
         registry.start(Program(RPC_SERVER, argv, Place(paths.netns), paths.log(RPC_SERVER), {}, signal.SIGKILL))

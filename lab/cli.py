@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from lab import api, engines, lifecycle, managed_plugin, people
+from lab import api, engines, lifecycle, managed_plugin, people, releases
 from lab.backend import BACKENDS, DESCRIPTION
 from lab.errors import LabError
 from lab.paths import REPO, LabPaths
@@ -73,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"what carries out Neutron's networks: {DESCRIPTION} (default: ovn; of a lab that is up: what it has)",
     )
     start.add_argument(
+        "--neutron",
+        choices=releases.RELEASES,
+        help=f"the release of Neutron (default: {releases.NEWEST.name}; of a lab that is up: what it has)",
+    )
+    start.add_argument(
         "--sriov", type=int, nargs="?", const=1, default=0, help="SR-IOV machines, 1 or 2 (default: none)"
     )
     start.add_argument("--release", default=DEFAULT_RELEASE, help=f"their Debian release (default: {DEFAULT_RELEASE})")
@@ -118,6 +123,7 @@ def _up(arguments: argparse.Namespace) -> int:
         engine=arguments.engine,
         role=arguments.role,
         backend=arguments.backend,
+        neutron=arguments.neutron,
     )
     say(f"the lab {arguments.name!r} is up ({time.monotonic() - begin:.1f} s)")
     return 0

@@ -10,6 +10,7 @@ from lab import network, neutron_config, openstack, people
 from lab.backend import Backend
 from lab.paths import LabPaths
 from lab.process import Place, Program, Registry, end_all, run, wait_until
+from lab.releases import Release
 
 OVN_SCHEMAS = Path("/usr/share/ovn")
 
@@ -68,7 +69,7 @@ def start_ovsdb(
     wait_until(socket.is_socket, record, 20)
 
 
-def start_neutron(paths: LabPaths, registry: Registry, backend: Backend, transport_url: str) -> None:
+def start_neutron(paths: LabPaths, registry: Registry, backend: Backend, release: Release, transport_url: str) -> None:
     if not registry.running("neutron"):
         _end_orphans(paths, registry)
         neutron_config.write(
@@ -77,9 +78,9 @@ def start_neutron(paths: LabPaths, registry: Registry, backend: Backend, transpo
             mysql_socket=paths.mysql_socket,
             transport_url=transport_url,
             backend=backend,
+            release=release,
         )
-        argv = (str(paths.neutron_venv / "bin" / "uwsgi"), "--ini", str(neutron_config.uwsgi_file(paths)))
-        env = {"OS_NEUTRON_CONFIG_FILES": str(paths.neutron_conf)}
+        argv, env = neutron_config.command(paths, release)
         log = paths.log("neutron")
         # An orderly shutdown takes seconds, and the database is deleted anyway.
         registry.start(Program("neutron", argv, Place(paths.netns), log, env, signal.SIGKILL))

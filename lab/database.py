@@ -15,20 +15,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab import neutron_config
+from lab import neutron_config, releases
 from lab.paths import LabPaths
 from lab.process import Place, Program, Record, Registry, run, wait_until
 from lab.progress import say
+from lab.releases import Release
 
 NAME = "mariadb"
 
 
-def start(paths: LabPaths, registry: Registry) -> None:
+def start(paths: LabPaths, registry: Registry, release: Release) -> None:
     if registry.running(NAME):
         return
     data = paths.state / "mariadb"
     if not data.exists():
-        shutil.copytree(_template(paths, registry), data)
+        shutil.copytree(_template(paths, registry, release), data)
     record = _start_server(paths, registry, data)
     wait_until(lambda: _accepts(paths.mysql_socket), record, 30)
 
@@ -69,19 +70,20 @@ def _accepts(path: Path) -> bool:
             return False
 
 
-def _template(paths: LabPaths, registry: Registry) -> Path:
-    template = paths.cache / f"mariadb-{_server_version()}-neutron-{neutron_version(paths)}"
+def _template(paths: LabPaths, registry: Registry, release: Release) -> Path:
+    venv = release.venv(paths)
+    template = paths.cache / f"mariadb-{_server_version()}-neutron-{releases.version(venv)}"
     with _locked(paths.cache / "mariadb.lock"):
         if not template.exists():
             say("          making the database template (once)")
             draft = template.with_suffix(".draft")
             shutil.rmtree(draft, ignore_errors=True)
-            _make_template(paths, registry, draft)
+            _make_template(paths, registry, release, draft)
             draft.rename(template)
     return template
 
 
-def _make_template(paths: LabPaths, registry: Registry, data: Path) -> None:
+def _make_template(paths: LabPaths, registry: Registry, release: Release, data: Path) -> None:
     log = paths.log("mariadb-template")
     # --auth-root-authentication-method: the default requires a system account "mysql".
     run(
@@ -99,7 +101,7 @@ def _make_template(paths: LabPaths, registry: Registry, data: Path) -> None:
     record = _start_server(paths, registry, data, grace=60)
     wait_until(lambda: _accepts(paths.mysql_socket), record, 60)
     conf = paths.state / "template" / "neutron.conf"
-    neutron_config.write(paths, conf=conf, mysql_socket=paths.mysql_socket)
+    neutron_config.write(paths, conf=conf, mysql_socket=paths.mysql_socket, release=release)
     run(
         [
             "mariadb",
@@ -109,7 +111,7 @@ def _make_template(paths: LabPaths, registry: Registry, data: Path) -> None:
             "CREATE DATABASE neutron CHARACTER SET utf8",
         ]
     )
-    migrate = str(paths.neutron_venv / "bin" / "neutron-db-manage")
+    migrate = str(release.venv(paths) / "bin" / "neutron-db-manage")
     run([migrate, "--config-file", str(conf), "upgrade", "heads"], log=log, timeout=300)
     registry.stop([NAME])
 
@@ -117,11 +119,6 @@ def _make_template(paths: LabPaths, registry: Registry, data: Path) -> None:
 def _server_version() -> str:
     found = re.search(r"Ver (\d+\.\d+\.\d+)", run(["mariadbd", "--no-defaults", "--version"]))
     return found.group(1) if found else "unknown"
-
-
-def neutron_version(paths: LabPaths) -> str:
-    infos = paths.neutron_venv.glob("lib/python3*/site-packages/neutron-*.dist-info")
-    return "-".join(sorted(info.name.removeprefix("neutron-").removesuffix(".dist-info") for info in infos))
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from lab import (
     network,
     neutron_config,
     people,
+    releases,
     teardown,
 )
 from lab.backend import OVN, Backend, named
@@ -34,11 +35,11 @@ from lab.paths import RUN_ROOT, HostPaths, LabPaths
 from lab.people import Person
 from lab.process import Record, Registry, boot_id
 from lab.progress import say, step
+from lab.releases import Release
 from lab.sriov import lifecycle as sriov_lifecycle, machine as sriov_machine
 from lab.sriov.machine import Fleet
 
 LOG_GENERATIONS = 3
-DEFAULT_ROLE = "member"
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,9 @@ class Owner:
     folder: str
     boot: str
     hosts: int
-    role: str = DEFAULT_ROLE  # who its kuryr-servers are, by `people.KURYR_BY_ROLE`
+    role: str = releases.NEWEST.role  # who its kuryr-servers are, by `people.KURYR_BY_ROLE`
     backend: str = OVN.name  # one of `lab.backend`
+    neutron: str = releases.NEWEST.name  # one of `lab.releases`
 
 
 def registry_of(paths: LabPaths) -> Registry:
@@ -66,6 +68,11 @@ def owner_of(paths: LabPaths) -> Owner | None:
 def backend_of(paths: LabPaths) -> Backend:
     owner = owner_of(paths)
     return named(owner.backend) if owner else OVN
+
+
+def release_of(paths: LabPaths) -> Release:
+    owner = owner_of(paths)
+    return releases.named(owner.neutron) if owner else releases.NEWEST
 
 
 def hosts_of(paths: LabPaths) -> list[HostPaths]:
@@ -87,12 +94,14 @@ def up(
     engine: Sequence[str] = (engines.OWN,),
     role: str | None = None,
     backend: str | None = None,
+    neutron: str | None = None,
 ) -> None:
     """Start what is missing.
 
     `engine`: what `--engine` names, one for all new hosts or one for each host. `role`: who its kuryr-servers are, by
-    `people.KURYR_BY_ROLE`; without one they stay who they are, and are member in a new lab. `backend`: one of
-    `lab.backend`; without one it is what the lab has, and OVN in a new one.
+    `people.KURYR_BY_ROLE`; without one they stay who they are; in a new lab the release decides. `backend`: one of
+    `lab.backend`; without one it is what the lab has, and OVN in a new one. `neutron`: likewise one of `lab.releases`,
+    and the newest in a new lab.
     """
     with _alone(paths):
         registry = registry_of(paths)
@@ -104,16 +113,16 @@ def up(
             _refuse_used_namespaces(paths, hosts)
             _rotate_logs(paths)
         before, fleet_before, owner = hosts_of(paths), sriov_machine.fleet_of(paths), owner_of(paths)
-        role_before = owner.role if owner else DEFAULT_ROLE
+        carrier, release = _backend(paths, backend, fresh=fresh), _release(paths, neutron, fresh=fresh)
+        role_before = owner.role if owner else release.role
         role = role or role_before
-        carrier = _backend(paths, backend, fresh=fresh)
         hosts = max(hosts, len(before))
         fleet = sriov_lifecycle.grow(paths, fleet or fleet_before)
-        _own(paths, Owner(str(paths.repo), boot_id(), hosts, role, carrier.name))
+        _own(paths, Owner(str(paths.repo), boot_id(), hosts, role, carrier.name, release.name))
         sriov_machine.note_fleet(paths, fleet)
         try:
             engines.give_all([paths.host(number) for number in range(1, hosts + 1)], engine, paths.cache)
-            _start(paths, registry, hosts, fleet, people.KURYR_BY_ROLE[role], carrier, with_kuryr=with_kuryr)
+            _start(paths, registry, hosts, fleet, people.KURYR_BY_ROLE[role], carrier, release, with_kuryr=with_kuryr)
         except BaseException:
             # Ctrl-C, too, must leave nothing half-started.
             say("stopping what this run started")
@@ -123,7 +132,7 @@ def up(
                 teardown.programs([paths.host(number) for number in range(1, hosts + 1)], registry, registry.started)
                 for added in hosts_of(paths)[len(before) :]:
                     teardown.remains_of_host(added)
-                _own(paths, Owner(str(paths.repo), boot_id(), len(before), role_before, carrier.name))
+                _own(paths, Owner(str(paths.repo), boot_id(), len(before), role_before, carrier.name, release.name))
                 sriov_lifecycle.shrink(paths, fleet_before)
             raise
 
@@ -181,6 +190,16 @@ def _backend(paths: LabPaths, wanted: str | None, *, fresh: bool) -> Backend:
     return has
 
 
+def _release(paths: LabPaths, wanted: str | None, *, fresh: bool) -> Release:
+    has = release_of(paths)
+    if fresh:
+        return releases.named(wanted) if wanted else releases.NEWEST
+    if wanted not in {None, has.name}:
+        msg = f"the lab {paths.name!r} has {has}; run ./dev down first"
+        raise LabError(msg)
+    return has
+
+
 def _own(paths: LabPaths, owner: Owner) -> None:
     paths.run.mkdir(parents=True, exist_ok=True)
     (paths.run / "owner.json").write_text(json.dumps(asdict(owner)))
@@ -193,6 +212,7 @@ def _start(
     fleet: Fleet,
     person: Person,
     backend: Backend,
+    release: Release,
     *,
     with_kuryr: bool,
 ) -> None:
@@ -205,7 +225,7 @@ def _start(
     if with_broker:
         _stop_neutron_without_broker(paths, registry)
     branches: list[Callable[[], None]] = [
-        lambda: _start_neutron(paths, registry, backend, with_broker=with_broker),
+        lambda: _start_neutron(paths, registry, backend, release, with_broker=with_broker),
         lambda: _start_keystone(paths, registry),
     ]
     if with_broker:
@@ -217,7 +237,7 @@ def _start(
             cloud.start_ovn_central(paths, registry)
     _side_by_side(branches, registry)
     if not backend.is_ovn:
-        _side_by_side([_agent_branch(paths, each, registry, backend) for each in all_hosts], registry)
+        _side_by_side([_agent_branch(paths, each, registry, backend, release) for each in all_hosts], registry)
     host.acquaint(all_hosts, registry)
     if with_kuryr and paths.kuryr_server.exists():
         _side_by_side(
@@ -255,14 +275,16 @@ def _side_by_side(branches: list[Callable[[], None]], registry: Registry) -> Non
             raise
 
 
-def _start_neutron(paths: LabPaths, registry: Registry, backend: Backend, *, with_broker: bool) -> None:
+def _start_neutron(
+    paths: LabPaths, registry: Registry, backend: Backend, release: Release, *, with_broker: bool
+) -> None:
     with step("MariaDB"):
-        database.start(paths, registry)
-    with step("Neutron API"):
+        database.start(paths, registry, release)
+    with step(f"{release} API"):
         url = broker.transport_url() if with_broker else neutron_config.NO_BROKER
-        cloud.start_neutron(paths, registry, backend, url)
+        cloud.start_neutron(paths, registry, backend, release, url)
     if with_broker:
-        broker.start_rpc_server(paths, registry)
+        broker.start_rpc_server(paths, registry, release)
 
 
 def _start_keystone(paths: LabPaths, registry: Registry) -> None:
@@ -289,11 +311,13 @@ def _host_branch(
     return branch
 
 
-def _agent_branch(paths: LabPaths, each: HostPaths, registry: Registry, backend: Backend) -> Callable[[], None]:
+def _agent_branch(
+    paths: LabPaths, each: HostPaths, registry: Registry, backend: Backend, release: Release
+) -> Callable[[], None]:
     def branch() -> None:
         names = ", ".join(agent.kind for agent in agents.of(each, backend))
         with step(f"{each.name}: {names} (firewall: {backend.firewall})"):
-            agents.start(paths, each, registry, backend)
+            agents.start(paths, each, registry, backend, release)
 
     return branch
 

@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configuration files of the lab's Neutron."""
 
+import re
 from pathlib import Path
 
-from lab import people
+from lab import people, releases
 from lab.backend import OVN, Backend
-from lab.paths import KEYSTONE_URL, NEUTRON_PORT, LabPaths
+from lab.paths import KEYSTONE_URL, NEUTRON_PORT, REPO, LabPaths
+from lab.releases import Release
 
 API_WORKERS = 3
 # For a lab in which no agent talks RPC.
 NO_BROKER = "fake://"
+_EXTENSIONS = ("port_security", "qos", "dns_domain_ports", "tag_ports_during_bulk_creation")
 
 _NEUTRON_CONF = """\
 [DEFAULT]
@@ -22,7 +25,7 @@ rpc_workers = 1
 rpc_state_report_workers = 1
 notify_nova_on_port_status_changes = false
 notify_nova_on_port_data_changes = false
-api_paste_config = {venv}/etc/neutron/api-paste.ini
+api_paste_config = {paste}
 state_path = {state}
 dns_domain = lab.example.
 debug = false
@@ -53,7 +56,7 @@ quota_security_group_rule = -1
 type_drivers = flat,vlan,{backend.tunnel},local
 tenant_network_types = {backend.tunnel}
 mechanism_drivers = {backend.mechanism},sriovnicswitch
-extension_drivers = port_security,qos,dns_domain_ports,port_trusted,tag_ports_during_bulk_creation
+extension_drivers = {extensions}
 
 [ml2_type_geneve]
 vni_ranges = 1:65535
@@ -77,6 +80,19 @@ _OVN = """
 ovn_nb_connection = unix:{nb}
 ovn_sb_connection = unix:{sb}
 ovn_metadata_enabled = true
+"""
+
+# What uWSGI has in a file of its own.
+_OWN_SERVER = """
+[DEFAULT]
+bind_port = {port}
+api_workers = {workers}
+wsgi_keep_alive = false
+"""
+_ACCESS_LOG = """
+[filter:access_log]
+paste.filter_factory = lab.access_log:factory
+file = {access_log}
 """
 
 # start-time: OVN's hash ring is built from it; without it no event of OVN reaches a worker.
@@ -107,12 +123,25 @@ def database_url(socket: Path) -> str:
     return f"mysql+pymysql://root@localhost/neutron?unix_socket={socket}&charset=utf8"
 
 
-def uwsgi_file(paths: LabPaths) -> Path:
-    return paths.neutron_conf.parent / "uwsgi.ini"
+def command(paths: LabPaths, release: Release) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The command that serves the API, and its environment."""
+    if not release.under_uwsgi:
+        program = release.venv(paths) / "bin" / "neutron-server"
+        return (str(program), "--config-file", str(paths.neutron_conf)), {"PYTHONPATH": str(REPO)}
+    uwsgi = paths.neutron_venv / "bin" / "uwsgi"
+    return (str(uwsgi), "--ini", str(_uwsgi_file(paths.neutron_conf))), {
+        "OS_NEUTRON_CONFIG_FILES": str(paths.neutron_conf)
+    }
 
 
 def write(
-    paths: LabPaths, *, conf: Path, mysql_socket: Path, transport_url: str = NO_BROKER, backend: Backend = OVN
+    paths: LabPaths,
+    *,
+    conf: Path,
+    mysql_socket: Path,
+    transport_url: str = NO_BROKER,
+    backend: Backend = OVN,
+    release: Release = releases.NEWEST,
 ) -> None:
     """Write neutron.conf and its companion files."""
     state = conf.parent
@@ -121,7 +150,8 @@ def write(
     conf.write_text(
         template.format(
             backend=backend,
-            venv=paths.neutron_venv,
+            paste=_paste_file(paths, state, release),
+            extensions=",".join([*_EXTENSIONS, *release.extensions]),
             state=state,
             database=database_url(mysql_socket),
             nb=paths.nb_socket,
@@ -130,9 +160,25 @@ def write(
             keystone=KEYSTONE_URL,
             login=people.NEUTRON.options(),
         )
+        + ("" if release.under_uwsgi else _OWN_SERVER.format(port=NEUTRON_PORT, workers=API_WORKERS))
     )
-    (state / "uwsgi.ini").write_text(
+    _uwsgi_file(conf).write_text(
         _UWSGI.format(
-            port=NEUTRON_PORT, venv=paths.neutron_venv, workers=API_WORKERS, access_log=paths.neutron_access_log
+            port=NEUTRON_PORT, venv=release.venv(paths), workers=API_WORKERS, access_log=paths.neutron_access_log
         )
     )
+
+
+def _uwsgi_file(conf: Path) -> Path:
+    return conf.parent / "uwsgi.ini"
+
+
+def _paste_file(paths: LabPaths, state: Path, release: Release) -> Path:
+    """Neutron's own, or for a Neutron without uWSGI one with an access log before everything else."""
+    shipped = release.venv(paths) / "etc" / "neutron" / "api-paste.ini"
+    if release.under_uwsgi:
+        return shipped
+    file = state / "api-paste.ini"
+    text = re.sub(r"(?m)^keystone = ", "keystone = access_log ", shipped.read_text())
+    file.write_text(text + _ACCESS_LOG.format(access_log=paths.neutron_access_log))
+    return file

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import database
+from lab import releases
 from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.process import run
@@ -87,7 +87,7 @@ def image(paths: LabPaths, release: str = DEFAULT_RELEASE) -> Image:
     with sriov_packages.made_once(base, f"installing a Debian {release} for the SR-IOV machine") as draft:
         if draft is not None:
             _install_debian(paths, release, packages, draft)
-    wants = {"kuryr": _dependencies(paths), "neutron": [f"neutron=={database.neutron_version(paths)}"]}
+    wants = {"kuryr": _dependencies(paths), "neutron": [f"neutron=={releases.version(paths.neutron_venv)}"]}
     target = base.with_name(f"{base.name}-{_key([wants, IMAGE_SIZE, 'journal'])}")
     with sriov_packages.made_once(target, "making the disk of the SR-IOV machine") as draft:
         if draft is not None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from lab import releases
 from lab.backend import BACKENDS, DESCRIPTION, OVN
 from lab.errors import LabError
 from lab.paths import REPO
@@ -18,7 +19,9 @@ from lab.suite.results import Outcome, summary
 from lab.suite.runner import RESULTS, Runner
 
 BACKEND = "--backend"
-OPTIONS = (BACKEND, "--engines", "-h", "--help")
+NEUTRON = "--neutron"
+WITH_VALUE = (BACKEND, NEUTRON)
+OPTIONS = (*WITH_VALUE, "--engines", "-h", "--help")
 
 
 def main(argv: list[str]) -> int:
@@ -47,16 +50,16 @@ def main(argv: list[str]) -> int:
 
 
 def parsed(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Our own arguments (``tier``: a name or None, ``engines``, ``backend``) and those for pytest, of the words after
-    the verb.
+    """Our own arguments (``tier``: a name or None, ``engines``, ``backend``, ``neutron``), and those for pytest, of the
+    words after the verb.
     """
     ours: list[str] = []
     for_pytest: list[str] = []
     for place, word in enumerate(words):
         # A tier is the first word or none: the word after a -k is pytest's.
         tier = place == 0 and not word.startswith("-")
-        value = place > 0 and words[place - 1] == BACKEND
-        own = tier or value or word in OPTIONS or word.startswith(f"{BACKEND}=")
+        value = place > 0 and words[place - 1] in WITH_VALUE
+        own = tier or value or word.partition("=")[0] in OPTIONS
         (ours if own else for_pytest).append(word)
     return _parser().parse_args(ours), for_pytest
 
@@ -64,7 +67,7 @@ def parsed(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="./dev test",
-        description="Every check and every test tier, of sriov the guide alone; or one tier. "
+        description="Every check and every test tier, of sriov and clients a quick part; or one tier. "
         "Further options are pytest's, such as -k.",
         allow_abbrev=False,
     )
@@ -74,6 +77,12 @@ def _parser() -> argparse.ArgumentParser:
         BACKEND,
         choices=BACKENDS,
         help=f"tests/cloud on a lab with this backend: {DESCRIPTION} (default: ovn)",
+    )
+    parser.add_argument(
+        NEUTRON,
+        choices=releases.RELEASES,
+        default=releases.NEWEST.name,
+        help=f"tests/cloud and tests/clients with this release of Neutron (default: {releases.NEWEST.name})",
     )
     parser.add_argument("--engines", action="store_true", help="tests/cloud on every Docker Engine that can be had")
     return parser
@@ -118,7 +127,10 @@ def _tiers(runner: Runner, chosen: tuple[tiers.Tier, ...], arguments: argparse.N
     outcomes = runner.checks_and_tiers(without_lab) if arguments.tier is None else runner.tiers(without_lab)
     for tier in chosen:
         if tier.name == "cloud":
-            outcomes += labs.cloud(runner, tier, arguments.backend or OVN.name, every_engine=arguments.engines)
+            has = labs.Cloud(arguments.backend or OVN.name, arguments.neutron)
+            outcomes += labs.cloud(runner, tier, has, every_engine=arguments.engines)
+        elif tier.name == "clients":
+            outcomes += labs.clients(runner, tier, labs.Cloud(neutron=arguments.neutron))
         elif tier.name == "sriov":
             outcomes += labs.sriov(runner, tier)
     return outcomes

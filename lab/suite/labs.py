@@ -5,10 +5,12 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lab import engines
+from lab import engines, releases
+from lab.backend import OVN
 from lab.cli import CANNOT_BE_HAD
 from lab.paths import LabPaths
 from lab.progress import say
@@ -22,11 +24,27 @@ AT_ONCE = 3
 """The number of labs that run side by side: one keeps four fifths of a processor busy."""
 ON_ML2_OVS = ("test_ml2_ovs.py",)
 GUIDE = ("test_guide.py",)
+QUICK_CLIENTS = ("-m", "quick", "-k", "h1")
 FEW = 12
 """Up to this number, running the tests takes no longer than starting another lab."""
 
 
-def cloud(runner: Runner, tier: Tier, backend: str, *, every_engine: bool) -> list[Outcome]:
+@dataclass(frozen=True)
+class Cloud:
+    """What a lab has, by the names of `lab.backend` and `lab.releases`."""
+
+    backend: str = OVN.name
+    neutron: str = releases.NEWEST.name
+
+    @property
+    def options(self) -> list[str]:
+        return ["--backend", self.backend, "--neutron", self.neutron]
+
+    def __str__(self) -> str:
+        return f"backend: {self.backend}; {releases.named(self.neutron)}"
+
+
+def cloud(runner: Runner, tier: Tier, has: Cloud, *, every_engine: bool) -> list[Outcome]:
     """Two engines at once: the tests for one host use h1's, those for what only newer engines do the newest
     there is.
     """
@@ -34,13 +52,22 @@ def cloud(runner: Runner, tier: Tier, backend: str, *, every_engine: bool) -> li
     if not count:
         return []
     if not every_engine:
-        return [_cloud_on(runner, tier, "cloud", "own,newest", backend, count)]
+        return [_cloud_on(runner, tier, "cloud", "own,newest", has, count)]
     found = engines.Choice(LabPaths(NAME).cache).all
     pairs = [(each, engines.OWN if each == found[-1] else engines.NEWEST) for each in found]
     return [
-        _cloud_on(runner, tier, f"cloud-{first.version.split('.')[0]}", f"{first.release},{second}", backend, count)
+        _cloud_on(runner, tier, f"cloud-{first.version.split('.')[0]}", f"{first.release},{second}", has, count)
         for first, second in pairs
     ]
+
+
+def clients(runner: Runner, tier: Tier, has: Cloud) -> list[Outcome]:
+    """Each client on two engines."""
+    if not runner.count(tier):
+        return []
+    say(f"== a lab of two hosts for {tier.folder} ({has})")
+    with _labs(runner, [NAME], ["--hosts", "2", "--engine", "own,newest", *has.options]) as up:
+        return [runner.tier(tier, tier.report, env={"KURYR_LAB": NAME}) if up else broken(tier.report)]
 
 
 def sriov(runner: Runner, tier: Tier) -> list[Outcome]:
@@ -57,7 +84,11 @@ def sriov(runner: Runner, tier: Tier) -> list[Outcome]:
 def beside(runner: Runner) -> list[Outcome]:
     """What of a whole run has a small lab of its own, and is done beside all the rest."""
     tiers = {tier.name: tier for tier in TIERS}
-    return [_on_ml2_ovs(runner, tiers["cloud"]), _guide(runner, tiers["sriov"])]
+    return [
+        _on_ml2_ovs(runner, tiers["cloud"]),
+        _quick_clients(runner, tiers["clients"]),
+        _guide(runner, tiers["sriov"]),
+    ]
 
 
 def _on_ml2_ovs(runner: Runner, tier: Tier) -> Outcome:
@@ -65,6 +96,13 @@ def _on_ml2_ovs(runner: Runner, tier: Tier) -> Outcome:
     name, report = f"{NAME}-ovs", "cloud-ovs"
     with _labs(runner, [name], ["--backend", "ovs", "--engine", "newest"]) as up:
         return runner.tier(tier, report, env={"KURYR_LAB": name}, only=ON_ML2_OVS) if up else broken(report)
+
+
+def _quick_clients(runner: Runner, tier: Tier) -> Outcome:
+    """One engine, and of each client what says most."""
+    name = f"{NAME}-clients"
+    with _labs(runner, [name], ["--engine", "newest"]) as up:
+        return runner.tier(tier, tier.report, QUICK_CLIENTS, {"KURYR_LAB": name}) if up else broken(tier.report)
 
 
 def _guide(runner: Runner, tier: Tier) -> Outcome:
@@ -79,11 +117,11 @@ def _guide(runner: Runner, tier: Tier) -> Outcome:
         return runner.tier(tier, report, env={"KURYR_LAB": name}, only=GUIDE) if up else broken(report)
 
 
-def _cloud_on(runner: Runner, tier: Tier, report: str, chosen: str, backend: str, count: int) -> Outcome:
+def _cloud_on(runner: Runner, tier: Tier, report: str, chosen: str, has: Cloud, count: int) -> Outcome:
     names = [NAME] if count <= FEW else [f"{NAME}{number}" for number in range(1, AT_ONCE + 1)]
-    say(f"== {len(names)} lab(s) of two hosts for {tier.folder} (Docker Engines: {chosen}; backend: {backend})")
+    say(f"== {len(names)} lab(s) of two hosts for {tier.folder} (Docker Engines: {chosen}; {has})")
     shared = ["--numprocesses", str(len(names)), "--dist", "loadfile"] if len(names) > 1 else []
-    with _labs(runner, names, ["--hosts", "2", "--engine", chosen, "--backend", backend]) as up:
+    with _labs(runner, names, ["--hosts", "2", "--engine", chosen, *has.options]) as up:
         return runner.tier(tier, report, shared, {"KURYR_LAB": ",".join(names)}) if up else broken(report)
 
 

@@ -63,9 +63,10 @@ TIERS = (
     Tier("release"),
     Tier("systemd", Needs.LAB),
     Tier("cloud", Needs.LAB),
+    Tier("clients", Needs.LAB, whole=False),
     Tier("sriov", Needs.SRIOV, whole=False),
 )
-IN_A_LAB = ("cloud", "sriov")
+IN_A_LAB = ("cloud", "clients", "sriov")
 
 COVERAGE_OF_RULES = ("coverage", "report", "--include=*/kuryr_libnetwork/rules/*", "--fail-under=100")
 _FOLDERS = ("src", "lab", "tests", "bench")

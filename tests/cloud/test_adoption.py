@@ -12,6 +12,7 @@ import pytest
 
 from lab.api import Host, Lab
 from lab.people import ADMIN, TENANT_MEMBER, Person
+from tests.cloud.budget import counted
 from tests.cloud.test_restarts import lose_journal
 from tests.cloud.user import MOVING, User, together, unique_cidr
 
@@ -50,7 +51,9 @@ CLAIMED = "subnetpools?tags=kuryr.claim"
 def calls(lab: Lab, since: int, looks: tuple[str, ...] = LOOKS) -> list[str]:
     """Neutron's calls for Docker: the looks of the background, which may come at any moment, are left out."""
     made = [
-        call for call in lab.neutron_calls(since) if call.method != "GET" or any(look in call.uri for look in looks)
+        call
+        for call in counted(lab, lab.neutron_calls(since))
+        if call.method != "GET" or any(look in call.uri for look in looks)
     ]
     return [_UUID.sub("ID", f"{call.method} {call.uri.partition('?')[0].removeprefix('/v2.0/')}") for call in made]
 

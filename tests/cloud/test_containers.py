@@ -12,6 +12,7 @@ import pytest
 from lab.api import Host, Lab
 from lab.people import ADMIN
 from lab.process import wait_for
+from tests.cloud.budget import counted
 from tests.cloud.user import User, together, unique_cidr, unique_cidr_v6
 
 BACKGROUND = (
@@ -26,7 +27,7 @@ BACKGROUND = (
 
 
 def calls_of_kuryr(lab: Lab, since: int) -> list[str]:
-    calls = [f"{call.method} {call.uri}" for call in lab.neutron_calls(since)]
+    calls = [f"{call.method} {call.uri}" for call in counted(lab, lab.neutron_calls(since))]
     return [call for call in calls if not call.startswith(tuple(f"GET /v2.0{path}" for path in BACKGROUND))]
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLE = (ROOT / "docs" / "compatibility.md").read_text()
 CANNOT = (ROOT / "docs" / "security.md").read_text().partition("## What each can do, and cannot")[2]
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", TABLE + CANNOT)))
-HEADS = ("| promise", "| defect", "| cannot")
+HEADS = ("| promise", "| defect", "| cannot", "| client", "| Neutron |")
 ROWS = [line for line in (TABLE + CANNOT).splitlines() if line.startswith("| ") and not line.startswith(HEADS)]
 
 

@@ -31,8 +31,8 @@ def test_every_folder_with_tests_is_a_tier() -> None:
         assert above & folders, f"{file} is in no tier"
 
 
-def test_the_whole_run_is_all_but_what_needs_emulated_machines() -> None:
-    assert {tier.name for tier in TIERS} - {tier.name for tier in chosen(None)} == {"sriov"}
+def test_the_whole_run_is_all_but_what_takes_long() -> None:
+    assert {tier.name for tier in TIERS} - {tier.name for tier in chosen(None)} == {"clients", "sriov"}
     assert needs(chosen(None)) is Needs.LAB
 
 
@@ -129,6 +129,7 @@ def test_an_interrupted_run_leaves_no_program_behind(tmp_path: Path) -> None:
         (["cloud", "--engines", "-x", "-k", "ping"], "cloud", True, ["-x", "-k", "ping"]),
         (["cloud", "--backend", "ovs", "-k", "ping"], "cloud", False, ["-k", "ping"]),
         (["cloud", "-k", "ping", "--backend=ovs"], "cloud", False, ["-k", "ping"]),
+        (["cloud", "--neutron", "24", "-k", "ping"], "cloud", False, ["-k", "ping"]),
     ],
 )
 def test_the_word_after_an_option_of_pytest_is_no_tier(
@@ -136,4 +137,5 @@ def test_the_word_after_an_option_of_pytest_is_no_tier(
 ) -> None:
     arguments, rest = parsed(words)
     assert (arguments.tier, arguments.engines, rest) == (tier, engines, for_pytest)
+    assert arguments.neutron == ("24" if "--neutron" in words else "29")
     assert arguments.backend == ("ovs" if any("--backend" in word for word in words) else None)
