@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import calls, commands, growth, imports, machine, process, share, sriov
+from bench import calls, commands, growth, imports, machine, process, projects, share, sriov
 from bench.operations import Bench
 from bench.stats import Section
 from lab import api, lifecycle
@@ -85,6 +85,7 @@ def _measure(bench: Bench, scratch: Path, runs: int, *, quick: bool) -> Iterator
     yield calls.measure(bench)
     yield from commands.measure(bench, runs, say)
     yield commands.crowd(bench, 1 if quick else 3, say)
+    yield projects.measure(bench, scratch / "projects", 1 if quick else 3, say)
     say("our own share of a call")
     yield share.measure(scratch / "share", 5 if quick else 50)
     yield process.starts(bench.lab.paths, scratch / "start", runs, say)
