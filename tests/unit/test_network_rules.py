@@ -422,3 +422,16 @@ def test_auxiliary_addresses_that_need_a_port(made: bool, ip_range: str, kept: l
     """
     pool = replace(POOL, reserved=("10.0.0.7", "10.0.0.200"), ip_range=ip_range)
     assert rules.kept_by_ports(pool, made=made) == kept
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        ((), "has no subnet 10.0.0.0/24, and belongs to another project"),
+        ((SUBNET.id, SUBNET6_ID), "shows the service's user 1 of its 2 subnets; give the user the role admin"),
+    ],
+)
+def test_why_a_network_of_another_project_has_no_subnet(ids: tuple[str, ...], said: str) -> None:
+    """Where Neutron hides subnets, the user would read that there are none."""
+    seen = [SUBNET] if ids else []
+    assert said in rules.why_no_subnet(replace(NETWORK, subnets=ids), seen, "10.0.0.0/24")

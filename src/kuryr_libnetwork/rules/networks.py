@@ -83,6 +83,20 @@ def match_subnet(network: Network, subnets: Sequence[Subnet], pool: PoolRecord) 
     return subnet
 
 
+def why_no_subnet(network: Network, seen: Sequence[Subnet], cidr: str) -> str:
+    """Why there is no subnet for a Docker network on a network of another project; ``seen``: what Neutron shows."""
+    if len(seen) < len(network.subnets):
+        return (
+            f"Neutron network {network.id} belongs to another project, and Neutron shows the service's user "
+            f"{len(seen)} of its {len(network.subnets)} subnets; "
+            "give the user the role admin, which Neutron 24, for one, demands"
+        )
+    return (
+        f"Neutron network {network.id} has no subnet {cidr}, and belongs to another project, where only the role admin "
+        "may make one; give --subnet of a subnet that it has, or have its owner make this one"
+    )
+
+
 def refuse_chosen(subnet: Subnet, pool: PoolRecord) -> None:
     """Neither ``--ip-range`` nor ``--aux-address`` means anything where addresses follow from MACs.
 

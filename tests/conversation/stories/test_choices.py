@@ -345,3 +345,18 @@ def test_a_network_that_is_set_down(world: World, key: str) -> None:
         world.docker.network_create(CIDR, options={key: world.values[key]})
     world.rig.settle()
     assert world.rig.state() == before
+
+
+def test_subnets_that_the_service_is_not_shown() -> None:
+    """Where the role service does not see other projects' subnets (release 24), the user would read that there are
+    none.
+    """
+    rig = Rig()
+    network = rig.neutron.seed_network(name="tenants")
+    rig.neutron.seed_subnet(network.id, CIDR)
+    rig.neutron.policy.hides_subnets = True
+    before = rig.state()
+    with pytest.raises(PluginError, match=r"shows the service's user 0 of its 1 subnets; give the user the role admin"):
+        DirectDocker(rig).network_create(CIDR, options={"neutron.net.uuid": network.id})
+    rig.settle()
+    assert rig.state() == before

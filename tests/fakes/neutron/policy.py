@@ -28,6 +28,8 @@ ROLES: dict[Role, frozenset[str]] = {
 class Policy:
     def __init__(self, role: Role) -> None:
         self.role = role
+        self.hides_subnets = False
+        """Those of other projects from the role service, as release 24 does."""
 
     @property
     def account(self) -> Account:
@@ -35,6 +37,8 @@ class Policy:
 
     def sees(self, what: str, resource: Resource) -> bool:
         """Whether the resource is in a list at all."""
+        if what == "subnets" and self.hides_subnets:
+            return self.role != "service" or _is_own(resource)
         if self.role != "service" or what not in ("subnetpools", "security_groups", "agents"):
             return True
         if what == "agents":

@@ -75,23 +75,21 @@ class SubnetKeeper:
             if match is None
         }
         for pool, match in matches:
-            subnet = match or self._new(record, network, pool, origins[pool.pool_id])
+            subnet = match or self._new(record, network, found, pool, origins[pool.pool_id])
             record = self._record(record, subnet, pool, made=match is None, on_pools=on_pools)
             for address in rules.kept_by_ports(pool, made=match is None):
                 record = self._keep_address(record, subnet, address)
         return record
 
-    def _new(self, record: NetworkRecord, network: Network, pool: PoolRecord, source: str) -> Subnet:
+    def _new(
+        self, record: NetworkRecord, network: Network, seen: Sequence[Subnet], pool: PoolRecord, source: str
+    ) -> Subnet:
         try:
             return self._make(record, pool, source)
         except NeutronForbidden as error:
             if self._own.project.network(network) is not None:
                 raise
-            raise NeutronForbidden(
-                f"Neutron network {network.id} has no subnet {pool.cidr}, and belongs to another project, where only "
-                "the role admin may make one; give --subnet of a subnet that it has, or have its owner make this one "
-                f"({error})"
-            ) from error
+            raise NeutronForbidden(f"{rules.why_no_subnet(network, seen, pool.cidr)} ({error})") from error
 
     def _make(self, record: NetworkRecord, pool: PoolRecord, source: str) -> Subnet:
         gateway = _gateway(record, pool)
