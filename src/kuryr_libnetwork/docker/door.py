@@ -53,7 +53,7 @@ class Limits(NamedTuple):
     answer: float = 30.0
     """For the client to take the answer."""
     linger: float = 1.0
-    """For a refused client to read the reason."""
+    """For a refused client to read the reason; from connecting on, to begin a request when the service stops."""
     clients: int = 256
     """Connections that have not yet sent their whole request, or not yet read their whole answer."""
     waiting: int = 512
@@ -190,13 +190,21 @@ class Door:
                 self._write_on(self._returned.get_nowait())
 
     def _take_no_more(self) -> None:
-        """Clients whose request has begun to arrive get part of the remaining time."""
+        """Clients whose request has begun to arrive get part of the remaining time. Of the others those who have just
+        connected get a moment: Docker sends its request at once, and would repeat a lost one with an empty body.
+        """
         if self._listener.socket.fileno() in self._selector.get_map():
             self._selector.unregister(self._listener.socket)
             self._accept_again = 0.0
             end = time.monotonic() + self._stop_timeout / 4
             for connection in self._reading():
-                connection.deadline = min(connection.deadline, end if connection.begun else 0.0)
+                if not connection.begun:
+                    self._go_on(connection)  # what has arrived since the last look
+            for connection in self._reading():
+                connected = connection.deadline - self._limits.request
+                connection.deadline = min(
+                    end, connection.deadline if connection.begun else connected + self._limits.linger
+                )
             self._expire(time.monotonic())
         if not self._reading():
             self._all_read.set()

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from kuryr_libnetwork.docker.door import Limits
 from kuryr_libnetwork.docker.listeners import Listener, handed_over, tcp_listener, unix_listener
 from kuryr_libnetwork.docker.server import PluginServer
 from kuryr_libnetwork.errors import AddressInUse, ConfigError
@@ -405,6 +406,24 @@ def test_a_call_under_way_is_finished(tmp_path: Path) -> None:
         assert stop.is_alive()
         go.set()
         assert [each.result(LIMIT) for each in calls] == [(200, {})] * 9
+        stop.join(LIMIT)
+        assert not stop.is_alive()
+
+
+def test_a_client_that_has_just_connected_is_still_served(tmp_path: Path) -> None:
+    """Fails if a restart loses a call of Docker, which sends its request right after it has connected: Docker would
+    repeat it with an empty body.
+    """
+    with serving(tmp_path, stop_timeout=4 * LIMIT, limits=Limits(linger=LIMIT)) as edge:
+        sock = edge.connect()
+        for _ in range(2):  # it is accepted
+            edge.server.wait_for_turn()
+        stop = threading.Thread(target=edge.server.stop)
+        stop.start()
+        until(lambda: not edge.path.exists(), "the socket is removed")
+        for _ in range(2):  # the stop has been noticed
+            edge.server.wait_for_turn()
+        assert exchange(sock, request("Plugin.Activate", b""))[0] == 200
         stop.join(LIMIT)
         assert not stop.is_alive()
 
