@@ -4,29 +4,30 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from lab.errors import LabError
 from lab.paths import REPO
 from lab.process import run
 
-GENERATED = ("man/*.[1-9]",)
-"""What `./dev docs` makes and git does not know; it is taken along if it is there."""
+MANUAL = Path(".dev", "docs", "man")
+"""The manual pages, which git does not know, where `./dev docs` makes them. They are taken along if they are there."""
 
 
-def files(repo: Path = REPO) -> Iterator[Path]:
-    """What git knows, or would take up, and what is generated; as paths in the tree."""
+def files(repo: Path = REPO) -> dict[Path, Path]:
+    """What git knows, or would take up, and the manual: from the place in the copy to that in the tree."""
     listed = _git(repo, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
-    known = {Path(name) for name in listed.split("\0") if name}
-    made = {path.relative_to(repo) for pattern in GENERATED for path in repo.glob(pattern)}
-    return (name for name in sorted(known | made) if (repo / name).is_file() or (repo / name).is_symlink())
+    known = {Path(name): Path(name) for name in listed.split("\0") if name}
+    manual = {Path("man", page.name): page.relative_to(repo) for page in (repo / MANUAL).glob("*.[1-9]")}
+    found = {**known, **manual}
+    return {name: found[name] for name in sorted(found) if os.path.lexists(repo / found[name])}
 
 
 def copy(target: Path, repo: Path = REPO) -> Path:
-    for name in files(repo):
-        source, own = repo / name, target / name
+    for name, where in files(repo).items():
+        source, own = repo / where, target / name
         own.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, own, follow_symlinks=False)
         if not own.is_symlink():

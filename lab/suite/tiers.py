@@ -62,6 +62,7 @@ TIERS = (
     Tier("names"),
     Tier("release"),
     Tier("systemd", Needs.LAB),
+    Tier("packages", Needs.LAB, whole=False),
     Tier("cloud", Needs.LAB),
     Tier("clients", Needs.LAB, whole=False),
     Tier("sriov", Needs.SRIOV, whole=False),

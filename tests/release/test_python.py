@@ -95,7 +95,10 @@ def test_the_wheel_runs_in_an_environment_of_its_own(built: tuple[Path, Path], t
 
 def test_the_bill_of_materials(tmp_path: Path) -> None:
     """Fails if it lacks the project or a library, or differs from one time to the next."""
-    pair = [bill.write(Path(sys.prefix), REPO / "pyproject.toml", tmp_path / name) for name in ("one", "other")]
+    pair = [
+        bill.write(Path(sys.prefix), REPO / "pyproject.toml", tmp_path / name, validate=False)
+        for name in ("one", "other")
+    ]
     one, other = (file.read_text() for file in pair)
     assert one == other
     assert '"pkg:pypi/oslo.config@' in one.lower().replace("oslo-config", "oslo.config")

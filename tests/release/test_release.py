@@ -53,12 +53,12 @@ def test_a_copy_has_what_git_would_take_up_and_what_is_generated(
     repo: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Fails if a release has caches of this machine, or lacks the manual pages."""
-    (repo / ".gitignore").write_text("*.pyc\n/man/\n")
+    (repo / ".gitignore").write_text("*.pyc\n/.dev/\n")
     (repo / "two").write_text("2")
     (repo / "two").chmod(0o700)
     (repo / "left.pyc").write_text("")
-    (repo / "man").mkdir()
-    (repo / "man" / "kuryr.8").write_text("")
+    (repo / tree.MANUAL).mkdir(parents=True)
+    (repo / tree.MANUAL / "kuryr.8").write_text("")
     target = tree.copy(tmp_path_factory.mktemp("copy"), repo)
     found = {str(path.relative_to(target)): path.stat().st_mode & 0o777 for path in target.rglob("*") if path.is_file()}
     assert found == {".gitignore": 0o644, "man/kuryr.8": 0o644, "one": 0o644, "two": 0o755}

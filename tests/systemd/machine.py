@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,6 +39,16 @@ _FILES = ("passwd", "group", "os-release", "ld.so.cache")
 _TUN = Path("/dev/net/tun")
 """Open vSwitch in user space makes the interfaces of its bridges with it."""
 
+_BOOT = (
+    "--register=no",
+    "--keep-unit",
+    "--private-network",
+    "--notify-ready=yes",
+    "--console=pipe",
+    "--boot",
+    "systemd.unit=multi-user.target",
+)
+
 
 class Machine:
     """``leader``: the id of its first process, as seen from outside."""
@@ -48,7 +58,7 @@ class Machine:
         self.root = Path(f"/proc/{leader}/root")
         self.netns = f"/proc/{leader}/ns/net"
 
-    def try_run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    def try_run(self, *words: str, stdin: str = "", seconds: float = BOOT_SECONDS) -> subprocess.CompletedProcess[str]:
         """A command in the machine, outside of every unit."""
         enter = [
             "nsenter",
@@ -69,7 +79,7 @@ class Machine:
             check=False,
             capture_output=True,
             text=True,
-            timeout=BOOT_SECONDS,
+            timeout=seconds,
         )
 
     def run(self, *words: str, stdin: str = "") -> str:
@@ -122,10 +132,7 @@ def booted(folder: Path, setup: Sequence[tuple[str, str]] = (), *, installed: bo
     """``setup``: files of the machine, with their text, that are there before it boots. ``installed``: whether the
     service's commands are there; otherwise their folder is empty and can be written to.
     """
-    if os.geteuid():
-        pytest.skip("a machine of its own needs root")
-    if shutil.which("systemd-nspawn") is None:
-        pytest.skip("systemd-nspawn is not installed (Debian: systemd-container)")
+    _check_possible()
     root, programs = folder / "root", folder / "programs"
     _make_root(root)
     _link_programs(programs)
@@ -133,6 +140,32 @@ def booted(folder: Path, setup: Sequence[tuple[str, str]] = (), *, installed: bo
         file = root / path.lstrip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
+    with _started(_command(root, programs, installed), folder) as machine:
+        yield machine
+
+
+@contextmanager
+def booted_release(folder: Path, tree: Path, shown: Mapping[Path, str]) -> Iterator[Machine]:
+    """A machine with a root of its own release, which is left as it is: what the machine changes is gone when it ends.
+
+    ``shown``: folders of this machine, and where they are seen in it.
+    """
+    _check_possible()
+    binds = [f"--bind-ro={source}:{target}" for source, target in shown.items()]
+    command = ["systemd-nspawn", "--quiet", f"--directory={tree}", "--volatile=overlay", *binds, *_tun(), *_BOOT]
+    with _started(command, folder) as machine:
+        yield machine
+
+
+def _check_possible() -> None:
+    if os.geteuid():
+        pytest.skip("a machine of its own needs root")
+    if shutil.which("systemd-nspawn") is None:
+        pytest.skip("systemd-nspawn is not installed (Debian: systemd-container)")
+
+
+@contextmanager
+def _started(command: Sequence[str], folder: Path) -> Iterator[Machine]:
     with (
         _control_groups() as groups,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as news,
@@ -140,7 +173,7 @@ def booted(folder: Path, setup: Sequence[tuple[str, str]] = (), *, installed: bo
     ):
         news.bind(str(folder / "notify"))
         nspawn = subprocess.Popen(
-            ["sh", "-c", _IN_GROUPS, "sh", *groups, "--", *_command(root, programs, installed)],
+            ["sh", "-c", _IN_GROUPS, "sh", *groups, "--", *command],
             env=_environment(folder / "notify"),
             stdin=subprocess.DEVNULL,
             stdout=console,
@@ -195,23 +228,14 @@ def _link_programs(folder: Path) -> None:
 
 def _command(root: Path, programs: Path, installed: bool) -> list[str]:
     binds = [f"--bind-ro={path}" for path in dict.fromkeys((CHECKOUT, ENVIRONMENT))]
-    if _TUN.exists():
-        binds.append(f"--bind={_TUN}")
-    return [
-        "systemd-nspawn",
-        "--quiet",
-        f"--directory={root}",
-        f"--overlay-ro=/usr:{programs}:/usr",
-        *binds,
-        *([] if installed else ["--tmpfs=/usr/local/bin:mode=755"]),
-        "--register=no",
-        "--keep-unit",
-        "--private-network",
-        "--notify-ready=yes",
-        "--console=pipe",
-        "--boot",
-        "systemd.unit=multi-user.target",
-    ]
+    overlay = f"--overlay-ro=/usr:{programs}:/usr"
+    if not installed:
+        binds.append("--tmpfs=/usr/local/bin:mode=755")
+    return ["systemd-nspawn", "--quiet", f"--directory={root}", overlay, *binds, *_tun(), *_BOOT]
+
+
+def _tun() -> list[str]:
+    return [f"--bind={_TUN}"] if _TUN.exists() else []
 
 
 def _environment(notify: Path) -> dict[str, str]:

@@ -195,7 +195,7 @@ class World:
 def running(folder: Path) -> Iterator[World]:
     """The units as they are shipped, enabled and started as the README says."""
     units = [(f"{_UNIT_FOLDER}/{unit.name}", unit.read_text()) for unit in UNITS.iterdir() if unit.is_file()]
-    with booted(folder, units) as machine, _world(machine) as world:
+    with booted(folder, units) as machine, cloud_of(machine) as world:
         world.configure()
         machine.systemctl("enable", "--now", SOCKET, SERVICE)
         yield world
@@ -204,12 +204,13 @@ def running(folder: Path) -> Iterator[World]:
 @contextmanager
 def without_the_service(folder: Path) -> Iterator[World]:
     """A host with Open vSwitch, and Neutron, on which nothing of the service is installed."""
-    with booted(folder, installed=False) as machine, _world(machine) as world:
+    with booted(folder, installed=False) as machine, cloud_of(machine) as world:
         yield world
 
 
 @contextmanager
-def _world(machine: Machine) -> Iterator[World]:
+def cloud_of(machine: Machine) -> Iterator[World]:
+    """Open vSwitch and Neutron for a machine; the service is not configured yet."""
     front = NeutronFront(FakeNeutron(hosts=["h1"]))
     run_inside(machine.netns, front.__enter__)  # listens in the machine, answers from here
     try:

@@ -32,7 +32,7 @@ def test_every_folder_with_tests_is_a_tier() -> None:
 
 
 def test_the_whole_run_is_all_but_what_takes_long() -> None:
-    assert {tier.name for tier in TIERS} - {tier.name for tier in chosen(None)} == {"clients", "sriov"}
+    assert {tier.name for tier in TIERS} - {tier.name for tier in chosen(None)} == {"clients", "packages", "sriov"}
     assert needs(chosen(None)) is Needs.LAB
 
 
