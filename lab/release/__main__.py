@@ -76,6 +76,7 @@ def release(out: Path, *, snapshot: bool) -> None:
 def packages(releases: Sequence[str], out: Path) -> None:
     for each in releases:
         roots.check(each)
+    _make_manual()
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="kuryr-package-") as name:
         work = Path(name)
@@ -85,6 +86,7 @@ def packages(releases: Sequence[str], out: Path) -> None:
 
 
 def image_alone(out: Path) -> None:
+    _make_manual()
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="kuryr-image-") as name:
         work = Path(name)
