@@ -9,7 +9,14 @@ import shlex
 import pytest
 from msgspec.structs import replace
 
-from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, PlugRecord, SubnetRecord
+from kuryr_libnetwork.model.records import (
+    EndpointRecord,
+    LeaseRecord,
+    NetworkRecord,
+    PlugRecord,
+    SpareRecord,
+    SubnetRecord,
+)
 from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.model.wiring import Mark, Seen, Uplink, Wire, Wiring
 from kuryr_libnetwork.rules.wiring import wiring
@@ -172,6 +179,14 @@ def test_a_port_that_neutron_never_calls_active() -> None:
         endpoint = replace(ENDPOINT, plug=plug)
         assert the_wire(wired(endpoint, seen=down)).marks == ()
         assert [mark.text for mark in the_wire(wired(endpoint, seen=gone)).marks] == ["missing"]
+
+
+def test_ports_that_are_kept_ready() -> None:
+    """Ports of a port pool would look like containers that have lost theirs, or be nowhere."""
+    spare = SpareRecord(port_id="p9", docker_network_id=DOCKER_ID, state="ready", port=PORT)
+    spares = [spare, replace(spare, port_id="p8"), replace(spare, port_id="p7", state="cooling")]
+    found = wiring(HOST, [NETWORK], [], [], [], SEEN, spares)
+    assert ([network.ready for network in found.networks], found.wires) == ([2], ())
 
 
 def test_a_network_that_is_suspected() -> None:

@@ -33,7 +33,9 @@ class Command(Value, frozen=True):
 
 
 class WiredNetwork(Value, frozen=True):
-    """A Docker network. ``name``: in Docker, "" until it has told; ``network_id``: Neutron's."""
+    """A Docker network. ``name``: in Docker, "" until it has told; ``network_id``: Neutron's. ``ready``: how many ports
+    its port pool keeps ready.
+    """
 
     docker_id: str
     name: str
@@ -44,6 +46,7 @@ class WiredNetwork(Value, frozen=True):
     physical_network: str
     made: bool
     internal: bool
+    ready: int = 0
     marks: tuple[Mark, ...] = ()
     commands: tuple[Command, ...] = ()
 

@@ -8,11 +8,12 @@ container, or a VF in quarantine, is not missing from the picture.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, PlugRecord
+from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, PlugRecord, SpareRecord
 from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.model.wiring import Mark, Seen, Uplink, UplinkKind, Wire, WiredNetwork, Wiring
 from kuryr_libnetwork.rules import wiring_commands as commands
@@ -33,6 +34,7 @@ def wiring(
     leases: Sequence[LeaseRecord],
     devices: Sequence[DeviceLease],
     seen: Seen,
+    spares: Sequence[SpareRecord] = (),
 ) -> Wiring:
     """Sorted: networks by name, wires by network and container, so that nothing moves without a reason."""
     by_port = {lease.port_id: lease for lease in leases}
@@ -46,17 +48,21 @@ def wiring(
     known = {wire.port_id for wire in (*wires, *alone)}
     alone += [_of_suspect(kind, key, seen) for kind, key in seen.suspects if kind in UNKNOWN and key not in known]
     found = [_with_commands(wire, host, by_address, seen.pfs) for wire in (*wires, *alone)]
+    ready = Counter(spare.docker_network_id for spare in spares if spare.state == "ready")
     return Wiring(
         host=host,
         networks=tuple(
-            sorted((_network(each, seen) for each in networks), key=lambda each: (each.name, each.docker_id))
+            sorted(
+                (_network(each, ready[each.docker_id], seen) for each in networks),
+                key=lambda each: (each.name, each.docker_id),
+            )
         ),
         wires=tuple(sorted(found, key=lambda wire: (wire.network, not wire.container, wire.container, wire.key))),
         uplinks=_uplinks(found, by_address, seen.pfs),
     )
 
 
-def _network(network: NetworkRecord, seen: Seen) -> WiredNetwork:
+def _network(network: NetworkRecord, ready: int, seen: Seen) -> WiredNetwork:
     return WiredNetwork(
         docker_id=network.docker_id,
         name=seen.networks.get(network.docker_id, ""),
@@ -67,6 +73,7 @@ def _network(network: NetworkRecord, seen: Seen) -> WiredNetwork:
         physical_network=network.physical_network,
         made=network.made,
         internal=network.internal,
+        ready=ready,
         marks=(*_passing(network.state), *_suspected("network", network.docker_id, seen)),
         commands=commands.of_network(network.docker_id, network.neutron_id),
     )

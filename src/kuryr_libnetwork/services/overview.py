@@ -101,6 +101,7 @@ class Overview:
                 pfs=findings.pfs(),
                 suspects={(row.kind, row.key): self._why(row) for row in self.suspects()},
             ),
+            journal.spares.all(),
         )
 
     def _why(self, row: SuspectRow) -> str:

@@ -97,6 +97,7 @@ export class Board {
       element.classList.add("network");
       const name = make("span", "net-name", model.networkName(network));
       const facts = [...network.cidrs, network.mtu ? `MTU ${network.mtu}` : "", network.physical_network];
+      if (network.ready) facts.push(`${model.plural(network.ready, "port")} ready`);
       const line = make(
         "div",
         "line net",

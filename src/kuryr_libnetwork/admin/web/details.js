@@ -117,6 +117,7 @@ function networkFacts(network) {
     ["MTU", network.mtu ? String(network.mtu) : ""],
     ["Physical network", network.physical_network],
     ["Kind of port", network.vnic_type],
+    ["Ports kept ready", network.ready ? String(network.ready) : ""],
     ["Internal", network.internal ? "yes" : ""],
     ["Created by", network.network_id ? (network.made ? "kuryr" : "the user") : ""],
     ["Docker network", network.docker_id],
