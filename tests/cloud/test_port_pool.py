@@ -16,7 +16,7 @@ from lab.api import Host, Lab
 from lab.paths import CLOUD_ADDRESS
 from lab.process import wait_for
 from tests.cloud.test_containers import calls_of_kuryr
-from tests.cloud.test_operators import told
+from tests.cloud.test_operators import kuryr, told
 from tests.cloud.test_restarts import lose_journal
 from tests.cloud.user import User, unique_cidr, unique_cidr_v6
 
@@ -146,6 +146,7 @@ def test_containers_start_while_neutron_is_away(user: User, h1: Host) -> None:
         user.ping(h1, boxes[0], user.address(h1, boxes[1], net))
         assert user.refused(h1, "run", "--rm", "--net", net, "busybox", "true")
         user.rm(h1, boxes.pop())
+    kuryr(h1, "reconcile")  # a look now, which labels the ports
     for box in boxes:
         user.port_of(h1, box, net)
     filled(user, h1, network, 3)

@@ -173,7 +173,16 @@ class _Parts:
         self._exposed_ports = ExposedPorts(neutron, journal, self._own, self._attempts, enabled=exposing)
         self._adoption = Adoption(neutron, journal, self._own, self._claims, self._exposed_ports, settings.host)
         self.spares = Spares(journal, drivers, settings.port_pool, self._dates, self._ages, clock)
-        self._removal = SpareRemoval(neutron, journal, drivers, self.spares, self.locks, self._ages)
+        self._removal = SpareRemoval(
+            neutron=neutron,
+            journal=journal,
+            own=self._own,
+            drivers=drivers,
+            spares=self.spares,
+            locks=self.locks,
+            ages=self._ages,
+            host=settings.host,
+        )
         self._new_ports = NewPorts(neutron, journal, self._intents, drivers, settings.host, self._dates)
         self._pools = PoolKeeper(
             neutron, journal, self._own, settings.subnetpool_name_prefix, self.locks, self._dates, self._ages

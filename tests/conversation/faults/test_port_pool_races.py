@@ -116,3 +116,25 @@ def test_a_port_is_taken_while_the_background_looks(rig: Rig, docker: DirectDock
     check(rig, 2)
     assert {port.id for port in rig.neutron.user_ports()} >= {lease.port_id for lease in rig.journal.leases.all()}
     assert len({box.ip for box in boxes}) == 2
+
+
+def test_the_filler_changes_its_ports_while_the_network_is_removed(rig: Rig, docker: DirectDocker) -> None:
+    """Those that were just made ready would stay, and keep the Neutron network for ever."""
+    net = docker.network_create(options={POOL: "8"})
+    docker.rm(docker.run(net))
+    rig.fill()
+    turns: list[str] = []
+
+    def hook(name: str, arguments: tuple[object, ...]) -> None:
+        if name == "neutron.delete_port" and not turns:
+            turns.append(name)
+            rig.ovs.without_flows = {spare.port_id for spare in rig.journal.spares.all() if spare.state == "ready"}
+            rig.services.pool_filler.work()
+
+    rig.outside.hook = hook
+    docker.network_rm(net)
+    rig.outside.hook = None
+    assert turns
+    assert rig.neutron.user_ports() == []
+    assert rig.neutron.find_networks() == []
+    assert rig.journal.spares.all() == []

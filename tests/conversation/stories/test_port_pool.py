@@ -404,6 +404,16 @@ def test_another_hosts_pool_is_not_touched(rig: Rig, docker: DirectDocker) -> No
     assert {port.id for port in rig.neutron.user_ports()} == {spare.port_id for spare in spares(other)}
 
 
+def test_a_network_that_is_removed_right_after_a_lost_journal_leaves_nothing(rig: Rig, docker: DirectDocker) -> None:
+    """The Neutron network could not be deleted, for ports of the pool that nobody has looked for yet."""
+    network = pooled(rig, docker)
+    restarted(rig, lose_journal=True)
+    docker.network_rm(network)
+    assert rig.neutron.user_ports() == []
+    assert rig.neutron.find_networks() == []
+    assert rig.ovs.owned() == []
+
+
 # -- sizes, options ------------------------------------------------------------------------------------------------
 
 

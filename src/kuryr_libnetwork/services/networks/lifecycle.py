@@ -275,6 +275,7 @@ class Networks:
         except JournalError as error:  # a full disk is no reason to keep anything
             LOG.warning("removing Docker network %s all the same: %s", docker_id[:12], error)
         self._end_all(docker_id)
+        self._removal.drain(record)
         self._teardown.end(record, last_try=last_try)
         return self._teardown.unfinished_beside(record)
 
@@ -284,7 +285,6 @@ class Networks:
             self._releaser.end_endpoint(endpoint)
         for lease in self._journal.leases.find(LEASES_BY_NETWORK, docker_id):
             self._releaser.end_leftover(lease)
-        self._removal.drain(docker_id)
 
 
 def _on(record: NetworkRecord, network: Network) -> NetworkRecord:

@@ -18,22 +18,37 @@ from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.indexes import SPARES_BY_NETWORK, SPARES_BY_STATE
 from kuryr_libnetwork.model.records import NetworkRecord, SpareRecord, SubnetRecord
+from kuryr_libnetwork.rules.identity import SPARE_NAME
 from kuryr_libnetwork.rules.pool_pauses import OVER_QUOTA
+from kuryr_libnetwork.rules.port_pool import PoolMark, idle_spare
 from kuryr_libnetwork.services.ports.spares import AGE, IDLE, Spares
 from kuryr_libnetwork.services.state.dates import Ages
 from kuryr_libnetwork.services.state.locks import KeyedLocks
+from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
+MOST_LOOKS = 20
 SIDE_BY_SIDE = 4
 """Deletions at the same time, while somebody waits for all of them."""
 
 
 class SpareRemoval:
     def __init__(
-        self, neutron: Neutron, journal: Journal, drivers: Drivers, spares: Spares, locks: KeyedLocks, ages: Ages
+        self,
+        *,
+        neutron: Neutron,
+        journal: Journal,
+        own: OwnThings,
+        drivers: Drivers,
+        spares: Spares,
+        locks: KeyedLocks,
+        ages: Ages,
+        host: str,
     ) -> None:
         self._neutron = neutron
         self._journal = journal
+        self._own = own
+        self._host = host
         self._drivers = drivers
         self._spares = spares
         self._locks = locks
@@ -67,12 +82,35 @@ class SpareRemoval:
         self._journal.spares.drop(port_id)
         self._ages.end(AGE, port_id)
 
-    def drain(self, docker_network_id: str) -> None:
+    def drain(self, network: NetworkRecord) -> None:
         """Delete all ports of a pool that no container has. Raises the first error, once all have been tried."""
+        docker_network_id = network.docker_id
         with self._locks.hold("spares", docker_network_id):  # the filler is not just making one
-            found = self._journal.spares.find(SPARES_BY_NETWORK, docker_network_id)
-            self._end_all([spare for spare in found if spare.state != "used"])
+            if network.rebuilt and network.neutron_id:
+                self._find(network)
+            for _ in range(MOST_LOOKS):  # it may have changed some since they were listed
+                idle = self._idle(docker_network_id)
+                if not idle:
+                    break
+                self._end_all(idle)
         self._spares.forget(docker_network_id)
+
+    def _find(self, network: NetworkRecord) -> None:
+        """Take up the ports of a pool that the journal has lost. Neutron calls: 1."""
+        query = {"network_id": network.neutron_id, "binding:host_id": self._host}
+        for port in self._own.ports(name=SPARE_NAME, **query):
+            mark = idle_spare(port)
+            if mark != PoolMark(host=self._host, network=network.docker_id) or self._spares.knows(port.id):
+                continue
+            with self._locks.hold("port", port.id):
+                driver = self._drivers.for_port(port)
+                used = driver.where(driver.recover(port)) == "container"
+                if not used and self._journal.leases.get(port.id) is None:
+                    self._spares.take_up(port, "leaving")
+
+    def _idle(self, docker_network_id: str) -> list[SpareRecord]:
+        found = self._journal.spares.find(SPARES_BY_NETWORK, docker_network_id)
+        return [spare for spare in found if spare.state != "used"]
 
     def make_way(self, network: NetworkRecord, subnet: SubnetRecord, error: NeutronConflict) -> bool:
         """Delete one idle port for a container that cannot get its own; whether there was one.
