@@ -74,6 +74,7 @@ class SimulatedHost(Rig):
             clock=self._clock.read,
             health=self.health,
             chance=self._chance,
+            beside=self.beside,
         )
 
     def start(self) -> None:

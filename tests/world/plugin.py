@@ -23,8 +23,10 @@ from kuryr_libnetwork.port_driver.drivers.veth import VethDriver
 from kuryr_libnetwork.port_driver.registry import DriverRegistry
 from kuryr_libnetwork.protocol.routes import Constants, build_routes
 from kuryr_libnetwork.services.assembly import Services, assemble
+from kuryr_libnetwork.services.state.beside import Beside
 from tests.fakes.host import FakeJournal, FakeLinks, FakeOvs, FakeSandboxes, FakeScripts
 from tests.fakes.neutron import FakeNeutron
+from tests.world.beside import InTurn
 from tests.world.dockerside import Docker
 
 HOST = "h1"
@@ -73,6 +75,7 @@ class Plugin:
         self.vif_plugging_timeout: float | None = None
         self.agent_alive_timeout = 0.0
         self.port_pool = PortPoolSettings()
+        self.beside: Beside = InTurn()
         self.health = Health(lambda: self.now)
         self.services: Services = self._assemble()
         self._server: PluginServer | None = None
@@ -119,6 +122,7 @@ class Plugin:
             clock=lambda: self.now,
             health=self.health,
             second_engine=engine,
+            beside=self.beside,
         )
 
     def start(self) -> None:

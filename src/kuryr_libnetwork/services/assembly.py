@@ -50,6 +50,7 @@ from kuryr_libnetwork.services.ports.port_options import PortOptions
 from kuryr_libnetwork.services.ports.spare_removal import SpareRemoval
 from kuryr_libnetwork.services.ports.spares import Spares
 from kuryr_libnetwork.services.state.attempts import Attempts
+from kuryr_libnetwork.services.state.beside import Beside, SideBySide
 from kuryr_libnetwork.services.state.dates import Ages, Dates, latest_date
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.locks import KeyedLocks
@@ -93,14 +94,15 @@ def assemble(
     second_engine: Engine | None = None,
     pfs: Callable[[], Mapping[str, str]] = dict,
     chance: Callable[[], float] = lambda: 0.0,
+    beside: Beside | None = None,
 ) -> Services:
     """``now``: seconds since the epoch; ``clock``: monotonic seconds. ``health``: where the background's threads
     report beats and unforeseen errors. ``second_engine``: another client of the same Docker, for the page.
     ``pfs``: names of PFs' network devices by PCI address, for the page as well. ``chance``: a random number from 0 to
     1, by which the background of each host comes at a time of its own.
     """
-    health = health or Health(clock)
-    parts = _Parts(neutron, journal, drivers, sandboxes, engine, settings, now, clock, health, chance)
+    health, beside = health or Health(clock), beside or SideBySide()
+    parts = _Parts(neutron, journal, drivers, sandboxes, engine, settings, now, clock, health, chance, beside)
     driver = NetworkDriver(parts.networks, parts.endpoints, parts.locks, parts.unfinished)
     operator = Operator(journal, drivers, parts.locks)
     onlooker = Onlooker(neutron, second_engine, journal, parts.findings, health, settings.host, pfs)
@@ -145,8 +147,10 @@ class _Parts:
         clock: Callable[[], float],
         health: Health,
         chance: Callable[[], float],
+        beside: Beside,
     ) -> None:
         self._chance = chance
+        self._beside = beside
         self._neutron = neutron
         self._journal = journal
         self._drivers = drivers
@@ -185,7 +189,7 @@ class _Parts:
         )
         self._new_ports = NewPorts(neutron, journal, self._intents, drivers, settings.host, self._dates)
         self._pools = PoolKeeper(
-            neutron, journal, self._own, settings.subnetpool_name_prefix, self.locks, self._dates, self._ages
+            neutron, journal, self._own, settings.subnetpool_name_prefix, self.locks, self._dates, self._ages, beside
         )
 
     @cached_property
@@ -271,6 +275,7 @@ class _Parts:
                 self.locks,
                 self._settings.host,
             ),
+            beside=self._beside,
             dates=self._dates,
         )
 

@@ -16,6 +16,7 @@ from typing import Any
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.rules import identity
 from tests.fakes.neutron import PROJECT
+from tests.world.beside import InTurn
 from tests.world.dockerside import Container, DockerNetwork, PluginError
 from tests.world.outside import Fault
 from tests.world.rig import DirectDocker, Rig
@@ -180,6 +181,16 @@ class Trial:
         return {part: shown for part, shown in state.items() if part != "journal"} | {"networks": networks}
 
 
+class LateTrial(Trial):
+    """What is done side by side ends at the last moment."""
+
+    def make_rig(self, **cloud: Any) -> Rig:
+        rig = super().make_rig(**cloud)
+        rig.beside = InTurn(late=True)
+        rig.revive()
+        return rig
+
+
 def without_tag(rows: dict[str, Any], tag: str) -> dict[str, Any]:
     return {key: row | {"tags": [each for each in row["tags"] if each != tag]} for key, row in rows.items()}
 
@@ -302,7 +313,18 @@ def on_each_engine(found: Iterable[Operation]) -> dict[str, Operation]:
     }
 
 
-OPERATIONS = on_each_engine(operations())
+def late() -> dict[str, Operation]:
+    creates = _creates()
+    names = ("new", "dual", "two-subnets", "says", "existing-without-subnet", "full", "range")
+    made = [Operation(f"late-create-{name}", creates[name], Trial.network_rm, trial=LateTrial) for name in names]
+    gone = [
+        Operation(f"late-network-rm-{name}", Trial.network_rm, None, (), (creates[name],), trial=LateTrial)
+        for name in ("dual", "two-subnets")
+    ]
+    return {operation.name: operation for operation in (*made, *gone)}
+
+
+OPERATIONS = on_each_engine(operations()) | late()
 
 
 def calls_of(operation: Operation) -> list[str]:

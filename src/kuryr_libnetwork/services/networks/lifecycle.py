@@ -44,6 +44,7 @@ from kuryr_libnetwork.services.networks.teardown import Teardown
 from kuryr_libnetwork.services.ports.creation import NewPorts
 from kuryr_libnetwork.services.ports.port_options import PortOptions
 from kuryr_libnetwork.services.ports.spare_removal import SpareRemoval
+from kuryr_libnetwork.services.state.beside import Begin, Beside
 from kuryr_libnetwork.services.state.dates import Dates
 from kuryr_libnetwork.services.state.explaining import explaining
 from kuryr_libnetwork.services.state.intents import Intents
@@ -76,6 +77,7 @@ class Networks:
         removal: SpareRemoval,
         default_pool: PoolSize,
         teardown: Teardown,
+        beside: Beside,
         dates: Dates,
     ) -> None:
         self._neutron = neutron
@@ -94,6 +96,7 @@ class Networks:
         self._removal = removal
         self._default_pool = default_pool
         self._teardown = teardown
+        self._beside = beside
         self._dates = dates
 
     # -- create ----------------------------------------------------------------------------------------------------
@@ -134,16 +137,17 @@ class Networks:
             undo.add("take the network down", lambda: self._take_back(request.network_id))
             self._journal.networks.put(record)
             self._pools.network_came(pool.cidr for pool in pools)
-            on_tags = on_pools = False
-            if plan.network is None:
-                record, network = self._new(record, plan.shared)
-            else:
-                record, network, on_tags = self._existing(record, plan.network, pools)
-                on_pools = not on_tags
-            check_mtu(options.mtu, record.mtu, {pool.ip_version for pool in pools})
-            record = self._subnets.attach(record, network, pools, plan.sources, on_pools=on_pools)
-            if not on_tags:
-                self._network_users.remember(record)
+            with self._beside.steps() as begin:
+                on_tags = on_pools = False
+                if plan.network is None:
+                    record, network = self._new(record, plan.shared, begin)
+                else:
+                    record, network, on_tags = self._existing(record, plan.network, pools)
+                    on_pools = not on_tags
+                check_mtu(options.mtu, record.mtu, {pool.ip_version for pool in pools})
+                record = self._subnets.attach(record, network, pools, plan.sources, begin, on_pools=on_pools)
+                if not on_tags:  # the pools' tags have been replaced before
+                    self._network_users.remember(record)
             self._journal.networks.put(msgspec.structs.replace(record, state="ready"))
         LOG.info("Docker network %s is Neutron network %s", request.network_id[:12], network.id)
         return True
@@ -204,7 +208,7 @@ class Networks:
         choices = choices_of(agreed(request.generic, *(pool.options for pool in pools)))
         return self._chooser.plan(choices, pools, home)
 
-    def _new(self, record: NetworkRecord, shared: bool | None) -> tuple[NetworkRecord, Network]:
+    def _new(self, record: NetworkRecord, shared: bool | None, begin: Begin) -> tuple[NetworkRecord, Network]:
         attributes: dict[str, Any] = {"name": identity.network_name(record.docker_id), "admin_state_up": True}
         if shared is not None:
             attributes["shared"] = shared
@@ -214,7 +218,8 @@ class Networks:
             lambda made: self._journal.networks.put(_on(record, made)),
             docker_network=record.docker_id,
         )
-        self._neutron.set_tags("networks", network.id, identity.network_tags(record.docker_id, existing=False))
+        tags = identity.network_tags(record.docker_id, existing=False)
+        begin(lambda: self._neutron.set_tags("networks", network.id, tags))
         return _on(record, network), network
 
     def _refuse_vnic_type(self, vnic_type: str) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 
 import msgspec
 
@@ -25,6 +26,7 @@ from kuryr_libnetwork.rules.identity import docker_id_of, network_of_pool, pool_
 from kuryr_libnetwork.rules.networks import pools_of
 from kuryr_libnetwork.rules.ownership import OwnSubnetPool
 from kuryr_libnetwork.services.networks.turns import Turns
+from kuryr_libnetwork.services.state.beside import Beside
 from kuryr_libnetwork.services.state.dates import Ages, Dates
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.own_things import OwnThings
@@ -43,7 +45,9 @@ class PoolKeeper:
         locks: KeyedLocks,
         dates: Dates,
         ages: Ages,
+        beside: Beside,
     ) -> None:
+        self._beside = beside
         self._neutron = neutron
         self._journal = journal
         self._own = own
@@ -105,12 +109,19 @@ class PoolKeeper:
 
         ``look``: ask first whether another host uses them; one more Neutron call for each.
         """
-        for pool_id in pool_ids:
-            with self._held(pool_id) as record:
-                if record is None:
-                    self._release_unknown(pool_id, network_gone=True)
-                elif not record.requests and not self.in_use(pool_id):
-                    self._end(record, last_try=False, look=look)
+        first, *others = [*pool_ids] or [""]
+        with self._beside.steps() as begin:
+            for pool_id in others:
+                begin(partial(self._end_after_network, pool_id, look=look))
+            if first:
+                self._end_after_network(first, look=look)
+
+    def _end_after_network(self, pool_id: str, *, look: bool) -> None:
+        with self._held(pool_id) as record:
+            if record is None:
+                self._release_unknown(pool_id, network_gone=True)
+            elif not record.requests and not self.in_use(pool_id):
+                self._end(record, last_try=False, look=look)
 
     def give_up(self, docker_id: str, pool_ids: Iterable[str]) -> None:
         """Remove the pools of a Docker network whose Neutron network stays for others; a pool of upstream's may have

@@ -25,6 +25,7 @@ from kuryr_libnetwork.model.value import IpVersion
 from kuryr_libnetwork.rules import identity, networks as rules
 from kuryr_libnetwork.rules.addresses import spans_within
 from kuryr_libnetwork.rules.port_options import option_tags
+from kuryr_libnetwork.services.state.beside import Begin
 from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.network_users import NetworkUsers
 from kuryr_libnetwork.services.state.own_things import OwnThings
@@ -51,12 +52,19 @@ class SubnetKeeper:
         self._network_users = network_users
 
     def attach(
-        self, record: NetworkRecord, network: Network, pools: Sequence[PoolRecord], sources: Sources, *, on_pools: bool
+        self,
+        record: NetworkRecord,
+        network: Network,
+        pools: Sequence[PoolRecord],
+        sources: Sources,
+        begin: Begin,
+        *,
+        on_pools: bool,
     ) -> NetworkRecord:
         """The record with a subnet for each pool. ``on_pools``: the pools record the Docker network already.
 
         Neutron calls: 1 if the network has subnets, 1 for each new one, 1 to record each, 1 for each auxiliary address
-        on an existing one.
+        on an existing one. Subnets are tagged beside the rest.
         """
         found = self._neutron.find_subnets(network_id=network.id) if network.subnets else []
         matches = [(pool, rules.match_subnet(network, found, pool)) for pool in pools]  # refuse before the first change
@@ -76,7 +84,7 @@ class SubnetKeeper:
         }
         for pool, match in matches:
             subnet = match or self._new(record, network, found, pool, origins[pool.pool_id])
-            record = self._record(record, subnet, pool, made=match is None, on_pools=on_pools)
+            record = self._record(record, subnet, pool, begin, made=match is None, on_pools=on_pools)
             for address in rules.kept_by_ports(pool, made=match is None):
                 record = self._keep_address(record, subnet, address)
         return record
@@ -117,7 +125,7 @@ class SubnetKeeper:
         return rules.spans_of_new(pool, gateway=_gateway(record, pool) is not None, dhcp=self._settings.enable_dhcp)
 
     def _record(
-        self, record: NetworkRecord, subnet: Subnet, pool: PoolRecord, *, made: bool, on_pools: bool
+        self, record: NetworkRecord, subnet: Subnet, pool: PoolRecord, begin: Begin, *, made: bool, on_pools: bool
     ) -> NetworkRecord:
         """Record in Neutron that the subnet is the pool's: on the subnet, as upstream does, or on the pool.
 
@@ -136,7 +144,7 @@ class SubnetKeeper:
             options = option_tags(record) if pool.pool_id in record.pools[:1] else ()
             self._network_users.record(record.docker_id, record.neutron_id, pool, options)
         elif not recorded and not marked:
-            self._neutron.add_tags("subnets", subnet.id, [pool.pool_id])
+            begin(lambda: self._neutron.add_tags("subnets", subnet.id, [pool.pool_id]))
         return record
 
     def _keep_address(self, record: NetworkRecord, subnet: Subnet, address: str) -> NetworkRecord:
