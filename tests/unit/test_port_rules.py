@@ -376,9 +376,10 @@ def test_nobody_chooses_where_addresses_follow_from_macs() -> None:
 
 def test_an_address_of_the_users_is_looked_for_first_where_he_makes_ports() -> None:
     """Each --ip would cost a call more, or each port of the user's a refused one."""
-    assert rules.is_made_first(RECORD, USED)
-    assert not rules.is_made_first(replace(RECORD, made=False), USED)
-    assert not rules.is_made_first(RECORD, replace(USED, automatic=True))
+    assert rules.is_made_first(RECORD, USED, was_free=False)
+    assert not rules.is_made_first(replace(RECORD, made=False), USED, was_free=False)
+    assert rules.is_made_first(replace(RECORD, made=False), USED, was_free=True)
+    assert not rules.is_made_first(RECORD, replace(USED, automatic=True), was_free=True)
 
 
 def test_a_port_that_is_not_what_docker_was_told() -> None:

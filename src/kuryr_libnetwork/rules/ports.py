@@ -125,14 +125,15 @@ def refuse_automatic(subnet: SubnetRecord, address: str) -> None:
         )
 
 
-def is_made_first(network: NetworkRecord, subnet: SubnetRecord) -> bool:
+def is_made_first(network: NetworkRecord, subnet: SubnetRecord, *, was_free: bool) -> bool:
     """Whether to create a port for an address that the user chose without first looking for a port that has it.
 
     Neutron refuses a second port. So this saves a call if the address is free, as it nearly always is on a network that
-    kuryr made, and costs one more if it is not: on their own networks users, and Zun, create ports for containers. If
-    addresses follow from MACs, only an existing port can have the address.
+    kuryr made, and costs one more if it is not: on their own networks users, and Zun, create ports for containers.
+    There the last chosen address tells (``was_free``): who makes ports makes them for each container. If addresses
+    follow from MACs, only an existing port can have the address.
     """
-    return network.made and not subnet.automatic
+    return (network.made or was_free) and not subnet.automatic
 
 
 def refuse_other_answer(port: Port, told: Iterable[str], mac: str) -> None:

@@ -86,6 +86,26 @@ def test_an_address_that_a_port_of_the_users_has(rig: Rig, docker: DirectDocker)
         docker.run(network, ip="10.1.0.77")
 
 
+def test_on_a_network_of_the_users_the_last_address_tells(rig: Rig, docker: DirectDocker) -> None:
+    """Whoever says --ip would wait for a look each time, or whoever makes the ports for a refused one each time."""
+    theirs = rig.neutron.seed_network(name="theirs")
+    subnet = rig.neutron.seed_subnet(theirs.id, V4)
+    for number in (70, 71):
+        rig.neutron.seed_port(theirs.id, fixed_ips=[{"subnet_id": subnet.id, "ip_address": f"10.1.0.{number}"}])
+    network = docker.network_create(V4, options={"neutron.net.uuid": theirs.id})
+
+    def calls(ip: str) -> list[str]:
+        rig.neutron.calls.clear()
+        docker.run(network, ip=ip)
+        return [name for name, *_ in rig.neutron.calls]
+
+    adopting = ["find_ports", "add_tags", "find_subnetpools", "update_port"]
+    assert calls("10.1.0.77") == ["find_ports", "create_port"]
+    assert calls("10.1.0.78") == ["create_port"]
+    assert calls("10.1.0.70") == ["create_port", *adopting]
+    assert calls("10.1.0.71") == adopting
+
+
 def test_a_full_quota_is_no_reason_against_a_port_that_is_there(rig: Rig, docker: DirectDocker) -> None:
     """A user who may make no more ports could not use those that he has made."""
     network = docker.network_create(V4)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ports for containers: the only place that gets a Neutron port for a request of Docker, and releases it.
 
-Neutron calls to get an address: a new port 1; an address that the user chose 1, on a network of the user's 2 (look,
-then create); a port found by its address 1, on a network that kuryr made 2; the second address of a dual-stack port 0.
-To release: 1, adopted 2. To bind: :mod:`~.binder`.
+Neutron calls to get an address: a new port 1; an address that the user chose 1, the first one on a network of the
+user's 2 (look, then create); a port found by its address 1, on a network that kuryr made, or after an address that was
+free, 2; the second address of a dual-stack port 0. To release: 1, adopted 2. To bind: :mod:`~.binder`.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ class Ports:
         self._locks = locks
         self._host = host
         self._dates = dates
+        self._free_last: set[str] = set()  # the Docker networks whose last chosen address no port had
 
     # -- getting an address ----------------------------------------------------------------------------------------
 
@@ -153,16 +154,20 @@ class Ports:
         if pooled is not None:
             return Acquired(pooled)
         found: list[Port] = []
-        if not rules.is_made_first(network, subnet):
+        if not rules.is_made_first(network, subnet, was_free=network.docker_id in self._free_last):
             found = self.find(subnet.subnet_id, address)
         if not found:
             rules.refuse_automatic(subnet, address)
             try:
-                return Acquired(self._make(network, subnet, address, container))
+                made = self._make(network, subnet, address, container)
             except _MAY_BE_TAKEN:
                 found = self.find(subnet.subnet_id, address)
                 if not found:
                     raise
+            else:
+                self._free_last.add(network.docker_id)
+                return Acquired(made)
+        self._free_last.discard(network.docker_id)
         with self._locks.hold("port", found[0].id):
             return Acquired(self._adopt(found[0], network, subnet, address))
 
