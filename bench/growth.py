@@ -8,23 +8,29 @@ journal of that size.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench import process, stats
+from bench.operations import Bench
 from bench.share import TimedClient
 from bench.stats import Section, median, ms, s
+from kuryr_libnetwork.errors import JournalError
 from kuryr_libnetwork.host.journal import JOURNAL_FILE, SqliteJournal
 from kuryr_libnetwork.model.neutron import FixedIp
 from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, PlugRecord
+from lab.errors import LabError
 from lab.paths import LabPaths
+from lab.process import wait_for
 from tests.world.dockerside import Docker
 from tests.world.plugin import Plugin
 
 COUNTS = (10, 100, 1000, 3000)
+FREE = 20.0
 START_GOAL, GROWTH_GOAL, MEMORY_GOAL = 1.0, 1.2, 30.0
 """Seconds; times; KB for each endpoint."""
 
@@ -69,27 +75,55 @@ def fill(journal: SqliteJournal, count: int, docker_id: str, neutron_id: str, su
             journal.endpoints.put(endpoint)
 
 
-def measure(
-    paths: LabPaths, folder: Path, rounds: int, say: Callable[[str], None], counts: Sequence[int] = COUNTS
-) -> Section:
+def measure(bench: Bench, folder: Path, rounds: int, say: Callable[[str], None]) -> Section:
     """``folder`` must be on a real disk."""
-    header = ["endpoints", "run and rm, our share", "the background for one", "start to first answer", "resident"]
-    section = Section("growth", "What grows with the number of endpoints", header)
-    for count in counts:
+    header = ["endpoints", "docker run", "run and rm, our share", "the background for one", "start to first answer"]
+    section = Section("growth", "What grows with the number of endpoints", [*header, "resident"])
+    for count in COUNTS:
         say(f"{count} endpoints")
+        run = _docker_run(bench, folder / f"lab-{count}", count, min(rounds, 7))
         share, background = _service(folder / f"service-{count}", count, rounds)
-        seconds, resident = _process(paths, folder / f"process-{count}", count, rounds)
-        section.rows.append([str(count), ms(share), f"{background * 1e6:.0f} µs", s(seconds), f"{resident:.1f} MB"])
-        section.data[str(count)] = {"share": share, "background": background, "start": seconds, "resident": resident}
-    few, many = section.data[str(counts[0])], section.data[str(counts[-1])]
+        seconds, resident = _process(bench.lab.paths, folder / f"process-{count}", count, rounds)
+        cells = [s(run), ms(share), f"{background * 1e6:.0f} µs", s(seconds), f"{resident:.1f} MB"]
+        section.rows.append([str(count), *cells])
+        section.data[str(count)] = {
+            "run": run, "share": share, "background": background, "start": seconds, "resident": resident
+        }  # fmt: skip
+    few, many = section.data[str(COUNTS[0])], section.data[str(COUNTS[-1])]
     growth = many["share"] / few["share"]
-    kilobytes = (many["resident"] - few["resident"]) * 1000 / (counts[-1] - counts[0])
+    kilobytes = (many["resident"] - few["resident"]) * 1000 / (COUNTS[-1] - COUNTS[0])
     section.notes.append(
-        f"From {counts[0]} to {counts[-1]} endpoints our share grows {growth:.2f} times (goal {GROWTH_GOAL}), memory "
-        f"by {kilobytes:.1f} KB for each (goal {MEMORY_GOAL:.0f} KB); start: goal {START_GOAL:.0f} s."
+        f"From {COUNTS[0]} to {COUNTS[-1]} endpoints our share grows {growth:.2f} times (goal {GROWTH_GOAL}), memory "
+        f"by {kilobytes:.1f} KB for each (goal {MEMORY_GOAL:.0f} KB); start: goal {START_GOAL:.0f} s. The endpoints "
+        "are in the journal; docker run is that of the lab, the median."
     )
     section.data |= {"growth": growth, "kilobytes": kilobytes}
     return section
+
+
+def _docker_run(bench: Bench, folder: Path, count: int, rounds: int) -> float:
+    """Seconds of ``docker run``, the median, with so many endpoints in the service's journal."""
+    service, state = bench.host.kuryr, bench.host.paths.kuryr_state
+    bench.create("kuryr", "grown", "--subnet=10.77.0.0/16")
+    service.stop()
+    shutil.copytree(state, folder)
+    journal = _opened(state / JOURNAL_FILE)
+    (record,) = [each for each in journal.networks.all() if each.subnets[0].cidr == "10.77.0.0/16"]
+    fill(journal, count, record.docker_id, record.neutron_id, record.subnets[0].subnet_id)
+    journal.close()
+    try:
+        service.start()
+        found = []
+        for _ in range(rounds + 1):
+            found.append(bench.run("grown", "box").seconds)
+            bench.rm("box")
+    finally:
+        service.stop()
+        shutil.rmtree(state)
+        shutil.copytree(folder, state)
+        service.start()
+        bench.remove_network("grown")
+    return median(found[1:])
 
 
 def _service(folder: Path, count: int, rounds: int) -> tuple[float, float]:
@@ -109,6 +143,21 @@ def _service(folder: Path, count: int, rounds: int) -> tuple[float, float]:
         begin = time.thread_time()
         plugin.services.reconciler.round()
         return min(found[1:]), (time.thread_time() - begin) / count
+
+
+def _opened(path: Path) -> SqliteJournal:
+    """The journal, once the service that has been stopped has left it."""
+    found: list[SqliteJournal] = []
+
+    def is_free() -> bool:
+        with suppress(JournalError):
+            found.append(SqliteJournal(path))
+        return bool(found)
+
+    if not wait_for(is_free, FREE):
+        msg = f"kuryr-server still holds {path} {FREE:.0f} s after it was stopped"
+        raise LabError(msg)
+    return found[0]
 
 
 @contextmanager

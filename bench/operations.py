@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,8 @@ BACKGROUND = (
     "/v2.0/ports?name=kuryr-unbound-port",
     "/v2.0/ports?device_owner=compute:kuryr&binding",
     "/v2.0/ports?binding:host_id=",
+    "/v2.0/quotas/",
+    "/v2.0/agents",
     "/v2.0/qos/policies",
 )
 """The calls of the reconciler's round, once a minute whatever Docker does."""
@@ -57,16 +59,16 @@ class Bench:
         return Timed(seconds, calls)
 
     def create(self, driver: str, name: str, *arguments: str) -> Timed:
-        ipam = ["--ipam-driver=kuryr"] if driver == "kuryr" else []
+        ipam = [] if driver == "bridge" else [f"--ipam-driver={driver}"]
         return self.docker("network", "create", "-d", driver, *ipam, *arguments, PREFIX + name)
 
     def remove_network(self, name: str) -> Timed:
         return self.docker("network", "rm", PREFIX + name)
 
-    def run(self, network: str, name: str, *arguments: str) -> Timed:
+    def run(self, network: str, name: str, *arguments: str, command: Sequence[str] = ()) -> Timed:
         """``network`` "none" is Docker's own."""
         where = network if network == "none" else PREFIX + network
-        return self.docker("run", "-d", "--name", PREFIX + name, "--net", where, *arguments, "busybox")
+        return self.docker("run", "-d", "--name", PREFIX + name, "--net", where, *arguments, "busybox", *command)
 
     def rm(self, *names: str) -> Timed:
         return self.docker("rm", "-f", *(PREFIX + name for name in names))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.cloud import scenarios
 from bench.cloud.figures import by_method, figures_of
+from bench.cloud.neutron import Times
 from bench.cloud.scenarios import Phase, Shape
 from bench.stats import Section
 
@@ -23,10 +24,11 @@ _begin = time.monotonic()
 def main() -> int:
     arguments = _parser().parse_args()
     logging.basicConfig(level=logging.CRITICAL)
-    shape = Shape(
-        arguments.hosts, arguments.containers, arguments.networks, min(arguments.rack, arguments.hosts),
-        arguments.workers,
-    )  # fmt: skip
+    times = Times()
+    if arguments.times is not None:
+        times = Times.measured(json.loads(arguments.times.read_text())["neutron_times"])
+    rack = min(arguments.rack, arguments.hosts)
+    shape = Shape(arguments.hosts, arguments.containers, arguments.networks, rack, arguments.workers, times)
     phases: list[Phase] = []
     if arguments.scenario in ("all", "cloud"):
         for phase in scenarios.whole_cloud(shape, say):
@@ -56,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--workers", type=int, default=4096, help="of Neutron (default: 4096, so that the demand shows)"
     )
+    parser.add_argument("--times", type=Path, metavar="FILE", help="Neutron's own times, from the JSON of ./dev bench")
     parser.add_argument("--scenario", choices=("all", "cloud", "rack"), default="all")
     parser.add_argument("--json", type=Path, metavar="FILE", default=Path(".dev/results/simulation.json"))
     return parser

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from bench.cloud.clock import Actor, Clock
@@ -20,17 +21,39 @@ T = TypeVar("T")
 INDEXED = {"ports": ("network_id", "binding:host_id", "device_owner", "device_id"), "subnets": ("network_id",)}
 REFUSED = 0.01
 """Seconds until a connection is refused while Neutron is away."""
-WRITES = {
-    "create_port": 0.300,
-    "update_port": 0.133,
-    "delete_port": 0.100,
-}
-"""Seconds of one worker: medians of a quiet machine with two processors (docs/benchmarks.md)."""
-WRITE = 0.120
-"""The other changes."""
-READ = 0.025
-ROW = {"networks": 0.0030, "subnets": 0.0012, "subnetpools": 0.0010, "ports": 0.0030}
-"""Seconds for each resource of an answer, in addition to :data:`READ`."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds for which one worker is busy with a call. ``row``: for each resource of an answer, in addition to
+    ``read``. The defaults are medians of a quiet machine with two processors (docs/benchmarks.md).
+    """
+
+    writes: Mapping[str, float] = field(
+        default_factory=lambda: {"create_port": 0.300, "update_port": 0.133, "delete_port": 0.100}
+    )
+    write: float = 0.120
+    read: float = 0.025
+    row: Mapping[str, float] = field(
+        default_factory=lambda: {"networks": 0.003, "subnets": 0.0012, "subnetpools": 0.001, "ports": 0.003}
+    )
+
+    @classmethod
+    def measured(cls, found: Mapping[str, Any]) -> Times:
+        """``found``: the section of :mod:`bench.neutron_times`, as it is in the JSON file."""
+        writes = {"create_port": "POST port", "update_port": "PUT port, labels", "delete_port": "DELETE port"}
+        singles = [each["median"] for what, each in found.items() if what.endswith(", one")]
+        return cls(
+            writes={method: found[what]["median"] for method, what in writes.items()},
+            write=found["PUT tags"]["median"],
+            read=sum(singles) / len(singles),
+            row=found["rows"],
+        )
+
+    def of(self, method: str, verb: str, rows: int) -> float:
+        if verb != "GET":
+            return self.writes.get(method, self.write)
+        return self.read + rows * self.row.get(method.removeprefix("find_"), 0.001)
 
 
 class Served(NamedTuple):
@@ -71,7 +94,7 @@ class IndexedTable(dict[str, Resource]):
 
     def __init__(self, fields: Iterable[str], rows: Mapping[str, Resource]) -> None:
         super().__init__()
-        self.by: dict[str, dict[str, dict[str, None]]] = {field: {} for field in fields}
+        self.by: dict[str, dict[str, dict[str, None]]] = {name: {} for name in fields}
         self._noted: dict[str, dict[str, str]] = {}
         self.version = 0
         for key, row in rows.items():
@@ -88,22 +111,22 @@ class IndexedTable(dict[str, Resource]):
     def note(self, key: str) -> None:
         """The resource has changed."""
         self.version += 1
-        for field, value in self._noted.pop(key, {}).items():
-            self.by[field][value].pop(key, None)
+        for name, value in self._noted.pop(key, {}).items():
+            self.by[name][value].pop(key, None)
         row = self.get(key)
         if row is not None:
-            self._noted[key] = {field: str(row[field] or "") for field in self.by}
-            for field, value in self._noted[key].items():
-                self.by[field].setdefault(value, {})[key] = None
+            self._noted[key] = {name: str(row[name] or "") for name in self.by}
+            for name, value in self._noted[key].items():
+                self.by[name].setdefault(value, {})[key] = None
 
     def near(self, query: Mapping[str, list[str]]) -> list[Resource]:
         """The resources that may match: by id, or by the index that has the fewest."""
         if "id" in query:
             return [self[key] for key in query["id"] if key in self]
         found = [
-            [key for value in values for key in self.by[field].get(value, ())]
-            for field, values in query.items()
-            if field in self.by
+            [key for value in values for key in self.by[name].get(value, ())]
+            for name, values in query.items()
+            if name in self.by
         ]
         return [self[key] for key in min(found, key=len)] if found else list(self.values())
 
@@ -138,8 +161,9 @@ class _Nothing(list[tuple[Any, ...]]):
 class Cloud(FakeNeutron):
     """``served``: all calls, in the order of their ends. ``away``: whether connections are refused."""
 
-    def __init__(self, clock: Clock, workers: int, hosts: Iterable[str]) -> None:
+    def __init__(self, clock: Clock, workers: int, times: Times, hosts: Iterable[str]) -> None:
         super().__init__(hosts=hosts)
+        self._times = times
         self.store: IndexedStore = IndexedStore(self.store)
         self.calls = _Nothing()
         self.served: list[Served] = []
@@ -161,16 +185,13 @@ class Cloud(FakeNeutron):
             self.served.append(Served(began, method, 0.0, 0.0, 0, refused=True))
             raise NeutronUnavailable(f"no answer to {verb} {path}: connection refused")
         self._workers.take()
-        begins, seconds, rows = self._clock.now, WRITES.get(method, WRITE), 0
+        begins, rows = self._clock.now, 0
         try:
             answer: T = self._remembered(method, arguments, verb, path, effect)
-            if isinstance(answer, list):
-                rows = len(answer)
-                seconds = READ + rows * ROW.get(method.removeprefix("find_"), 0.001)
-            elif verb == "GET":
-                seconds = READ
+            rows = len(answer) if isinstance(answer, list) else 0
             return answer
         finally:
+            seconds = self._times.of(method, verb, rows)
             self._clock.wait(seconds)
             self._workers.give_back()
             self.served.append(Served(began, method, begins - began, seconds, rows))

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.cloud.clock import Clock
 from bench.cloud.hosts import SimulatedHost, Template
-from bench.cloud.neutron import Cloud, Served
+from bench.cloud.neutron import Cloud, Served, Times
 
 Say = Callable[[str], None]
 INTERVAL = 60.0
-SPREAD, STEADY, AWAY, BACK = 120.0, 120.0, 120.0, 180.0
+SPREAD, STEADY, AWAY, BACK = 120.0, 120.0, 120.0, 120.0
 """Seconds within which all services start; of the steady state; of Neutron's absence; and after it."""
 BOOT, LONGEST = 60.0, 900.0
 """Seconds within which the hosts of a rack boot; and the most until their containers run."""
@@ -27,6 +27,7 @@ class Shape:
     networks: int
     rack: int
     workers: int
+    times: Times = field(default_factory=Times)
     seed: int = 1
 
 
@@ -46,7 +47,7 @@ class World:
         self.clock = Clock()
         self.chance = random.Random(shape.seed)  # a simulation is to be repeatable
         names = [f"host-{number:04d}" for number in range(shape.hosts)]
-        self.cloud = Cloud(self.clock, shape.workers, names)
+        self.cloud = Cloud(self.clock, shape.workers, shape.times, names)
         template = Template(shape.networks, shape.containers)
         self.hosts = [
             template.copy(self.clock, self.cloud, name, number, INTERVAL, self.chance.random)
