@@ -111,6 +111,8 @@ def test_default_on_a_tenants_network(
     """``default`` would be refused where the service sees all groups, or not let the tenant's own ports in."""
     if role == "admin":
         request.getfixturevalue("service_admin")
+    elif lab.release.role != role:
+        pytest.skip(f"with {lab.release} the role {role} is not enough to use a tenant's network")
     ground = Ground(user, h1)
     projects = {"member": user.acting(KURYR).project_id, "admin": user.member.project_id}
     found = lab.session(ADMIN).neutron("GET", f"/v2.0/security-groups?name=default&project_id={projects[role]}")
