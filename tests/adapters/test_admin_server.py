@@ -142,6 +142,16 @@ def test_a_server_that_cannot_begin_is_told_and_ends_nothing(path: Path, health:
     server.stop()
 
 
+def test_a_stop_may_come_before_the_start(path: Path, health: Health) -> None:
+    """A service that is stopped while it starts would log an internal error."""
+    listener = unix_listener(path, "[admin] socket")
+    server = AdminServer([Place(listener.socket, listener.name, lambda *_: [], listener.remove)], health)
+    server.stop()
+    server.start()
+    assert not path.exists()
+    assert health.report() == {}
+
+
 def test_tcp_on_loopback(health: Health) -> None:
     """Fails if Prometheus cannot scrape, or a taken port is not told."""
     sock = tcp_socket("127.0.0.1", 0)

@@ -57,11 +57,15 @@ class AdminServer:
         self._health = health
         self._running: list[tuple[Any, dict[int, Any], threading.Thread]] = []
         self._ended = threading.Event()
+        self._turn = threading.Lock()
 
     def start(self) -> None:
+        """Serve from now on, unless :meth:`stop` came first: the service may be stopped while it is starting."""
         for place in self._places:
             try:
-                self._begin(place)
+                with self._turn:
+                    if not self._ended.is_set():
+                        self._begin(place)
             except Exception as error:  # noqa: BLE001  # a boundary: whatever it is, containers go on without
                 self._health.unforeseen(THREAD, f"listen on {place.name}", error)
 
@@ -86,10 +90,11 @@ class AdminServer:
             self._ended.wait(PAUSE)
 
     def stop(self, seconds: float = 0.5) -> None:
-        self._ended.set()
+        with self._turn:
+            self._ended.set()
+            running, self._running = self._running, []  # not twice: the trigger is a descriptor
         for place in self._places:
             place.remove()
-        running, self._running = self._running, []  # not twice: the trigger is a descriptor
         for server, open_channels, thread in running:
             server.trigger.pull_trigger(lambda server=server, each=open_channels: server.asyncore.close_all(each))
             thread.join(seconds)
