@@ -41,9 +41,12 @@ class SecurityGroupContract:
         group = tenant.group(description="d")
         kinds = [(protocol, ethertype) for protocol in ("tcp", "udp", "sctp") for ethertype in ("IPv4", "IPv6")]
         neutron.create_security_group_rules(rule(group.id, 80, *kind) for kind in kinds)
-        assert neutron.find_security_groups(name=tenant.name) == neutron.find_security_groups(id=group.id) == [group]
-        assert group in neutron.find_security_groups(description="d")
-        assert (group.name, group.description) == (tenant.name, "d")
+        for query in ({"name": tenant.name}, {"id": group.id}):
+            (found,) = neutron.find_security_groups(**query)
+            assert (found.id, found.name, found.description) == (group.id, tenant.name, "d")
+            assert sorted(rule.direction for rule in found.rules) == ["egress"] * 2 + ["ingress"] * len(kinds)
+            assert {rule.remote_group_id for rule in found.rules} == {None}
+        assert group.id in {found.id for found in neutron.find_security_groups(description="d")}
         assert neutron.find_security_groups(id=NOWHERE) == []
 
     def test_a_rule_that_is_there_refuses_the_whole_call(self, tenant: Tenant, neutron: Neutron) -> None:

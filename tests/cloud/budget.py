@@ -10,6 +10,13 @@ from dataclasses import replace
 
 from lab.api import Lab, NeutronCall
 
+_BACKGROUND = re.compile(
+    r"GET /v2\.0/(?:"
+    r"ports\?(?:name=kuryr-(?:unbound|spare)-port|device_owner=|binding)|subnets\?id=|security-groups\?desc"
+    r"|(?:networks|subnets|subnetpools)\?project_id=[0-9a-f]+$"
+    r"|agents|quotas/|network-ip-availabilities)"
+)
+"""What the service's own looks ask, some each minute, some at a time of their own, beside all calls of Docker."""
 _ONE_TAG = re.compile(r"(/v2\.0/[\w/-]+/tags)/[^/?]+")
 
 
@@ -28,3 +35,9 @@ def counted(lab: Lab, calls: Sequence[NeutronCall]) -> list[NeutronCall]:
         if not (one and found and (found[-1].method, found[-1].uri) == (whole.method, whole.uri)):
             found.append(whole)
     return found
+
+
+def calls_of_kuryr(lab: Lab, since: int) -> list[str]:
+    """What Docker's calls have asked, as ``METHOD URI``."""
+    calls = [f"{call.method} {call.uri}" for call in counted(lab, lab.neutron_calls(since))]
+    return [call for call in calls if not _BACKGROUND.match(call)]

@@ -12,23 +12,8 @@ import pytest
 from lab.api import Host, Lab
 from lab.people import ADMIN
 from lab.process import wait_for
-from tests.cloud.budget import counted
+from tests.cloud.budget import calls_of_kuryr
 from tests.cloud.user import User, together, unique_cidr, unique_cidr_v6
-
-BACKGROUND = (
-    "/ports?name=kuryr-unbound-port",
-    "/ports?name=kuryr-spare-port",
-    "/ports?device_owner=",
-    "/ports?binding",
-    "/subnets?id=",
-    "/security-groups?desc",
-)
-"""What the service's own look asks, once a minute and beside all calls of Docker."""
-
-
-def calls_of_kuryr(lab: Lab, since: int) -> list[str]:
-    calls = [f"{call.method} {call.uri}" for call in counted(lab, lab.neutron_calls(since))]
-    return [call for call in calls if not call.startswith(tuple(f"GET /v2.0{path}" for path in BACKGROUND))]
 
 
 def test_two_containers_ping_and_everything_goes_again(user: User, h1: Host, lab: Lab) -> None:

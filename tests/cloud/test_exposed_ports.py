@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from lab.api import Host, Lab
-from tests.cloud.test_containers import calls_of_kuryr
+from tests.cloud.budget import calls_of_kuryr
 from tests.cloud.test_restarts import lose_journal
 from tests.cloud.user import User, unique_cidr, unique_cidr_v6
 

@@ -10,7 +10,7 @@ import pytest
 
 from lab.api import Host, Lab
 from lab.people import ADMIN, KURYR
-from tests.cloud.test_containers import calls_of_kuryr
+from tests.cloud.budget import calls_of_kuryr
 from tests.cloud.user import User, unique_cidr, unique_cidr_v6
 
 

@@ -15,7 +15,7 @@ import pytest
 from lab.api import Host, Lab
 from lab.paths import CLOUD_ADDRESS
 from lab.process import wait_for
-from tests.cloud.test_containers import calls_of_kuryr
+from tests.cloud.budget import calls_of_kuryr
 from tests.cloud.test_operators import kuryr, told
 from tests.cloud.test_restarts import lose_journal
 from tests.cloud.user import User, unique_cidr, unique_cidr_v6

@@ -130,8 +130,7 @@ class NeutronFront(Loopback):
         return json_answer(200, {what[:-1]: self._seen(what, resource_id)})
 
     def _seen(self, what: str, resource_id: str) -> Resource:
-        """The resource as the role of the service's user sees it."""
-        return self.fake.policy.shown(self.fake.store, what, self.fake.store.get(what, resource_id))
+        return self.fake.seen(what, self.fake.store.get(what, resource_id))
 
     def _list(self, what: str, request: Request) -> Answer:
         query = dict(request.query)

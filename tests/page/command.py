@@ -37,7 +37,7 @@ def running(conf: Path) -> Iterator[Running]:
         assert process.stdout is not None
         line, hint, _ = (process.stdout.readline().strip() for _ in range(3))
         found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)(/[\w-]{32,}/)", line)
-        assert found, line
+        assert found, line or process.communicate(timeout=LIMIT)[1]
         yield Running(process, line, int(found[1]), found[2], hint)
     finally:
         process.kill()

@@ -393,10 +393,15 @@ class FakeNeutron:
             lambda: [_shown(kind, each) for each in self._selected(what, wanted)],
         )
 
+    def seen(self, what: str, resource: Resource) -> Resource:
+        """The resource as the role of the service's user sees it; a group with its rules."""
+        shown = self.policy.shown(self.store, what, resource)
+        return groups.with_rules(self.store, shown) if what == "security_groups" else shown
+
     def _selected(self, what: str, query: Mapping[str, list[str]]) -> list[Resource]:
         heeded = {key: values for key, values in query.items() if key == "id" or not self.ignores_filters}
         found = [each for each in select(what, self.store.all(what), heeded) if self.policy.sees(what, each)]
-        shown = [self.policy.shown(self.store, what, each) for each in found]
+        shown = [self.seen(what, each) for each in found]
         fields = query.get("fields")
         return [{name: each[name] for name in fields or each} for each in answers.select(shown, query)]
 

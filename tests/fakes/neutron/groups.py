@@ -23,7 +23,13 @@ def create_group(store: Store, attributes: Mapping[str, Any]) -> Resource:
     for ethertype in ("IPv4", "IPv6"):
         rule = {"security_group_id": group["id"], "direction": "egress", "ethertype": ethertype}
         store.add("security_group_rules", store.build("security_group_rules", rule))
-    return group
+    return with_rules(store, group)
+
+
+def with_rules(store: Store, group: Resource) -> Resource:
+    """A group as Neutron shows it."""
+    rules = [rule for rule in store.all("security_group_rules") if rule["security_group_id"] == group["id"]]
+    return {**group, "security_group_rules": rules}
 
 
 def create_rules(store: Store, wanted: Iterable[Mapping[str, Any]]) -> list[Resource]:
