@@ -15,8 +15,8 @@ import msgspec
 import pytest
 
 from kuryr_libnetwork.errors import BridgeNotFound, Conflict, OvsdbUnavailable, SwitchSilent
-from kuryr_libnetwork.host import ovsdb
 from kuryr_libnetwork.host.links import KernelLinks
+from kuryr_libnetwork.host.ovs_view import View
 from kuryr_libnetwork.host.ovsdb import OvsDatabase
 from kuryr_libnetwork.interfaces.host import Ovs
 from kuryr_libnetwork.model.links import OvsInterface, VethSpec
@@ -413,7 +413,7 @@ def test_a_change_by_others_before_the_commit_is_noticed(
     wanted = changed(bridge="br-other")
     if step == "_mark":
         database.plug(wanted)
-    original = getattr(ovsdb._View, step)
+    original = getattr(View, step)
     waiting = [change]
 
     def interrupted(view: object, *rows: object) -> None:
@@ -421,7 +421,7 @@ def test_a_change_by_others_before_the_commit_is_noticed(
         if waiting:
             real.vsctl("--no-wait", *waiting.pop())
 
-    monkeypatch.setattr(ovsdb._View, step, interrupted)
+    monkeypatch.setattr(View, step, interrupted)
     database.plug(changed(bridge="br-other", endpoint_id="e2"))
     assert [(row.bridge, row.endpoint_id) for row in database.owned()] == [("br-other", "e2")]
 

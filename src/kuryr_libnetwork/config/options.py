@@ -9,26 +9,17 @@ help, and have defaults that keep the meaning of an older file.
 from __future__ import annotations
 
 import copy
-import re
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from oslo_config import cfg, types
+from oslo_config import cfg
 
-from kuryr_libnetwork.config import admin as config_admin, port_pool as config_port_pool, sriov as config_sriov
-from kuryr_libnetwork.rules.vifs import NAME as VIF_TYPE
+from kuryr_libnetwork.config import admin as config_admin, forms, port_pool as config_port_pool, sriov as config_sriov
 
 VIF_TIMEOUT_CAP = 60
 NEUTRON_TIMEOUT = 20
 DEFAULT_TCP_PORT = 23750
-
-_DRIVER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
-_DST_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,10}")
-_OVSDB = re.compile(r"unix:/[^\s:]+|tcp:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
-_PRINTABLE = re.compile(r"\S(.*\S)?")
-_HOST = re.compile(r"[!-~]{1,255}")
-_IFNAME = re.compile(r"(?!\.{1,2}$)[^\s/:]{0,15}")
 
 # Options that upstream's code reads but ignores, or that are replaced here. Accepted, and logged once at the start.
 NO_EFFECT = {
@@ -48,44 +39,6 @@ FOREIGN = {
 }
 
 
-class Checked(types.String):
-    """A string that has to pass a check; ``allowed`` completes the error line."""
-
-    def __init__(self, allowed: str, check: Callable[[str], bool], type_name: str = "string value") -> None:
-        super().__init__(type_name=type_name)
-        self.allowed = allowed
-        self.check = check
-
-    def __call__(self, value: object) -> str:
-        text: str = super().__call__(value)
-        if not self.check(text):
-            raise ValueError(f"must be {self.allowed}")
-        return text
-
-
-def _matches(pattern: re.Pattern[str]) -> Callable[[str], bool]:
-    return lambda text: pattern.fullmatch(text) is not None
-
-
-def _is_absolute(text: str) -> bool:
-    return text.startswith("/") and "\0" not in text
-
-
-_ABSOLUTE = Checked("an absolute path", _is_absolute, "path")
-_ABSOLUTE_OR_EMPTY = Checked("an absolute path, or empty for none", lambda t: not t or _is_absolute(t), "path")
-_SOCKET = Checked("an absolute path of at most 107 bytes", lambda t: _is_absolute(t) and len(t.encode()) <= 107, "path")
-_ENGINE_SOCKET = Checked(
-    "an absolute path of at most 107 bytes, or empty for no look at Docker",
-    lambda t: not t or (_is_absolute(t) and len(t.encode()) <= 107),
-    "path",
-)
-_DRIVER = Checked("a driver's name or full module path", _matches(_DRIVER_NAME))
-_VIF_TYPE = Checked("a binding:vif_type, as ovs, bridge or tap", _matches(VIF_TYPE))
-_TEXT_OR_EMPTY = Checked("a text of visible characters, or empty", lambda t: not t or _matches(_PRINTABLE)(t))
-_TEXT = Checked("a text that is not empty", _matches(_PRINTABLE))
-_POOL_PREFIX = Checked("a text of 1 to 200 characters", lambda t: 1 <= len(t.strip()) <= 200)
-
-
 def core_options() -> list[cfg.Opt]:
     """``[DEFAULT]`` as upstream has it."""
     return [*_docker_options(), *_driver_options(), *_tls_options(), *_idle_options()]
@@ -95,7 +48,7 @@ def _docker_options() -> list[cfg.Opt]:
     return [
         cfg.Opt(
             "kuryr-uri",
-            type=_TEXT_OR_EMPTY,
+            type=forms.TEXT_OR_EMPTY,
             help="Also listen on TCP at this URI: http://127.0.0.1:23750, or any address with TLS and ssl_ca_file. "
             "Without TLS only loopback addresses are allowed. Not set, or empty: the Unix socket only. The environment "
             "variable OS_KURYR_URI gives the default. (Upstream listened on http://127.0.0.1:23750 by default.)",
@@ -110,13 +63,13 @@ def _docker_options() -> list[cfg.Opt]:
         ),
         cfg.Opt(
             "local_default_address_space",
-            type=_TEXT,
+            type=forms.TEXT,
             default="no_address_space",
             help="Name of the address space for networks of local scope, as reported to Docker.",
         ),
         cfg.Opt(
             "global_default_address_space",
-            type=_TEXT,
+            type=forms.TEXT,
             default="no_address_space",
             help="Name of the address space for networks of global scope, as reported to Docker.",
         ),
@@ -127,21 +80,21 @@ def _driver_options() -> list[cfg.Opt]:
     return [
         cfg.Opt(
             "default_port_driver",
-            type=_DRIVER,
+            type=forms.DRIVER,
             default="kuryr_libnetwork.port_driver.drivers.veth",
             help="Port driver for ports of vnic_type 'normal': full module path or bare name. (Without effect in "
             "upstream.)",
         ),
         cfg.ListOpt(
             "enabled_port_drivers",
-            item_type=_DRIVER,
+            item_type=forms.DRIVER,
             default=["kuryr_libnetwork.port_driver.drivers.veth"],
             help="Port drivers that may be used: full module paths or bare names. An unknown name stops the start. "
             "(Without effect in upstream.)",
         ),
         cfg.Opt(
             "bindir",
-            type=_ABSOLUTE,
+            type=forms.ABSOLUTE,
             default="/usr/libexec/kuryr",
             help="Folder of executables that attach interfaces. One is run if it is named like the port's "
             "binding:vif_type and the service does not know that type; ovs, bridge and tap the service attaches "
@@ -155,7 +108,7 @@ def _driver_options() -> list[cfg.Opt]:
         ),
         cfg.Opt(
             "subnetpool_name_prefix",
-            type=_POOL_PREFIX,
+            type=forms.POOL_PREFIX,
             default="kuryrPool",
             help="Subnetpools created for Docker are named PREFIX-CIDR.",
         ),
@@ -175,21 +128,21 @@ def _tls_options() -> list[cfg.Opt]:
         cfg.BoolOpt("enable_ssl", default=False, help="Use TLS at the TCP address of kuryr_uri."),
         cfg.Opt(
             "ssl_cert_file",
-            type=_ABSOLUTE,
+            type=forms.ABSOLUTE,
             mutable=True,
             default="/var/lib/kuryr/certs/cert.pem",
             help="Certificate (with its chain) of the TCP server, PEM.",
         ),
         cfg.Opt(
             "ssl_key_file",
-            type=_ABSOLUTE,
+            type=forms.ABSOLUTE,
             mutable=True,
             default="/var/lib/kuryr/certs/key.pem",
             help="Private key of the TCP server, PEM.",
         ),
         cfg.Opt(
             "ssl_ca_file",
-            type=_ABSOLUTE_OR_EMPTY,
+            type=forms.ABSOLUTE_OR_EMPTY,
             mutable=True,
             default="",
             help="Clients at kuryr_uri have to show a certificate of this authority (PEM). Required if other machines "
@@ -197,7 +150,7 @@ def _tls_options() -> list[cfg.Opt]:
         ),
         cfg.ListOpt(
             "kuryr_uri_users",
-            item_type=_TEXT,
+            item_type=forms.TEXT,
             default=["root"],
             help="Users of this host, names or numbers, whose processes are served at kuryr_uri if no client "
             "certificate is required (ssl_ca_file), besides root and the service's own user. '*' means all users, "
@@ -215,7 +168,7 @@ def _place_options() -> list[cfg.Opt]:
     return [
         cfg.Opt(
             "host",
-            type=Checked("a host name of 1 to 255 visible characters", _matches(_HOST)),
+            type=forms.HOST,
             default=socket.gethostname(),
             sample_default="<this host's name>",
             help="Name of this host in Neutron (binding:host_id). It has to be the name that the Neutron agent or OVN "
@@ -224,20 +177,20 @@ def _place_options() -> list[cfg.Opt]:
         ),
         cfg.Opt(
             "state-path",
-            type=_ABSOLUTE,
+            type=forms.ABSOLUTE,
             default="/var/lib/kuryr",
             help="Folder of the journal, which has to survive a restart. Only root, or the service's own user, may be "
             "able to write to it. New in 19.",
         ),
         cfg.Opt(
             "socket-path",
-            type=_SOCKET,
+            type=forms.SOCKET,
             default="/run/docker/plugins/kuryr.sock",
             help="Unix socket on which Docker finds the plugin. Not used if systemd hands over a socket. New in 19.",
         ),
         cfg.Opt(
             "docker_socket",
-            type=_ENGINE_SOCKET,
+            type=forms.ENGINE_SOCKET,
             default="/var/run/docker.sock",
             help="Docker's Engine API, which is asked in the background which endpoints still exist. Empty: it is not "
             "asked. New in 19.",
@@ -277,33 +230,33 @@ def binding_options() -> list[cfg.Opt]:
     return [
         cfg.Opt(
             "veth_dst_prefix",
-            type=Checked("1 to 11 of the characters A-Z a-z 0-9 _ . - with a letter first", _matches(_DST_PREFIX)),
+            type=forms.DST_PREFIX,
             default="eth",
             help="Interfaces in containers are named PREFIX0, PREFIX1 and so on.",
         ),
         cfg.Opt(
             "default_driver",
-            type=_DRIVER,
+            type=forms.DRIVER,
             deprecated_name="driver",
             default="kuryr.lib.binding.drivers.veth",
             help="Binding driver: full module path or bare name.",
         ),
         cfg.ListOpt(
             "enabled_drivers",
-            item_type=_DRIVER,
+            item_type=forms.DRIVER,
             default=["kuryr.lib.binding.drivers.veth"],
             help="Binding drivers that may be used: full module paths or bare names.",
         ),
         cfg.Opt(
             "link_iface",
-            type=Checked("an interface name of at most 15 characters, or empty", _matches(_IFNAME)),
+            type=forms.INTERFACE_OR_EMPTY,
             default="",
             help="The virtual machine's interface on which macvlan, ipvlan and VLAN interfaces of containers are "
             "created. Empty: the only interface that has a Neutron port.",
         ),
         cfg.ListOpt(
             "script_vif_types",
-            item_type=_VIF_TYPE,
+            item_type=forms.VIF_TYPE,
             default=[],
             help="Values of binding:vif_type (ovs, bridge, tap) for which the executable in bindir is run, although "
             "the service can attach the interface itself. New in 19.",
@@ -317,13 +270,13 @@ def neutron_options() -> list[cfg.Opt]:
         cfg.BoolOpt("enable_dhcp", default=True, help="Turn on DHCP in subnets created for Docker."),
         cfg.Opt(
             "default_subnetpool_v4",
-            type=_TEXT,
+            type=forms.TEXT,
             default="kuryr",
             help="Name of the subnetpool for IPv4 networks created without --subnet.",
         ),
         cfg.Opt(
             "default_subnetpool_v6",
-            type=_TEXT,
+            type=forms.TEXT,
             default="kuryr6",
             help="Name of the subnetpool for IPv6 networks created without --subnet.",
         ),
@@ -374,7 +327,7 @@ def ovs_options() -> list[cfg.Opt]:
     return [
         cfg.Opt(
             "ovsdb_connection",
-            type=Checked("unix:/absolute/path or tcp:ADDRESS:PORT", _matches(_OVSDB)),
+            type=forms.OVSDB,
             default="unix:/run/openvswitch/db.sock",
             help="Open vSwitch's database: unix:/PATH or tcp:ADDRESS:PORT. New in 19.",
         ),
