@@ -151,25 +151,8 @@ def tcp_listener(
     ``certified``: TLS requires a client certificate. Otherwise only a loopback address is bound, and only root, our own
     user and ``users`` (ids) of this host are served; ``None``: all users.
     """
-    if not encrypted and not is_loopback(host):
-        raise ConfigError(
-            f"[DEFAULT] kuryr_uri: {host} without TLS; use 127.0.0.1, or set enable_ssl with certificates"
-        )
-    if not certified and not is_loopback(host):
-        raise ConfigError(
-            f"[DEFAULT] kuryr_uri: {host} without ssl_ca_file; set it to the authority of Docker's certificate, or use "
-            "127.0.0.1"
-        )
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-        sock.listen(BACKLOG)
-    except (OSError, OverflowError) as error:
-        sock.close()
-        reason = getattr(error, "strerror", None) or error
-        raise AddressInUse(f"[DEFAULT] kuryr_uri: cannot listen on {host}:{port}: {reason}") from None
+    _refuse_unprotected(host, encrypted=encrypted, certified=certified)
+    sock = _bound(host, port)
     name = f"tcp:{host}:{sock.getsockname()[1]}"
     if certified:
         return Listener(sock, name)
@@ -183,6 +166,34 @@ def tcp_listener(
         "".join(f", user {uid}" for uid in sorted(users) if uid),
     )
     return Listener(sock, name, refuses=_refusal_of_all_but({0, os.geteuid(), *users}))
+
+
+def _refuse_unprotected(host: str, *, encrypted: bool, certified: bool) -> None:
+    if is_loopback(host):
+        return
+    if not encrypted:
+        raise ConfigError(
+            f"[DEFAULT] kuryr_uri: {host} without TLS; use 127.0.0.1, or set enable_ssl with certificates"
+        )
+    if not certified:
+        raise ConfigError(
+            f"[DEFAULT] kuryr_uri: {host} without ssl_ca_file; set it to the authority of Docker's certificate, or use "
+            "127.0.0.1"
+        )
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        sock.close()
+        reason = getattr(error, "strerror", None) or error
+        raise AddressInUse(f"[DEFAULT] kuryr_uri: cannot listen on {host}:{port}: {reason}") from None
+    return sock
 
 
 def _refusal_of_all_but(users: Collection[int]) -> Callable[[socket.socket], str]:

@@ -19,6 +19,7 @@ from kuryr_libnetwork.services.background.agent_watch import AgentWatch
 from kuryr_libnetwork.services.background.dockers_word import DockersWord
 from kuryr_libnetwork.services.background.findings import Findings
 from kuryr_libnetwork.services.background.host_survey import HostSurvey
+from kuryr_libnetwork.services.background.network_refresh import NetworkRefresher
 from kuryr_libnetwork.services.background.onlooker import Onlooker
 from kuryr_libnetwork.services.background.quota_watch import QuotaWatch
 from kuryr_libnetwork.services.background.reconciler import Reconciler
@@ -249,6 +250,7 @@ class _Parts:
 
     @cached_property
     def networks(self) -> Networks:
+        settings = self._settings
         return Networks(
             neutron=self._neutron,
             journal=self._journal,
@@ -257,23 +259,15 @@ class _Parts:
             intents=self._intents,
             lookup=self._lookup,
             pools=self._pools,
-            subnets=SubnetKeeper(
-                self._neutron, self._journal, self._own, self._settings, self._intents, self._network_users
-            ),
+            subnets=SubnetKeeper(self._neutron, self._journal, self._own, settings, self._intents, self._network_users),
             network_users=self._network_users,
             port_options=self._port_options,
             releaser=self._releaser,
             new_ports=self._new_ports,
             removal=self._removal,
-            default_pool=self._settings.port_pool.default,
+            default_pool=settings.port_pool.default,
             teardown=Teardown(
-                self._neutron,
-                self._journal,
-                self._own,
-                self._pools,
-                self._network_users,
-                self.locks,
-                self._settings.host,
+                self._neutron, self._journal, self._own, self._pools, self._network_users, self.locks, settings.host
             ),
             beside=self._beside,
             dates=self._dates,
@@ -372,19 +366,17 @@ class _Parts:
         agents = AgentWatch(neutron, self.findings, host)
         quota = QuotaWatch(neutron, self.findings, self._network_ids, self._clock)
         return Reconciler(
-            neutron=self._neutron,
             journal=self._journal,
             engine=self._engine,
             lookup=self._lookup,
-            dockers_word=DockersWord(
-                self._neutron, self._journal, self._own, self._port_options, self.locks, self._dates
-            ),
+            dockers_word=DockersWord(neutron, self._journal, self._own, self._port_options, self.locks, self._dates),
             intents=self._intents,
             networks=self.networks,
             pools=self._pools,
             releaser=self._releaser,
             host_survey=self._host_survey,
             recovery=self._recovery,
+            refresher=NetworkRefresher(neutron, self._journal, self.locks, self._attempts),
             uses={
                 "label ports of containers": self.labels.repeat,
                 "take off the claims of ports that are bound": self._claims.sweep,

@@ -20,19 +20,18 @@ import msgspec
 from kuryr_libnetwork.errors import EngineUnavailable
 from kuryr_libnetwork.interfaces.engine import Engine
 from kuryr_libnetwork.interfaces.journal import Journal
-from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.looking import one_look
 from kuryr_libnetwork.model.engine import EngineView, NetworkWord
-from kuryr_libnetwork.model.neutron import Network, Port, SecurityGroup, Subnet
+from kuryr_libnetwork.model.neutron import Port, SecurityGroup
 from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, PlugRecord, PoolRecord
 from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.patience import one_patience
 from kuryr_libnetwork.rules import leftovers
 from kuryr_libnetwork.rules.leftovers import Suspect
-from kuryr_libnetwork.rules.networks import refreshed
 from kuryr_libnetwork.services.background.dockers_word import DockersWord
 from kuryr_libnetwork.services.background.findings import Findings
 from kuryr_libnetwork.services.background.host_survey import HostSurvey
+from kuryr_libnetwork.services.background.network_refresh import NetworkRefresher
 from kuryr_libnetwork.services.background.recovery import Recovery
 from kuryr_libnetwork.services.endpoints.release import Releaser
 from kuryr_libnetwork.services.networks.lifecycle import Networks
@@ -72,7 +71,6 @@ class Reconciler:
     def __init__(
         self,
         *,
-        neutron: Neutron,
         journal: Journal,
         engine: Engine | None,
         lookup: Lookup,
@@ -83,6 +81,7 @@ class Reconciler:
         releaser: Releaser,
         host_survey: HostSurvey,
         recovery: Recovery,
+        refresher: NetworkRefresher,
         uses: Mapping[str, Callable[[], object]],
         findings: Findings,
         exposed_ports: ExposedPorts,
@@ -93,7 +92,6 @@ class Reconciler:
         clock: Callable[[], float],
         chance: Callable[[], float],
     ) -> None:
-        self._neutron = neutron
         self._journal = journal
         self._engine = engine
         self._lookup = lookup
@@ -104,6 +102,7 @@ class Reconciler:
         self._releaser = releaser
         self._host_survey = host_survey
         self._recovery = recovery
+        self._refresher = refresher
         self._uses = uses
         self._findings = findings
         self._exposed_ports = exposed_ports
@@ -209,7 +208,7 @@ class Reconciler:
 
     def _look_after_uses(self) -> None:
         run = self._attempts.run
-        run("read our networks and their subnets", self._refresh)
+        run("read our networks and their subnets", self._refresher.round)
         for what, look_after in self._uses.items():
             run(what, look_after)
         self._host_survey.repair()
@@ -375,31 +374,6 @@ class Reconciler:
         with self._locks.hold("port", seen.port_id):
             if self._journal.leases.get(seen.port_id) == seen:
                 self._releaser.end_leftover(seen)
-
-    # -- refreshing ------------------------------------------------------------------------------------------------
-
-    def _refresh(self) -> None:
-        """Read all our networks and subnets from Neutron anew, for the next container; two calls in all."""
-        networks = [network for network in self._journal.networks.all() if network.neutron_id]
-        if not networks:
-            return
-        subnet_ids = sorted({subnet.subnet_id for network in networks for subnet in network.subnets})
-        found = {subnet.id: subnet for subnet in self._neutron.find_subnets(id=subnet_ids)} if subnet_ids else {}
-        ids = sorted({network.neutron_id for network in networks})
-        there = {network.id: network for network in self._neutron.find_networks(id=ids)}
-        for network in networks:
-            what = f"refresh Docker network {network.docker_id}"
-            self._attempts.run(what, partial(self._refresh_one, network.docker_id, there, found))
-
-    def _refresh_one(self, docker_id: str, networks: dict[str, Network], subnets: dict[str, Subnet]) -> None:
-        with self._locks.hold("network", docker_id):
-            current = self._journal.networks.get(docker_id)
-            if current is None:
-                return
-            fresh = refreshed(current, networks.get(current.neutron_id), subnets)
-            if fresh != current:
-                LOG.info("Docker network %s changed in Neutron: MTU %d", docker_id[:12], fresh.mtu)
-                self._journal.networks.put(fresh)
 
 
 def _removal(suspect: Suspect) -> str:

@@ -127,11 +127,8 @@ class Endpoints:
 
     def create(self, request: CreateEndpointRequest) -> CreateEndpointResponse | Kept[CreateEndpointResponse]:
         mark = fingerprint(msgspec.to_builtins(request))
-        known = self._journal.endpoints.get(request.endpoint_id)
-        if known is not None:
-            if known.state == "ready" and known.fingerprint == mark:
-                return Kept(self._answer(known))
-            raise Conflict(f"endpoint {request.endpoint_id[:12]} exists already ({known.state})")
+        if known := self._known(request.endpoint_id, mark):
+            return Kept(self._answer(known))
         interface = request.interface or EndpointInterface()
         if interface.mac_address:
             refuse_no_mac(interface.mac_address)
@@ -168,6 +165,15 @@ class Endpoints:
                 raise UnknownObject(f"port {lease.port_id} was released meanwhile; start the container again")
             self._refuse_taken(current)
             return self._answer(self._take(network, current, record, wish, undo))
+
+    def _known(self, endpoint_id: str, mark: str) -> EndpointRecord | None:
+        """The very same endpoint, if it exists already; raises :class:`~kuryr_libnetwork.errors.Conflict` if it
+        differs.
+        """
+        known = self._journal.endpoints.get(endpoint_id)
+        if known is not None and (known.state != "ready" or known.fingerprint != mark):
+            raise Conflict(f"endpoint {endpoint_id[:12]} exists already ({known.state})")
+        return known
 
     def _take(
         self, network: NetworkRecord, lease: LeaseRecord, record: EndpointRecord, wish: _EndpointWish, undo: Undo

@@ -106,6 +106,28 @@ class Networks:
         mark = fingerprint(msgspec.to_builtins(request))
         if self._exists(request.network_id, mark):
             return False
+        record, plan, pools = self._decide(request, mark)
+        with Undo() as undo, explaining(lambda: network_subject(request.network_id, record)):
+            undo.add("take the network down", lambda: self._take_back(request.network_id))
+            self._journal.networks.put(record)
+            self._pools.network_came(pool.cidr for pool in pools)
+            with self._beside.steps() as begin:
+                on_tags = on_pools = False
+                if plan.network is None:
+                    record, network = self._new(record, plan.shared, begin)
+                else:
+                    record, network, on_tags = self._existing(record, plan.network, pools)
+                    on_pools = not on_tags
+                check_mtu(record.asked_mtu, record.mtu, {pool.ip_version for pool in pools})
+                record = self._subnets.attach(record, network, pools, plan.sources, begin, on_pools=on_pools)
+                if not on_tags:  # the pools' tags have been replaced before
+                    self._network_users.remember(record)
+            self._journal.networks.put(msgspec.structs.replace(record, state="ready"))
+        LOG.info("Docker network %s is Neutron network %s", request.network_id[:12], network.id)
+        return True
+
+    def _decide(self, request: CreateNetworkRequest, mark: str) -> tuple[NetworkRecord, Plan, list[PoolRecord]]:
+        """What is to be made of a request; changes nothing, and refuses what is impossible."""
         options = parse_network_options(request.generic)
         self._refuse_vnic_type(options.vnic_type)
         size = self._pool_size(options)
@@ -133,24 +155,7 @@ class Networks:
             pools=tuple(pool.pool_id for pool in pools),
             created_at=self._dates(),
         )
-        with Undo() as undo, explaining(lambda: network_subject(request.network_id, record)):
-            undo.add("take the network down", lambda: self._take_back(request.network_id))
-            self._journal.networks.put(record)
-            self._pools.network_came(pool.cidr for pool in pools)
-            with self._beside.steps() as begin:
-                on_tags = on_pools = False
-                if plan.network is None:
-                    record, network = self._new(record, plan.shared, begin)
-                else:
-                    record, network, on_tags = self._existing(record, plan.network, pools)
-                    on_pools = not on_tags
-                check_mtu(options.mtu, record.mtu, {pool.ip_version for pool in pools})
-                record = self._subnets.attach(record, network, pools, plan.sources, begin, on_pools=on_pools)
-                if not on_tags:  # the pools' tags have been replaced before
-                    self._network_users.remember(record)
-            self._journal.networks.put(msgspec.structs.replace(record, state="ready"))
-        LOG.info("Docker network %s is Neutron network %s", request.network_id[:12], network.id)
-        return True
+        return record, plan, pools
 
     def _exists(self, docker_id: str, mark: str) -> bool:
         """Whether the very same network exists; what an earlier attempt left of it is removed first. Raises
