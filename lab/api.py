@@ -153,6 +153,19 @@ class Host:
             programs.configure(self.paths, dict.fromkeys(options), self._registry)
             self.kuryr.start()
 
+    @contextmanager
+    def with_conf(self, text: str) -> Iterator[None]:
+        """Run kuryr-server with this kuryr.conf within the block."""
+        file = self.paths.kuryr_conf
+        before = file.read_text()
+        file.write_text(text)
+        self.kuryr.restart()
+        try:
+            yield
+        finally:
+            file.write_text(before)
+            self.kuryr.restart()
+
     def environment(self, person: Person = people.ADMIN) -> dict[str, str]:
         """`person`: who the openstack command is."""
         # The docker command of dockerd's own package comes first.

@@ -7,7 +7,6 @@ it; `python3 -m lab.browser there` says by its exit code whether that has been d
 """
 
 import hashlib
-import platform
 import shutil
 import sys
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from lab.errors import LabError
 from lab.paths import LabPaths
-from lab.sriov.packages import archive, made_once
+from lab.sriov.packages import archive, made_once, own_release
 
 PACKAGES = ("chromium", "chromium-driver", "fonts-inter", "fonts-jetbrains-mono", "fonts-dejavu-core")
 _VERSION = 2  # increase it when trees are built differently
@@ -75,17 +74,13 @@ class Browser:
         }
 
 
-def _release() -> str:
-    return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
-
-
 def _tree(cache: Path) -> Path:
-    return cache.resolve() / f"browser-{_release()}-{_KEY}"
+    return cache.resolve() / f"browser-{own_release()}-{_KEY}"
 
 
 def browser(cache: Path) -> Browser:
     """Downloaded once, in the release of this machine."""
-    release, target = _release(), _tree(cache)
+    release, target = own_release(), _tree(cache)
     with made_once(target, f"downloading Chromium of Debian {release}") as draft:
         if draft is not None:
             archive(cache.resolve(), release).unpack(PACKAGES, draft)

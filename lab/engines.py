@@ -8,7 +8,6 @@ A newer one is in a tree of its own below `.dev/cache`: Docker's packages with a
 
 import hashlib
 import json
-import platform
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -93,7 +92,7 @@ class Choice:
 
     @cached_property
     def own(self) -> Engine:
-        release = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+        release = sriov_packages.own_release()
         version = run(["dpkg-query", "-W", "-f", "${Version}", "docker.io"])
         return Engine(release, _upstream(version))
 

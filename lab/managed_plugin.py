@@ -123,7 +123,7 @@ def _install_service(paths: LabPaths, draft: Path) -> None:
 
 
 def _layer(paths: LabPaths) -> Path:
-    release = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    release = sriov_packages.own_release()
     with (paths.repo / "pyproject.toml").open("rb") as file:
         wants: list[str] = sorted(tomllib.load(file)["project"]["dependencies"])
     key = hashlib.sha256(repr((_VERSION, PACKAGES, wants, platform.python_version())).encode()).hexdigest()[:10]

@@ -5,20 +5,19 @@
 `python3 -m lab.prometheus` downloads them.
 """
 
-import platform
 import shutil
 import sys
 from pathlib import Path
 
 from lab.errors import LabError
 from lab.paths import LabPaths
-from lab.sriov.packages import archive, made_once
+from lab.sriov.packages import archive, made_once, own_release
 
 PACKAGE = "prometheus"
 
 
 def _tree(cache: Path) -> Path:
-    return cache / f"prometheus-{platform.freedesktop_os_release().get('VERSION_CODENAME', '')}"
+    return cache / f"prometheus-{own_release()}"
 
 
 def program(name: str) -> str | None:
@@ -31,8 +30,7 @@ def download(cache: Path) -> None:
     target = _tree(cache)
     with made_once(target, "downloading Prometheus") as draft:
         if draft is not None:
-            release = target.name.partition("-")[2]
-            archive(cache, release).unpack_only([PACKAGE], draft)
+            archive(cache, own_release()).unpack_only([PACKAGE], draft)
             shutil.rmtree(draft / "usr" / "share")  # its web pages and manuals
 
 

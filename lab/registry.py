@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A registry of images and plugins on a host's loopback: `docker plugin upgrade` needs a registry."""
 
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +41,7 @@ def running(paths: LabPaths, host: Host, programs: Registry) -> Iterator[str]:
 
 
 def _binary(paths: LabPaths) -> Path:
-    release = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    release = sriov_packages.own_release()
     tree = paths.cache / f"registry-{release}"
     with sriov_packages.made_once(tree, f"downloading the registry of Debian {release}") as draft:
         if draft is not None:

@@ -80,7 +80,7 @@ def packages(releases: Sequence[str], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="kuryr-package-") as name:
         work = Path(name)
-        _, wheel = python.build(tree.copy(work / "source"), work / "wheel", tree.epoch())
+        wheel = python.wheel_alone(work)
         for package in debian.packages(_paths(), releases, wheel, work / "debian", out).values():
             say(f"next: apt install {package}   (see docs/packages.md)")
 
@@ -90,7 +90,7 @@ def image_alone(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="kuryr-image-") as name:
         work = Path(name)
-        _, wheel = python.build(tree.copy(work / "source"), work / "wheel", tree.epoch())
+        wheel = python.wheel_alone(work)
         (work / "package").mkdir()
         found = debian.packages(_paths(), [image.RELEASE], wheel, work / "debian", work / "package")
         file = _image(found, work, out)

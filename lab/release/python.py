@@ -13,13 +13,14 @@ from pathlib import Path
 
 from lab.errors import LabError
 from lab.process import clean_environment
+from lab.release import tree
 
 
-def build(tree: Path, out: Path, date: int) -> list[Path]:
+def build(copied: Path, out: Path, date: int) -> list[Path]:
     """The sdist and the wheel of a copied tree, which is written to. ``date``: of all files in them."""
     out.mkdir(parents=True, exist_ok=True)
     # Without isolation: the builder is the one of constraints.txt, and nothing is downloaded.
-    command = [sys.executable, "-m", "build", "--no-isolation", "--sdist", "--wheel", "--outdir", str(out), str(tree)]
+    command = [sys.executable, "-m", "build", "--no-isolation", "--sdist", "--wheel", "--outdir", str(out), str(copied)]
     environment = {**clean_environment(), "SOURCE_DATE_EPOCH": str(date), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
     done = subprocess.run(command, env=environment, umask=0o022, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -29,6 +30,12 @@ def build(tree: Path, out: Path, date: int) -> list[Path]:
     sdist, wheel = next(out.glob("*.tar.gz")), next(out.glob("*.whl"))
     normalise(sdist, date)
     return [sdist, wheel]
+
+
+def wheel_alone(work: Path) -> Path:
+    """The wheel of this tree as it is, in a folder of a build's own."""
+    _, wheel = build(tree.copy(work / "source"), work / "wheel", tree.epoch())
+    return wheel
 
 
 def normalise(file: Path, date: int) -> None:

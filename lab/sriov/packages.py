@@ -27,9 +27,14 @@ LISTS_LAST = 3600.0
 """Seconds; older lists may name packages that are gone."""
 
 
+def own_release() -> str:
+    """The name of this machine's Debian release."""
+    return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+
+
 def mirror() -> str:
     """The URL from which this machine gets Debian."""
-    own = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    own = own_release()
     for line in run(["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)"]).splitlines():
         release, component, address = line.split(maxsplit=2)
         if release in (own, "stable", "oldstable") and component == "main":

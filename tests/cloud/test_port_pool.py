@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
@@ -24,18 +24,10 @@ SPARE = "kuryr-spare-port"
 PATIENCE = 90
 
 
-@contextmanager
-def with_options(host: Host, **options: int) -> Iterator[None]:
+def with_options(host: Host, **options: int) -> AbstractContextManager[None]:
     """kuryr-server with these options of [port_pool]."""
-    file = host.paths.kuryr_conf
-    text = file.read_text()
-    file.write_text(text + "\n[port_pool]\n" + "".join(f"{name} = {value}\n" for name, value in options.items()))
-    host.kuryr.restart()
-    try:
-        yield
-    finally:
-        file.write_text(text)
-        host.kuryr.restart()
+    lines = "".join(f"{name} = {value}\n" for name, value in options.items())
+    return host.with_conf(f"{host.paths.kuryr_conf.read_text()}\n[port_pool]\n{lines}")
 
 
 @pytest.fixture

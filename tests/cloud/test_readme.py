@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -36,19 +35,6 @@ def type_in(host: Host, script: str, person: Person = ADMIN) -> str:
     return host.run(["bash", "-e", "-c", login + script], timeout=240).stdout
 
 
-@contextmanager
-def serving_as(host: Host, person: Person) -> Iterator[None]:
-    file = host.paths.kuryr_conf
-    before = file.read_text()
-    file.write_text(with_login(before, person))
-    host.kuryr.restart()
-    try:
-        yield
-    finally:
-        file.write_text(before)
-        host.kuryr.restart()
-
-
 @pytest.fixture(scope="module")
 def reader(lab: Lab) -> Iterator[Host]:
     """A host whose service is the user whom the README makes."""
@@ -57,7 +43,7 @@ def reader(lab: Lab) -> Iterator[Host]:
     made = re.sub(r"\bkuryr\b", READER.name, USER.replace("secret", READER.password))
     try:
         type_in(h1, made)
-        with serving_as(h1, READER):
+        with h1.with_conf(with_login(h1.paths.kuryr_conf.read_text(), READER)):
             yield h1
     finally:
         type_in(h1, f"openstack user delete {READER.name}\nopenstack quota delete --network service")

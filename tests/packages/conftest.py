@@ -57,8 +57,7 @@ def build(release: str, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with TemporaryDirectory() as name:
-        _, wheel = python.build(tree.copy(Path(name) / "tree"), Path(name) / "dist", tree.epoch())
-        debian.build(LabPaths("release"), release, wheel, folder, tree.epoch())
+        debian.build(LabPaths("release"), release, python.wheel_alone(Path(name)), folder, tree.epoch())
 
 
 def next_revision(package: Path) -> Path:

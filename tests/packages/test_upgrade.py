@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,18 +11,15 @@ import pytest
 from lab.release import constraints
 from tests.packages.conftest import LIMIT, Built
 from tests.packages.host import Host
-from tests.systemd.machine import CHECKOUT
 from tests.systemd.world import CONF, SERVICE, SOCKET
+from tests.world.pages import commands
 
 pytestmark = pytest.mark.timeout(LIMIT)
-PAGE = CHECKOUT / "docs" / "packages.md"
 
 
-def commands(heading: str) -> list[str]:
-    """The commands that the page shows below a heading."""
-    found = re.search(rf"^#+ {re.escape(heading)}$.*?^```sh\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    assert found is not None, heading
-    return found[1].splitlines()
+def script(heading: str, folder: str) -> str:
+    """The first commands that docs/packages.md shows below a heading, typed in a folder."""
+    return f"set -e\ncd {folder}\n{commands('docs/packages.md', heading)[0]}"
 
 
 def test_from_package_to_package(host: Host, built: Built) -> None:
@@ -49,7 +45,7 @@ def test_from_package_to_package(host: Host, built: Built) -> None:
 def test_from_pip_to_the_package(host: Host, built: Built) -> None:
     """Fails if the commands of docs/packages.md do not replace an installation with pip, or disturb containers."""
     host.machine.run("cp", "-r", "/wheels", "/root/wheels")
-    host.machine.write("/root/in.sh", "\n".join(["set -e", "cd /root/wheels", *commands("With pip")]))
+    host.machine.write("/root/in.sh", script("With pip", "/root/wheels"))
     pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
     host.machine.write("/root/wheels/constraints.txt", constraints.FILE.read_text())
     host.script("/root/in.sh", **pip)
@@ -58,7 +54,7 @@ def test_from_pip_to_the_package(host: Host, built: Built) -> None:
     host.machine.systemctl("enable", "--now", SOCKET, SERVICE)
     pair = host.pair()
     host.machine.run("cp", f"/packages/{built.package.name}", "/root/")
-    host.machine.write("/root/over.sh", "\n".join(["set -e", "cd /root", *commands("From pip to the package")]))
+    host.machine.write("/root/over.sh", script("From pip to the package", "/root"))
     with host.talking(pair):
         assert "hides the unit" not in host.script("/root/over.sh", DEBIAN_FRONTEND="noninteractive")
     assert host.machine.show(SERVICE, "FragmentPath").endswith(f"lib/systemd/system/{SERVICE}")

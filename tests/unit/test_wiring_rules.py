@@ -9,14 +9,7 @@ import shlex
 import pytest
 from msgspec.structs import replace
 
-from kuryr_libnetwork.model.records import (
-    EndpointRecord,
-    LeaseRecord,
-    NetworkRecord,
-    PlugRecord,
-    SpareRecord,
-    SubnetRecord,
-)
+from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, SpareRecord, SubnetRecord
 from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.model.wiring import Mark, Seen, Uplink, Wire, Wiring
 from kuryr_libnetwork.rules.wiring import wiring
@@ -29,6 +22,7 @@ from tests.unit.values import (
     MAC,
     NET,
     OTHER_ID,
+    PLUG,
     POOL_ID,
     PORT,
     PORT_ID,
@@ -44,16 +38,7 @@ NETWORK = NetworkRecord(
     mtu=1442,
     subnets=(SubnetRecord(subnet_id=SUBNET_ID, pool_id=POOL_ID, cidr=CIDR, ip_version=4, made=True),),
 )
-VETH = PlugRecord(
-    driver="veth",
-    binding="veth",
-    port_id=PORT_ID,
-    vif_type="ovs",
-    host_ifname="tap0f9e3a55-7c",
-    container_ifname="t_c0f9e3a55-7c",
-    bridge="br-int",
-)
-SRIOV = replace(VETH, driver="sriov", host_ifname="", bridge="", pci_address=VF)
+SRIOV = replace(PLUG, driver="sriov", host_ifname="", bridge="", pci_address=VF)
 ENDPOINT = EndpointRecord(
     endpoint_id=ENDPOINT_ID,
     docker_network_id=DOCKER_ID,
@@ -62,7 +47,7 @@ ENDPOINT = EndpointRecord(
     mac_address=MAC,
     address="10.0.0.5/24",
     address_ipv6="2001:db8::5/64",
-    plug=VETH,
+    plug=PLUG,
     sandbox_key="/var/run/docker/netns/0123",
 )
 LEASE = LeaseRecord(
@@ -137,7 +122,7 @@ def test_a_container_with_a_vf() -> None:
 
 def test_a_container_in_a_virtual_machine() -> None:
     """The interface of the machine that carries the container would be missing."""
-    plug = replace(VETH, driver="macvlan", host_ifname="", bridge="", parent="ens3")
+    plug = replace(PLUG, driver="macvlan", host_ifname="", bridge="", parent="ens3")
     found = wired(replace(ENDPOINT, plug=plug))
     assert (the_wire(found).interface, the_wire(found).uplink) == ("t_c0f9e3a55-7c", "interface:ens3")
     assert [uplink.kind for uplink in found.uplinks] == ["interface"]
@@ -175,7 +160,7 @@ def test_what_is_not_well_is_marked(change: dict[str, str], seen: Seen, marks: l
 def test_a_port_that_neutron_never_calls_active() -> None:
     """Every VF, and every container in a virtual machine, would look broken."""
     down, gone = replace(SEEN, statuses={PORT_ID: "DOWN"}), replace(SEEN, statuses={PORT_ID: "missing"})
-    for plug in (SRIOV, replace(VETH, driver="macvlan", vif_type="unbound", parent="ens3")):
+    for plug in (SRIOV, replace(PLUG, driver="macvlan", vif_type="unbound", parent="ens3")):
         endpoint = replace(ENDPOINT, plug=plug)
         assert the_wire(wired(endpoint, seen=down)).marks == ()
         assert [mark.text for mark in the_wire(wired(endpoint, seen=gone)).marks] == ["missing"]
@@ -270,7 +255,7 @@ def test_the_commands_of_a_vf() -> None:
 def test_a_hostile_name_stays_one_word_of_a_command() -> None:
     """Whoever may name a container could have an operator run what he likes as root."""
     seen = replace(SEEN, containers={ENDPOINT_ID: "x; rm -rf $(id) '"}, suspects={("endpoint", ENDPOINT_ID): "?"})
-    plug = replace(VETH, driver="macvlan", parent="$(id)", host_ifname="")
+    plug = replace(PLUG, driver="macvlan", parent="$(id)", host_ifname="")
     wire = the_wire(wired(replace(ENDPOINT, sandbox_key="", plug=plug), seen=seen))
     commands = [shlex.split(command.words) for command in wire.commands]
     assert ["docker", "inspect", "--", "x; rm -rf $(id) '"] in commands

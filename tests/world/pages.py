@@ -13,7 +13,9 @@ _BLOCK = re.compile(r"^( *)```sh\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 
 
 def commands(page: str, heading: str) -> list[str]:
-    """The blocks of shell commands below a heading of the second level, each without its indentation."""
-    text = (ROOT / page).read_text()
-    body = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    """The blocks of shell commands below a heading, to the next one of its level, each without its indentation."""
+    before, found, after = (ROOT / page).read_text().partition(f"# {heading}\n")
+    assert found, heading
+    level = before.rpartition("\n")[2] + "#"
+    body = after.partition(f"\n{level} ")[0]
     return [textwrap.dedent(block) for _, block in _BLOCK.findall(body)]
