@@ -93,7 +93,10 @@ class NeutronUnavailable(NeutronError):
     """
 
     code = "neutron-unavailable"
-    pause: float | None = None
+
+    def __init__(self, text: str = "", pause: float | None = None) -> None:
+        super().__init__(text)
+        self.pause = pause
 
 
 class NeutronNotFound(NeutronError):

@@ -12,7 +12,7 @@ import pytest
 from kuryr_libnetwork.errors import NeutronUnavailable
 from kuryr_libnetwork.neutron.client import NeutronClient
 from kuryr_libnetwork.neutron.errors import TooManyRequests
-from kuryr_libnetwork.neutron.pauses import BUSY_TRIES
+from kuryr_libnetwork.neutron.pauses import BUSY_TRIES, LONGEST, TRIES
 from kuryr_libnetwork.neutron.session import build_adapter
 from tests.adapters.neutron_client import configured
 from tests.fakes.keystone import FakeKeystone, credentials
@@ -35,8 +35,8 @@ def client(front: NeutronFront, pauses: list[float]) -> NeutronClient:
     return NeutronClient(partial(build_adapter, conf, timeout=TIMEOUT), TIMEOUT, sleep=pauses.append)
 
 
-def busy(*headers: tuple[str, str]) -> Answer:
-    return Answer(429, b'{"error": {"message": "Too many requests"}}', headers)
+def busy(*headers: tuple[str, str], status: int = 429) -> Answer:
+    return Answer(status, b'{"error": {"message": "Too many requests"}}', headers)
 
 
 def test_a_change_is_repeated_when_it_may_be(front: NeutronFront, client: NeutronClient, pauses: list[float]) -> None:
@@ -66,7 +66,7 @@ def test_without_a_time_the_pauses_grow(front: NeutronFront, client: NeutronClie
     assert max(pauses) > 8 * min(pauses)
 
 
-@pytest.mark.parametrize("told", ["3600", "99999999999999999999", "Sun, 29 Nov 2026 07:00:00 GMT"])
+@pytest.mark.parametrize("told", ["3600", "9" * 20, "9" * 400, "Sun, 29 Nov 2026 07:00:00 GMT"])
 def test_a_time_beyond_the_calls_own_is_not_waited_for(
     front: NeutronFront, client: NeutronClient, pauses: list[float], told: str
 ) -> None:
@@ -77,6 +77,7 @@ def test_a_time_beyond_the_calls_own_is_not_waited_for(
     assert isinstance(caught.value, NeutronUnavailable)
     assert "refused" not in str(caught.value)
     assert (len(front.requests), pauses) == (1, [])
+    assert caught.value.pause == LONGEST
 
 
 @pytest.mark.parametrize("told", ["", "soon", "-5", "1.5", "nan", "Sun, 99 Nov 2026", "Sun, 29 Nov 2026 05:00:00 GMT"])
@@ -96,13 +97,35 @@ def test_a_date_is_read_by_the_servers_own_clock(
     assert 5 <= pauses[0] < TIMEOUT
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_who_makes_no_container_wait_learns_how_long_to_wait(
+    front: NeutronFront, client: NeutronClient, status: int
+) -> None:
+    """The port pools of all hosts would go on knocking at a Neutron that has said when it will be back."""
+    front.answers.append(busy(("Retry-After", "300"), status=status))
+    with pytest.raises(NeutronUnavailable) as caught:
+        client.create_port({"network_id": "n"})
+    assert (caught.value.pause, len(front.requests)) == (300, 1)
+
+
+def test_a_question_is_not_repeated_before_neutron_is_back(
+    front: NeutronFront, client: NeutronClient, pauses: list[float]
+) -> None:
+    """It would be asked at once, three times, although it has said when."""
+    front.answers += [busy(("Retry-After", "2"), status=503)] * TRIES
+    with pytest.raises(NeutronUnavailable):
+        client.find_ports()
+    assert (len(pauses), min(pauses) >= 2) == (TRIES - 1, True)
+
+
 class LimitedKeystone(FakeKeystone):
     limited = 2
+    limit = busy(("Retry-After", "1"))
 
     def answer(self, request: Request) -> Answer:
         if request.method == "POST" and self.limited:
             self.limited -= 1
-            return busy(("Retry-After", "1"))
+            return self.limit
         return super().answer(request)
 
 
@@ -114,6 +137,17 @@ def test_keystone_may_have_a_limit_too(front: NeutronFront, pauses: list[float])
         assert client.create_network({"name": "n"}).name == "n"
     assert [pause >= 1 for pause in pauses] == [True, True]
     assert len(front.requests) == 1
+
+
+def test_keystone_may_say_when_it_will_be_back(front: NeutronFront, pauses: list[float]) -> None:
+    """The port pools of all hosts would log in again and again meanwhile."""
+    with LimitedKeystone({("one", "public"): front.url}) as keystone:
+        keystone.limit = busy(("Retry-After", "300"), status=503)
+        conf = configured(credentials(keystone.url))
+        client = NeutronClient(partial(build_adapter, conf, timeout=TIMEOUT), TIMEOUT, sleep=pauses.append)
+        with pytest.raises(NeutronUnavailable) as caught:
+            client.create_network({"name": "n"})
+    assert (caught.value.pause, front.requests) == (300, [])
 
 
 @pytest.mark.parametrize("status", [500, 429])

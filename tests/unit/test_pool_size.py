@@ -111,9 +111,7 @@ def quota() -> NeutronConflict:
 
 
 def busy(seconds: float) -> NeutronUnavailable:
-    error = NeutronUnavailable("busy")
-    error.pause = seconds
-    return error
+    return NeutronUnavailable("busy", seconds)
 
 
 @pytest.mark.parametrize(

@@ -65,14 +65,7 @@ class NotConnected(NeutronUnavailable):
 
 
 class TooManyRequests(NeutronUnavailable):
-    """429: the rate of requests is limited. The request has not taken effect.
-
-    ``pause``: seconds after which it may be repeated; ``None`` if the answer does not say.
-    """
-
-    def __init__(self, text: str, pause: float | None = None) -> None:
-        super().__init__(text)
-        self.pause = pause
+    """429: the rate of requests is limited. The request has not taken effect."""
 
 
 class NoAnswer(NeutronUnavailable):

@@ -30,12 +30,11 @@ def translate(asked: str, error: Exception, whose: str = "") -> NeutronError:
 
     if isinstance(error, exceptions.HttpError):
         status, told = error.http_status, one_line(str(error.message or error))
+        pause = retry_after(getattr(getattr(error, "response", None), "headers", None) or {})
         if status == 429:
-            headers = getattr(getattr(error, "response", None), "headers", None) or {}
-            limit = f"Keystone takes no more requests now, so {asked} was not asked: {told}"
-            return TooManyRequests(limit, retry_after(headers))
+            return TooManyRequests(f"Keystone takes no more requests now, so {asked} was not asked: {told}", pause)
         words = f"Keystone refused what {asked} needs: {told}"
-        return NeutronForbidden(words) if status in (401, 403) else NeutronUnavailable(words)
+        return NeutronForbidden(words) if status in (401, 403) else NeutronUnavailable(words, pause)
     reason = _reason(error)
     if _never_left(error):
         return NotConnected(f"{whose}no connection for {asked}: {reason}")

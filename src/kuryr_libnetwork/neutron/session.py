@@ -338,7 +338,8 @@ def _answer(asked: str, response: requests.Response) -> dict[str, Any]:
         raise TooManyRequests(limit, retry_after(response.headers))
     if status in _PASSING:
         # Mostly a proxy's answer; but Neutron sends some with its own message (MacAddressGenerationFailure).
-        raise NoAnswer(f"no answer to {asked}: HTTP {status}{': ' * bool(message)}{one_line(message)}")
+        words = f"no answer to {asked}: HTTP {status}{': ' * bool(message)}{one_line(message)}"
+        raise NoAnswer(words, retry_after(response.headers))
     if status == 404 and not kind:
         # Neutron names what it cannot find; a bare 404 comes from a proxy or a wrong endpoint.
         raise NeutronUnavailable(f"no usable answer to {asked}: HTTP 404 that is not Neutron's; check its endpoint")

@@ -562,6 +562,22 @@ def test_neutron_is_not_asked_again_and_again_while_it_is_away(rig: Rig, docker:
     assert len(spares(rig, "ready")) >= 2
 
 
+def test_neutron_is_asked_again_when_it_says_so(rig: Rig, docker: DirectDocker) -> None:
+    """A thousand hosts would knock at a Neutron that has said that it is busy, and for how long."""
+    network = pooled(rig, docker)
+    docker.beside = lambda: None
+    docker.run(network)
+    rig.neutron.fail_next("create_port", NeutronUnavailable("HTTP 503", 300.0))
+    rig.fill()
+    calls(rig)
+    for _ in range(29):
+        rig.now += 10
+        rig.services.pool_filler.work()
+    assert calls(rig) == []
+    cool(rig, 400)
+    assert len(spares(rig, "ready")) == 2
+
+
 def test_an_ipv6_address_of_the_users_own(rig: Rig, docker: DirectDocker) -> None:
     """The container would not get it, or its port go back to the pool with another address than it was made with."""
     network = pooled(rig, docker, subnet_v6=V6)
