@@ -578,6 +578,28 @@ def test_neutron_is_asked_again_when_it_says_so(rig: Rig, docker: DirectDocker) 
     assert len(spares(rig, "ready")) == 2
 
 
+def test_no_pause_is_shortened_by_another(rig: Rig, docker: DirectDocker) -> None:
+    """After a full quota the hosts would ask again as soon as Neutron has once given no answer."""
+    rig.port_pool = PortPoolSettings(max_per_network=2)  # no room for a port that cools
+    rig.revive()
+    network = pooled(rig, docker)
+    docker.beside = lambda: None
+    box = docker.run(network)
+    error = NeutronConflict("Quota exceeded for resources: ['port'].")
+    error.kind = "OverQuota"
+    rig.neutron.fail_next("create_port", error)
+    rig.fill()
+    docker.rm(box)
+    away(rig)
+    rig.fill()
+    back(rig)
+    calls(rig)
+    for _ in range(10):
+        rig.now += 10
+        rig.services.pool_filler.work()
+    assert set(calls(rig)) == {"delete_port"}
+
+
 def test_an_ipv6_address_of_the_users_own(rig: Rig, docker: DirectDocker) -> None:
     """The container would not get it, or its port go back to the pool with another address than it was made with."""
     network = pooled(rig, docker, subnet_v6=V6)

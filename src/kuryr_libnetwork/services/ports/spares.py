@@ -231,9 +231,10 @@ class Spares:
             self._known.add(mark.network)
 
     def pause(self, docker_network_id: str | None, seconds: float = FULL) -> None:
-        """Make no ports for a pool, or, with ``None``, for any."""
+        """Make no ports for a pool, or, with ``None``, for any. A longer pause that has begun goes on."""
         with self._guard:
-            self._paused[docker_network_id] = self._clock() + seconds
+            until = self._paused.get(docker_network_id, float("-inf"))
+            self._paused[docker_network_id] = max(until, self._clock() + seconds)
 
     def is_paused(self, docker_network_id: str) -> bool:
         with self._guard:
