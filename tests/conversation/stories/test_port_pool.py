@@ -328,6 +328,20 @@ def test_a_restart_goes_on_with_what_is_ready(rig: Rig, docker: DirectDocker) ->
     assert "create_port" not in calls(rig)
 
 
+def test_a_restart_does_not_make_a_pool_larger(rig: Rig, docker: DirectDocker) -> None:
+    """An upgrade would have each host make as many ports as it has containers, and use up the quota."""
+    network = docker.network_create(V4, options={POOL: "auto"})
+    for _ in range(6):
+        docker.run(network)
+        rig.fill()
+        rig.now += 600
+    ready = len(spares(rig, "ready"))
+    assert [spare.state for spare in spares(rig)].count("used") == 5
+    restarted(rig)
+    rig.fill()
+    assert len(spares(rig, "ready")) == ready == rig.port_pool.min_auto
+
+
 def test_after_a_boot_the_interfaces_are_made_anew(rig: Rig, docker: DirectDocker) -> None:
     """Open vSwitch remembers interfaces, and that they worked, over a boot that has removed them."""
     network = pooled(rig, docker)

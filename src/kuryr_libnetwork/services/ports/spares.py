@@ -294,12 +294,16 @@ class Spares:
             return [now - then for then in self._starts.get(docker_network_id, ())]
 
     def remember_starts(self) -> None:
-        """After a start of the service: the ports of a pool stand for the starts that it was made for."""
-        now, count = self._clock(), Counter(spare.docker_network_id for spare in self._journal.spares.all())
+        """After a start of the service: the ports that a pool kept ready stand for the starts that it was made for, and
+        for one at least. Those that containers have say nothing: they may have been started weeks ago.
+        """
+        now, spares = self._clock(), self._journal.spares.all()
+        kept = Counter(spare.docker_network_id for spare in spares if spare.state in ("ready", "making"))
+        found = {spare.docker_network_id for spare in spares}
         with self._guard:
-            for docker_id, starts in count.items():
-                self._starts.setdefault(docker_id, deque([now] * starts, maxlen=MOST_STARTS))
-            self._known |= {lease.docker_network_id for lease in self._journal.leases.all()} | set(count)
+            for docker_id in found:
+                self._starts.setdefault(docker_id, deque([now] * max(kept[docker_id], 1), maxlen=MOST_STARTS))
+            self._known |= {lease.docker_network_id for lease in self._journal.leases.all()} | found
 
     def forget(self, docker_network_id: str) -> None:
         """The Docker network is gone."""
