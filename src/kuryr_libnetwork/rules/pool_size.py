@@ -75,10 +75,17 @@ def may_wait(wanted: int, count: PoolCount, idle: float) -> bool:
     return idle < BREATH and 2 * count.ready >= wanted
 
 
+def planned(wanted: int, count: PoolCount) -> int:
+    """The ports that a pool comes to if nothing is used: those that cool, and those that are, or are to be, ready."""
+    return count.cooling + max(wanted, count.ready + count.making)
+
+
 def may_cool(wanted: int, count: PoolCount, on_host: int, settings: PortPoolSettings) -> bool:
-    """Whether a released port is kept, to be used again: cooling ports must leave room for those to be ready."""
-    kept = count.cooling + max(wanted, count.ready + count.making)
-    return wanted > 0 and kept < settings.max_per_network and on_host < settings.max_per_host
+    """Whether a released port is kept, to be used again: cooling ports must leave room for those to be ready.
+
+    ``on_host``: the sum of what is :func:`planned` for all pools of this host.
+    """
+    return wanted > 0 and planned(wanted, count) < settings.max_per_network and on_host < settings.max_per_host
 
 
 def high_mark(wanted: int) -> int:

@@ -482,6 +482,33 @@ def test_limits_are_those_of_all_pools_together(rig: Rig, docker: DirectDocker) 
     assert len(spares(rig)) == 6
 
 
+def test_cooling_ports_leave_room_in_all_pools(rig: Rig, docker: DirectDocker) -> None:
+    """On a host whose containers come and go, released ports would fill the limit, and none be ready for anybody."""
+    rig.port_pool = PortPoolSettings(max_per_network=4, max_per_host=6)
+    rig.revive()
+    networks = [docker.network_create(f"10.{number}.0.0/24", options={POOL: "2"}) for number in (1, 2)]
+    for network in networks:
+        docker.rm(docker.run(network))
+    rig.fill()
+    docker.beside = lambda: None
+    boxes = [docker.run(network) for network in networks for _ in range(2)]
+    assert spares(rig, "ready") == []
+    for box in boxes:
+        docker.rm(box)
+    rig.fill()
+    assert (len(spares(rig, "ready")), len(spares(rig, "cooling"))) == (4, 2)
+
+
+def test_what_is_wanted_is_within_the_limit(rig: Rig, docker: DirectDocker) -> None:
+    """The metrics, and the alert on them, would miss ports that are never made."""
+    rig.port_pool = PortPoolSettings(max_per_network=4, max_per_host=6)
+    rig.revive()
+    for number in (1, 2, 3):
+        docker.run(docker.network_create(f"10.{number}.0.0/24", options={POOL: "4"}))
+    rig.fill()
+    assert rig.services.overview.counts().spares_wanted == len(spares(rig, "ready")) == 6
+
+
 def test_options_of_the_network_are_those_of_its_spares(rig: Rig, docker: DirectDocker) -> None:
     """A container from the pool would have other groups than one that was started before."""
     rig.neutron.create_security_group({"name": "web"})

@@ -146,7 +146,7 @@ class Spares:
             self.leave_with_interface(lease.port_id)
             return False
         wanted, count = self.target(network), self.count(network.docker_id)
-        cools = pool_size.may_cool(wanted, count, self.on_host(), self._settings)
+        cools = pool_size.may_cool(wanted, count, self._planned_on_host(), self._settings)
         with self._journal.transaction():
             if self.move(spare, "cooling" if cools else "leaving") is None:
                 return False
@@ -281,8 +281,8 @@ class Spares:
         return pool_size.target(network.port_pool, self._start_ages(network.docker_id), self._settings, known=known)
 
     def wanted(self) -> int:
-        """How many ports are to be ready in all pools together."""
-        return sum(map(self.target, self.pools()))
+        """How many ports are to be ready in all pools together; no more than the host may have."""
+        return min(sum(map(self.target, self.pools())), self._settings.max_per_host)
 
     def idle_seconds(self, docker_network_id: str) -> float:
         """Since the last start on the network; since the start of the service, if there was none."""
@@ -319,3 +319,6 @@ class Spares:
     def on_host(self) -> int:
         """The idle ports of all pools."""
         return sum(len(self._journal.spares.find(SPARES_BY_STATE, state)) for state in IDLE)
+
+    def _planned_on_host(self) -> int:
+        return sum(pool_size.planned(self.target(each), self.count(each.docker_id)) for each in self.pools())
