@@ -168,6 +168,8 @@ def test_no_sizes(text: str) -> None:
         ({"device_id": "", "device_owner": "", "host_id": ""}, False),
         ({"security_groups": ()}, False),
         ({"device_id": "e" * 64}, True),
+        ({"device_id": "e" * 64, "name": f"{'e' * 64}-port"}, False),
+        ({"device_id": "e" * 64, "name": f"{'f' * 64}-port"}, True),
         ({"device_owner": "compute:nova"}, True),
         ({"host_id": "h2"}, True),
         ({"host_id": None}, True),

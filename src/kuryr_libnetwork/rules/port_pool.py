@@ -17,7 +17,7 @@ import msgspec
 from kuryr_libnetwork.model.links import SwitchView
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.value import Value
-from kuryr_libnetwork.rules.identity import SPARE_NAME
+from kuryr_libnetwork.rules.identity import SPARE_NAME, port_name
 from kuryr_libnetwork.rules.ownership import OwnPort
 from kuryr_libnetwork.rules.plugging import ACTIVE
 from kuryr_libnetwork.rules.vifs import OVN, bound_drivers
@@ -96,11 +96,14 @@ def is_unchanged(made: Port, now: Port) -> bool:
 
 
 def is_taken(made: Port, now: Port) -> bool:
-    """Whether somebody else uses the port by now: it has another owner, device or host than a port of a pool has."""
+    """Whether somebody else uses the port by now: it has another owner, device or host than a port of a pool has.
+
+    The device of a port whose container is gone is the endpoint, which the name repeats.
+    """
     return (
         now.host_id not in {"", made.host_id}
-        or now.device_id not in {"", made.device_id}
         or now.device_owner not in {"", made.device_owner}
+        or not (now.device_id in {"", made.device_id} or now.name == port_name(now.device_id))
     )
 
 

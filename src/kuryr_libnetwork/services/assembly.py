@@ -41,6 +41,7 @@ from kuryr_libnetwork.services.networks.teardown import Teardown
 from kuryr_libnetwork.services.operator import Operator
 from kuryr_libnetwork.services.overview import Overview
 from kuryr_libnetwork.services.ports.adoption import Adoption
+from kuryr_libnetwork.services.ports.assembly import filler
 from kuryr_libnetwork.services.ports.binder import Binder
 from kuryr_libnetwork.services.ports.claims import Claims
 from kuryr_libnetwork.services.ports.creation import NewPorts
@@ -195,7 +196,7 @@ class _Parts:
 
     @cached_property
     def pool_filler(self) -> PoolFiller:
-        return PoolFiller(
+        return filler(
             neutron=self._neutron,
             journal=self._journal,
             own=self._own,
@@ -206,8 +207,7 @@ class _Parts:
             drivers=self._drivers,
             locks=self.locks,
             health=self._health,
-            settings=self._settings.port_pool,
-            host=self._settings.host,
+            settings=self._settings,
             clock=self._clock,
         )
 

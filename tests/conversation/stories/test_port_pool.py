@@ -117,7 +117,7 @@ def test_a_released_port_cools_and_is_used_again(rig: Rig, docker: DirectDocker)
     assert before.id not in {row.port_id for row in rig.ovs.owned()}
     calls(rig)
     cool(rig, 2)
-    assert calls(rig) == ["update_port"]
+    assert calls(rig) == ["find_ports", "update_port"]
     after = rig.neutron.find_ports(id=before.id)[0]
     assert (after.name, after.mac_address, after.fixed_ips) == (
         "kuryr-spare-port",
@@ -155,6 +155,7 @@ def restarted(rig: Rig, *, lose_journal: bool = False) -> None:
         {"admin_state_up": False},
         {"allowed_address_pairs": [{"ip_address": "10.1.0.200"}]},
         {"device_id": "somebody", "device_owner": "compute:nova"},
+        {"device_id": "somebody"},
         {"binding:host_id": "h2"},
         {"name": "mine"},
     ],
@@ -172,7 +173,7 @@ def test_a_port_that_was_changed_in_neutron_is_given_to_nobody(
     boxes = [docker.run(network) for _ in range(3)]
     assert spoiled not in {port_of(rig, box).id for box in boxes}
     assert spoiled not in {row.port_id for row in rig.ovs.owned()}
-    taken = "device_owner" in change or "binding:host_id" in change
+    taken = "device_id" in change or "binding:host_id" in change
     assert bool(rig.neutron.find_ports(id=spoiled)) is taken  # somebody else's by now: left alone
 
 
@@ -199,6 +200,70 @@ def test_a_released_port_that_was_changed_is_deleted(rig: Rig, docker: DirectDoc
     cool(rig)
     assert rig.neutron.find_ports(id=port.id) == []
     assert len(spares(rig, "ready")) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"device_id": "machine", "device_owner": "compute:nova"},
+        {"device_id": "machine", "name": "mine"},
+        {"binding:host_id": "h2"},
+    ],
+)
+@pytest.mark.parametrize(("size", "seconds"), [("2", COOLING), ("auto", 3601.0)], ids=["wanted", "not-wanted"])
+def test_a_released_port_that_somebody_takes_over_is_left_to_him(
+    rig: Rig, docker: DirectDocker, change: dict[str, Any], size: str, seconds: float
+) -> None:
+    """His port would be given another device and name, or be deleted."""
+    network = pooled(rig, docker, size)
+    box = docker.run(network)
+    port = port_of(rig, box)
+    docker.rm(box)
+    rig.neutron.update_port(port.id, change)
+    before = rig.neutron.find_ports(id=port.id)
+    cool(rig, seconds)
+    assert rig.neutron.find_ports(id=port.id) == before
+    assert port.id not in {spare.port_id for spare in spares(rig)} | {row.port_id for row in rig.ovs.owned()}
+
+
+def test_whoever_takes_a_released_port_over_in_the_last_moment_keeps_it(rig: Rig, docker: DirectDocker) -> None:
+    """Between the look and the change his device would be overwritten."""
+    network = pooled(rig, docker)
+    box = docker.run(network)
+    port = port_of(rig, box)
+    docker.rm(box)
+    taken: list[str] = []
+
+    def hook(name: str, arguments: tuple[Any, ...]) -> None:
+        if name == "after neutron.find_ports" and not taken:
+            taken.append(name)
+            rig.neutron.update_port(port.id, {"device_id": "machine", "device_owner": "compute:nova"})
+
+    rig.outside.hook = hook
+    cool(rig)
+    rig.outside.hook = None
+    cool(rig, 10)
+    assert taken
+    assert rig.neutron.find_ports(id=port.id)[0].device_id == "machine"
+    assert port.id not in {spare.port_id for spare in spares(rig)}
+
+
+def test_ports_that_cool_one_after_the_other_are_looked_at_together(rig: Rig, docker: DirectDocker) -> None:
+    """Each container that goes would cost two calls more."""
+    network = pooled(rig, docker, "8")
+    boxes = [docker.run(network) for _ in range(8)]
+    for box in boxes:
+        docker.rm(box)
+        rig.now += 1
+    rig.now += COOLING - 9
+    calls(rig)
+    for _ in range(20):
+        rig.now += 1
+        rig.services.pool_filler.work()
+    made = calls(rig)
+    assert made.count("find_ports") <= 3
+    assert made.count("update_port") >= 2
+    assert spares(rig, "cooling") == []
 
 
 @pytest.mark.parametrize("wish", [{"options": {"neutron.security_groups": "none"}}, {"expose": [(6, 80)]}])

@@ -3,8 +3,9 @@
 """Makes the ports of port pools, and makes those ready again that containers have released. No container waits for it.
 
 Each port goes through its states by records of the journal, and each step can be repeated, so a service that was killed
-goes on where it was. Neutron calls: 1 to make a port, 1 to make a released one ready again, 1 to delete one; 1 for all
-ports of this host in each round of the background (:meth:`PoolFiller.look`).
+goes on where it was. Neutron calls: 1 to make a port, 1 to make a released one ready again, and 1 for all of them that
+have cooled within seconds, 1 to delete one; 1 for all ports of this host in each round of the background
+(:meth:`PoolFiller.look`).
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
 
-from kuryr_libnetwork.errors import KuryrError, NeutronNotFound, NeutronUnavailable
-from kuryr_libnetwork.health import Health
+from kuryr_libnetwork.errors import KuryrError, NeutronUnavailable
 from kuryr_libnetwork.interfaces.drivers import Drivers, PortDriver
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
@@ -28,17 +28,14 @@ from kuryr_libnetwork.model.records import NetworkRecord, SpareRecord
 from kuryr_libnetwork.model.settings import PortPoolSettings
 from kuryr_libnetwork.patience import one_patience
 from kuryr_libnetwork.rules import pool_size, port_pool
-from kuryr_libnetwork.rules.identity import SPARE_NAME
-from kuryr_libnetwork.rules.ownership import OwnPort
 from kuryr_libnetwork.rules.plugging import ACTIVE
 from kuryr_libnetwork.rules.pool_pauses import pause_after
 from kuryr_libnetwork.services.ports.creation import NewPorts
 from kuryr_libnetwork.services.ports.spare_removal import SpareRemoval
+from kuryr_libnetwork.services.ports.spare_review import SpareReview
 from kuryr_libnetwork.services.ports.spares import Spares
 from kuryr_libnetwork.services.state.attempts import Attempts
-from kuryr_libnetwork.services.state.intents import Intents
 from kuryr_libnetwork.services.state.locks import KeyedLocks
-from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 THREAD = "port-pools"
@@ -50,6 +47,8 @@ AFTER_FAILURE = 2.0
 """Seconds until a step that failed is tried again, at least."""
 STATUS_AGAIN = 2.0
 """Seconds between two questions for the status of ports."""
+TOGETHER = 5.0
+"""Seconds between two looks at released ports, so that those that have cooled meanwhile cost one call together."""
 UNPROVEN = 60.0
 """Seconds after which a port that does not work is replaced."""
 QUIET = 10.0
@@ -64,36 +63,32 @@ class PoolFiller:
         *,
         neutron: Neutron,
         journal: Journal,
-        own: OwnThings,
-        intents: Intents,
         new_ports: NewPorts,
         spares: Spares,
         removal: SpareRemoval,
+        review: SpareReview,
         drivers: Drivers,
         locks: KeyedLocks,
-        health: Health,
+        attempts: Attempts,
         settings: PortPoolSettings,
-        host: str,
         clock: Callable[[], float],
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._neutron = neutron
         self._journal = journal
-        self._own = own
-        self._intents = intents
         self._new_ports = new_ports
         self._spares = spares
         self._removal = removal
+        self._review = review
         self._drivers = drivers
         self._locks = locks
         self._settings = settings
-        self._host = host
         self._clock = clock
         self._chance = chance
-        self._attempts = Attempts(health, THREAD, clock)
+        self._attempts = attempts
         self._stopped = threading.Event()
         self._failures = 0
-        self._asked = float("-inf")
+        self._asked = self._reviewed = float("-inf")
         self._looked: set[str] = set()
         self._silent_until = float("-inf")
         self._waits = False
@@ -120,7 +115,8 @@ class PoolFiller:
         if self._in("making") or self._waits:
             return LOOK_AGAIN
         left = [self._settings.cooling - self._spares.age(spare) for spare in self._in("cooling")]
-        return min(max(min(left, default=LONGEST_SLEEP), LOOK_AGAIN), LONGEST_SLEEP)
+        soonest = max(LOOK_AGAIN, self._reviewed + TOGETHER - self._clock())
+        return min(max(min(left, default=LONGEST_SLEEP), soonest), LONGEST_SLEEP)
 
     def _failed_lately(self) -> bool:
         now = self._clock()
@@ -148,9 +144,12 @@ class PoolFiller:
         for spare in self._in("leaving"):
             if not self._is_silent():
                 self._attempt(f"delete port {spare.port_id} of a port pool", partial(self._removal.end, spare.port_id))
-        for spare in self._in("cooling"):
-            if self._spares.age(spare) >= self._settings.cooling and not self._is_silent():
-                self._attempt(f"use port {spare.port_id} again", partial(self._use_again, spare.port_id))
+        cooled = [spare for spare in self._in("cooling") if self._has_cooled(spare) and self._may_try(_using(spare))]
+        if cooled and not self._is_silent() and self._clock() - self._reviewed >= TOGETHER:
+            self._attempt("look at released ports of port pools", partial(self._use_again, cooled))
+
+    def _has_cooled(self, spare: SpareRecord) -> bool:
+        return self._spares.age(spare) >= self._settings.cooling
 
     def _mistrust(self) -> None:
         """Look anew at ports that do not work any more: they are ready again, or replaced."""
@@ -161,13 +160,17 @@ class PoolFiller:
 
     def _attempt(self, what: str, work: Callable[[], object]) -> None:
         """One step of one port. After a failure it waits a little, and longer each time if nobody answers."""
-        if self._stopped.is_set() or not self._attempts.is_due(what) or self._later.get(what, 0.0) > self._clock():
+        if not self._may_try(what):
             return
         try:
             if not self._attempts.run(what, partial(self._step, work)):
                 self._later[what] = self._clock() + AFTER_FAILURE
         finally:
             self._attempts.beat()
+
+    def _may_try(self, what: str) -> bool:
+        due = self._attempts.is_due(what) and self._later.get(what, 0.0) <= self._clock()
+        return due and not self._stopped.is_set()
 
     def _step(self, work: Callable[[], object]) -> None:
         try:
@@ -262,44 +265,14 @@ class PoolFiller:
             if self._journal.spares.get(spare.port_id) == spare:
                 self._journal.spares.put(msgspec.structs.replace(spare, port=port))
 
-    def _use_again(self, port_id: str) -> None:
-        """Make a released port ready again, if it is wanted and as it was made, with a new interface."""
-        with self._locks.hold("labels", port_id), self._locks.hold("port", port_id):
-            spare = self._journal.spares.get(port_id)
-            if spare is None or spare.state != "cooling":
-                return
-            if spare.plug is not None:
-                self._driver(spare).unplug(spare.plug)
-            if not self._is_wanted(spare):
-                self._spares.move(spare, "leaving")
-                return
-            try:
-                port = self._neutron.update_port(port_id, port_pool.labels_of_spare(spare.docker_network_id))
-            except NeutronNotFound:
-                LOG.warning("port %s of a port pool was deleted in Neutron", port_id)
-                self._journal.spares.drop(port_id)
-                return
-            self._failures = 0
-            if port_pool.is_unchanged(spare.port, port):
-                self._spares.move(spare, "making", plug=None, port=msgspec.structs.replace(port, status=""))
-            else:
-                self._refuse_changed(spare, port)
-
-    def _is_wanted(self, spare: SpareRecord) -> bool:
-        network = self._journal.networks.get(spare.docker_network_id)
-        if network is None or network.state != "ready":
-            return False
-        count = self._spares.count(network.docker_id)
-        return count.ready + count.making < pool_size.high_mark(self._spares.target(network))
-
-    def _refuse_changed(self, spare: SpareRecord, port: Port) -> None:
-        if port_pool.is_taken(spare.port, port):
-            LOG.warning("port %s of a port pool is used by somebody else", spare.port_id)
-            self._attempts.run(f"forget port {spare.port_id}", partial(self._removal.forget, spare))
-            return
-        names = ", ".join(port_pool.changed_attributes(spare.port, port))
-        LOG.warning("port %s of a port pool was changed in Neutron (%s): it is deleted", spare.port_id, names)
-        self._spares.move(spare, "leaving")
+    def _use_again(self, cooled: Sequence[SpareRecord]) -> None:
+        """Make released ports ready again. Neutron calls: 1 for all, and 1 for each."""
+        self._reviewed = self._clock()
+        found = self._review.seen(cooled)
+        self._failures = 0
+        for spare in cooled:
+            if not self._is_silent():
+                self._attempt(_using(spare), partial(self._review.use_again, spare.port_id, found.get(spare.port_id)))
 
     def _driver(self, spare: SpareRecord) -> PortDriver:
         return self._drivers.named(spare.plug.driver) if spare.plug else self._drivers.for_port(spare.port)
@@ -336,50 +309,11 @@ class PoolFiller:
         self._failures = 0
         self._spares.news.set()
 
-    # -- what others do to them ------------------------------------------------------------------------------------
-
     def look(self) -> None:
         """Compare the ports that no container has with Neutron, and take up those that the journal does not know."""
-        known = {spare.port_id: spare for state in ("ready", "making") for spare in self._in(state)}
-        pools = {network.docker_id: network for network in self._spares.pools()}
-        if not known and not pools:
-            return
-        found = {port.id: port for port in self._own.ports(name=SPARE_NAME, **{"binding:host_id": self._host})}
-        self._look_for({port_id: spare for port_id, spare in known.items() if port_id not in found})
-        for port_id, port in found.items():
-            spare = known.get(port_id)
-            if spare is not None and self._is_still(spare) and not port_pool.is_unchanged(spare.port, port):
-                self._refuse_changed(spare, port)
-            elif spare is None and port_pool.idle_spare(port) is not None:
-                self._take_up(port, pools)
-        self._looked = set(pools)
+        self._looked = self._review.look()
         self._spares.news.set()
 
-    def _is_still(self, spare: SpareRecord) -> bool:
-        return self._journal.spares.get(spare.port_id) == spare
 
-    def _look_for(self, missing: dict[str, SpareRecord]) -> None:
-        """End the ports that Neutron shows otherwise than as spares of this host: deleted, or taken by somebody."""
-        found = {port.id: port for port in self._own.ports(id=sorted(missing))} if missing else {}
-        for port_id, spare in missing.items():
-            port = found.get(port_id)
-            if not self._is_still(spare):
-                continue  # a container has got it since
-            if port is None:
-                LOG.warning("port %s of a port pool was deleted in Neutron", port_id)
-                self._attempts.run(f"forget port {port_id}", partial(self._removal.forget, spare))
-            else:
-                self._refuse_changed(spare, port)
-
-    def _take_up(self, port: OwnPort, pools: dict[str, NetworkRecord]) -> None:
-        """Record a port that this host made for a pool before the journal was lost, if no container has it."""
-        mark = port_pool.idle_spare(port)
-        if mark is None or mark.host != self._host or mark.network not in pools or self._intents.open(port.description):
-            return
-        with self._locks.hold("port", port.id):
-            if self._journal.leases.get(port.id) is not None or self._spares.knows(port.id):
-                return
-            driver = self._drivers.for_port(port)
-            if driver.where(driver.recover(port)) != "container":
-                LOG.info("port %s is taken up for the port pool of Docker network %s", port.id, mark.network[:12])
-                self._spares.take_up(port, "cooling")
+def _using(spare: SpareRecord) -> str:
+    return f"use port {spare.port_id} again"
