@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -23,6 +25,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     yield service
     service.bell.set()
     service.server.stop()
+
+
+def shown_network(service: Service, network: str) -> dict[str, Any]:
+    code, out, err = service.bench.run("network", "show", network[:12], "-f", "json")
+    assert (code, err) == (0, "")
+    told: dict[str, Any] = json.loads(out)
+    return told
 
 
 def test_a_pool_is_listed(service: Service) -> None:
@@ -47,6 +56,17 @@ def test_a_pool_is_drained(service: Service) -> None:
     service.rig.fill()
     assert len(service.bench.listed("pool", "list")) == 2
     assert "2 ports" in service.bench.run("pool", "drain")[1]
+
+
+def test_a_network_shows_its_pool(service: Service) -> None:
+    """Whoever asks why containers wait would have to count ports, and not see that none are being made."""
+    (network,) = {spare.docker_network_id for spare in service.rig.journal.spares.all()}
+    told = shown_network(service, network)
+    assert (told["port_pool"], told["spares_wanted"], told["spares_ready"], told["spares_paused"]) == ("2", 2, 2, 0)
+    service.bench.run("pool", "drain", network[:12])
+    told = shown_network(service, network)
+    assert (told["spares_ready"], told["spares_paused"]) == (0, 120)
+    assert "0 of 2 ports are ready, and none are made for 120 s" in service.bench.run("status")[1]
 
 
 def test_metrics_and_counts_of_pools(service: Service) -> None:

@@ -17,7 +17,7 @@ from kuryr_libnetwork.health import Health
 from kuryr_libnetwork.host.journal import SqliteJournal
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.model.neutron import FixedIp, Port
-from kuryr_libnetwork.model.overview import Wellbeing
+from kuryr_libnetwork.model.overview import PoolState, Wellbeing
 from kuryr_libnetwork.model.records import (
     EndpointRecord,
     LeaseRecord,
@@ -51,6 +51,9 @@ class NoPools:
 
     def age(self, _: SpareRecord) -> float:
         return 0.0
+
+    def states(self) -> dict[str, PoolState]:
+        return {}
 
     def wanted(self) -> int:
         return 0

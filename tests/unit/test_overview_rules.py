@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import msgspec
 
+from kuryr_libnetwork.model.overview import PoolState
 from kuryr_libnetwork.model.records import (
     EndpointRecord,
     LeaseRecord,
@@ -54,9 +55,17 @@ ENDPOINT = EndpointRecord(
 
 def test_networks() -> None:
     """An operator would see another MTU than containers have, or count containers of other networks."""
-    row = network_rows([RECORD], [ENDPOINT])[0]
+    row = network_rows([RECORD], [ENDPOINT], {})[0]
     assert (row.docker_id, row.network_id, row.mtu, row.vnic_type, row.endpoints) == (DOCKER_ID, NET, 1400, "normal", 1)
     assert [(each.cidr, each.gateway) for each in row.subnets] == [(CIDR, "10.0.0.1")]
+
+
+def test_the_port_pool_of_a_network() -> None:
+    """An operator would have to count ports to see whether the pool is full."""
+    pools = {DOCKER_ID: PoolState(wanted=5, ready=3, paused=60.04), "other": PoolState(wanted=9)}
+    row = network_rows([msgspec.structs.replace(RECORD, port_pool="auto")], [], pools)[0]
+    assert (row.port_pool, row.spares_wanted, row.spares_ready, row.spares_paused) == ("auto", 5, 3, 60.0)
+    assert network_rows([RECORD], [], {})[0].port_pool == "0"
 
 
 def test_endpoints() -> None:

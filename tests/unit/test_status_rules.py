@@ -55,6 +55,15 @@ def test_what_is_not() -> None:
     )
 
 
+def test_a_port_pool_that_is_not_filled() -> None:
+    """Containers would wait for Neutron again, and nobody know why; or a pool that was just used be called ill."""
+    empty = replace(NETWORK, port_pool="5", spares_wanted=5, spares_ready=2, spares_paused=90.4)
+    told = "port pool of Docker network d: 2 of 5 ports are ready, and none are made for 90 s; the log says why"
+    assert judge(replace(WELL, networks=(empty,))).troubles == (told,)
+    for well in (replace(empty, spares_paused=0.0), replace(empty, spares_ready=3), replace(empty, spares_wanted=0)):
+        assert judge(replace(WELL, networks=(well,))).troubles == ()
+
+
 def test_the_background() -> None:
     """A background that removes nothing would be called well; or one that looks at its start only, ill."""
     told = ("the looks for leftovers have failed for half an hour; the log says why",)

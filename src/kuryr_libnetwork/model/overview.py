@@ -32,8 +32,20 @@ class SubnetRow(Value, frozen=True):
     pool_id: str
 
 
+class PoolState(Value, frozen=True):
+    """The port pool of a Docker network: how many ports are to be ready, and are. ``paused``: seconds for which none
+    are made.
+    """
+
+    wanted: int = 0
+    ready: int = 0
+    paused: float = 0.0
+
+
 class NetworkRow(Value, frozen=True):
-    """A Docker network. ``network_id``: Neutron's."""
+    """A Docker network. ``network_id``: Neutron's. ``port_pool``: its size as it was asked for; ``spares_…``: as in
+    :class:`PoolState`.
+    """
 
     docker_id: str
     state: str
@@ -44,6 +56,10 @@ class NetworkRow(Value, frozen=True):
     physical_network: str
     made: bool
     endpoints: int
+    port_pool: str = "0"
+    spares_wanted: int = 0
+    spares_ready: int = 0
+    spares_paused: float = 0.0
 
 
 class EndpointRow(Value, frozen=True):

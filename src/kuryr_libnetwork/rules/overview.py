@@ -7,19 +7,33 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from kuryr_libnetwork.model.overview import DeviceRow, EndpointRow, NetworkRow, PortRow, SpareRow, SubnetRow, SuspectRow
+from kuryr_libnetwork.model.overview import (
+    DeviceRow,
+    EndpointRow,
+    NetworkRow,
+    PoolState,
+    PortRow,
+    SpareRow,
+    SubnetRow,
+    SuspectRow,
+)
 from kuryr_libnetwork.model.records import EndpointRecord, LeaseRecord, NetworkRecord, SpareRecord
 from kuryr_libnetwork.model.sriov import DeviceLease
 from kuryr_libnetwork.model.value import Value
 from kuryr_libnetwork.rules.leftovers import Suspect
 
 
-def network_rows(networks: Sequence[NetworkRecord], endpoints: Sequence[EndpointRecord]) -> list[NetworkRow]:
+def network_rows(
+    networks: Sequence[NetworkRecord], endpoints: Sequence[EndpointRecord], pools: Mapping[str, PoolState]
+) -> list[NetworkRow]:
+    """``pools``: the port pools, by the ids of the Docker networks that have one."""
     count = Counter(endpoint.docker_network_id for endpoint in endpoints)
-    return [_network(network, count[network.docker_id]) for network in networks]
+    return [
+        _network(network, count[network.docker_id], pools.get(network.docker_id, PoolState())) for network in networks
+    ]
 
 
-def _network(network: NetworkRecord, endpoints: int) -> NetworkRow:
+def _network(network: NetworkRecord, endpoints: int, pool: PoolState) -> NetworkRow:
     subnets = [
         SubnetRow(subnet_id=subnet.subnet_id, cidr=subnet.cidr, gateway=subnet.gateway_ip or "", pool_id=subnet.pool_id)
         for subnet in network.subnets
@@ -34,6 +48,10 @@ def _network(network: NetworkRecord, endpoints: int) -> NetworkRow:
         physical_network=network.physical_network,
         made=network.made,
         endpoints=endpoints,
+        port_pool=str(network.port_pool),
+        spares_wanted=pool.wanted,
+        spares_ready=pool.ready,
+        spares_paused=round(pool.paused, 1),
     )
 
 

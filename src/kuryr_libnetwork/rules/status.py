@@ -41,6 +41,7 @@ def judge(seen: Seen) -> Status:
         *seen.wellbeing.reasons,
         *_stuck(seen.suspects),
         *(f"VF {each.pci_address} is in quarantine: {each.reason}" for each in _shut(seen.devices)),
+        *_pools(seen.networks),
         *_background(seen.rounds),
     ]
     return Status(live=seen.wellbeing.live, ready=seen.wellbeing.ready, troubles=tuple(troubles), counts=_counts(seen))
@@ -52,6 +53,16 @@ def _stuck(suspects: Sequence[SuspectRow]) -> list[str]:
 
 def _shut(devices: Sequence[DeviceRow]) -> list[DeviceRow]:
     return [each for each in devices if each.state == "quarantined"]
+
+
+def _pools(networks: Sequence[NetworkRow]) -> list[str]:
+    """Port pools that are more than half empty, and are not being filled."""
+    return [
+        f"port pool of Docker network {each.docker_id[:12]}: {each.spares_ready} of {each.spares_wanted} ports are "
+        f"ready, and none are made for {each.spares_paused:.0f} s; the log says why"
+        for each in networks
+        if each.spares_paused and 2 * each.spares_ready < each.spares_wanted
+    ]
 
 
 def _background(rounds: RoundRow) -> list[str]:

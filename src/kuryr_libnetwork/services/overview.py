@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from kuryr_libnetwork.interfaces.journal import Journal
@@ -14,6 +14,7 @@ from kuryr_libnetwork.model.overview import (
     DeviceRow,
     EndpointRow,
     NetworkRow,
+    PoolState,
     PortRow,
     RoundRow,
     SpareRow,
@@ -33,6 +34,9 @@ class PortPools(Protocol):
 
     def wanted(self) -> int:
         """How many ports are to be ready in all pools together."""
+
+    def states(self) -> Mapping[str, PoolState]:
+        """The pools, by the ids of their Docker networks."""
 
 
 class Overview:
@@ -60,7 +64,8 @@ class Overview:
         self._looked_at = looked_at
 
     def networks(self) -> list[NetworkRow]:
-        return rules.network_rows(self._journal.networks.all(), self._journal.endpoints.all())
+        networks, endpoints = self._journal.networks.all(), self._journal.endpoints.all()
+        return rules.network_rows(networks, endpoints, self._port_pools.states())
 
     def endpoints(self) -> list[EndpointRow]:
         networks = self._journal.networks.all()

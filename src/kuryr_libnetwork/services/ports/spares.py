@@ -28,6 +28,7 @@ from kuryr_libnetwork.model.indexes import (
     address_key,
 )
 from kuryr_libnetwork.model.neutron import FixedIp, Port
+from kuryr_libnetwork.model.overview import PoolState
 from kuryr_libnetwork.model.records import LeaseRecord, NetworkRecord, PlugRecord, SpareRecord, SpareState, SubnetRecord
 from kuryr_libnetwork.model.settings import PortPoolSettings
 from kuryr_libnetwork.rules import pool_size, port_pool, ports as rules
@@ -237,8 +238,13 @@ class Spares:
             self._paused[docker_network_id] = max(until, self._clock() + seconds)
 
     def is_paused(self, docker_network_id: str) -> bool:
+        return self._paused_for(docker_network_id) > 0
+
+    def _paused_for(self, docker_network_id: str) -> float:
+        """For how many seconds no ports are made for a pool."""
         with self._guard:
-            return any(self._paused.get(key, 0.0) > self._clock() for key in (None, docker_network_id))
+            now = self._clock()
+            return max(self._paused.get(key, now) - now for key in (None, docker_network_id))
 
     # -- for operators -----------------------------------------------------------------------------------------------
 
@@ -255,6 +261,17 @@ class Spares:
             for spare in self._journal.spares.find(SPARES_BY_NETWORK, each.docker_id):
                 found += spare.state in IDLE and self.move(spare, "leaving") is not None
         return found
+
+    def states(self) -> dict[str, PoolState]:
+        """The pools, by the ids of their Docker networks."""
+        return {
+            each.docker_id: PoolState(
+                wanted=self.target(each),
+                ready=len(self._in(each.docker_id, "ready")),
+                paused=max(0.0, self._paused_for(each.docker_id)),
+            )
+            for each in self.pools()
+        }
 
     def ready(self, docker_network_id: str) -> list[SpareRecord]:
         """Those first that have been ready for longest."""
