@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kuryr_libnetwork.errors import NeutronConflict
 from tests.cli.test_cli_service import Service
 from tests.world.rig import DirectDocker, Rig
 
@@ -95,6 +96,20 @@ def test_pools_of_dead_hosts(service: Service) -> None:
     here = service.bench.make_host(()).settings.plugin.host
     assert "whose pools the service looks after" in service.bench.refused("pool", "orphans", "--host", here)
     assert {port.host_id for port in neutron.find_ports(name="kuryr-spare-port")} == {"h1", "h3"}
+
+
+def test_a_port_of_a_dead_host_that_cannot_be_deleted(service: Service) -> None:
+    """It would keep all others from being deleted, and nobody be told which have been."""
+    neutron = service.rig.neutron
+    neutron.store.alive_hosts.add("h2")
+    other = Rig(neutron, host="h2")
+    there = DirectDocker(other)
+    there.run(there.network_create("10.2.0.0/24", options={POOL: "2"}))
+    other.fill()
+    neutron.fail_next("delete_port", NeutronConflict("in use"))
+    rows = service.bench.listed("pool", "orphans", "--host", "h2", "--delete")
+    assert [row["Deleted"] for row in rows] == ["no: in use", "yes"]
+    assert len(service.bench.listed("pool", "orphans", "--host", "h2")) == 1
 
 
 def test_where_agents_are_not_shown_the_host_has_to_be_named(service: Service) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from kuryr_libnetwork.cli.application import Action, Table, Words
 from kuryr_libnetwork.cli.host.service_state import Asking, Id, Seconds, understood
-from kuryr_libnetwork.errors import HostError, NeutronNotFound
+from kuryr_libnetwork.errors import HostError, NeutronError, NeutronNotFound
 from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.overview import Drained, SpareRow
 from kuryr_libnetwork.rules.identity import SPARE_NAME
@@ -59,7 +59,8 @@ class PoolDrain(Asking, Action):
 class PoolOrphans(Table):
     """List the ports of port pools of other hosts that are gone; with --delete, delete them.
 
-    A host is gone if none of its agents is alive, which Neutron shows to the role admin, or if you name it.
+    A host is gone if none of its agents is alive, which Neutron shows to the role admin, or if you name it. One that is
+    only cut off may have started containers that Neutron has not been told of, and these would lose their ports.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -71,14 +72,14 @@ class PoolOrphans(Table):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], list[Any]]:
         neutron = self.host.probes.neutron()
         found = self._found(neutron, parsed_args.host)
-        deleted = {each.port.id: parsed_args.delete and _delete(neutron, each) for each in found}
+        deleted = {each.port.id: _delete(neutron, each) if parsed_args.delete else "no" for each in found}
         return ORPHAN_COLUMNS, [
             (
                 each.host,
                 Id(each.docker_network_id),
                 each.port.id,
                 Words(tuple(ip.ip_address for ip in each.port.fixed_ips)),
-                "yes" if deleted[each.port.id] else "no",
+                deleted[each.port.id],
             )
             for each in found
         ]
@@ -97,7 +98,11 @@ class PoolOrphans(Table):
         return of_host(ports, host) if host else of_dead_hosts(ports, agents, here)
 
 
-def _delete(neutron: Neutron, orphan: Orphan) -> bool:
-    with suppress(NeutronNotFound):
-        neutron.delete_port(orphan.port.id)
-    return True
+def _delete(neutron: Neutron, orphan: Orphan) -> str:
+    """Whether it is deleted now, in a word, or why not: the others are tried all the same."""
+    try:
+        with suppress(NeutronNotFound):
+            neutron.delete_port(orphan.port.id)
+    except NeutronError as error:
+        return f"no: {error}"
+    return "yes"
