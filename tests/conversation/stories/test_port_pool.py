@@ -442,6 +442,22 @@ def test_after_a_lost_journal_what_is_unused_is_used_again(rig: Rig, docker: Dir
     assert rig.neutron.user_ports() == []
 
 
+def test_after_a_lost_journal_one_port_that_cannot_be_used_does_not_stop_the_pool(
+    rig: Rig, docker: DirectDocker
+) -> None:
+    """The pool would never be filled again, because of a port that somebody has given a kind without a driver."""
+    pooled(rig, docker)
+    spoiled = spares(rig)[0].port_id
+    rig.neutron.store.get("ports", spoiled)["binding:vnic_type"] = "direct"
+    restarted(rig, lose_journal=True)
+    for _ in range(2):
+        rig.services.reconciler.round()
+        rig.fill()
+    cool(rig)
+    assert len(spares(rig, "ready")) >= 2
+    assert spoiled not in {spare.port_id for spare in spares(rig)}
+
+
 def test_after_a_lost_journal_the_ports_of_a_network_that_is_gone_go_as_well(rig: Rig, docker: DirectDocker) -> None:
     """They would be of no pool, and stay for ever."""
     docker.network_create("10.9.0.0/24")
