@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kuryr_libnetwork.errors import NeutronConflict, NeutronUnavailable, NoFreeAddress
+from kuryr_libnetwork.errors import LinkError, NeutronConflict, NeutronUnavailable, NoFreeAddress
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import SpareRecord
 from kuryr_libnetwork.model.settings import PortPoolSettings
@@ -647,6 +647,26 @@ def test_a_port_that_never_works_is_replaced(rig: Rig, docker: DirectDocker) -> 
     rig.fill()
     (other,) = spares(rig, "ready")
     assert other.port_id != spare.port_id
+
+
+def test_a_pool_is_filled_soon_after_the_host_is_mended(rig: Rig, docker: DirectDocker) -> None:
+    """A bridge that was missing for a while would cost the pool for an hour more."""
+    network = docker.network_create(V4, options={POOL: "1"})
+    docker.rm(docker.run(network))
+
+    def hook(name: str, arguments: tuple[Any, ...]) -> None:
+        if name == "links.create_veth":
+            raise LinkError("refused")
+
+    rig.outside.hook = hook
+    for _ in range(60):
+        rig.now += 60
+        rig.services.pool_filler.work()
+    assert len(spares(rig, "making")) == 1
+    rig.outside.hook = None
+    rig.now += 5
+    rig.fill()
+    assert len(spares(rig, "ready")) == 1
 
 
 class _Everything(set[str]):

@@ -132,7 +132,7 @@ class PoolFiller:
             self._finish()
             self._mistrust()
             for spare in self._in("making"):
-                self._attempt(f"prepare port {spare.port_id}", partial(self._prepare, spare.port_id))
+                self._attempt(f"prepare port {spare.port_id}", partial(self._prepare, spare.port_id), here=True)
             for network in self._spares.pools():
                 for spare in filter(self._is_outdated, self._spares.ready(network.docker_id)):
                     self._spares.move(spare, "making")
@@ -158,9 +158,12 @@ class PoolFiller:
                 LOG.info("port %s of a port pool does not work any more", spare.port_id)
                 self._spares.move(spare, "making")
 
-    def _attempt(self, what: str, work: Callable[[], object]) -> None:
-        """One step of one port. After a failure it waits a little, and longer each time if nobody answers."""
-        if not self._may_try(what):
+    def _attempt(self, what: str, work: Callable[[], object], *, here: bool = False) -> None:
+        """One step of one port. After a failure it waits a little, and longer each time if nobody answers.
+
+        ``here``: the step is one of this host, and is repeated soon however often it has failed.
+        """
+        if not self._may_try(what, here=here):
             return
         try:
             if not self._attempts.run(what, partial(self._step, work)):
@@ -168,8 +171,8 @@ class PoolFiller:
         finally:
             self._attempts.beat()
 
-    def _may_try(self, what: str) -> bool:
-        due = self._attempts.is_due(what) and self._later.get(what, 0.0) <= self._clock()
+    def _may_try(self, what: str, *, here: bool = False) -> bool:
+        due = (here or self._attempts.is_due(what)) and self._later.get(what, 0.0) <= self._clock()
         return due and not self._stopped.is_set()
 
     def _step(self, work: Callable[[], object]) -> None:
