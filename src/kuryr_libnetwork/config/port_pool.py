@@ -42,11 +42,11 @@ def options() -> list[cfg.Opt]:
         ),
         cfg.IntOpt(
             "max_per_host",
-            min=1,
+            min=0,
             max=10 * LARGEST_POOL,
             default=100,
-            help="The same for all Docker networks of this host together. They count against the project's quota. New "
-            "in 19.",
+            help="The same for all Docker networks of this host together. They count against the project's quota. 0: "
+            "none, whatever the networks say. New in 19.",
         ),
         cfg.IntOpt(
             "cooling",

@@ -43,12 +43,13 @@ def target(size: PoolSize, starts: Collection[float], settings: PortPoolSettings
 
     ``known``: a container has been started there, at any time.
     """
+    most = min(settings.max_per_network, settings.max_per_host)
     if size != "auto":
-        return min(size, settings.max_per_network) if known else 0
+        return min(size, most) if known else 0
     recent = [age for age in starts if age < MEMORY]
     if not recent:
         return 0
-    return min(max(_largest_burst(recent), settings.min_auto), settings.max_per_network)
+    return min(max(_largest_burst(recent), settings.min_auto), most)
 
 
 def _largest_burst(ages: Collection[float]) -> int:

@@ -590,6 +590,21 @@ def test_what_is_wanted_is_within_the_limit(rig: Rig, docker: DirectDocker) -> N
     assert rig.services.overview.counts().spares_wanted == len(spares(rig, "ready")) == 6
 
 
+def test_an_operator_turns_all_pools_off(rig: Rig, docker: DirectDocker) -> None:
+    """Whoever has to free the quota for good, or goes back to an earlier release, could not: pools are the users'."""
+    network = pooled(rig, docker)
+    box = docker.run(network)
+    rig.port_pool = PortPoolSettings(max_per_host=0)
+    rig.revive()
+    rig.fill()
+    docker.rm(box)
+    cool(rig, 300)
+    docker.rm(docker.run(network))
+    cool(rig, 300)
+    assert spares(rig) == []
+    assert rig.neutron.user_ports() == []
+
+
 def test_options_of_the_network_are_those_of_its_spares(rig: Rig, docker: DirectDocker) -> None:
     """A container from the pool would have other groups than one that was started before."""
     rig.neutron.create_security_group({"name": "web"})
