@@ -69,7 +69,7 @@ def build(settings: Settings, conf: cfg.ConfigOpts) -> App:
     server = PluginServer(boundary, adapters.listeners(plugin), threads=plugin.worker_threads, tls=tls)
     activity.waiting = lambda: server.waiting
     warm_ups, pulses = _warm_ups(settings, neutron, links, ovs, drivers), _pulses(journal, server)
-    reload = Reload(settings, server, drivers)
+    reload = Reload(settings, server, drivers, services.resize)
     app = App(server, services, plugin.reconcile_interval, warm_ups, health, pulses, contacts, plugin.host, reload)
     vfs = operators.vf_report(drivers, parts.sriov.pci, journal, services)
     sources = operators.sources(plugin, app, server, services, contacts, vfs)

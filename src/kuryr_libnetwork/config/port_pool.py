@@ -21,12 +21,14 @@ def options() -> list[cfg.Opt]:
         cfg.StrOpt(
             "default",
             default="0",
+            mutable=True,
             help="How many ports are kept ready for the containers of a new Docker network that does not say so itself "
             f"(-o kuryr.port_pool): a number, or {AUTO} for as many as the latest bursts of starts took; 0: none. New "
             "in 19.",
         ),
         cfg.IntOpt(
             "min_auto",
+            mutable=True,
             min=1,
             max=LARGEST_POOL,
             default=2,
@@ -34,6 +36,7 @@ def options() -> list[cfg.Opt]:
         ),
         cfg.IntOpt(
             "max_per_network",
+            mutable=True,
             min=1,
             max=LARGEST_POOL,
             default=20,
@@ -42,6 +45,7 @@ def options() -> list[cfg.Opt]:
         ),
         cfg.IntOpt(
             "max_per_host",
+            mutable=True,
             min=0,
             max=10 * LARGEST_POOL,
             default=100,
@@ -50,6 +54,7 @@ def options() -> list[cfg.Opt]:
         ),
         cfg.IntOpt(
             "cooling",
+            mutable=True,
             min=1,
             max=86400,
             default=130,

@@ -14,7 +14,7 @@ from kuryr_libnetwork.interfaces.engine import Engine
 from kuryr_libnetwork.interfaces.host import Sandboxes
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
-from kuryr_libnetwork.model.settings import ServiceSettings
+from kuryr_libnetwork.model.settings import PortPoolSettings, ServiceSettings
 from kuryr_libnetwork.services.background.agent_watch import AgentWatch
 from kuryr_libnetwork.services.background.dockers_word import DockersWord
 from kuryr_libnetwork.services.background.findings import Findings
@@ -75,6 +75,7 @@ class Services(NamedTuple):
     labels: Labels
     pool_filler: PoolFiller
     drain: Callable[[str], int]
+    resize: Callable[[PortPoolSettings], None]
     operator: Operator
     overview: Overview
     whom: Whom
@@ -126,6 +127,7 @@ def assemble(
         parts.labels,
         parts.pool_filler,
         parts.spares.empty,
+        parts.spares.resize,
         operator,
         overview,
         Whom(journal, parts.findings.container),
@@ -265,7 +267,7 @@ class _Parts:
             releaser=self._releaser,
             new_ports=self._new_ports,
             removal=self._removal,
-            default_pool=settings.port_pool.default,
+            default_pool=lambda: self.spares.settings.default,
             teardown=Teardown(
                 self._neutron, self._journal, self._own, self._pools, self._network_users, self.locks, settings.host
             ),

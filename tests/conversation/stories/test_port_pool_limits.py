@@ -46,6 +46,21 @@ def test_ports_that_cool_one_after_the_other_are_looked_at_together(rig: Rig, do
     assert spares(rig, "cooling") == []
 
 
+def test_sizes_change_while_the_service_runs(rig: Rig, docker: DirectDocker) -> None:
+    """An operator whose quota runs out would have to restart the service on every host."""
+    pooled(rig, docker, "8")
+    assert len(spares(rig, "ready")) == 8
+    rig.services.resize(PortPoolSettings(default=3, max_per_host=2, cooling=COOLING))
+    rig.now += 3600
+    rig.fill()
+    assert len(spares(rig)) == 2
+    docker.network_create("10.99.0.0/24")
+    assert sorted(str(network.port_pool) for network in rig.journal.networks.all()) == ["3", "8"]
+    rig.services.resize(PortPoolSettings(cooling=COOLING))
+    rig.fill()
+    assert len(spares(rig, "ready")) == 8
+
+
 def test_containers_start_and_end_while_neutron_is_away(rig: Rig, docker: DirectDocker) -> None:
     """An outage of Neutron would be one of every host."""
     network = pooled(rig, docker)

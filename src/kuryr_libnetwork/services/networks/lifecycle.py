@@ -11,6 +11,7 @@ step on, with what exists in Neutron so far; the reconciler finishes what is hal
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -75,7 +76,7 @@ class Networks:
         releaser: Releaser,
         new_ports: NewPorts,
         removal: SpareRemoval,
-        default_pool: PoolSize,
+        default_pool: Callable[[], PoolSize],
         teardown: Teardown,
         beside: Beside,
         dates: Dates,
@@ -249,7 +250,7 @@ class Networks:
             )
         if options.port_pool is not None:
             return options.port_pool
-        return self._default_pool if possible else 0
+        return self._default_pool() if possible else 0
 
     def _home(self, options: NetworkOptions) -> str:
         """The id of the Neutron network that all containers of this host have to be on; "": any."""

@@ -59,6 +59,5 @@ def filler(
         drivers=drivers,
         locks=locks,
         attempts=attempts,
-        settings=settings.port_pool,
         clock=clock,
     )

@@ -25,7 +25,6 @@ from kuryr_libnetwork.interfaces.neutron import Neutron
 from kuryr_libnetwork.model.indexes import SPARES_BY_STATE
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import NetworkRecord, SpareRecord
-from kuryr_libnetwork.model.settings import PortPoolSettings
 from kuryr_libnetwork.patience import one_patience
 from kuryr_libnetwork.rules import pool_size, port_pool
 from kuryr_libnetwork.rules.plugging import ACTIVE
@@ -70,7 +69,6 @@ class PoolFiller:
         drivers: Drivers,
         locks: KeyedLocks,
         attempts: Attempts,
-        settings: PortPoolSettings,
         clock: Callable[[], float],
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -82,7 +80,6 @@ class PoolFiller:
         self._review = review
         self._drivers = drivers
         self._locks = locks
-        self._settings = settings
         self._clock = clock
         self._chance = chance
         self._attempts = attempts
@@ -114,7 +111,7 @@ class PoolFiller:
             return AFTER_FAILURE
         if self._in("making") or self._waits:
             return LOOK_AGAIN
-        left = [self._settings.cooling - self._spares.age(spare) for spare in self._in("cooling")]
+        left = [self._spares.settings.cooling - self._spares.age(spare) for spare in self._in("cooling")]
         soonest = max(LOOK_AGAIN, self._reviewed + TOGETHER - self._clock())
         return min(max(min(left, default=LONGEST_SLEEP), soonest), LONGEST_SLEEP)
 
@@ -149,7 +146,7 @@ class PoolFiller:
             self._attempt("look at released ports of port pools", partial(self._use_again, cooled))
 
     def _has_cooled(self, spare: SpareRecord) -> bool:
-        return self._spares.age(spare) >= self._settings.cooling
+        return self._spares.age(spare) >= self._spares.settings.cooling
 
     def _mistrust(self) -> None:
         """Look anew at ports that do not work any more: they are ready again, or replaced."""
@@ -285,10 +282,11 @@ class PoolFiller:
     def _fit(self, network: NetworkRecord) -> None:
         wanted, count = self._spares.target(network), self._spares.count(network.docker_id)
         surplus = pool_size.to_remove(wanted, count, self._spares.idle_seconds(network.docker_id))
+        missing = pool_size.to_make(wanted, count, self._spares.on_host(), self._spares.settings)
         if surplus:
             for spare in self._spares.ready(network.docker_id)[:surplus]:
                 self._spares.move(spare, "leaving")
-        elif self._may_make(network) and pool_size.to_make(wanted, count, self._spares.on_host(), self._settings):
+        elif missing and self._may_make(network):
             if pool_size.may_wait(wanted, count, self._spares.idle_seconds(network.docker_id)):
                 self._waits = True
                 return

@@ -62,7 +62,8 @@ class Spares:
     ) -> None:
         self._journal = journal
         self._drivers = drivers
-        self._settings = settings
+        self.settings = settings
+        """As kuryr.conf has it now: it may be read again."""
         self._dates = dates
         self._ages = ages
         self._clock = clock
@@ -76,6 +77,11 @@ class Spares:
         """Whether what an earlier process left has been looked at; before that nothing is handed out."""
         self.news = threading.Event()
         """Set whenever there may be work for the filler."""
+
+    def resize(self, settings: PortPoolSettings) -> None:
+        """Take over what an operator has changed; existing networks keep the size that they were created with."""
+        self.settings = settings
+        self.news.set()
 
     # -- for calls of Docker ---------------------------------------------------------------------------------------
 
@@ -147,7 +153,7 @@ class Spares:
             self.leave_with_interface(lease.port_id)
             return False
         wanted, count = self.target(network), self.count(network.docker_id)
-        cools = pool_size.may_cool(wanted, count, self._planned_on_host(), self._settings)
+        cools = pool_size.may_cool(wanted, count, self._planned_on_host(), self.settings)
         with self._journal.transaction():
             if self.move(spare, "cooling" if cools else "leaving") is None:
                 return False
@@ -295,11 +301,11 @@ class Spares:
     def target(self, network: NetworkRecord) -> int:
         """How many ports are to be ready for containers of the network."""
         known = network.docker_id in self._known
-        return pool_size.target(network.port_pool, self._start_ages(network.docker_id), self._settings, known=known)
+        return pool_size.target(network.port_pool, self._start_ages(network.docker_id), self.settings, known=known)
 
     def wanted(self) -> int:
         """How many ports are to be ready in all pools together; no more than the host may have."""
-        return min(sum(map(self.target, self.pools())), self._settings.max_per_host)
+        return min(sum(map(self.target, self.pools())), self.settings.max_per_host)
 
     def idle_seconds(self, docker_network_id: str) -> float:
         """Since the last start on the network; since the start of the service, if there was none."""
