@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m kuryr_libnetwork`` is ``kuryr-server``."""
 
-import sys
+from kuryr_libnetwork.cli.server import program
 
-from kuryr_libnetwork.cli.server import main
-
-sys.exit(main())
+program()

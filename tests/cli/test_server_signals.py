@@ -21,7 +21,7 @@ def ended(server: Server) -> tuple[str, str]:
     """What it wrote, once it has ended well."""
     server.process.send_signal(signal.SIGTERM)
     code, out, err = server.end()
-    assert code == 0
+    assert code == 0, out + err
     return out, err
 
 
@@ -43,6 +43,14 @@ def test_a_question_is_no_end(folder: Path, start: Start, number: signal.Signals
 def test_a_question_while_it_starts_is_no_end(folder: Path, start: Start, number: signal.Signals) -> None:
     """Fails if a signal kills a service that is still starting."""
     server = start(*configure(folder), program=frame(build=f"import os; os.kill(os.getpid(), {number:d})"))
+    assert server.told() == "READY=1"
+    ended(server)
+
+
+def test_the_end_does_not_take_the_interpreter_down(folder: Path, start: Start) -> None:
+    """Fails if threads that nobody waits for may meet an interpreter in pieces: now and then they crash it."""
+    serve = "import atexit, os; atexit.register(os._exit, 7); self.over.wait()"
+    server = start(*configure(folder), program=frame(serve=serve))
     assert server.told() == "READY=1"
     ended(server)
 

@@ -17,11 +17,11 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Protocol, Self
+from typing import NoReturn, Protocol, Self
 
 from oslo_config import cfg
 
@@ -91,6 +91,20 @@ def main(argv: Sequence[str] | None = None, build: Build | None = None) -> int:
             if end.code:
                 waiting.answer(f"{PROG} does not start: its command line is wrong; its log says more")
             raise
+
+
+def program(build: Build | None = None) -> NoReturn:
+    """The program. It ends without taking the interpreter down.
+
+    Threads that nobody waits for, such as the libraries' own, or the background's while it asks Neutron, would be in
+    the middle of it, and crash it now and then.
+    """
+    code = main(build=build)
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # a pipe whose reader has gone; a closed file
+            stream.flush()
+    os._exit(code)
 
 
 class _NotStarted(Exception):

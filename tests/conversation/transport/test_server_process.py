@@ -286,8 +286,8 @@ def test_help_needs_no_configuration(folder: Path, start: Start, words: list[str
 # -- the frame around the service: with a service made for the test ----------------------------------------------
 
 FRAME = """
-import sys, threading
-from kuryr_libnetwork.cli.server import main
+import threading
+from kuryr_libnetwork.cli.server import program
 from kuryr_libnetwork.cli.systemd import notify
 from kuryr_libnetwork.errors import ConfigError, HostError
 
@@ -309,7 +309,7 @@ def build(settings, conf):
     {build}
     return Service()
 
-sys.exit(main(build=build))
+program(build)
 """
 
 
