@@ -12,7 +12,7 @@ from lab.api import Lab, NeutronCall
 
 _BACKGROUND = re.compile(
     r"GET /v2\.0/(?:"
-    r"ports\?(?:name=kuryr-(?:unbound|spare)-port|device_owner=|binding)|subnets\?id=|security-groups\?desc"
+    r"ports\?(?:name=kuryr-(?:unbound|spare)-port|device_owner=|binding)|(?:networks|subnets)\?id=|security-groups\?desc"
     r"|(?:networks|subnets|subnetpools)\?project_id=[0-9a-f]+$"
     r"|agents|quotas/|network-ip-availabilities)"
 )

@@ -135,7 +135,10 @@ def test_three_hundred_ports_that_are_no_ranges(user: User, h1: Host, lab: Lab) 
         at = lab.neutron_log_position()
         options = ("--net", site.net, *single, "--expose=21000-21099")
         h1.docker("run", "-d", "--name", box, *options, "busybox", "sleep", "600", timeout=400)
-        assert len(calls := calls_of_kuryr(lab, at)) == 4 + 21, calls
+        made = [
+            call for call in calls_of_kuryr(lab, at) if not call.startswith("GET ")
+        ]  # it takes minutes: others look
+        assert len(made) == 4 + 21, made
         (group,) = groups_of(user, user.port_of(h1, box, site.net))
         rules = user.neutron("GET", f"/security-group-rules?security_group_id={group['id']}&direction=ingress")
         assert len(rules["security_group_rules"]) == 2 * 301
