@@ -20,6 +20,14 @@ from tests.cloud.user import User
 __all__ = ["backend", "h1", "h2", "host", "lab", "user"]
 
 
+HANG = 1200
+"""Seconds after which a test is ended. The first one of a client downloads and installs it, up to 145 packages."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker(pytest.mark.timeout(HANG))
+
+
 @pytest.fixture(autouse=True)
 def _tidied(lab: Lab, user: User) -> Iterator[None]:
     """A client that fails in the middle leaves no containers and networks to the next test."""
