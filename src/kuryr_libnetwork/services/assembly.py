@@ -189,6 +189,7 @@ class _Parts:
             spares=self.spares,
             locks=self.locks,
             ages=self._ages,
+            beside=beside,
             host=settings.host,
         )
         self._new_ports = NewPorts(neutron, journal, self._intents, drivers, settings.host, self._dates)

@@ -115,3 +115,18 @@ def test_the_error_of_the_block_comes_first(itself: bool, text: str) -> None:
     """The user would read about what was done beside it."""
     with pytest.raises(NeutronRefused, match=text):
         fail_beside(SideBySide(), itself=itself)
+
+
+def test_a_system_without_a_thread_for_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a host that is full of processes networks could not be made, and each attempt would cost a place for ever."""
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    beside, done = SideBySide(threads=1), list[int]()
+    for number in range(3):
+        with beside.steps() as begin:
+            begin(partial(done.append, number))
+    assert done == [0, 1, 2]
+    assert beside._free.acquire(blocking=False)

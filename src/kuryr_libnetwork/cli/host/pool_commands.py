@@ -52,7 +52,8 @@ class PoolDrain(Asking, Action):
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         told = understood(self.host.admin.post("/v1/drain", {"network": parsed_args.network}), Drained)
-        self.say(f"{told.ports} ports are being deleted; none are made for two minutes")
+        ports = "1 port is" if told.ports == 1 else f"{told.ports} ports are"
+        self.say(f"{ports} being deleted; none are made for two minutes")
         return 0
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from functools import partial
 
-from kuryr_libnetwork.errors import KuryrError, NeutronConflict, NeutronNotFound, NoFreeAddress
+from kuryr_libnetwork.errors import NeutronConflict, NeutronNotFound, NoFreeAddress
 from kuryr_libnetwork.interfaces.drivers import Drivers
 from kuryr_libnetwork.interfaces.journal import Journal
 from kuryr_libnetwork.interfaces.neutron import Neutron
@@ -22,14 +21,13 @@ from kuryr_libnetwork.rules.identity import SPARE_NAME
 from kuryr_libnetwork.rules.pool_pauses import OVER_QUOTA
 from kuryr_libnetwork.rules.port_pool import PoolMark, idle_spare
 from kuryr_libnetwork.services.ports.spares import AGE, IDLE, Spares
+from kuryr_libnetwork.services.state.beside import Beside
 from kuryr_libnetwork.services.state.dates import Ages
 from kuryr_libnetwork.services.state.locks import KeyedLocks
 from kuryr_libnetwork.services.state.own_things import OwnThings
 
 LOG = logging.getLogger(__name__)
 MOST_LOOKS = 20
-SIDE_BY_SIDE = 4
-"""Deletions at the same time, while somebody waits for all of them."""
 
 
 class SpareRemoval:
@@ -43,6 +41,7 @@ class SpareRemoval:
         spares: Spares,
         locks: KeyedLocks,
         ages: Ages,
+        beside: Beside,
         host: str,
     ) -> None:
         self._neutron = neutron
@@ -53,6 +52,7 @@ class SpareRemoval:
         self._spares = spares
         self._locks = locks
         self._ages = ages
+        self._beside = beside
 
     def end(self, port_id: str) -> None:
         """Delete a port that is leaving its pool, with its interface; one that is gone counts as deleted."""
@@ -141,17 +141,6 @@ class SpareRemoval:
         return moved is not None
 
     def _end_all(self, spares: Sequence[SpareRecord]) -> None:
-        errors: list[KuryrError] = []
-
-        def remove(spare: SpareRecord) -> None:
-            try:
-                self.remove(spare)
-            except KuryrError as error:
-                errors.append(error)
-
-        with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="drain") as threads:
-            work = [threads.submit(copy_context().run, remove, spare) for spare in spares]
-        for each in work:
-            each.result()
-        if errors:
-            raise errors[0]
+        with self._beside.steps() as begin:
+            for spare in spares:
+                begin(partial(self.remove, spare))

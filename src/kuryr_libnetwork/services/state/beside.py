@@ -64,7 +64,11 @@ class SideBySide:
                 self._free.release()
 
         # The context has the counter of Neutron's calls, the id of Docker's call, and its patience.
-        threading.Thread(target=copy_context().run, args=(run,), name="beside", daemon=True).start()
+        thread = threading.Thread(target=copy_context().run, args=(run,), name="beside", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no thread for us (EAGAIN)
+            run()
         return outcome
 
 
