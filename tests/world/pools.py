@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from kuryr_libnetwork.errors import NeutronUnavailable
 from kuryr_libnetwork.model.neutron import Port
 from kuryr_libnetwork.model.records import SpareRecord
@@ -15,6 +17,18 @@ from tests.world.rig import DirectDocker, Rig
 POOL = "kuryr.port_pool"
 COOLING = 130.0
 V4 = "10.1.0.0/24"
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+@pytest.fixture(params=[27, 29])
+def docker(rig: Rig, request: pytest.FixtureRequest) -> DirectDocker:
+    docker = DirectDocker(rig, request.param)
+    rig.neutron.extensions()
+    return docker
 
 
 def pooled(rig: Rig, docker: DirectDocker, size: str = "2", **more: Any) -> DockerNetwork:

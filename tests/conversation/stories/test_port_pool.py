@@ -13,20 +13,10 @@ from tests.conversation.faults.trials import V4, V6, is_labelled
 from tests.fakes.neutron.wire import TENANT
 from tests.world.dockerside import PluginError
 from tests.world.plugin import HOST
-from tests.world.pools import COOLING, POOL, away, back, calls, cool, pooled, port_of, restarted, spares
+from tests.world.pools import COOLING, POOL, away, back, calls, cool, docker, pooled, port_of, restarted, rig, spares
 from tests.world.rig import DirectDocker, Rig
 
-
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
-@pytest.fixture(params=[27, 29])
-def docker(rig: Rig, request: pytest.FixtureRequest) -> DirectDocker:
-    docker = DirectDocker(rig, request.param)
-    rig.neutron.extensions()
-    return docker
+__all__ = ["docker", "rig"]
 
 
 def test_nothing_is_made_before_the_first_container(rig: Rig, docker: DirectDocker) -> None:

@@ -10,20 +10,10 @@ import pytest
 
 from kuryr_libnetwork.errors import LinkError
 from tests.conversation.faults.trials import V4
-from tests.world.pools import COOLING, POOL, Everything, calls, cool, pooled, port_of, restarted, spares
+from tests.world.pools import COOLING, POOL, Everything, calls, cool, docker, pooled, port_of, restarted, rig, spares
 from tests.world.rig import DirectDocker, Rig
 
-
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
-@pytest.fixture(params=[27, 29])
-def docker(rig: Rig, request: pytest.FixtureRequest) -> DirectDocker:
-    docker = DirectDocker(rig, request.param)
-    rig.neutron.extensions()
-    return docker
+__all__ = ["docker", "rig"]
 
 
 @pytest.mark.parametrize(

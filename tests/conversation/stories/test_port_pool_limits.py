@@ -12,20 +12,10 @@ from kuryr_libnetwork.errors import NeutronConflict, NeutronUnavailable, NoFreeA
 from kuryr_libnetwork.model.settings import PortPoolSettings
 from tests.conversation.faults.trials import V4, is_labelled
 from tests.world.dockerside import PluginError
-from tests.world.pools import COOLING, POOL, away, back, calls, cool, pooled, port_of, restarted, spares
+from tests.world.pools import COOLING, POOL, away, back, calls, cool, docker, pooled, port_of, restarted, rig, spares
 from tests.world.rig import DirectDocker, Rig
 
-
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
-@pytest.fixture(params=[27, 29])
-def docker(rig: Rig, request: pytest.FixtureRequest) -> DirectDocker:
-    docker = DirectDocker(rig, request.param)
-    rig.neutron.extensions()
-    return docker
+__all__ = ["docker", "rig"]
 
 
 def test_ports_that_cool_one_after_the_other_are_looked_at_together(rig: Rig, docker: DirectDocker) -> None:
